@@ -1,0 +1,235 @@
+"""``shadow.toml``: nodes, comparators, arms, limits, privacy, SLA, known differences. Every fault is listed at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from otel_shadow import semconv
+from otel_shadow.errors import ConfigError
+from otel_shadow.policy import Policy
+
+DEFAULT_FILE = "shadow.toml"
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FlagsTable(_Table):
+    """Values of the flags where neither OpenFeature nor the environment gives one."""
+
+    enabled: bool | None = None
+    shadow: bool | None = None
+    percentage: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    timeout_ms: Annotated[int, Field(gt=0)] | None = None
+    logging: bool | None = None
+
+
+class SessionTable(_Table):
+    """Where things are in the state.
+
+    Paths are a state key, dotted and indexed (``messages[-1].content``), or ``configurable.NAME`` for a key of the run's
+    configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they are.
+    """
+
+    id: str = "configurable.thread_id"
+    message: str = "messages[-1].content"
+    step: str | None = "current_step"
+    stage: str | None = None
+    intent: str | None = None
+    steps: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    intents: tuple[str, ...] = ()
+
+
+class CompareTable(_Table):
+    """What makes a pair match, besides the decision."""
+
+    decision: bool = True
+    step: bool = True
+    fields: tuple[str, ...] = ()
+    """Top-level state fields that must agree; ``["*"]`` is all that either version wrote."""
+    ignore: tuple[str, ...] = ()
+    tolerance: Mapping[str, Annotated[float, Field(ge=0.0)]] = Field(default_factory=dict)
+    """Absolute numeric tolerance per field; ``"*"`` for all."""
+    unordered: tuple[str, ...] = ()
+    function: ImportPath | None = None
+    """``module:name`` of ``(v1: Mapping, v2: Mapping) -> Iterable[str]``: the names of the fields that differ."""
+
+
+class ObserveTable(_Table):
+    """State fields whose numbers or declared categories join the record; text never does."""
+
+    numbers: tuple[str, ...] = ()
+    categories: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class NodeTable(_Table):
+    """One shadowed node."""
+
+    v2: ImportPath | Literal["self"] | None = None
+    graph: str | None = None
+    """Only in graphs of this name; None is every graph."""
+    live: bool = True
+    sample: Share = 1.0
+    """Share of sessions that are shadowed."""
+    timeout_ms: Annotated[int, Field(gt=0)] | None = None
+    executor: Literal["thread", "loop", "process"] = "thread"
+    compare: CompareTable = CompareTable()
+    observe: ObserveTable = ObserveTable()
+
+
+class LimitsTable(_Table):
+    """Bounds of what a shadow may use. When one is reached, the shadow is shed at once and counted."""
+
+    queue: Annotated[int, Field(ge=1)] = 1000
+    concurrency: Annotated[int, Field(ge=1)] = 4
+    pairs_per_second: Annotated[float, Field(gt=0.0)] | None = None
+    snapshot_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
+    """Bytes that waiting snapshots may hold together."""
+    breaker_failures: Annotated[int, Field(ge=1)] = 20
+    breaker_reset_seconds: Annotated[float, Field(gt=0.0)] = 30.0
+    abandoned_threads: Annotated[int, Field(ge=1)] = 16
+    tokens_per_hour: Annotated[int, Field(ge=1)] | None = None
+    shutdown_seconds: Annotated[float, Field(gt=0.0)] = 5.0
+
+
+class ArmsTable(_Table):
+    """Shares of sessions (own hashes, independent of the rollout's bucket)."""
+
+    holdout: Share = 0.10
+    holdout_instance: bool = False
+    """This whole instance runs V1 without shadow."""
+    noise: Share = 0.0
+    """Share of sessions on which V1 runs a second time, as its own shadow."""
+
+
+class ToolsTable(_Table):
+    """What a shadow may call. A LangChain tool call is blocked unless it is named here."""
+
+    allow: tuple[str, ...] = ()
+    replay: tuple[str, ...] = ()
+
+
+class PrivacyTable(_Table):
+    """What leaves the process as it is."""
+
+    safe_session_id: str = (
+        r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+        r"|(?:demo|test|session|sess|thread|conversation|conv|dialogue|user|run|id|[a-z])[_-]?[0-9]{1,5}"
+    )
+    """Regular expression (whole match) of session and thread ids that need no hashing.
+
+    The default lets through UUIDs and a generic word with at most five digits (``demo_001``); a free slug could be a
+    person's name and is hashed.
+    """
+    suppress_instrumentation: bool = False
+    """Suppress LLM instrumentations inside the shadow (they record prompts by their own rules)."""
+
+    @field_validator("safe_session_id")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+
+class AcceptRule(_Table):
+    """A known difference, applied when evidence is read: accepted pairs leave the parity's denominator."""
+
+    reason: Annotated[str, Field(min_length=1)]
+    expires: date
+    node: str | None = None
+    fields: tuple[str, ...] = ()
+    """Accept when the differing fields are among these (and decision and step agree, unless ``targets`` says so)."""
+    targets: tuple[str, ...] = ()
+    """Accept these decisions, written ``original->shadow``."""
+    steps: tuple[str, ...] = ()
+    """Accept these steps, written ``v1->v2``."""
+
+
+class ShadowConfig(_Table):
+    """The whole of ``shadow.toml``."""
+
+    v2_build: str | None = None
+    flags: FlagsTable = FlagsTable()
+    session: SessionTable = SessionTable()
+    nodes: Mapping[str, NodeTable] = Field(default_factory=dict)
+    limits: LimitsTable = LimitsTable()
+    arms: ArmsTable = ArmsTable()
+    tools: ToolsTable = ToolsTable()
+    privacy: PrivacyTable = PrivacyTable()
+    sla: Policy = Policy()
+    accept: tuple[AcceptRule, ...] = ()
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any], source: str = "configuration") -> ShadowConfig:
+        """Validate ``data``.
+
+        Raises:
+            ConfigError: it lists every fault with its key, what was read and what is expected.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise ConfigError([_sentence(source, fault) for fault in error.errors()]) from None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> ShadowConfig:
+        """Read ``path``, else the file ``OTEL_SHADOW_CONFIG`` names, else ``./shadow.toml`` if there is one, else defaults.
+
+        Raises:
+            ConfigError: a named file is missing or not readable, or the content is wrong.
+        """
+        named = path or os.environ.get(semconv.ENV_CONFIG)
+        file = Path(named or DEFAULT_FILE)
+        if not named and not file.is_file():
+            return cls()
+        return cls.from_mapping(_read_toml(file), str(file))
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits that change with whatever changes the pairs themselves (nodes, session, arms, tools).
+
+        The SLA, accept rules, limits and flags are read beside the evidence and are left out: approving a known
+        difference or moving a bound needs no new window.
+        """
+        pairs = self.model_dump(mode="json", include={"nodes", "session", "tools"})
+        for node in pairs["nodes"].values():
+            for key in ("live", "sample"):
+                node.pop(key, None)
+        return hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([f"{file}: no such file; create it, or unset {semconv.ENV_CONFIG}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{file}: can't be read as UTF-8 text ({type(error).__name__})"]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{file}: not valid TOML: {error}"]) from None
+
+
+def _sentence(source: str, fault: Any) -> str:
+    key = ".".join(
+        str(part) for part in fault["loc"] if not str(part).startswith(("constrained-str", "literal["))
+    )
+    if fault["type"] == "extra_forbidden":
+        return f"{source}: {key}: no such key"
+    return f"{source}: {key}: got {fault['input']!r}; {fault['msg']}"

@@ -1,0 +1,58 @@
+"""The exceptions of the explicit API.
+
+ShadowError
+├── ConfigError          every fault of a configuration, with its remedy
+├── EvidenceError        a source that can't be read
+└── MissingExtraError    a part that is not installed, with the pip line that installs it
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+
+
+class ShadowError(Exception):
+    """Base of what the explicit API raises. The runtime raises nothing into V1."""
+
+
+class ConfigError(ShadowError):
+    """A configuration that can't be used.
+
+    Arguments:
+        problems: one sentence per fault: where, what was read, what is expected.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class EvidenceError(ShadowError):
+    """A source of evidence that can't be read; the message names it and the remedy."""
+
+
+class MissingExtraError(ShadowError):
+    """An optional dependency is missing; the message is the remedy."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"{module} is not installed: pip install 'otel-shadow[{extra}]'")
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional ``module`` or say which pip line brings it.
+
+    Arguments:
+        module: dotted name, such as ``duckdb``.
+        extra: the extra of this package that installs it.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise MissingExtraError(module.partition(".")[0], extra) from error

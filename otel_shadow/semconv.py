@@ -1,0 +1,208 @@
+"""Every name of our telemetry: spans, metrics, units, buckets, attributes, events, environment variables.
+
+Code, dashboards, rules, readers and tests import these; none of them types a name. The module imports nothing of ours.
+Conventions that exist already (``session.id``, ``gen_ai.*``, ``error.type``) are used as they stand in the
+OpenTelemetry semantic conventions 1.37; everything that is ours starts with ``shadow.``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+SCOPE: Final = "otel_shadow"
+"""Instrumentation scope of our tracer, meter and logger."""
+
+LINE_SCHEMA: Final = 1
+"""Version of the log line contract (key ``schema``)."""
+
+# --- environment variables ------------------------------------------------------------------------------------------
+ENV_V2_ENABLED: Final = "ROUTER_V2_ENABLED"
+ENV_V2_SHADOW: Final = "ROUTER_V2_SHADOW"
+ENV_V2_PERCENTAGE: Final = "ROUTER_V2_PERCENTAGE"
+ENV_V2_TIMEOUT_MS: Final = "V2_TIMEOUT_MS"
+ENV_SHADOW_LOGGING: Final = "SHADOW_LOGGING"
+ENV_CONFIG: Final = "OTEL_SHADOW_CONFIG"
+ENV_LOG_FILE: Final = "OTEL_SHADOW_LOG_FILE"
+ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"
+ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
+ENV_RAISE: Final = "OTEL_SHADOW_RAISE"
+"""Set to ``true`` in tests: the shield re-raises what it would swallow. Never set it in production."""
+
+# --- log events -----------------------------------------------------------------------------------------------------
+EVENT_V2: Final = "SHADOW_V2"
+EVENT_COMPARISON: Final = "SHADOW_COMPARISON"
+EVENT_BASELINE: Final = "SHADOW_BASELINE"
+EVENT_TYPE_V2: Final = "shadow_v2_execution"
+EVENT_TYPE_COMPARISON: Final = "shadow_comparison"
+EVENT_TYPE_BASELINE: Final = "shadow_baseline"
+LINE_MAX_BYTES: Final = 4096
+OTHER: Final = "_other"
+"""What a step, stage, target or category becomes on its way out when nobody declared it."""
+END: Final = "__end__"
+"""The decision "nowhere": the graph ends here (LangGraph's own name)."""
+
+# --- spans ----------------------------------------------------------------------------------------------------------
+SPAN_V1_NODE: Final = "v1.node"
+SPAN_V2_SHADOW: Final = "v2.shadow"
+SPAN_V2_NODE: Final = "v2.node"
+SPAN_V1_SHADOW: Final = "v1.shadow"
+
+# --- attributes of others -------------------------------------------------------------------------------------------
+SESSION_ID: Final = "session.id"
+GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
+GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
+ERROR_TYPE: Final = "error.type"
+FEATURE_FLAG_KEY: Final = "feature_flag.key"
+FEATURE_FLAG_VARIANT: Final = "feature_flag.result.variant"
+FEATURE_FLAG_PROVIDER: Final = "feature_flag.provider.name"
+
+# --- our attributes (spans and metrics share them, so that a trace leads to its metric and back) -----------------------
+GRAPH: Final = "shadow.graph.name"
+NODE: Final = "shadow.node.name"
+MODE: Final = "shadow.mode"
+ARM: Final = "shadow.arm"
+VERSION: Final = "shadow.version"
+V2_BUILD: Final = "shadow.v2.build"
+CONFIG_DIGEST: Final = "shadow.config.digest"
+PAIR_ID: Final = "shadow.pair.id"
+STATUS: Final = "shadow.status"
+ORIGINAL_TARGET: Final = "shadow.decision.original_target"
+SHADOW_TARGET: Final = "shadow.decision.shadow_target"
+DECISION_MATCH: Final = "shadow.decision.match"
+STEPS_MATCH: Final = "shadow.steps.match"
+COMPARISON: Final = "shadow.comparison"
+V1_LATENCY_MS: Final = "shadow.v1.latency_ms"
+V2_LATENCY_MS: Final = "shadow.v2.latency_ms"
+LATENCY_DELTA_MS: Final = "shadow.latency.delta_ms"
+DIFF_FIELDS: Final = "shadow.diff.fields"
+USER_MESSAGE_HASH: Final = "shadow.user_message.hash"
+V1_SERVED: Final = "shadow.v1.served"
+FALLBACK_REASON: Final = "shadow.fallback.reason"
+REASON: Final = "shadow.reason"
+OPERATION: Final = "shadow.operation"
+CRITERION: Final = "shadow.criterion"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute name of the GenAI conventions, no secret
+BLOCKED_TOOL: Final = "shadow.blocked.tool"
+
+BAGGAGE_MODE: Final = MODE
+"""Baggage key that carries the mark to other services."""
+
+VERSION_V1: Final = "v1"
+VERSION_V2: Final = "v2"
+
+
+# --- metrics --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One instrument: its name, UCUM unit, help text, kind and the attributes it may carry.
+
+    ``attributes`` is the whole list: the sink refuses any other, so a session id, hash or trace id can't become a
+    label by accident.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    description: str
+    attributes: tuple[str, ...]
+
+
+DURATION_BUCKETS_S: Final = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
+    1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 30.0, 60.0,
+)  # fmt: skip
+"""Advisory explicit boundaries of ``shadow.node.duration`` in seconds (a library can't set Views)."""
+
+OVERHEAD_BUCKETS_S: Final = (
+    0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1,
+)  # fmt: skip
+"""Advisory explicit boundaries of ``shadow.overhead.duration`` in seconds."""
+
+NODE_DURATION: Final = Metric(
+    "shadow.node.duration", "histogram", "s",
+    "Time from entry to exit of a node, by version and arm; V1's includes what shadowing added on its path.",
+    (GRAPH, NODE, VERSION, ARM, STATUS),
+)  # fmt: skip
+ELIGIBLE: Final = Metric(
+    "shadow.eligible", "counter", "{execution}", "V1 executions of a configured node that should have a shadow.",
+    (GRAPH, NODE, ARM),
+)  # fmt: skip
+EXECUTIONS: Final = Metric(
+    "shadow.executions", "counter", "{execution}",
+    "Shadows by what became of them, those that never ran (shed, breaker open, over budget) included.",
+    (GRAPH, NODE, STATUS),
+)  # fmt: skip
+COMPARISONS: Final = Metric(
+    "shadow.comparisons", "counter", "{pair}", "Pairs compared, by whether decision and step agree.",
+    (GRAPH, NODE, COMPARISON, DECISION_MATCH, STEPS_MATCH),
+)  # fmt: skip
+DECISIONS: Final = Metric(
+    "shadow.decisions", "counter", "{pair}", "Where V1 went against where V2 would have gone (confusion matrix).",
+    (GRAPH, NODE, ORIGINAL_TARGET, SHADOW_TARGET),
+)  # fmt: skip
+FALLBACKS: Final = Metric(
+    "shadow.fallbacks", "counter", "{execution}", "Live executions in which V2 failed and V1 answered, by reason.",
+    (GRAPH, NODE, REASON),
+)  # fmt: skip
+OVERHEAD: Final = Metric(
+    "shadow.overhead.duration", "histogram", "s", "Time that shadowing added on V1's path, measured per execution.",
+    (GRAPH, NODE),
+)  # fmt: skip
+QUEUE_DEPTH: Final = Metric(
+    "shadow.queue.depth", "gauge", "{pair}", "Pairs that wait for their shadow to start.", ()
+)
+INFLIGHT: Final = Metric("shadow.inflight", "gauge", "{pair}", "Shadows that run now.", ())
+TOKENS: Final = Metric(
+    "shadow.tokens", "counter", "{token}", "Tokens spent by V2's models in shadow, from their usage metadata.",
+    (GRAPH, NODE, TOKEN_TYPE),
+)  # fmt: skip
+SLA_OBJECTIVE: Final = Metric(
+    "shadow.sla.objective",
+    "gauge",
+    "1",
+    "The bound of each SLA criterion; dashboards and rules draw this.",
+    (CRITERION,),
+)
+LIMITER_STATE: Final = Metric(
+    "shadow.limiter.state", "gauge", "1", "1 while a node's shadow is paused for this reason, else 0.",
+    (GRAPH, NODE, REASON),
+)  # fmt: skip
+SWALLOWED: Final = Metric(
+    "shadow.swallowed", "counter", "{error}", "Errors of ours that the shield caught before they could reach V1.",
+    (OPERATION,),
+)  # fmt: skip
+VERDICT: Final = Metric(
+    "shadow.verdict", "gauge", "1", "-1 NO-GO, 0 WAIT, 1 GO, per criterion (exported by verdict --watch).",
+    (GRAPH, NODE, CRITERION),
+)  # fmt: skip
+VERDICT_ESTIMATE: Final = Metric(
+    "shadow.verdict.estimate", "gauge", "1", "Estimate of the criterion's quantity.", (GRAPH, NODE, CRITERION)
+)
+VERDICT_LOWER: Final = Metric(
+    "shadow.verdict.lower", "gauge", "1", "Lower end of the always-valid band.", (GRAPH, NODE, CRITERION)
+)
+VERDICT_UPPER: Final = Metric(
+    "shadow.verdict.upper", "gauge", "1", "Upper end of the always-valid band.", (GRAPH, NODE, CRITERION)
+)
+
+METRICS: Final = (
+    NODE_DURATION, ELIGIBLE, EXECUTIONS, COMPARISONS, DECISIONS, FALLBACKS, OVERHEAD, QUEUE_DEPTH, INFLIGHT, TOKENS,
+    SLA_OBJECTIVE, LIMITER_STATE, SWALLOWED, VERDICT, VERDICT_ESTIMATE, VERDICT_LOWER, VERDICT_UPPER,
+)  # fmt: skip
+
+# --- values of attributes that code, rules and dashboards share -----------------------------------------------------------
+CRITERION_PARITY: Final = "parity"
+CRITERION_HANDOFF: Final = "handoff"
+CRITERION_LATENCY_NOW: Final = "latency_now"
+CRITERION_LATENCY_AFTER: Final = "latency_after"
+CRITERION_V1_SERVED: Final = "v1_served"
+CRITERION_COVERAGE: Final = "coverage"
+CRITERION_OVERALL: Final = "overall"
+CRITERIA: Final = (
+    CRITERION_PARITY, CRITERION_HANDOFF, CRITERION_LATENCY_NOW, CRITERION_LATENCY_AFTER, CRITERION_V1_SERVED,
+    CRITERION_COVERAGE,
+)  # fmt: skip
+
+LIMITER_REASONS: Final = ("queue", "breaker", "budget", "abandoned", "rate", "memory")
+FALLBACK_REASONS: Final = ("error", "timeout", "unusable_output", "not_implemented")
