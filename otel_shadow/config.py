@@ -190,7 +190,7 @@ class ShadowConfig(_Table):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> ShadowConfig:
-        """Read ``path``, else the file ``OTEL_SHADOW_CONFIG`` names, else ``./shadow.toml`` if there is one, else defaults.
+        """Read ``path``, else the file in ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml`` if there is one, else defaults.
 
         Raises:
             ConfigError: a named file is missing or not readable, or the content is wrong.
@@ -227,9 +227,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _sentence(source: str, fault: Any) -> str:
-    key = ".".join(
-        str(part) for part in fault["loc"] if not str(part).startswith(("constrained-str", "literal["))
-    )
+    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("constrained-str", "literal[")))
     if fault["type"] == "extra_forbidden":
         return f"{source}: {key}: no such key"
     return f"{source}: {key}: got {fault['input']!r}; {fault['msg']}"

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 Observed = Mapping[str, float | str | bool]
-_EMPTY: Observed = MappingProxyType({})
 
 
 class Mode(StrEnum):
@@ -86,7 +84,7 @@ class Observation:
     stage: str | None = None
     error_type: str | None = None
     span_id: str | None = None
-    observed: Observed = _EMPTY
+    observed: Observed = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ FEATURE_FLAG_KEY: Final = "feature_flag.key"
 FEATURE_FLAG_VARIANT: Final = "feature_flag.result.variant"
 FEATURE_FLAG_PROVIDER: Final = "feature_flag.provider.name"
 
-# --- our attributes (spans and metrics share them, so that a trace leads to its metric and back) -----------------------
+# --- our attributes (spans and metrics share them, so that a trace leads to its metric and back) --------------------
 GRAPH: Final = "shadow.graph.name"
 NODE: Final = "shadow.node.name"
 MODE: Final = "shadow.mode"
@@ -149,9 +149,7 @@ OVERHEAD: Final = Metric(
     "shadow.overhead.duration", "histogram", "s", "Time that shadowing added on V1's path, measured per execution.",
     (GRAPH, NODE),
 )  # fmt: skip
-QUEUE_DEPTH: Final = Metric(
-    "shadow.queue.depth", "gauge", "{pair}", "Pairs that wait for their shadow to start.", ()
-)
+QUEUE_DEPTH: Final = Metric("shadow.queue.depth", "gauge", "{pair}", "Pairs that wait for their shadow to start.", ())
 INFLIGHT: Final = Metric("shadow.inflight", "gauge", "{pair}", "Shadows that run now.", ())
 TOKENS: Final = Metric(
     "shadow.tokens", "counter", "{token}", "Tokens spent by V2's models in shadow, from their usage metadata.",
@@ -191,7 +189,7 @@ METRICS: Final = (
     SLA_OBJECTIVE, LIMITER_STATE, SWALLOWED, VERDICT, VERDICT_ESTIMATE, VERDICT_LOWER, VERDICT_UPPER,
 )  # fmt: skip
 
-# --- values of attributes that code, rules and dashboards share -----------------------------------------------------------
+# --- values of attributes that code, rules and dashboards share -----------------------------------------------------
 CRITERION_PARITY: Final = "parity"
 CRITERION_HANDOFF: Final = "handoff"
 CRITERION_LATENCY_NOW: Final = "latency_now"
