@@ -1,0 +1,1 @@
+"""The bundled demo: the enrolment assistant of an after-school learning centre, in two versions."""

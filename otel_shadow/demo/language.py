@@ -1,0 +1,33 @@
+"""Which of the two languages a message is in, by its commonest words."""
+
+from __future__ import annotations
+
+import re
+
+from otel_shadow.demo.state import Language
+from otel_shadow.demo.words import words
+
+_PT = words(
+    """oi olá ola bom boa dia tarde noite tudo bem sim não nao obrigado obrigada por favor eu você voce vocês voces
+    meu minha nome é e sou chamo filho filha anos tem ele ela quero queria gostaria agendar marcar visita quanto custa
+    qual quais onde fica quando como que para pra com uma um os as do da de no na em às ao amanhã amanha hoje segunda
+    terça quarta quinta sexta sábado horas aula aulas escola curso preço endereço"""
+)
+_EN = words(
+    """hi hello hey good morning afternoon evening yes no thanks thank you please i my name is am a an the son daughter
+    years old he she it want would like book schedule appointment visit how much cost what which where when do does
+    can could to for with at on in of and tomorrow today monday tuesday wednesday thursday friday saturday sunday
+    class classes school course price address"""
+)
+_WORD = re.compile(r"[^\W\d_]+")
+_ACCENTED = re.compile("[ãõçáâéêíóôú]", re.IGNORECASE)
+
+
+def detect_language(text: str, default: Language = "pt") -> Language:
+    """Return the language with more of its common words in `text`; `default` on a tie."""
+    spoken = [word.lower() for word in _WORD.findall(text)]
+    pt = sum(word in _PT for word in spoken) + bool(_ACCENTED.search(text))
+    en = sum(word in _EN for word in spoken)
+    if pt == en:
+        return default
+    return "pt" if pt > en else "en"
