@@ -40,8 +40,8 @@ class FlagsTable(_Table):
 class SessionTable(_Table):
     """Where things are in the state.
 
-    Paths are a state key, dotted and indexed (``messages[-1].content``), or ``configurable.NAME`` for a key of the run's
-    configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they are.
+    Paths are a state key, dotted and indexed (``messages[-1].content``), or ``configurable.NAME`` for a key of the
+    run's configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they are.
     """
 
     id: str = "configurable.thread_id"
@@ -190,7 +190,7 @@ class ShadowConfig(_Table):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> ShadowConfig:
-        """Read ``path``, else the file in ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml`` if there is one, else defaults.
+        """Read ``path``, else the file in ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml`` if it exists, else defaults.
 
         Raises:
             ConfigError: a named file is missing or not readable, or the content is wrong.
