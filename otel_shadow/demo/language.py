@@ -31,3 +31,9 @@ def detect_language(text: str, default: Language = "pt") -> Language:
     if pt == en:
         return default
     return "pt" if pt > en else "en"
+
+
+def familiarity(text: str) -> float:
+    """Return the share of the words of `text` that are among the common ones of either language, in [0, 1]."""
+    spoken = [word.lower() for word in _WORD.findall(text)]
+    return sum(word in _PT or word in _EN for word in spoken) / len(spoken) if spoken else 0.0

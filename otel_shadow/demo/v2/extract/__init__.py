@@ -1,0 +1,11 @@
+"""What V2 reads out of a message: pure functions from text to mentions."""
+
+from __future__ import annotations
+
+from otel_shadow.demo.v2.extract.ages import ages
+from otel_shadow.demo.v2.extract.levels import level_of_age, levels
+from otel_shadow.demo.v2.extract.mention import Mention
+from otel_shadow.demo.v2.extract.moments import dates, times
+from otel_shadow.demo.v2.extract.names import bare_name, child_names, names
+
+__all__ = ["Mention", "ages", "bare_name", "child_names", "dates", "level_of_age", "levels", "names", "times"]

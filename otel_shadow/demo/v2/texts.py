@@ -1,0 +1,46 @@
+"""What V2 says, by kind of outbox item and slot, in both languages."""
+
+from __future__ import annotations
+
+TEXTS = {
+    "pt": {
+        "welcome": "Olá! Eu sou a assistente do Centro Aprender. Qual é o seu nome?",
+        "ask.parent_name": "Como posso chamar você?",
+        "heard.parent_name": "Prazer, {parent_name}!",
+        "ask.child_name": "Qual é o nome da criança?",
+        "ask.child_age": "Quantos anos {child_name} tem?",
+        "ask.education_level": "Em que ano da escola {child_name} está?",
+        "qualified.child_name": "Ótimo, temos uma turma para {child_name}.",
+        "ask.date": "Qual dia fica bom para a visita?",
+        "ask.time": "A que horas prefere vir?",
+        "ask.confirmation": "Confirma a visita em {requested_date} às {requested_time}?",
+        "booked": "Visita marcada: {requested_date} às {requested_time}. Esperamos vocês!",
+        "answer.price": "As mensalidades começam em R$ 390 e variam com o número de aulas por semana.",
+        "answer.dates_hours": "Abrimos de segunda a sexta, das 8h às 18h, e aos sábados até as 12h.",
+        "answer.address": "Estamos na Rua das Acácias, 120, perto da praça central.",
+        "answer.contact": "O telefone é (11) 5555-0100 e o e-mail contato@aprender.example.",
+        "answer.how_it_works": "Cada aluno tem um plano próprio, com duas aulas por semana em turmas pequenas.",
+        "answer.offer": "Temos reforço de matemática, português, inglês e programação.",
+        "unclear": "Desculpe, não entendi bem. Pode dizer de outro jeito?",
+    },
+    "en": {
+        "welcome": "Hello! I am the assistant of Centro Aprender. What is your name?",
+        "ask.parent_name": "What may I call you?",
+        "heard.parent_name": "Nice to meet you, {parent_name}!",
+        "ask.child_name": "What is the child's name?",
+        "ask.child_age": "How old is {child_name}?",
+        "ask.education_level": "Which school year is {child_name} in?",
+        "qualified.child_name": "Great, we have a group for {child_name}.",
+        "ask.date": "Which day suits you for the visit?",
+        "ask.time": "What time would you like to come?",
+        "ask.confirmation": "Shall I confirm the visit on {requested_date} at {requested_time}?",
+        "booked": "Your visit is booked: {requested_date} at {requested_time}. We look forward to it!",
+        "answer.price": "Monthly fees start at R$ 390 and depend on the number of classes a week.",
+        "answer.dates_hours": "We open Monday to Friday from 8 to 18, and on Saturdays until 12.",
+        "answer.address": "We are at Rua das Acácias, 120, near the central square.",
+        "answer.contact": "Our phone is (11) 5555-0100 and our e-mail contato@aprender.example.",
+        "answer.how_it_works": "Every pupil has their own plan, with two classes a week in small groups.",
+        "answer.offer": "We offer help with maths, Portuguese, English and programming.",
+        "unclear": "Sorry, I did not quite understand. Could you put it another way?",
+    },
+}

@@ -1,0 +1,56 @@
+"""What one message says, read once: intents and mentions. The router and the business nodes both look here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+
+from otel_shadow.demo.state import EnrolmentState, Language
+from otel_shadow.demo.v2 import extract
+from otel_shadow.demo.v2.extract import Mention
+from otel_shadow.demo.v2.intents import Intents, recognise
+from otel_shadow.demo.v2.resolver import Resolution, resolve
+
+Names = tuple[Mention[str], ...]
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """The reading of one message in the light of the slot that was asked for."""
+
+    intents: Intents
+    parent_names: Names
+    child_names: Names
+    ages: tuple[Mention[int], ...]
+    levels: Names
+    dates: tuple[Mention[date], ...]
+    times: Names
+
+
+def understand(resolution: Resolution, now: datetime) -> Understanding:
+    """Return the reading of the turn; `now` is what relative dates are counted from."""
+    return _read(resolution.text, resolution.language, resolution.pending, now)
+
+
+def understanding_of(state: EnrolmentState, node: str) -> Understanding:
+    """Return the reading of the turn that `state` is in, for `node`."""
+    return understand(resolve(state, node), moment_of(state))
+
+
+def moment_of(state: EnrolmentState) -> datetime:
+    """Return the turn's own time: the workflow sets it before any node runs."""
+    return datetime.fromisoformat(state["reference_datetime"])
+
+
+@lru_cache(maxsize=512)  # the router and the business node of one turn ask the same
+def _read(text: str, language: Language, pending: str | None, now: datetime) -> Understanding:
+    return Understanding(
+        intents=recognise(text),
+        parent_names=tuple(extract.names(text, asked=pending == "parent_name")),
+        child_names=tuple(extract.child_names(text, asked=pending == "child_name")),
+        ages=tuple(extract.ages(text, asked=pending == "child_age")),
+        levels=tuple(extract.levels(text)),
+        dates=tuple(extract.dates(text, language, now)),
+        times=tuple(extract.times(text, asked=pending in ("time", "date"))),
+    )
