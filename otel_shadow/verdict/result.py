@@ -1,0 +1,221 @@
+"""What a verdict says: frozen facts, for the terminal, JSON and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from otel_shadow.policy import Policy
+
+Direction = Literal["at_least", "at_most"]
+EXIT_CODES: Mapping[str, int] = {"GO": 0, "NO-GO": 1, "WAIT": 3}
+"""Exit codes of ``otel-shadow verdict``; 2 is usage or unreadable input."""
+
+
+class Decision(StrEnum):
+    """GO, NO-GO, or WAIT: not enough evidence is a verdict too."""
+
+    GO = "GO"
+    NO_GO = "NO-GO"
+    WAIT = "WAIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A block of hours or an intent, looked at by itself: in NO-GO it blocks a GO.
+
+    ``label`` is an intent, or the block's start in RFC 3339. ``certified`` is False where sessions are too few.
+    """
+
+    kind: Literal["block", "intent"]
+    label: str
+    decision: Decision
+    certified: bool
+    sessions: int
+    events: int
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionResult:
+    """One criterion of one node, or of the workflow (``node`` None: the numbers of its weakest node).
+
+    Arguments:
+        criterion: name from ``semconv.CRITERIA``.
+        node: display name, None for the workflow.
+        decision: GO if the evidence proves the bound is kept, NO-GO if it proves it is broken, else WAIT.
+        required: whether it counts for the verdict (``Policy.criteria``); others are shown only.
+        measured: whether there is any evidence of this kind.
+        bound: as in the policy: a share (parity, handoff, v1_served, coverage) or a ratio of p95 (latency, 1.15).
+        direction: whether the quantity must be at least or at most the bound.
+        estimate, lower, upper: the quantity and its always-valid band; WAIT while the bound lies inside the band.
+            The band of shares is that of the weaker unit (session means, events). None without evidence.
+        sessions, events: closed sessions and executions (or pairs) in the evidence.
+        counts: whole numbers behind the estimate, such as ``match``, ``mismatch``, ``accepted``.
+        details: further quantities, such as ``p95_holdout_ms``, ``session_estimate``, ``self_disagreement``.
+        log_e_go, log_e_no_go: log of the evidence on each side; ``threshold_go``, ``threshold_no_go`` are the
+            logs that have to be reached.
+        certified: False where a decision can't be certified at all, such as a constant one.
+        reason: one sentence: why this decision.
+        missing: sentences: what a GO still needs.
+        eta: earliest time of a GO at the present rate, None if that can't be said (NO-GO, or the estimate itself is
+            beyond the bound) or nothing is missing.
+        so_far: a NO-GO before one whole cycle.
+        parts: blocks and intents (parity and handoff).
+        weakest: on the workflow's rows, the node whose numbers these are.
+    """
+
+    criterion: str
+    node: str | None
+    decision: Decision
+    required: bool
+    measured: bool
+    bound: float
+    direction: Direction
+    estimate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    sessions: int = 0
+    events: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[str, float] = field(default_factory=dict)
+    log_e_go: float | None = None
+    log_e_no_go: float | None = None
+    threshold_go: float | None = None
+    threshold_no_go: float | None = None
+    certified: bool = True
+    reason: str = ""
+    missing: tuple[str, ...] = ()
+    eta: datetime | None = None
+    so_far: bool = False
+    parts: tuple[Part, ...] = ()
+    weakest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeVerdict:
+    """One node: its criteria in the order of ``semconv.CRITERIA`` and what follows from them."""
+
+    node: str
+    graph: str
+    decision: Decision
+    criteria: tuple[CriterionResult, ...]
+    sessions: int
+    open_sessions: int
+    events: int
+    notes: tuple[str, ...] = ()
+    relative_parity: bool = False
+    """Parity was judged against V1's own noise floor (see the statistics page)."""
+
+    def criterion(self, name: str) -> CriterionResult:
+        """The result of one criterion by its name."""
+        return _named(self.criteria, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One V2 build with one configuration digest: what a window of evidence is made of."""
+
+    build: str
+    digest: str
+    events: int
+    first: datetime
+    last: datetime
+
+    @property
+    def label(self) -> str:
+        """For people: build and digest."""
+        return f"{self.build or '(no build)'} / {self.digest or '(no digest)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The evidence that was judged.
+
+    Arguments:
+        start: start of the first session of the build (UTC), or later where the evidence is longer than the window.
+        end: the time of the verdict, or of the last evidence if that is earlier.
+        whole_cycles: whole cycles since ``start``; GO is judged on exactly these.
+        go_end: end of the last whole cycle, None before the first.
+        next_cycle: when the next whole cycle ends.
+        gaps: hours of the window without any execution, as (start, end).
+    """
+
+    start: datetime
+    end: datetime
+    whole_cycles: int
+    go_end: datetime | None
+    next_cycle: datetime
+    gaps: tuple[tuple[datetime, datetime], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """GO, NO-GO or WAIT for the workflow, and everything that led there.
+
+    Arguments:
+        decision: the overall decision.
+        at: the time the verdict was asked for (UTC).
+        window: None without evidence.
+        policy: the policy that was applied; every output prints it.
+        criteria: the workflow's rows in the order of ``semconv.CRITERIA`` (the weakest node's numbers).
+        nodes: per node, by name.
+        reason: one sentence for the headline.
+        missing: what a GO still needs, most important first.
+        advice: what would speed it up where traffic is small.
+        notes: things to know that change nothing.
+        warnings: things that limit what the verdict means; some of them forbid a GO (``blockers``).
+        blockers: why a GO is impossible with this evidence, whatever the numbers.
+        build: the build that was judged; ``left_out`` are the others found.
+        key_ids: ids of the hash keys found; more than one splits sessions.
+        simulated: some evidence was made under a simulated clock.
+        slowest: name of the criterion that will be last to say GO.
+        eta: earliest time of an overall GO at the present rate.
+    """
+
+    decision: Decision
+    at: datetime
+    window: Window | None
+    policy: Policy
+    criteria: tuple[CriterionResult, ...]
+    nodes: tuple[NodeVerdict, ...]
+    reason: str
+    missing: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+    build: Build | None = None
+    left_out: tuple[Build, ...] = ()
+    key_ids: tuple[str, ...] = ()
+    simulated: bool = False
+    slowest: str | None = None
+    eta: datetime | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 GO, 1 NO-GO, 3 WAIT."""
+        return EXIT_CODES[self.decision]
+
+    def criterion(self, name: str) -> CriterionResult:
+        """The workflow's result of one criterion by its name."""
+        return _named(self.criteria, name)
+
+    def node(self, name: str) -> NodeVerdict:
+        """The verdict of one node by its display name."""
+        return next(found for found in self.nodes if found.node == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: times in RFC 3339, decisions as text, ``exit_code`` included."""
+        from otel_shadow.verdict.plain import plain
+
+        return {"exit_code": self.exit_code} | plain(self)
+
+
+def _named(criteria: tuple[CriterionResult, ...], name: str) -> CriterionResult:
+    return next(found for found in criteria if found.criterion == name)
