@@ -37,6 +37,8 @@ class Status(StrEnum):
     TIMEOUT = "timeout"
     INTERRUPT = "interrupt"
     CANCELLED = "cancelled"
+    NOT_RUN = "not_run"
+    """V1 of an execution that V2 served live."""
     NOT_IMPLEMENTED = "not_implemented"
     SHED = "shed"
     BREAKER_OPEN = "breaker_open"
@@ -143,6 +145,8 @@ class ShadowRecord:
     queue_s: float = 0.0
     tokens: Mapping[str, int] = field(default_factory=dict)
     blocked_tools: tuple[str, ...] = ()
+    clock: str = "system"
+    """``simulated`` when the timestamp was made up, as in a demo that plays two days in a minute."""
 
     @property
     def is_pair(self) -> bool:

@@ -84,7 +84,7 @@ def take(value: Any) -> Snapshot:
 def _deep(value: Any) -> Snapshot:
     try:
         return Snapshot(None, copy.deepcopy(value))
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         raise SnapshotError(_culprit(value)) from error
 
 

@@ -158,6 +158,7 @@ def _common(record: ShadowRecord) -> Line:
         "v2_build": record.v2_build,
         "config_digest": record.config_digest,
         "key_id": record.key_id,
+        "clock": record.clock,
         "trace_id": record.trace_id,
         "v1_span_id": record.v1.span_id,
     }

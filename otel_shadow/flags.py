@@ -1,0 +1,114 @@
+"""Feature flags: the five environment variables, and the architecture mode they give a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from otel_shadow.config import FlagsTable
+from otel_shadow.errors import ConfigError
+from otel_shadow.record import Mode
+from otel_shadow.runtime.buckets import buckets
+
+_EXPECTED = {
+    "router_v2_enabled": "true or false",
+    "router_v2_shadow": "true or false",
+    "router_v2_percentage": "a number from 0 to 100, such as 10 or 0.5",
+    "v2_timeout_ms": "a whole number of milliseconds above 0",
+    "shadow_logging": "true or false",
+}
+_TABLE_NAMES = {
+    "enabled": "router_v2_enabled",
+    "shadow": "router_v2_shadow",
+    "percentage": "router_v2_percentage",
+    "timeout_ms": "v2_timeout_ms",
+    "logging": "shadow_logging",
+}
+
+
+class FlagSource(Protocol):
+    """Where the flags of this moment come from. ``current`` does no I/O: it is read on V1's path."""
+
+    @property
+    def current(self) -> FeatureFlags:
+        """The flags as they are now."""
+
+
+class FeatureFlags(BaseSettings):
+    """The flags, read from the environment when constructed; keyword arguments outrank it.
+
+    Arguments:
+        router_v2_enabled: V2 may serve live traffic (``ROUTER_V2_ENABLED``).
+        router_v2_shadow: V2 runs in shadow (``ROUTER_V2_SHADOW``).
+        router_v2_percentage: share of sessions served by V2 live, 0 to 100 (``ROUTER_V2_PERCENTAGE``).
+        v2_timeout_ms: V2's time limit, shadow and live, in milliseconds (``V2_TIMEOUT_MS``).
+        shadow_logging: write log lines (``SHADOW_LOGGING``).
+
+    Raises:
+        ConfigError: it lists every bad variable, what was read and what is expected.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True, case_sensitive=False)
+
+    router_v2_enabled: bool = False
+    router_v2_shadow: bool = True
+    router_v2_percentage: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 0.0
+    v2_timeout_ms: Annotated[int, Field(gt=0, le=86_400_000)] = 5000
+    shadow_logging: bool = True
+
+    timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
+    """Whether the time limit was set in the environment (or by OpenFeature): then it outranks ``nodes.X.timeout_ms``."""
+
+    def __init__(self, **values: Any) -> None:
+        values.setdefault("timeout_is_explicit", in_environment("v2_timeout_ms"))
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError([_sentence(fault) for fault in error.errors()]) from None
+
+    @classmethod
+    def resolve(cls, table: FlagsTable | None = None, arguments: Mapping[str, Any] | None = None) -> FeatureFlags:
+        """Flags by precedence: environment, ``[flags]`` of ``shadow.toml``, decorator arguments, defaults.
+
+        Raises:
+            ConfigError: as the constructor.
+        """
+        values: dict[str, Any] = {}
+        for given in (arguments or {}, table.model_dump(exclude_none=True) if table else {}):
+            values |= {_TABLE_NAMES.get(name, name): value for name, value in given.items()}
+        return cls(**{name: value for name, value in values.items() if not in_environment(name)})
+
+    @property
+    def current(self) -> FeatureFlags:
+        """Itself: flags from the environment don't change while the process runs."""
+        return self
+
+    @property
+    def off(self) -> bool:
+        """Whether no session at all runs V2."""
+        return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)
+
+    def architecture_mode(self, session_id: str) -> Mode:
+        """Mode of a session: live if enabled and its bucket lies under the percentage, else shadow if on, else V1 only."""
+        return self.mode_of_bucket(buckets(session_id).rollout)
+
+    def mode_of_bucket(self, bucket: float | None) -> Mode:
+        """The same for a known rollout bucket in [0, 1); None (no session id) is never live."""
+        if self.router_v2_enabled and bucket is not None and bucket * 100.0 < self.router_v2_percentage:
+            return Mode.V2_LIVE
+        return Mode.V2_SHADOW if self.router_v2_shadow else Mode.V1_ONLY
+
+
+def in_environment(name: str) -> bool:
+    """Whether flag ``name`` is set (and not empty) in the environment."""
+    return any(key.lower() == name and value for key, value in os.environ.items())
+
+
+def _sentence(fault: Any) -> str:
+    name = str(fault["loc"][0])
+    expected = _EXPECTED.get(name, f"one of {', '.join(sorted(_EXPECTED))}")
+    return f"{name.upper()}: got {fault['input']!r}, expected {expected}"

@@ -1,0 +1,210 @@
+"""One execution of a configured node, as it passes through us on the user's path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from otel_shadow.record import Arm, Mode, Observation, ShadowRecord, Status
+from otel_shadow.runtime.facts import Work
+from otel_shadow.runtime.pair import Pair, wall
+from otel_shadow.runtime.redact import error_type
+from otel_shadow.runtime.sinks import NoSpan, V1Span, V2Span
+from otel_shadow.runtime.site import Site
+
+if TYPE_CHECKING:
+    from otel_shadow.runtime.manager import ShadowTrafficManager
+
+_NOTHING: Any = object()
+
+
+class Admission(NamedTuple):
+    """What flags, arms and sampling say of one execution.
+
+    ``reason`` says why there is no shadow (``live``, ``holdout``, ``sampled_out``); None is a shadow.
+    """
+
+    session: str | None
+    mode: Mode
+    arm: Arm
+    reason: str | None
+    noise: bool
+    timeout_s: float
+
+
+class Call:
+    """An execution between our wrapper's entry and exit.
+
+    ``through`` runs V1 and hands on what it produced; ``close`` is the last thing before the caller gets it, and compares
+    by identity what was produced with what the caller is about to get: the evidence of "V1 always served".
+
+    Arguments:
+        manager: the engine.
+        site: the node.
+        admission: mode, arm and time limit of this execution.
+        configurable: the run's configurable keys.
+        entered: monotonic seconds at which our wrapper was entered.
+        interrupts: exceptions that are an interrupt, not an error.
+    """
+
+    def __init__(
+        self,
+        manager: ShadowTrafficManager,
+        site: Site,
+        admission: Admission,
+        configurable: Mapping[str, Any],
+        entered: float,
+        interrupts: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self.manager = manager
+        self.site = site
+        self.admission = admission
+        self.configurable = configurable
+        self.pair_id = manager.new_id()
+        self.latency_s = 0.0
+        self.span: V1Span = NoSpan()
+        self.served = "v1"
+        self.fallback_reason: str | None = None
+        self.v2: Observation | None = None
+        self._interrupts = interrupts
+        self._entered = entered
+        self._epoch_s = manager.clock()
+        self._overhead_s = 0.0
+        self._status = Status.NOT_RUN
+        self._error: BaseException | None = None
+        self._produced: Any = _NOTHING
+        self._delivered: bool | None = None
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether V2 is to run in shadow on this execution."""
+        return self.admission.reason is None
+
+    @property
+    def live(self) -> bool:
+        """Whether V2 is to serve this execution."""
+        return self.admission.reason == "live"
+
+    def skip(self, reason: str) -> None:
+        """V2 can't run on this execution, because of ``reason``."""
+        self.admission = self.admission._replace(reason=reason)
+
+    # --- the user's path -------------------------------------------------------------------------------------------
+
+    def through(self, v1: Callable[[], Any]) -> Any:
+        """Run V1 inside its span; its value or exception passes."""
+        self._open()
+        try:
+            self._produced = v1()
+        except BaseException as error:
+            self._error = error
+            raise
+        return self._produced
+
+    async def athrough(self, v1: Callable[[], Awaitable[Any]]) -> Any:
+        """The same, awaited."""
+        self._open()
+        try:
+            self._produced = await v1()
+        except BaseException as error:
+            self._error = error
+            raise
+        return self._produced
+
+    def close(self, result: Any, error: BaseException | None, capture: Callable[[], Work | None]) -> None:
+        """The caller gets ``result`` (or ``error``) next: queue the pair, or the baseline. Never raises.
+
+        Arguments:
+            result: what the caller is about to get.
+            error: what the caller is about to see raised, or None.
+            capture: finishes the capture (V1's own writes); None where V2 can't run.
+        """
+        started = perf_counter()
+        try:
+            self._delivered = error is self._error if error is not None else result is self._produced
+            if self.served == "v1":
+                self._status = self._status_of(error)
+            work = capture() if self.shadowed else None
+            self.latency_s = perf_counter() - self._entered
+            self.span.close(self._observation())
+            self._overhead_s += perf_counter() - started
+            self._hand_over(work)
+        except Exception as fault:  # noqa: BLE001 - what V1 produced must reach the caller whatever breaks here
+            self.manager.shield.caught("close", self.site.node, fault)
+
+    def _open(self) -> None:
+        try:
+            self.span = self.manager.spans.v1(self)
+        except Exception as fault:  # noqa: BLE001 - as above
+            self.manager.shield.caught("span", self.site.node, fault)
+        self._overhead_s += perf_counter() - self._entered
+
+    def _status_of(self, error: BaseException | None) -> Status:
+        if error is None:
+            return Status.SUCCESS
+        if isinstance(error, self._interrupts):
+            return Status.INTERRUPT
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return Status.CANCELLED
+        return Status.ERROR
+
+    def _hand_over(self, work: Work | None) -> None:
+        if work is None:
+            self.emit(lambda: self.baseline(self.admission.reason or "not_captured", self.v2))
+            return
+        pair = Pair(self, work)
+        refused = self.manager.runner.submit(pair)
+        if refused is not None:
+            pair.shed(refused)
+
+    # --- off the path ----------------------------------------------------------------------------------------------
+
+    def emit(self, make: Callable[[], ShadowRecord | None]) -> None:
+        """Queue the making of a record."""
+        self.manager.emitter.put(make)
+
+    def open_v2_span(self) -> V2Span | None:
+        """Open the shadow's span beside V1's."""
+        with self.manager.shield("span", self.site.node):
+            return self.manager.spans.v2(self)
+        return None
+
+    def session_id(self) -> str:
+        """The session's id as it may be written; an execution without one is a session of its own."""
+        return self.manager.redactor.identifier(self.admission.session or self.pair_id)
+
+    def record(self, v1: Observation) -> ShadowRecord:
+        """What is known of this execution apart from its shadow."""
+        manager = self.manager
+        return ShadowRecord(
+            pair_id=self.pair_id,
+            graph=self.site.graph,
+            node=self.site.node,
+            mode=self.admission.mode,
+            arm=self.admission.arm,
+            session_id=self.session_id(),
+            timestamp=wall(self._epoch_s),
+            v1=v1,
+            v1_served=None if self.live else self._delivered,
+            served=self.served,
+            fallback_reason=self.fallback_reason,
+            v2_build=manager.v2_build,
+            config_digest=manager.config_digest,
+            key_id=manager.redactor.key_id,
+            trace_id=self.span.trace_id,
+            trace_sampled=self.span.sampled,
+            overhead_s=self._overhead_s,
+            clock=manager.clock_name,
+        )
+
+    def baseline(self, reason: str, v2: Observation | None = None) -> ShadowRecord:
+        """The record of an execution without a shadow."""
+        return replace(self.record(self._observation()), reason=reason, v2=v2)
+
+    def _observation(self) -> Observation:
+        kind = error_type(self._error) if self._status is Status.ERROR else None
+        latency = None if self._status is Status.NOT_RUN else self.latency_s
+        return Observation(self._status, latency, error_type=kind, span_id=self.span.span_id)

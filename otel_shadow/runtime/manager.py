@@ -1,0 +1,165 @@
+"""The engine: decides what happens to an execution, and owns the threads that do it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter, time
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow.config import ShadowConfig
+from otel_shadow.flags import FeatureFlags, FlagSource
+from otel_shadow.record import Arm, Mode
+from otel_shadow.runtime.buckets import buckets
+from otel_shadow.runtime.call import Admission, Call
+from otel_shadow.runtime.emitter import Emitter
+from otel_shadow.runtime.redact import Redactor
+from otel_shadow.runtime.runner import Runner
+from otel_shadow.runtime.scope import SHADOW
+from otel_shadow.runtime.shield import Shield
+from otel_shadow.runtime.sinks import NoSpans, Sink, Spans
+from otel_shadow.runtime.site import Site
+
+
+class ShadowTrafficManager:
+    """Runs V2 in shadow (or live, with V1 as its fallback) and sees to it that V1 never notices.
+
+    Arguments:
+        config: ``shadow.toml``; default: found by :meth:`ShadowConfig.load`.
+        flags: where the flags come from; default: environment, then ``[flags]`` of the configuration.
+        sinks: take the finished records; default none.
+        spans: opens the spans; default none.
+        redactor: default: keyed by ``OTEL_SHADOW_HASH_KEY``.
+        clock: epoch seconds, for timestamps only (durations are monotonic).
+        clock_name: ``simulated`` if the clock is made up; it is written on every line.
+        new_id: makes pair ids; random hex digits by default.
+
+    Raises:
+        ConfigError: configuration or flags are wrong; every fault is listed.
+    """
+
+    def __init__(
+        self,
+        config: ShadowConfig | None = None,
+        flags: FlagSource | None = None,
+        *,
+        sinks: Sequence[Sink] = (),
+        spans: Spans | None = None,
+        redactor: Redactor | None = None,
+        clock: Callable[[], float] = time,
+        clock_name: str = "system",
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self.config = config if config is not None else ShadowConfig.load()
+        self.flags: FlagSource = flags or FeatureFlags.resolve(self.config.flags)
+        self.redactor = redactor or Redactor(safe_id=self.config.privacy.safe_session_id)
+        self.shield = Shield()
+        self.spans: Spans = spans or NoSpans()
+        self.clock = clock
+        self.clock_name = clock_name
+        self.new_id = new_id or _random_id
+        self.v2_build = self.config.v2_build or _build_from_environment()
+        self.config_digest = self.config.digest
+        self.emitter = Emitter(sinks, self.shield)
+        self.runner = Runner(self.config.limits, self.shield)
+        self.sites: dict[tuple[str, str], Site] = {}
+        atexit.register(self.shutdown)
+
+    # --- V1's path -------------------------------------------------------------------------------------------------
+
+    def enter(
+        self,
+        site: Site,
+        state: Any,
+        configurable: Mapping[str, Any],
+        interrupts: tuple[type[BaseException], ...] = (),
+    ) -> Call | None:
+        """Begin an execution of ``site``. Never raises, never waits.
+
+        Returns:
+            The call to go through, or None where V1 is to run as if we were not there (``v1_only``, inside a shadow).
+        """
+        flags = self.flags.current
+        if flags.off or SHADOW.get() is not None:
+            return None
+        entered = perf_counter()
+        try:
+            session = site.session_path(state, configurable)
+            admission = self._admit(site, flags, None if session is None else str(session))
+            return Call(self, site, admission, configurable, entered, interrupts) if admission else None
+        except Exception as fault:  # noqa: BLE001 - V1 runs whatever breaks here
+            self.shield.caught("enter", site.node, fault)
+            return None
+
+    def _admit(self, site: Site, flags: FeatureFlags, session: str | None) -> Admission | None:
+        lots = buckets(session) if session is not None else None
+        mode = flags.mode_of_bucket(lots.rollout if lots else None)
+        if mode is Mode.V2_LIVE and not site.table.live:
+            mode = Mode.V2_SHADOW if flags.router_v2_shadow else Mode.V1_ONLY
+        if mode is Mode.V1_ONLY:
+            return None
+        arms = self.config.arms
+        held_out = arms.holdout_instance or (lots is not None and lots.holdout < arms.holdout)
+        reason = None
+        if mode is Mode.V2_LIVE:
+            reason = "live"
+        elif held_out:
+            reason = "holdout"
+        elif lots is not None and lots.sample >= site.table.sample:
+            reason = "sampled_out"
+        arm = Arm.HOLDOUT if held_out else Arm.SHADOWED
+        noise = lots is not None and lots.noise < arms.noise
+        return Admission(session, mode, arm, reason, noise, self._timeout_s(site, flags))
+
+    def _timeout_s(self, site: Site, flags: FeatureFlags) -> float:
+        own = site.table.timeout_ms
+        return (own if own is not None and not flags.timeout_is_explicit else flags.v2_timeout_ms) / 1000.0
+
+    # --- the owner's side ------------------------------------------------------------------------------------------
+
+    def site(self, graph: str, node: str, make: Callable[[], Site]) -> Site:
+        """The site of a node; made once, so that its limiter sees all its executions."""
+        found = self.sites.get((graph, node))
+        if found is None:
+            found = self.sites[(graph, node)] = make()
+            for sink in self.emitter.sinks:
+                with self.shield("sink", node):
+                    sink.open(graph, node)
+        return found
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until every shadow that was accepted has run and its record is with the sinks.
+
+        Arguments:
+            timeout: seconds; kept even where a sink's own flush takes longer.
+
+        Returns:
+            Whether everything was done in time.
+        """
+        end = perf_counter() + timeout
+        drained = self.runner.drain(timeout)
+        return self.emitter.flush(max(end - perf_counter(), 0.05)) and drained
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Finish or cancel what runs and flush, within ``timeout`` seconds (default ``limits.shutdown_seconds``).
+
+        V1 goes on without shadows.
+        """
+        atexit.unregister(self.shutdown)
+        end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
+        self.runner.close(max((end - perf_counter()) * 0.6, 0.0))
+        self.emitter.flush(max(end - perf_counter(), 0.05))
+
+
+def _random_id() -> str:
+    return os.urandom(8).hex()
+
+
+def _build_from_environment() -> str:
+    """Which V2 this is: ``OTEL_SHADOW_V2_BUILD``, else the service's version (``OTEL_RESOURCE_ATTRIBUTES``)."""
+    if build := os.environ.get(semconv.ENV_V2_BUILD):
+        return build
+    pairs = (item.partition("=") for item in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    return next((value for name, _, value in pairs if name.strip() == "service.version"), "unversioned")

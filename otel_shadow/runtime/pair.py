@@ -1,0 +1,206 @@
+"""A pair on its way: from the capture on V1's path, through V2's execution, to one record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
+from otel_shadow.runtime.facts import Facts, Work
+from otel_shadow.runtime.scope import ShadowScope
+from otel_shadow.runtime.sinks import V2Span
+
+if TYPE_CHECKING:
+    from otel_shadow.runtime.call import Call
+
+_LOOP_GRACE_S = 0.25
+"""How long past its limit an awaited shadow may ignore its cancellation before its loop is given up."""
+_SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
+
+
+class Pair:
+    """One captured execution whose V2 waits, runs or has run. It reports exactly once, whoever ends it.
+
+    Arguments:
+        call: V1's execution, closed.
+        work: what can run V2 on the same input.
+    """
+
+    def __init__(self, call: Call, work: Work) -> None:
+        self._call = call
+        self._work = work
+        self._manager = call.manager
+        self._site = call.site
+        self._queued_at = perf_counter()
+        self._started_at: float | None = None
+        self._timeout_s = call.admission.timeout_s
+        self._right_to_report = [True]
+        self._finished: Facts | None = None
+        self._latency_s: float | None = None
+        self._span: V2Span | None = None
+        self._scope = ShadowScope(self._site.graph, self._site.node, call.manager.config.tools)
+        self.deadline = float("inf")
+        self.size = work.size
+        self.is_async = work.is_async
+        self.loop = work.loop if self._site.table.executor == "loop" else None
+
+    # --- the runner's side -----------------------------------------------------------------------------------------
+
+    @property
+    def reported(self) -> bool:
+        """Whether its record is made."""
+        return not self._right_to_report
+
+    def admit(self) -> bool:
+        """Ask the node's limiter; when it refuses, report that."""
+        reason = self._site.limiter.refuse()
+        if reason is not None:
+            self.shed(reason)
+            return False
+        grace = _LOOP_GRACE_S if self.is_async else 0.0
+        self.deadline = perf_counter() + self._timeout_s + grace
+        return True
+
+    def shed(self, reason: str) -> None:
+        """Report that V2 will not run, and why."""
+        if self._claim():
+            status = _SHED_STATUS.get(reason, Status.SHED)
+            self._call.emit(lambda: self._call.baseline(f"shed:{reason}", Observation(status)))
+
+    def give_up(self, cancelled: bool) -> None:
+        """Report V2 as timed out, or as cancelled; a V2 that had finished keeps its status, uncompared."""
+        if not self._claim():
+            return
+        facts = self._finished or Facts(Status.CANCELLED if cancelled else Status.TIMEOUT)
+        late = Comparison(Outcome.ERROR, error_type="TimeoutError") if self._finished else NOT_COMPARED
+        if self._latency_s is None and self._started_at is not None:
+            self._latency_s = perf_counter() - self._started_at
+        if self._started_at is None:
+            self._call.emit(lambda: self._call.baseline("cancelled", Observation(facts.status)))
+            return
+        self._site.limiter.finished(facts.status, 0)
+        self._call.emit(lambda: self._record(facts, late))
+
+    def run(self) -> None:
+        """Run V2 in this thread, to the report."""
+        self._start()
+        try:
+            facts = self._work.run(self._scope, self._enter)
+        except BaseException as error:  # noqa: BLE001 - a worker thread outlives SystemExit and the like
+            facts = Facts(Status.ERROR, error=error)
+        self._stop(facts)
+        self._conclude(lambda: self._again(lambda: self._work.run(self._fresh_scope(), _nothing, again=True)))
+
+    async def arun(self) -> None:
+        """Await V2 on this loop, within its time limit, to the report."""
+        self._start()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                facts = await self._work.arun(self._scope, self._enter)
+        except TimeoutError as error:
+            facts = Facts(Status.TIMEOUT, error=error)
+        except asyncio.CancelledError:
+            self.give_up(cancelled=True)
+            raise
+        except BaseException as error:  # noqa: BLE001 - as above
+            facts = Facts(Status.ERROR, error=error)
+        self._stop(facts)
+        again: Facts | None = None
+        if self._call.admission.noise and not self.reported:
+            again = await self._aagain()
+        self._conclude(lambda: again)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _claim(self) -> bool:
+        try:
+            return self._right_to_report.pop()  # atomic: whoever gets the one element reports
+        except IndexError:
+            return False
+
+    def _start(self) -> None:
+        self._span = self._call.open_v2_span()
+        self._started_at = perf_counter()
+
+    def _enter(self) -> None:
+        if self._span is not None:
+            self._span.enter()
+
+    def _stop(self, facts: Facts) -> None:
+        now = perf_counter()
+        self._latency_s = now - (self._started_at or now)
+        if facts.status is not Status.TIMEOUT and self._latency_s > self._timeout_s:
+            facts = Facts(Status.TIMEOUT, error=facts.error)
+        self._finished = facts
+        self.deadline = now + self._timeout_s  # the comparison has as long again
+
+    def _conclude(self, again: Callable[[], Facts | None]) -> None:
+        facts = self._finished or Facts(Status.ERROR)
+        if self.reported:
+            return
+        record: ShadowRecord | None = None
+        with self._manager.shield("compare", self._site.node):
+            record = self._record(facts, None, again() if self._call.admission.noise else None)
+        if self._claim():
+            self._site.limiter.finished(facts.status, sum(self._scope.tokens.values()))
+            done = record
+            self._call.emit((lambda: done) if done else lambda: self._record(facts, NOT_COMPARED))
+
+    def _again(self, run: Callable[[], Facts]) -> Facts | None:
+        """V1 a second time, in the shadow's isolation: the noise floor."""
+        self.deadline = perf_counter() + 2 * self._timeout_s
+        try:
+            return run()
+        except Exception as error:  # noqa: BLE001 - V1's second run may fail like any other
+            return Facts(Status.ERROR, error=error)
+
+    async def _aagain(self) -> Facts | None:
+        self.deadline = perf_counter() + 2 * self._timeout_s
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._work.arun(self._fresh_scope(), _nothing, again=True)
+        except Exception as error:  # noqa: BLE001 - as above
+            return Facts(Status.ERROR, error=error)
+
+    def _fresh_scope(self) -> ShadowScope:
+        return ShadowScope(self._site.graph, self._site.node, self._manager.config.tools)
+
+    def _record(self, facts: Facts, comparison: Comparison | None, again: Facts | None = None) -> ShadowRecord:
+        site, call = self._site, self._call
+        state, v1 = self._work.state(), self._work.v1()
+        configurable: Mapping[str, Any] = call.configurable
+        views = [site.view(state, side.writes, configurable) for side in (v1, facts)]
+        steps = (views[0].step, views[1].step) if site.has_step else None
+        if comparison is None:
+            comparison = site.comparator(v1, facts, steps)
+        if again is not None:
+            own = site.view(state, again.writes, configurable).step
+            floor = site.comparator(v1, again, (views[0].step, own) if site.has_step else None)
+            comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
+        span_id = self._span.span_id if self._span else None
+        record = replace(
+            call.record(site.observation(v1, views[0], call.latency_s, call.span.span_id)),
+            v2=site.observation(facts, views[1], self._latency_s, span_id),
+            comparison=comparison,
+            user_message_hash=call.manager.redactor.message(site.message_path(state, configurable)),
+            intent=site.intent(views[0]),
+            queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
+            tokens=dict(self._scope.tokens),
+            blocked_tools=tuple(dict.fromkeys(self._scope.blocked)),
+        )
+        if self._span is not None:
+            self._span.close(record)
+        return record
+
+
+def _nothing() -> None:
+    """Enter no span: V1's second run is measured by nobody."""
+
+
+def wall(seconds: float) -> datetime:
+    """Epoch seconds as an aware datetime in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,73 @@
+"""What may leave the process: keyed hashes, declared values, type names. Nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Container
+from functools import lru_cache
+from typing import Any
+
+from otel_shadow import semconv
+
+_HEX_DIGITS = 12
+
+
+class Redactor:
+    """Turns what identifies somebody into a keyed hash (HMAC-SHA-256, RFC 2104, first 12 hex digits).
+
+    Arguments:
+        key: the secret; default ``OTEL_SHADOW_HASH_KEY``, else a random one for this process (then hashes of two processes
+            can't be joined, which the key id shows).
+        safe_id: regular expression of ids that may be written as they are (whole match).
+    """
+
+    def __init__(self, key: bytes | str | None = None, safe_id: str | None = None) -> None:
+        given = key if key is not None else os.environ.get(semconv.ENV_HASH_KEY, "")
+        secret = given.encode() if isinstance(given, str) else given
+        self.random_key = not secret
+        self._key = secret or os.urandom(32)
+        self.identifier = lru_cache(4096)(self._identifier)
+        """A session or thread id: as it is if it matches the safe pattern, else hashed."""
+        self._safe = re.compile(safe_id) if safe_id else None
+        self.key_id = self.digest("otel-shadow key id")[:8]
+        """Eight hex digits that tell keys apart and say nothing of the key."""
+
+    def digest(self, text: str) -> str:
+        """12 hex digits of the keyed hash of ``text``."""
+        mac = hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return mac.hexdigest()[:_HEX_DIGITS]
+
+    def _identifier(self, value: str) -> str:
+        return value if self._safe is not None and self._safe.fullmatch(value) else self.digest(value)
+
+    def message(self, value: Any) -> str | None:
+        """The hash of a message's text (content blocks are hashed as their text); None if there is none."""
+        text = _text(value)
+        return self.digest(text) if text else None
+
+
+def declared(value: Any, allowed: Container[str]) -> str | None:
+    """``value`` if it is a declared word, None if it is None, else ``_other``."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else str(getattr(value, "value", ""))
+    return text if text in allowed else semconv.OTHER
+
+
+def error_type(error: BaseException | None) -> str | None:
+    """The name of an exception's class, if it is one that code could have written; a made-up name is ``_other``."""
+    if error is None:
+        return None
+    name = type(error).__qualname__.rpartition(".")[2]
+    return name if re.fullmatch(r"[A-Za-z_]\w{0,79}", name, re.ASCII) else semconv.OTHER
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_text(part.get("text") if isinstance(part, dict) else part) for part in value)
+    return ""

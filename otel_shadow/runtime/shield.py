@@ -1,0 +1,61 @@
+"""The one place that swallows: whatever breaks in our own work is counted and named, and V1 never sees it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from time import monotonic
+
+from otel_shadow import semconv
+
+logger = logging.getLogger("otel_shadow")
+
+_LOG_EVERY_S = 60.0
+
+
+class Guard:
+    """One guarded block."""
+
+    __slots__ = ("_node", "_operation", "_shield")
+
+    def __init__(self, shield: Shield, operation: str, node: str) -> None:
+        self._shield = shield
+        self._operation = operation
+        self._node = node
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        """Swallow an ``Exception``; let cancellation and exit pass."""
+        if not isinstance(error, Exception):
+            return False
+        self._shield.caught(self._operation, self._node, error)
+        return True
+
+
+class Shield:
+    """Swallows exceptions of our own work (never cancellation or exit), counts them by operation, logs each kind rarely.
+
+    ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._logged: dict[tuple[str, str], float] = {}
+
+    def __call__(self, operation: str, node: str = "-") -> Guard:
+        """A context manager that guards a block; ``operation`` is one of a few literals, a metric attribute."""
+        return Guard(self, operation, node)
+
+    def caught(self, operation: str, node: str, error: BaseException) -> None:
+        """Count and (rarely) log ``error``; its message stays here, it may hold personal data."""
+        self.counts[operation] += 1
+        if os.environ.get(semconv.ENV_RAISE, "").lower() == "true":
+            raise error
+        kind = type(error).__name__
+        now = monotonic()
+        if now - self._logged.get((operation, kind), -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged[(operation, kind)] = now
+            logger.warning("shadow %r: %s raised %s; counted, V1 unaffected", node, operation, kind)

@@ -1,0 +1,89 @@
+"""The two doors to telemetry. The runtime knows these protocols and nothing of OpenTelemetry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from otel_shadow.record import Observation, ShadowRecord
+
+if TYPE_CHECKING:
+    from otel_shadow.runtime.call import Call
+
+
+class Sink(Protocol):
+    """Takes finished records, one at a time, in a thread of ours. It may be slow or raise: nobody waits for it.
+
+    Inherit from it to get the methods that do nothing.
+    """
+
+    def open(self, graph: str, node: str) -> None:
+        """A node gets a shadow."""
+
+    def emit(self, record: ShadowRecord) -> None:
+        """Write ``record``."""
+
+    def flush(self, timeout_s: float) -> None:
+        """Hand on what is buffered, within ``timeout_s`` seconds."""
+
+
+class V1Span(Protocol):
+    """The open span of an execution on the user's path."""
+
+    trace_id: str | None
+    span_id: str | None
+    sampled: bool
+
+    def close(self, facts: Observation) -> None:
+        """End it and make its parent current again. Called in the context that opened it."""
+
+
+class V2Span(Protocol):
+    """The span of a shadow, opened off the path."""
+
+    span_id: str | None
+
+    def enter(self) -> None:
+        """Make it current in the calling context, with the mark of the shadow in the baggage."""
+
+    def close(self, facts: ShadowRecord) -> None:
+        """End it with everything that is known of the pair."""
+
+
+class Spans(Protocol):
+    """Opens spans."""
+
+    def v1(self, call: Call) -> V1Span:
+        """Open ``v1.node`` and make it current. On V1's path: it must be cheap and never block."""
+
+    def live(self, call: Call) -> V1Span:
+        """Open ``v2.node`` likewise: V2 serves."""
+
+    def v2(self, call: Call) -> V2Span:
+        """Open ``v2.shadow`` beside ``call.span``, linked to it. Off the path."""
+
+
+class NoSpan:
+    """A span that records nothing."""
+
+    __slots__ = ()
+
+    trace_id: str | None = None
+    span_id: str | None = None
+    sampled = False
+
+    def enter(self) -> None:
+        """Do nothing."""
+
+    def close(self, facts: Observation | ShadowRecord) -> None:
+        """Do nothing."""
+
+
+class NoSpans:
+    """No tracing at all."""
+
+    def v1(self, call: Call) -> NoSpan:
+        """An inert span."""
+        return NoSpan()
+
+    live = v1
+    v2 = v1

@@ -1,0 +1,135 @@
+"""A site: one configured node of one graph, and how its executions are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow.config import NodeTable, ShadowConfig
+from otel_shadow.record import Observation, Observed, Status
+from otel_shadow.runtime.compare import Comparator, Differ
+from otel_shadow.runtime.facts import Facts, Several
+from otel_shadow.runtime.limiter import Limiter
+from otel_shadow.runtime.paths import compile_path
+from otel_shadow.runtime.redact import declared, error_type
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a version left behind, as the configured paths see it."""
+
+    step: Any
+    stage: Any
+    intent: Any
+    observed: Observed
+
+
+class Site:
+    """One node that has a shadow.
+
+    Arguments:
+        config: the whole configuration.
+        graph: name of the graph.
+        node: name of the node.
+        targets: names that a decision may have: the graph's nodes.
+        table: the node's own configuration; default ``config.nodes[node]``.
+        differ: a comparison function of the user's, instead of ``compare.function``.
+    """
+
+    def __init__(
+        self,
+        config: ShadowConfig,
+        graph: str,
+        node: str,
+        targets: Iterable[str] = (),
+        table: NodeTable | None = None,
+        differ: Differ | None = None,
+    ) -> None:
+        self.graph = graph
+        self.node = node
+        self.table = table or config.nodes.get(node) or NodeTable()
+        self.comparator = Comparator(self.table.compare, differ)
+        self.limiter = Limiter(node, config.limits)
+        session = config.session
+        self.session_path = compile_path(session.id)
+        self.message_path = compile_path(session.message)
+        self._step = compile_path(session.step) if session.step else None
+        self._stage = compile_path(session.stage) if session.stage else None
+        self._intent = compile_path(session.intent) if session.intent else None
+        self._numbers = {path: compile_path(path) for path in self.table.observe.numbers}
+        self._categories = {
+            path: (compile_path(path), frozenset(words)) for path, words in self.table.observe.categories.items()
+        }
+        self._targets = frozenset((*targets, semconv.END))
+        self._steps = frozenset(session.steps)
+        self._stages = frozenset(session.stages) | self._targets
+        self._intents = frozenset(session.intents) | frozenset(config.sla.intents)
+
+    @property
+    def has_step(self) -> bool:
+        """Whether a step is configured."""
+        return self._step is not None
+
+    def view(self, state: Any, writes: Mapping[str, Any], configurable: Mapping[str, Any]) -> View:
+        """Read the configured paths on ``state`` with ``writes`` laid over it (the last write of a field counts)."""
+        after = as_mapping(state) | {
+            key: value[-1] if isinstance(value, Several) else value for key, value in writes.items()
+        }
+        step, stage, intent = (
+            path(after, configurable) if path else None for path in (self._step, self._stage, self._intent)
+        )
+        return View(step, stage, intent, self._observe(after, configurable))
+
+    def observation(self, facts: Facts, view: View, latency_s: float | None, span_id: str | None) -> Observation:
+        """``facts`` and ``view`` redacted: declared words, numbers, type names."""
+        return Observation(
+            status=facts.status,
+            latency_s=latency_s,
+            target=self.target(facts.targets),
+            step=declared(view.step, self._steps),
+            stage=declared(view.stage, self._stages),
+            error_type=error_type(facts.error) if facts.status is not Status.INTERRUPT else None,
+            span_id=span_id,
+            observed=view.observed,
+        )
+
+    def intent(self, view: View) -> str | None:
+        """The intent, if it is a declared one."""
+        return declared(view.intent, self._intents)
+
+    def target(self, targets: tuple[str, ...]) -> str | None:
+        """The decision as it may be written: known names joined by ``+``."""
+        return "+".join(self._known(target) for target in targets) or None
+
+    def _known(self, target: str) -> str:
+        kind, colon, name = target.rpartition(":")
+        if name in self._targets or kind == "error":
+            return kind + colon + name
+        return semconv.OTHER
+
+    def _observe(self, after: Mapping[str, Any], configurable: Mapping[str, Any]) -> Observed:
+        seen: dict[str, float | str | bool] = {}
+        for name, path in self._numbers.items():
+            value = path(after, configurable)
+            if isinstance(value, bool | int | float):
+                seen[name] = value
+            elif isinstance(value, list | tuple | set):
+                seen[name] = len(value)
+        for name, (path, words) in self._categories.items():
+            word = declared(path(after, configurable), words)
+            if word is not None:
+                seen[name] = word
+        return seen
+
+
+def as_mapping(state: Any) -> dict[str, Any]:
+    """A state (mapping, pydantic model, dataclass) as a dict of its top-level fields; others have none."""
+    if isinstance(state, Mapping):
+        return dict(state)
+    if is_dataclass(state) and not isinstance(state, type):
+        return {item.name: getattr(state, item.name, None) for item in fields(state)}
+    if hasattr(type(state), "model_fields"):
+        return dict(state)
+    return {}
