@@ -1,0 +1,176 @@
+"""The command ``otel-shadow``: arguments, streams and exit codes; the work is done elsewhere.
+
+Imports beyond click happen inside the commands, so that ``--help`` is fast and a missing extra hurts only the command
+that needs it. Exit codes: 0 done (``verdict``: GO), 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence,
+130 interrupted, 141 the reader of our output went away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from otel_shadow.errors import ConfigError, ShadowError
+
+EXIT_UNUSABLE = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+FILE_IN = click.Path(dir_okay=False, path_type=Path)
+FILE_OUT = click.Path(dir_okay=False, path_type=Path)
+FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
+
+
+class Moment(click.ParamType):
+    """A point in time in ISO 8601; without an offset it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Parse ``value``; a usage error says what is expected."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time; expected ISO 8601 such as 2025-01-09T10:30:00Z", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Hours(click.ParamType):
+    """A span of hours, written ``48h`` (or ``2d``, ``90m``)."""
+
+    name = "span"
+    _UNITS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Parse ``value``; a usage error says what is expected."""
+        if isinstance(value, timedelta):
+            return value
+        text = str(value).strip().lower()
+        try:
+            hours = float(text[:-1]) * self._UNITS[text[-1:]]
+        except (ValueError, KeyError):
+            hours = 0.0
+        if not 0 < hours <= 24 * 31:
+            self.fail(f"{value!r} is no span of up to 31 days; expected such as 48h, 2d or 90m", param, ctx)
+        return timedelta(hours=hours)
+
+
+class TraceUrl(click.ParamType):
+    """A link to a trace, with ``{trace_id}`` where its id goes."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check ``value``; a usage error says what is expected."""
+        text = str(value)
+        if not text.startswith(("http://", "https://")) or text.count("{trace_id}") != 1:
+            self.fail(f"{text!r}: expected http(s)://… with {{trace_id}} once, such as "
+                      "http://localhost:16686/trace/{trace_id}", param, ctx)  # fmt: skip
+        return text
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="otel-shadow")
+def cli() -> None:
+    """Run rewritten LangGraph nodes in shadow, and get an honest GO / NO-GO / WAIT."""
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+@click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one self-contained page as well.")
+@click.option("--save", type=FILE_OUT, metavar="SUMMARY", help="Save the evidence's summary; it is a SOURCE like any.")
+@click.option("--config", type=FILE_IN, metavar="FILE",
+              help="shadow.toml with the policy [sla] and [[accept]].  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
+@click.option("--at", type=Moment(), help="Judge as of this time (ISO 8601).  [default: now]")
+@click.option("--build", metavar="BUILD", help="Judge this V2 build.  [default: the latest in the evidence]")
+@click.option("--trace-url", type=TraceUrl(), help="Link trace ids on the page: http://…/{trace_id}.")
+def verdict(**options: Any) -> int:
+    """GO, NO-GO or WAIT from the evidence in SOURCE...
+
+    A SOURCE is a log file (plain or .gz, other lines may be mixed in), a glob, or a summary saved by --save. It may be
+    looked at at any time: the evidence stays valid.
+
+    Exit code: 0 GO, 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence.
+    """
+    from otel_shadow.report.command import judge
+
+    return judge(**options)
+
+
+@cli.command()
+@click.option("--conversations", type=FILE_IN, metavar="FILE", help="JSONL of utterances or dialogues to play.")
+@click.option("--graph", metavar="MODULE:ATTR", help="Your own graph instead of the bundled enrolment assistant.")
+@click.option("--config", type=FILE_IN, metavar="FILE", help="shadow.toml of the run.")
+@click.option("--out", type=FOLDER_OUT, default=Path("otel-shadow-demo"), show_default=True, metavar="DIR",
+              help="Where app.log and report.html go.")  # fmt: skip
+@click.option("--simulate-window", type=Hours(), metavar="48h",
+              help="Spread the sessions over a simulated window with day and night; every output says so.")  # fmt: skip
+@click.option("--show-values", is_flag=True, help="Show differing values, on this terminal only.")
+@click.option("--lang", type=click.Choice(["pt", "en"]), default=None, help="Only conversations in this language.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of whatever is random.")
+def demo(**options: Any) -> int:
+    """Play conversations through a workflow with its shadow on: spans, log lines, a verdict and a page."""
+    from otel_shadow.demo.run import run_demo
+
+    return int(run_demo(**options) or 0)
+
+
+@cli.command()
+@click.option("--out", type=FOLDER_OUT, required=True, metavar="DIR", help="Where dashboards and rules go.")
+def dashboards(out: Path) -> None:
+    """Write the Grafana dashboards and the Prometheus rules."""
+    from otel_shadow.dashboards import write_dashboards
+
+    for path in write_dashboards(out) or ():
+        click.echo(str(path))
+
+
+# Further commands (doctor, calibrate, coverage) are wired here in the same way: options, one lazy import, one call.
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; no traceback for whatever the user can mend."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more on its way out; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BROKEN_PIPE
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        result = cli.main(args=arguments, prog_name="otel-shadow", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_UNUSABLE
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except ConfigError as error:
+        return _complain(*error.problems)
+    except ShadowError as error:
+        return _complain(str(error))
+    return result if isinstance(result, int) else 0
+
+
+def _complain(*problems: str) -> int:
+    for problem in problems:
+        click.echo(f"otel-shadow: {' '.join(problem.split())}", err=True)
+    return EXIT_UNUSABLE
+
+
+if __name__ == "__main__":
+    main()

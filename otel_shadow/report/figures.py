@@ -1,0 +1,151 @@
+"""Which plots the page shows, drawn from the evidence: bands over time and latency distributions, per node."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from otel_shadow import semconv
+from otel_shadow.evidence.view import BandPoint, EvidenceView, LatencyHistogram
+from otel_shadow.report import plots, words
+from otel_shadow.report.plots import Plot
+from otel_shadow.verdict.result import Verdict
+
+_MERGE = 8
+"""Buckets of the evidence that make one on a plot: steps of 7 % instead of 0.9 %."""
+_BASE = 1.15 ** (1 / 16)
+_TABLE_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One plot with its text: a caption and the same numbers as a table of three columns."""
+
+    plot: Plot
+    caption: str
+    heads: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Drawings by node."""
+
+    parity: Mapping[str, Drawing] = field(default_factory=dict)
+    handoff: Mapping[str, Drawing] = field(default_factory=dict)
+    after: Mapping[str, Drawing] = field(default_factory=dict)
+    """V2 against V1 on the same requests."""
+    now: Mapping[str, Drawing] = field(default_factory=dict)
+    """V1 with its shadow against V1 in the holdout."""
+
+
+def figures(verdict: Verdict, evidence: EvidenceView) -> Figures:
+    """Every drawing there is evidence for.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    return Figures(
+        parity=_bands(verdict, evidence, semconv.CRITERION_PARITY),
+        handoff=_bands(verdict, evidence, semconv.CRITERION_HANDOFF),
+        after=_latencies(evidence, ("v1", "shadowed", "V1"), ("v2", "shadowed", "V2"), "after"),
+        now=_latencies(evidence, ("v1", "holdout", "V1 without shadow"), ("v1", "shadowed", "V1 with shadow"), "now"),
+    )
+
+
+def _bands(verdict: Verdict, evidence: EvidenceView, criterion: str) -> dict[str, Drawing]:
+    points: dict[str, list[BandPoint]] = defaultdict(list)
+    for point in evidence.bands:
+        if point.criterion == criterion:
+            points[point.node].append(point)
+    return {
+        node.node: _band(verdict, evidence, criterion, number, points[node.node], node.criterion(criterion).bound)
+        for number, node in enumerate(verdict.nodes)
+        if len(points[node.node]) > 1
+    }
+
+
+def _band(
+    verdict: Verdict, evidence: EvidenceView, criterion: str, number: int, points: Sequence[BandPoint], bound: float
+) -> Drawing:
+    points = sorted(points, key=lambda point: point.at)
+    node, last = points[0].node, points[-1]
+    parity = criterion == semconv.CRITERION_PARITY
+    moments = [plots.Moment(p.at, p.estimate, p.lower, p.upper) for p in points if p.estimate is not None]
+    if len(moments) < 2:
+        moments = [plots.Moment(p.at, (p.lower + p.upper) / 2, p.lower, p.upper) for p in points]
+    quantity = "Parity" if parity else "Handoff rate"
+    caption = (
+        f"{quantity} of {node}: {words.percent(last.estimate)} after {words.plural(last.sessions, 'closed session')}, "
+        f"band {words.percent(last.lower)} to {words.percent(last.upper)}, "
+        f"bound {'at least' if parity else 'at most'} {words.percent(bound)}."
+    )
+    plot = plots.band(f"{criterion}-{number}", caption, moments, bound, _cycles(verdict, points),
+                      above=parity, hours=_hours(evidence, node, parity))  # fmt: skip
+    step = max(1, math.ceil(len(points) / _TABLE_ROWS))
+    shown = [*points[step - 1 : -1 : step], last]
+    table = tuple(
+        (words.moment(p.at), words.percent(p.estimate), f"{words.percent(p.lower)} … {words.percent(p.upper)}",
+         words.count(p.sessions)) for p in shown
+    )  # fmt: skip
+    return Drawing(plot, caption, ("Time", quantity, "Always-valid band", "Closed sessions"), table)
+
+
+def _hours(evidence: EvidenceView, node: str, parity: bool) -> list[tuple[datetime, float, int]]:
+    """The middle of each hour, its raw share and how many pairs made it."""
+    found = []
+    for point in evidence.parity:
+        part, whole = (point.matches, point.comparisons) if parity else (point.failures, point.executions)
+        if point.node == node and whole:
+            found.append((point.hour + timedelta(minutes=30), part / whole, whole))
+    return found
+
+
+def _cycles(verdict: Verdict, points: Sequence[BandPoint]) -> list[datetime]:
+    if verdict.window is None:
+        return []
+    length = timedelta(hours=verdict.policy.cycle_hours)
+    ends = [verdict.window.start + length * (number + 1) for number in range(verdict.window.whole_cycles)]
+    return [end for end in ends if points[0].at <= end <= points[-1].at]
+
+
+def _latencies(
+    evidence: EvidenceView, first: tuple[str, str, str], second: tuple[str, str, str], kind: str
+) -> dict[str, Drawing]:
+    found = {(one.node, one.version, one.arm): one for one in evidence.latency}
+    drawn = {}
+    for number, node in enumerate(evidence.nodes):
+        sides = found.get((node, *first[:2])), found.get((node, *second[:2]))
+        if sides[0] and sides[1] and sum(sides[0].counts) and sum(sides[1].counts):
+            drawn[node] = _latency(f"latency-{kind}-{number}", node, (sides[0], first[2]), (sides[1], second[2]))
+    return drawn
+
+
+def _latency(name: str, node: str, *sides: tuple[LatencyHistogram, str]) -> Drawing:
+    merged = [_merged(histogram, label) for histogram, label in sides]
+    told = [f"{label} {_ms(histogram.p95_ms)}" for histogram, label in sides]
+    caption = f"Latency of {node}; 95th percentile: {', '.join(told)}."
+    table = tuple(
+        (label, words.count(sum(histogram.counts)), _ms(histogram.p50_ms), _ms(histogram.p95_ms))
+        for histogram, label in sides
+    )
+    return Drawing(plots.latencies(name, caption, *merged), caption, ("", "Executions", "p50", "p95"), table)
+
+
+def _merged(histogram: LatencyHistogram, label: str) -> plots.Latencies:
+    """Fewer, wider buckets on a grid that every histogram shares, so that two of them line up."""
+    sums: dict[int, int] = defaultdict(int)
+    for low, high, count in zip(histogram.edges_ms, histogram.edges_ms[1:], histogram.counts, strict=False):
+        middle = math.sqrt(max(low, 1e-6) * high) / 1000.0
+        sums[math.floor(math.log(middle, _BASE) / _MERGE)] += count
+    first, last = min(sums), max(sums)
+    edges = [_BASE ** (index * _MERGE) for index in range(first, last + 2)]
+    p95 = None if histogram.p95_ms is None else histogram.p95_ms / 1000.0
+    return plots.Latencies(label, edges, [sums.get(index, 0) for index in range(first, last + 1)], p95)
+
+
+def _ms(value: float | None) -> str:
+    return words.milliseconds(None if value is None else value / 1000.0)

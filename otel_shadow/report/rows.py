@@ -1,0 +1,134 @@
+"""Criteria in words: what each one asks, its numbers in its own unit, and where they lie on its scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otel_shadow import semconv
+from otel_shadow.report import words
+from otel_shadow.report.view import GO, NO_GO, NOTHING, WAIT, Gauge, Part, Row, State
+from otel_shadow.verdict.result import CriterionResult, Decision
+from otel_shadow.verdict.result import Part as PartResult
+
+STATES: Mapping[Decision, State] = {Decision.GO: GO, Decision.NO_GO: NO_GO, Decision.WAIT: WAIT}
+
+
+@dataclass(frozen=True)
+class _Title:
+    title: str
+    question: str
+    events: str
+
+
+TITLES: Mapping[str, _Title] = {
+    semconv.CRITERION_PARITY: _Title("Functional parity", "V2 decides what V1 decides", "pair"),
+    semconv.CRITERION_HANDOFF: _Title("Handoff rate", "V2 fails or times out, so V1 would answer", "execution"),
+    semconv.CRITERION_LATENCY_NOW: _Title("Latency impact now", "V1's p95 with the shadow on, against without it",
+                                          "execution"),
+    semconv.CRITERION_LATENCY_AFTER: _Title("Latency impact after", "V2's p95 against V1's, on the same requests",
+                                            "pair"),
+    semconv.CRITERION_V1_SERVED: _Title("Zero production impact", "users always got exactly what V1 made", "execution"),
+    semconv.CRITERION_COVERAGE: _Title("Coverage", "shadows that ran, of those that should have", "execution"),
+}  # fmt: skip
+_RATIOS = (semconv.CRITERION_LATENCY_NOW, semconv.CRITERION_LATENCY_AFTER)
+_FULL_TURN = 3.0
+"""A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
+
+
+def row(result: CriterionResult) -> Row:
+    """``result`` in words."""
+    title = TITLES.get(result.criterion) or _Title(result.criterion, "", "execution")
+    return Row(
+        key=result.criterion,
+        title=title.title,
+        question=title.question,
+        state=_state(result),
+        required=result.required,
+        estimate=_estimate(result),
+        band=_band(result.criterion, result.lower, result.upper),
+        bound=_bound(result),
+        gauge=_gauge(result),
+        evidence=_evidence(result, title.events),
+        counts=" · ".join(f"{name.replace('_', ' ')} {words.count(number)}" for name, number in result.counts.items()),
+        reason=result.reason,
+        missing=result.missing,
+        earliest=words.moment(result.eta) if result.eta else "",
+        weakest=result.weakest or "",
+        parts=tuple(_part(result.criterion, part) for part in result.parts),
+    )
+
+
+def value(criterion: str, number: float | None) -> str:
+    """A criterion's quantity in its own unit: a change of p95, or a share."""
+    return words.ratio(number) if criterion in _RATIOS else words.percent(number)
+
+
+def _state(result: CriterionResult) -> State:
+    if not result.measured:
+        return NOTHING
+    state = STATES[result.decision]
+    if not result.certified and result.decision is not Decision.NO_GO:
+        return State(state.key, "not certified")
+    return State(state.key, f"{state.word} so far") if result.so_far else state
+
+
+def _estimate(result: CriterionResult) -> str:
+    if result.criterion != semconv.CRITERION_V1_SERVED or result.estimate is None or not result.events:
+        return value(result.criterion, result.estimate)
+    return f"{words.count(round(result.estimate * result.events))} of {words.count(result.events)}"
+
+
+def _band(criterion: str, lower: float | None, upper: float | None) -> str:
+    if lower is None and upper is None:
+        return ""
+    ends = ["unbounded" if end is None else value(criterion, end) for end in (lower, upper)]
+    return f"{ends[0]} … {ends[1]}"
+
+
+def _bound(result: CriterionResult) -> str:
+    sign = "≥" if result.direction == "at_least" else "≤"
+    return f"{sign} {value(result.criterion, result.bound)}"
+
+
+def _gauge(result: CriterionResult) -> Gauge | None:
+    if result.lower is None and result.upper is None and result.estimate is None:
+        return None
+    low, high = _scale(result)
+
+    def place(number: float | None, otherwise: float) -> float:
+        return otherwise if number is None else min(1.0, max(0.0, (number - low) / (high - low)))
+
+    point = None if result.estimate is None else place(result.estimate, 0.0)
+    has_band = result.lower is not None or result.upper is not None
+    ends = (0.0, 1.0) if has_band or point is None else (point, point)
+    return Gauge(place(result.lower, ends[0]), place(result.upper, ends[1]), point, place(result.bound, 0.0))
+
+
+def _scale(result: CriterionResult) -> tuple[float, float]:
+    bound = result.bound
+    if result.criterion in _RATIOS:
+        reach = _FULL_TURN * max(bound - 1.0, 0.01)
+        return 1.0 - reach, 1.0 + reach
+    if result.direction == "at_most":
+        return 0.0, min(1.0, _FULL_TURN * bound)
+    return (max(0.0, 1.0 - _FULL_TURN * (1.0 - bound)) if bound < 1 else 0.9), 1.0
+
+
+def _evidence(result: CriterionResult, event: str) -> str:
+    if not result.measured:
+        return ""
+    return f"{words.plural(result.sessions, 'session')}, {words.plural(result.events, event)}"
+
+
+def _part(criterion: str, part: PartResult) -> Part:
+    return Part(
+        kind=part.kind,
+        label=part.label.replace("T", " ").removesuffix(":00Z") if part.kind == "block" else part.label,
+        state=STATES[part.decision],
+        certified=part.certified,
+        sessions=words.count(part.sessions),
+        events=words.count(part.events),
+        estimate=value(criterion, part.estimate),
+        band=_band(criterion, part.lower, part.upper),
+    )

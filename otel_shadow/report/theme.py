@@ -1,0 +1,112 @@
+"""The look of the plots: matplotlib draws in placeholder colours, the page's style sheet fills them in.
+
+One SVG then serves the light theme, the dark one and print: every placeholder becomes a CSS variable, every font the
+page's own, and every id gets the plot's name in front, so that several plots share a page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from otel_shadow.errors import require
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#000a01"
+MUTED = "#000a02"
+GRID = "#000a03"
+V1 = "#000a04"
+V2 = "#000a05"
+BOUND = "#000a06"
+BAND = "#000a07"
+PAPER = "#000a08"
+
+_VARIABLES = {
+    INK: "ink", MUTED: "muted", GRID: "grid", V1: "v1", V2: "v2", BOUND: "bound", BAND: "band", PAPER: "paper",
+}  # fmt: skip
+_COLOUR = re.compile("|".join(_VARIABLES))
+_FONT = re.compile(r"(font: (?:[\w.]+ )*?[\d.]+px|font-family:) '[^;\"]+")
+_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.S)
+_ID = re.compile(r'(\bid="|url\(#|xlink:href="#)')
+_HEAD = re.compile(r"<svg\b[^>]*?(?P<box>viewBox=\"[^\"]+\")[^>]*>", re.S)
+
+_RC = {
+    "svg.fonttype": "none",
+    "font.size": 9.5,
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "figure.facecolor": "none",
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 0.0,
+    "lines.solid_capstyle": "round",
+    "timezone": "UTC",
+}
+"""``svg.fonttype`` none keeps text as text: searchable, read aloud, in the page's font."""
+
+WIDE = (9.0, 3.1)
+NARROW = (3.9, 3.0)
+"""Sizes in inches: the page shows one of the two, so that text keeps its size on a phone."""
+
+
+@contextmanager
+def canvas(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
+    """An empty figure in our look, laid out tightly; no global state of matplotlib is touched.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    matplotlib = require("matplotlib", "analysis")
+    figures = require("matplotlib.figure", "analysis")
+    with matplotlib.rc_context(_RC):
+        figure = figures.Figure(figsize=size, layout="constrained")
+        yield figure, figure.subplots()
+
+
+def svg(figure: Figure, name: str, label: str) -> str:
+    """``figure`` as inline SVG for the page.
+
+    Arguments:
+        name: unique on the page; letters, digits and dashes.
+        label: what the plot says, for those who can't see it.
+    """
+    raw = io.StringIO()
+    metadata: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    matplotlib = require("matplotlib", "analysis")
+    with matplotlib.rc_context({**_RC, "svg.hashsalt": name}):
+        figure.savefig(raw, format="svg", metadata=metadata)
+    return _inline(raw.getvalue(), name, label)
+
+
+def _inline(text: str, name: str, label: str) -> str:
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    text = _STYLE.sub("", text)
+    text = _COLOUR.sub(lambda found: f"var(--plot-{_VARIABLES[found[0]]})", text)
+    text = _FONT.sub(r"\1 var(--font)", text)
+    text = _ID.sub(lambda found: found[1] + name + "-", text)
+    box = _HEAD.search(text)
+    head = f'<svg {box["box"] if box else ""} role="img" aria-label="{escape(label)}">'
+    return _HEAD.sub(lambda _: head, text, count=1)

@@ -1,0 +1,62 @@
+"""Numbers and times as people read them; the same words on the terminal, the page and in messages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+DASH = "–"
+
+
+def percent(share: float | None, digits: int | None = None) -> str:
+    """A share in [0, 1] as per cent; one more digit where the end of the scale is near."""
+    if share is None:
+        return DASH
+    value = share * 100
+    if digits is None:
+        digits = 0 if float(value).is_integer() else 2 if min(abs(value), abs(100 - value)) < 1 else 1
+    text = f"{value:.{digits}f}"
+    if text in ("100.00", "100.0") and share < 1:
+        text = ">99.9" if digits == 1 else ">99.99"
+    return f"{text} %"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Seconds as a latency: 0.4 ms, 45 ms, 1.23 s."""
+    if seconds is None:
+        return DASH
+    if seconds >= 0.9995:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1000:.3g} ms"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio of latencies as a change: +12.3 %, −4 %."""
+    if value is None:
+        return DASH
+    change = (value - 1) * 100
+    return f"{'+' if change >= 0 else '−'}{abs(change):.3g} %"
+
+
+def count(number: float | None) -> str:
+    """A count with thin groups: 12,345."""
+    return DASH if number is None else f"{number:,.0f}"
+
+
+def moment(time: datetime | None) -> str:
+    """A time in UTC: 2025-01-09 10:30 UTC."""
+    return DASH if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def span(length: timedelta | float | None) -> str:
+    """A span of time (seconds, or a timedelta): 45 min, 23.5 h, 12 days."""
+    if length is None:
+        return DASH
+    hours = (length.total_seconds() if isinstance(length, timedelta) else length) / 3600
+    if hours < 1:
+        return f"{hours * 60:.0f} min"
+    return f"{hours:.1f} h".replace(".0 h", " h") if hours < 96 else f"{hours / 24:.0f} days"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,160 @@
+"""Verdicts written by hand: what reports draw, independent of how the statistics get there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from otel_shadow import semconv
+from otel_shadow.evidence.view import (
+    BandPoint,
+    Confusion,
+    EvidenceView,
+    LatencyHistogram,
+    MismatchGroup,
+    ParityPoint,
+    Reading,
+    Sample,
+)
+from otel_shadow.policy import Policy
+from otel_shadow.verdict.result import Build, CriterionResult, Decision, NodeVerdict, Part, Verdict, Window
+
+START = datetime(2025, 1, 9, 6, 0, tzinfo=UTC)
+NODES = ("greeting", "qualification")
+BASE = 1.15 ** (1 / 16)
+
+
+def criteria(node: str | None, decision: Decision, weakest: str | None = None) -> tuple[CriterionResult, ...]:
+    """All six criteria; parity carries ``decision``, the others are GO (or WAIT when it is)."""
+    other = Decision.WAIT if decision is Decision.WAIT else Decision.GO
+    middle = {Decision.GO: 0.984, Decision.NO_GO: 0.913, Decision.WAIT: 0.958}[decision]
+    wide = 0.05 if decision is Decision.WAIT else 0.012
+    missing = ("closed sessions: 212 of 300",) if decision is Decision.WAIT else ()
+    eta = START + timedelta(hours=30) if decision is Decision.WAIT else None
+    return (
+        CriterionResult(
+            semconv.CRITERION_PARITY, node, decision, True, True, 0.95, "at_least", middle, middle - wide,
+            min(1.0, middle + wide), 2212, 8120, {"match": 7990, "mismatch": 130, "accepted": 4}, {}, 5.1, -3.0, 3.0,
+            3.0, reason="the band lies where the decision says", missing=missing, eta=eta, weakest=weakest,
+            parts=(Part("block", "2025-01-09T06:00:00Z", Decision.GO, True, 430, 1700, 0.985, 0.961, 0.997),
+                   Part("intent", "price", Decision.WAIT, False, 12, 40, 0.97, 0.71, 1.0)),
+        ),
+        CriterionResult(semconv.CRITERION_HANDOFF, node, other, True, True, 0.03, "at_most", 0.0071, 0.0031, 0.0163,
+                        2212, 8178, {"error": 31, "timeout": 27}, reason="V2 rarely fails", weakest=weakest),
+        CriterionResult(semconv.CRITERION_LATENCY_NOW, node, other, True, True, 1.15, "at_most", 1.012, 0.94, 1.09,
+                        2440, 9010, {}, {"p95_holdout_ms": 180.2, "p95_shadowed_ms": 182.4}, reason="the shadow costs little",
+                        weakest=weakest),
+        CriterionResult(semconv.CRITERION_LATENCY_AFTER, node, other, True, True, 1.15, "at_most", 0.78, 0.72, 0.85,
+                        2212, 8120, reason="V2 is faster", weakest=weakest),
+        CriterionResult(semconv.CRITERION_V1_SERVED, node, Decision.GO, True, True, 1.0, "at_least", 1.0, None, None,
+                        2212, 8178, {"served": 8178}, reason="every user got V1's own answer", weakest=weakest),
+        CriterionResult(semconv.CRITERION_COVERAGE, node, other, True, True, 0.9, "at_least", 0.998, None, None,
+                        2212, 8178, {"eligible": 8194, "executed": 8178}, reason="nearly every shadow ran",
+                        weakest=weakest),
+    )  # fmt: skip
+
+
+def verdict(decision: Decision = Decision.GO, nodes: tuple[str, ...] = NODES, simulated: bool = False) -> Verdict:
+    """A verdict over ``nodes``; the last one is the weakest."""
+    waiting = decision is Decision.WAIT
+    end = START + timedelta(hours=7 if waiting else 49)
+    per_node = tuple(
+        NodeVerdict(node, "enrolment", kind, criteria(node, kind), 2212, 3, 9100, (f"a note on {node}",))
+        for node in nodes
+        for kind in [decision if node == nodes[-1] else Decision.WAIT if waiting else Decision.GO]
+    )
+    return Verdict(
+        decision=decision,
+        at=end,
+        window=Window(START, end, 0 if waiting else 2, None if waiting else START + timedelta(hours=48),
+                      START + timedelta(hours=24 if waiting else 72)),
+        policy=Policy(intents=("enrol", "price")),
+        criteria=criteria(None, decision, nodes[-1]),
+        nodes=per_node,
+        reason={Decision.GO: "every criterion is proven in both nodes, over 2 whole cycles",
+                Decision.NO_GO: f"functional parity of {nodes[-1]} is proven to lie below 95 %",
+                Decision.WAIT: "not one whole cycle of 24 h yet"}[decision],
+        missing=("a whole cycle: 7 of 24 h",) if waiting else (),
+        advice=("a larger holdout (20 %) would halve the wait for latency",) if waiting else (),
+        notes=("2 sessions were longer than 20 turns",),
+        warnings=("one hash key id is missing on 12 lines",),
+        build=Build("2.4.0", "c0ffee123456", 18200, START, end),
+        left_out=(Build("2.3.9", "c0ffee123456", 310, START - timedelta(hours=9), START - timedelta(hours=1)),),
+        key_ids=("k1",),
+        simulated=simulated,
+        slowest=semconv.CRITERION_PARITY if waiting else None,
+        eta=START + timedelta(hours=30) if waiting else None,
+    )  # fmt: skip
+
+
+def evidence(found: Verdict) -> EvidenceView:
+    """What was read for ``found``: two days (or seven hours) of every kind of evidence."""
+    nodes = tuple(node.node for node in found.nodes)
+    assert found.window is not None
+    hours = int((found.window.end - found.window.start).total_seconds() // 3600)
+    return EvidenceView(
+        reading=Reading(("app.log",), 36800, 17_000_000, 18200, 18500, 3, 1, {"2": 40}, 5, 0, 0, 0,
+                        ("app.log:17: not JSON: cut off",)),
+        nodes=nodes,
+        parity=tuple(ParityPoint(node, START + timedelta(hours=h), 160 - h % 5, 165, h % 3, 170)
+                     for node in nodes for h in range(hours)),
+        bands=tuple(point for node in found.nodes for point in _bands(node, hours)),
+        latency=tuple(histogram for node in nodes for histogram in _latency(node)),
+        confusion=tuple(Confusion(node, ("qualification", "__end__"), ("qualification", "__end__", "information"),
+                                  ((5000, 40, 31), (22, 3027, 0))) for node in nodes),
+        mismatches=(
+            MismatchGroup(nodes[-1], "qualification->__end__", None, ("outbox",), "price", "2.4.0", 40, 31, 0.62,
+                          None, tuple(Sample(f"pair{n}", f"{n:032x}", START + timedelta(hours=n)) for n in range(3))),
+            MismatchGroup(nodes[-1], "__end__->__end__", "age_collection->qualification_complete",
+                          ("child_age", "education_level"), None, "2.4.0", 22, 20, 0.38),
+            MismatchGroup(nodes[0], "__end__->information", None, (), None, "2.4.0", 4, 4, 0.0, "greets in two turns"),
+        ),
+        counts={"*": {"comparison": {"match": 15980, "mismatch": 260, "none": 116}},
+                nodes[0]: {"v2_status": {"success": 8120, "error": 31, "timeout": 27}, "arm": {"shadowed": 8178}}},
+    )  # fmt: skip
+
+
+def hostile(text: str = "<script>alert('x')</script>") -> tuple[Verdict, EvidenceView]:
+    """A verdict in which every name that comes from logs is ``text``."""
+    found = verdict(Decision.NO_GO, (text, f"{text}[bold]"))
+    read = evidence(found)
+    groups = tuple(replace(group, route=f"{text}->{text}2", fields=(text,), intent=text, build=text, steps=f"{text}->x",
+                           samples=(Sample(text, text, START), Sample(text, f'"onmouseover="{text}', START)))
+                   for group in read.mismatches)  # fmt: skip
+    confusion = tuple(replace(one, original=(text, "b"), shadow=(text, "b", "c")) for one in read.confusion)
+    reading = replace(read.reading, sources=(text,), examples=(text,), other_schema={text: 1})
+    build = Build(text, text, 1, START, START)
+    return (replace(found, reason=text, notes=(text,), warnings=(text,), build=build, left_out=(build,)),
+            replace(read, mismatches=groups, confusion=confusion, reading=reading,
+                    counts={text: {text: {text: 1}}}))  # fmt: skip
+
+
+def _bands(node: NodeVerdict, hours: int) -> list[BandPoint]:
+    points = []
+    for criterion in node.criteria[:2]:
+        for half in range(1, hours * 2 + 1):
+            middle = criterion.estimate or 0.0
+            wide = 0.9 / math.sqrt(half)
+            drift = 0.006 * math.sin(half / 9) / math.sqrt(half)
+            points.append(BandPoint(node.node, criterion.criterion, START + timedelta(minutes=30 * half),
+                                    middle + drift, max(0.0, middle - wide * (1 - 0.5 * middle)),
+                                    min(1.0, middle + wide * 0.12), half * 23))  # fmt: skip
+    return points
+
+
+def _latency(node: str) -> list[LatencyHistogram]:
+    return [
+        _histogram(node, "v1", "shadowed", 280, 41.2, 182.4, 8120),
+        _histogram(node, "v1", "holdout", 279, 41.0, 180.2, 900),
+        _histogram(node, "v2", "shadowed", 255, 30.9, 142.0, 8120),
+    ]
+
+
+def _histogram(
+    node: str, version: str, arm: str, middle: int, p50_ms: float, p95_ms: float, total: int
+) -> LatencyHistogram:
+    shape = [math.exp(-((index - 120) ** 2) / 4000) for index in range(240)]
+    counts = tuple(round(total * weight / sum(shape)) for weight in shape)
+    edges = tuple(BASE ** (middle - 120 + index + 150) for index in range(241))
+    return LatencyHistogram(node, version, arm, edges, counts, p50_ms, p95_ms)
