@@ -122,7 +122,7 @@ OVERHEAD_BUCKETS_S: Final = (
 NODE_DURATION: Final = Metric(
     "shadow.node.duration", "histogram", "s",
     "Time from entry to exit of a node, by version and arm; V1's includes what shadowing added on its path.",
-    (GRAPH, NODE, VERSION, ARM, STATUS),
+    (GRAPH, NODE, MODE, VERSION, ARM, STATUS),
 )  # fmt: skip
 ELIGIBLE: Final = Metric(
     "shadow.eligible", "counter", "{execution}", "V1 executions of a configured node that should have a shadow.",
@@ -135,7 +135,7 @@ EXECUTIONS: Final = Metric(
 )  # fmt: skip
 COMPARISONS: Final = Metric(
     "shadow.comparisons", "counter", "{pair}", "Pairs compared, by whether decision and step agree.",
-    (GRAPH, NODE, COMPARISON, DECISION_MATCH, STEPS_MATCH),
+    (GRAPH, NODE, MODE, COMPARISON, DECISION_MATCH, STEPS_MATCH),
 )  # fmt: skip
 DECISIONS: Final = Metric(
     "shadow.decisions", "counter", "{pair}", "Where V1 went against where V2 would have gone (confusion matrix).",

@@ -69,7 +69,8 @@ class MetricsSink(Sink):
             self._add(semconv.FALLBACKS, 0, {**place, semconv.REASON: reason})
         for outcome, decision in ((Outcome.MATCH, True), (Outcome.MISMATCH, False), (Outcome.MISMATCH, True)):
             for step in (True, False) if outcome is Outcome.MISMATCH else (True,):
-                self._add(semconv.COMPARISONS, 0, {**place, **_compared(outcome, decision, step)})
+                compared = _compared(outcome, decision, step)
+                self._add(semconv.COMPARISONS, 0, {**place, semconv.MODE: str(Mode.V2_SHADOW), **compared})
 
     def emit(self, record: ShadowRecord) -> None:
         """Count and time ``record``."""
@@ -91,12 +92,13 @@ class MetricsSink(Sink):
 
     def _time(self, record: ShadowRecord, place: Attributes, arm: str, context: Context) -> None:
         duration = semconv.NODE_DURATION
+        timed = {**place, semconv.MODE: str(record.mode), semconv.ARM: arm}
         if record.v1.latency_s is not None:
-            labels = {**place, semconv.VERSION: "v1", semconv.ARM: arm, semconv.STATUS: str(record.v1.status)}
+            labels = {**timed, semconv.VERSION: semconv.VERSION_V1, semconv.STATUS: str(record.v1.status)}
             self._duration.record(record.v1.latency_s, _checked(duration, labels), context)
             self._overhead.record(record.overhead_s, _checked(semconv.OVERHEAD, place), context)
         if record.v2 is not None and record.v2.latency_s is not None:
-            labels = {**place, semconv.VERSION: "v2", semconv.ARM: arm, semconv.STATUS: str(record.v2.status)}
+            labels = {**timed, semconv.VERSION: semconv.VERSION_V2, semconv.STATUS: str(record.v2.status)}
             beside = span_context(record, record.v2.span_id)
             self._duration.record(record.v2.latency_s, _checked(duration, labels), beside)
 
@@ -106,7 +108,7 @@ class MetricsSink(Sink):
             return
         context = span_context(record, v2.span_id)
         compared = _compared(comparison.outcome, comparison.decisions_match, comparison.steps_match)
-        self._add(semconv.COMPARISONS, 1, {**place, **compared}, context)
+        self._add(semconv.COMPARISONS, 1, {**place, semconv.MODE: str(record.mode), **compared}, context)
         targets = {
             semconv.ORIGINAL_TARGET: record.v1.target or semconv.OTHER,
             semconv.SHADOW_TARGET: v2.target or semconv.OTHER,
