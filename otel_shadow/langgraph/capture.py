@@ -1,0 +1,225 @@
+"""What is taken at the moment a node is called: one snapshot and a handful of references. Nothing is built here.
+
+This is the only part of the isolation that runs on V1's path. Everything that V2 could share with production by
+reference goes into one pickle together with the input, so that what was one object stays one object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import itertools
+import weakref
+from collections import deque
+from collections.abc import Hashable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.pregel._algo import local_read
+
+from otel_shadow.langgraph import names
+from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
+
+INPUT = "input"
+CONTEXT = "context"
+PREVIOUS = "previous"
+RESUME = "resume"
+NULL_RESUME = "null_resume"
+NODE_ERROR = "node_error"
+_ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
+"""Types whose values can't change: V2 may hold production's own."""
+
+
+class Captured:
+    """One call of a node, ready to be repeated elsewhere.
+
+    Arguments:
+        value: the node's input.
+        config: the configuration it was called with.
+        is_async: whether it is awaited on the running loop.
+
+    Raises:
+        SnapshotError: the input can't be copied.
+    """
+
+    __slots__ = (
+        "_bundle", "_shared", "channel_copies", "channels", "config", "configurable", "context", "loop", "managed",
+        "metadata", "null_resume", "resume_generation", "run_context", "size", "task", "task_id",
+    )  # fmt: skip
+
+    task_id: str | None
+    resume_generation: Hashable
+    """Equal for an execution and its retries, different for every other execution (after a resume, too)."""
+    context: contextvars.Context
+    """A copy of the context variables of the caller."""
+    loop: asyncio.AbstractEventLoop | None
+    """The loop the node was awaited on; None for a synchronous call."""
+    size: int
+    """Bytes that the snapshots hold."""
+
+    def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool) -> None:
+        self.config = config
+        self.configurable: dict[str, Any] = dict(config.get(names.CONF) or {})
+        self.metadata: dict[str, Any] = dict(config.get("metadata") or {})
+        self.task_id = self.configurable.get(names.TASK_ID)
+        self.loop = asyncio.get_running_loop() if is_async else None
+        self.context = contextvars.copy_context()
+        self._take_channels()
+        self.resume_generation = _generation(self.task.writes) if self.task is not None else object()
+        self._bundle, self._shared = _bundle(value, self._beside())
+        self.size = sum(part.size for part in self._bundle.values())
+
+    def _take_channels(self) -> None:
+        self.channels: Mapping[str, Any] = {}
+        self.channel_copies: dict[str, Any] = {}
+        self.managed: Mapping[str, Any] = {}
+        self.task: Any = None
+        read = self.configurable.get(names.READ)
+        if isinstance(read, partial) and read.func is local_read:
+            _, self.channels, self.managed, self.task = read.args
+            self.channel_copies = {
+                key: channel.copy()
+                for key, channel in self.channels.items()
+                if type(channel) not in names.VALUE_CHANNELS
+            }
+
+    def _beside(self) -> dict[str, Any]:
+        """Everything mutable besides the input that V2 will see, by name."""
+        beside: dict[str, Any] = {f"channel:{key}": value for key, value in _values(self.channels)}
+        for key, value in self.configurable.items():
+            if not key.startswith(names.PRIVATE_PREFIX) and key not in names.COORDINATES:
+                beside[f"user:{key}"] = value
+        for key, value in self.metadata.items():
+            beside[f"metadata:{key}"] = value
+        runtime = self.configurable.get(names.RUNTIME)
+        self.run_context: Any = None
+        if runtime is not None:
+            beside[PREVIOUS] = runtime.previous
+            beside.update(_split_context(runtime.context))
+            self.run_context = dict(runtime.context) if type(runtime.context) is dict else runtime.context
+        scratchpad = self.configurable.get(names.SCRATCHPAD)
+        self.null_resume: Any = None
+        if scratchpad is not None:
+            self.null_resume = scratchpad.get_null_resume(False)  # a peek: True would steal V1's answer
+            beside[RESUME] = scratchpad.resume
+            beside[NULL_RESUME] = self.null_resume
+        if names.NODE_ERROR in self.configurable:
+            beside[NODE_ERROR] = self.configurable[names.NODE_ERROR]
+        return beside
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the node was awaited."""
+        return self.loop is not None
+
+    def restore(self) -> dict[str, Any]:
+        """Fresh copies of all that was captured, by name; aliases within it are kept. ``input`` is the node's input.
+
+        Raises:
+            Exception: whatever a class's own unpickling raises.
+        """
+        parts = dict(self._shared)
+        for name, snapshot in self._bundle.items():
+            restored = snapshot.restore()
+            parts.update(restored if name == "" else {name: restored})
+        return parts
+
+    def state(self) -> Any:
+        """A fresh copy of the input."""
+        return self.restore()[INPUT]
+
+    def writes(self) -> list[tuple[str, Any]]:
+        """V1's writes so far. They are complete once V1's sequence of node and writers has returned."""
+        return list(self.task.writes) if self.task is not None else []
+
+
+def capture(value: Any, config: RunnableConfig, *, is_async: bool) -> Captured:
+    """Capture a node's call before V1 runs.
+
+    Arguments:
+        value: the node's input.
+        config: its configuration.
+        is_async: whether the node is awaited on the running loop.
+
+    Raises:
+        SnapshotError: the input can't be copied; everything else is best effort.
+    """
+    return Captured(value, config, is_async=is_async)
+
+
+_UNCOPYABLE: set[type] = set()
+"""Types of values beside the input that neither pickle nor ``deepcopy`` copied: clients, connections, locks."""
+
+
+def _split_context(context: Any) -> dict[str, Any]:
+    """The runtime context whole, or by fields where one of them may be a client that can't be copied."""
+    if type(context) is dict:
+        return {f"{CONTEXT}.{key}": value for key, value in context.items()}
+    if type(context) in _UNCOPYABLE and is_dataclass(context):
+        return {f"{CONTEXT}.{item.name}": getattr(context, item.name) for item in fields(context)}
+    return {CONTEXT: context}
+
+
+def _bundle(value: Any, beside: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
+    """Snapshots (the one named "" holds several parts) and what has to be shared by reference."""
+    shared = {name: item for name, item in beside.items() if type(item) in _ATOMS or type(item) in _UNCOPYABLE}
+    parts = {name: item for name, item in beside.items() if name not in shared}
+    parts[INPUT] = value
+    try:
+        return {"": take(parts)}, shared
+    except SnapshotError:
+        return _one_by_one(parts, shared)
+
+
+def _one_by_one(parts: dict[str, Any], shared: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
+    """Something among ``parts`` can't be copied: the input must be, the rest goes by reference where it has to."""
+    snapshots = {INPUT: take(parts.pop(INPUT))}
+    while parts:
+        name, item = parts.popitem()
+        try:
+            snapshots[name] = take(item)
+        except SnapshotError:
+            if type(item) not in (dict, list, tuple, set):  # the next one of these may well be copyable
+                _UNCOPYABLE.add(type(item))
+            split = _split_context(item) if name == CONTEXT else {}
+            if name in split or not split:
+                shared[name] = item
+            else:
+                parts.update(split)
+    return snapshots, shared
+
+
+def _values(channels: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What the channels hold; empty ones hold nothing."""
+    found = []
+    for key, channel in channels.items():
+        kind = type(channel)
+        if kind in names.VALUE_CHANNELS:
+            value = channel.value
+            if value is not names.MISSING:
+                found.append((key, value))
+        elif kind is names.TOPIC and channel.values and key != names.TASKS:
+            found.append((key, channel.values))
+    return found
+
+
+_NEXT = itertools.count().__next__
+_GENERATIONS: dict[int, tuple[weakref.ref[deque[Any]], int]] = {}
+
+
+def _generation(writes: deque[Any]) -> int:
+    """A number per prepared task: a retry reuses the task's queue of writes, any other execution has a new one."""
+    key = id(writes)
+    known = _GENERATIONS.get(key)
+    if known is not None and known[0]() is writes:
+        return known[1]
+    number = _NEXT()
+    _GENERATIONS[key] = (weakref.ref(writes, partial(_forget, key, number)), number)
+    return number
+
+
+def _forget(key: int, number: int, _: Any) -> None:
+    if (known := _GENERATIONS.get(key)) is not None and known[1] == number:
+        _GENERATIONS.pop(key, None)

@@ -1,0 +1,32 @@
+"""The context variables that V2 runs under: the caller's, minus every channel by which production would hear of it."""
+
+from __future__ import annotations
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tracers import context as tracers
+
+from otel_shadow.runtime.scope import SHADOW, ShadowScope
+
+
+def enter_shadow(scope: ShadowScope, config: RunnableConfig) -> None:
+    """Mark the current context as ``scope``'s shadow. Call it in a copied context: nothing is put back."""
+    SHADOW.set(scope)
+    var_child_runnable_config.set(config)
+    _drop_configured_handlers()
+    _leave_langsmith()
+
+
+def _drop_configured_handlers() -> None:
+    """Usage counters, run collectors and tracers that production keeps in context variables."""
+    for variable, *_ in tracers._configure_hooks:
+        variable.set(None)
+
+
+def _leave_langsmith() -> None:
+    from langsmith.run_helpers import _set_tracing_context
+
+    # enabled False, not None: None would ask the environment, which says yes in production
+    _set_tracing_context(
+        {"parent": None, "enabled": False, "project_name": None, "tags": None, "metadata": None, "client": None}
+    )

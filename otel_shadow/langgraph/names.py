@@ -1,0 +1,75 @@
+"""LangGraph's internal names, in one place: what this package leans on, from 0.6 to the newest.
+
+A name that only some versions have is None where it is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from langgraph._internal import _constants
+from langgraph.channels.any_value import AnyValue
+from langgraph.channels.binop import BinaryOperatorAggregate
+from langgraph.channels.ephemeral_value import EphemeralValue
+from langgraph.channels.last_value import LastValue
+from langgraph.channels.topic import Topic
+from langgraph.channels.untracked_value import UntrackedValue
+
+PRIVATE_PREFIX: Final = "__pregel_"
+"""Keys of ``configurable`` that LangGraph's own machinery owns."""
+
+SEND: Final = _constants.CONFIG_KEY_SEND
+READ: Final = _constants.CONFIG_KEY_READ
+CALL: Final = _constants.CONFIG_KEY_CALL
+SCRATCHPAD: Final = _constants.CONFIG_KEY_SCRATCHPAD
+RUNTIME: Final = _constants.CONFIG_KEY_RUNTIME
+CHECKPOINTER: Final = _constants.CONFIG_KEY_CHECKPOINTER
+TASK_ID: Final = _constants.CONFIG_KEY_TASK_ID
+CHECKPOINT_NS: Final = _constants.CONFIG_KEY_CHECKPOINT_NS
+CHECKPOINT_ID: Final = _constants.CONFIG_KEY_CHECKPOINT_ID
+CHECKPOINT_MAP: Final = _constants.CONFIG_KEY_CHECKPOINT_MAP
+THREAD_ID: Final = _constants.CONFIG_KEY_THREAD_ID
+CACHE: Final[str | None] = getattr(_constants, "CONFIG_KEY_CACHE", None)
+DURABILITY: Final[str | None] = getattr(_constants, "CONFIG_KEY_DURABILITY", None)
+NODE_ERROR: Final[str | None] = getattr(_constants, "CONFIG_KEY_NODE_ERROR", None)
+
+CONF: Final = _constants.CONF
+NS_SEP: Final = _constants.NS_SEP
+NS_END: Final = _constants.NS_END
+RETURN: Final = _constants.RETURN
+TASKS: Final = _constants.TASKS
+BOOKKEEPING: Final = frozenset(
+    {
+        _constants.INPUT, _constants.INTERRUPT, _constants.RESUME, _constants.ERROR, _constants.NO_WRITES,
+        _constants.TASKS, _constants.RETURN, _constants.PREVIOUS,
+        getattr(_constants, "ERROR_SOURCE_NODE", "__error_source_node__"),
+    }
+)  # fmt: skip
+"""Channels of the machinery's own: a write to one of them changes no state field."""
+
+COORDINATES: Final = frozenset({CHECKPOINT_NS, CHECKPOINT_ID, CHECKPOINT_MAP})
+BRANCH_PREFIX: Final = "branch:to:"
+JOIN_PREFIX: Final = "join:"
+
+try:
+    from langgraph.channels.delta import DeltaChannel  # type: ignore[import-not-found,unused-ignore]
+except ImportError:  # before 1.2
+    DeltaChannel = None  # type: ignore[assignment,misc,unused-ignore]
+
+VALUE_CHANNELS: Final = frozenset(
+    {
+        AnyValue,
+        BinaryOperatorAggregate,
+        EphemeralValue,
+        LastValue,
+        UntrackedValue,
+        *([DeltaChannel] if DeltaChannel else []),
+    }
+)
+"""Channel classes whose whole state is the attribute ``value``."""
+TOPIC: Final = Topic
+"""Its state is the list ``values``."""
+
+_EMPTY: Any = EphemeralValue(object)
+MISSING: Final[Any] = _EMPTY.value
+"""What ``value`` is while a channel is empty; an object compared by identity, so no copy of it may be made."""

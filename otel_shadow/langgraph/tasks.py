@@ -1,0 +1,128 @@
+"""``@task`` and other calls inside V2: run here and now, never through production's runner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.pregel._algo import LazyAtomicCounter
+from langgraph.pregel._call import SyncAsyncFuture, get_runnable_for_task
+
+from otel_shadow.langgraph import names
+from otel_shadow.langgraph.ids import new_id
+
+_MAX_THREADS = 32
+"""Calls of one shadow that run side by side; further ones run in the caller's thread, one after the other."""
+
+
+class LocalCalls:
+    """Runs the tasks that V2 calls, like LangGraph does: side by side, each with its own writes and counters.
+
+    The threads are daemons, so a task that hangs never keeps the process from ending.
+    """
+
+    def __init__(self) -> None:
+        self.pending: set[asyncio.Task[Any]] = set()
+        self._threads = threading.BoundedSemaphore(_MAX_THREADS)
+
+    def bind(self, config: RunnableConfig) -> Callable[..., Any]:
+        """What stands in for LangGraph's own ``call`` under ``config``."""
+
+        def call(func: Callable[..., Any], value: Any, **_: Any) -> Any:
+            runnable = get_runnable_for_task(func)
+            writes: deque[tuple[str, Any]] = deque()
+            inner = self._config(config, runnable.get_name(), writes)
+            start = self._await if _in_task() else self._thread
+            return start(runnable, value, inner, writes)
+
+        return call
+
+    def _config(self, config: RunnableConfig, name: str, writes: deque[tuple[str, Any]]) -> RunnableConfig:
+        task_id = new_id()
+        outer = config[names.CONF]
+        parent = outer[names.CHECKPOINT_NS]
+        inner: RunnableConfig = {**config, names.CONF: dict(outer)}  # type: ignore[misc]
+        inner[names.CONF].update(
+            {
+                names.TASK_ID: task_id,
+                names.SEND: writes.extend,
+                names.CHECKPOINT_NS: f"{parent}{names.NS_SEP}{name}{names.NS_END}{task_id}",
+                names.CALL: self.bind(inner),
+            }
+        )
+        scratchpad = outer.get(names.SCRATCHPAD)
+        if scratchpad is not None:
+            inner[names.CONF][names.SCRATCHPAD] = replace(
+                scratchpad,
+                call_counter=LazyAtomicCounter(),
+                interrupt_counter=LazyAtomicCounter(),
+                subgraph_counter=LazyAtomicCounter(),
+                resume=[],
+            )
+        return inner
+
+    def _await(
+        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig, writes: deque[tuple[str, Any]]
+    ) -> asyncio.Task[Any]:
+        async def go() -> Any:
+            var_child_runnable_config.set(config)
+            await runnable.ainvoke(value, config)
+            return _returned(writes)
+
+        task = asyncio.create_task(go())
+        self.pending.add(task)
+        task.add_done_callback(self.pending.discard)
+        return task
+
+    def _thread(
+        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig, writes: deque[tuple[str, Any]]
+    ) -> SyncAsyncFuture[Any]:
+        future: SyncAsyncFuture[Any] = SyncAsyncFuture()
+        context = contextvars.copy_context()
+
+        def go() -> None:
+            try:
+                context.run(var_child_runnable_config.set, config)
+                context.run(runnable.invoke, value, config)
+                future.set_result(_returned(writes))
+            except BaseException as error:  # noqa: BLE001 - the future carries it to whoever asks
+                future.set_exception(error)
+
+        if not self._threads.acquire(blocking=False):
+            go()
+            return future
+
+        def release_after() -> None:
+            try:
+                go()
+            finally:
+                self._threads.release()
+
+        threading.Thread(target=release_after, name="otel-shadow-task", daemon=True).start()
+        return future
+
+    async def aclose(self) -> None:
+        """Cancel what V2 started and did not await."""
+        leftover = [task for task in self.pending if not task.done()]
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            await asyncio.gather(*leftover, return_exceptions=True)
+
+
+def _returned(writes: deque[tuple[str, Any]]) -> Any:
+    return next((value for channel, value in writes if channel == names.RETURN), None)
+
+
+def _in_task() -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:  # no loop in this thread
+        return False
