@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.pregel._algo import local_read
 
 from otel_shadow.langgraph import names
@@ -74,16 +75,14 @@ class Captured:
     def _take_channels(self) -> None:
         self.channels: Mapping[str, Any] = {}
         self.channel_copies: dict[str, Any] = {}
-        self.managed: Mapping[str, Any] = {}
+        self.managed: dict[str, Any] = {}
         self.task: Any = None
         read = self.configurable.get(names.READ)
         if isinstance(read, partial) and read.func is local_read:
             _, self.channels, self.managed, self.task = read.args
-            self.channel_copies = {
-                key: channel.copy()
-                for key, channel in self.channels.items()
-                if type(channel) not in names.VALUE_CHANNELS
-            }
+            for key, channel in self.channels.items():
+                if type(channel) not in names.VALUE_CHANNELS:
+                    self.channel_copies[key] = channel.copy()
 
     def _beside(self) -> dict[str, Any]:
         """Everything mutable besides the input that V2 will see, by name."""
@@ -108,6 +107,13 @@ class Captured:
         if names.NODE_ERROR in self.configurable:
             beside[NODE_ERROR] = self.configurable[names.NODE_ERROR]
         return beside
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """Names by which a command from a subgraph means this node's own graph, as production's runner knows it."""
+        namespace = self.configurable.get(names.CHECKPOINT_NS)
+        known = [namespace, recast_checkpoint_ns(namespace)] if namespace else []
+        return (*known, *([self.task.name] if self.task is not None else []))
 
     @property
     def is_async(self) -> bool:

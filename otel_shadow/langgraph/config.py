@@ -70,14 +70,15 @@ def isolate(
     configurable.update(_machinery(captured, parts, scope))
     configurable[names.SEND] = writes.extend
     if captured.task is not None:
-        configurable[names.READ] = _read(
-            captured, configurable.get(names.SCRATCHPAD), _channels(captured, parts), writes
-        )
+        channels = _channels(captured, parts)
+        configurable[names.READ] = _read(captured, configurable.get(names.SCRATCHPAD), channels, writes)
     if (runtime := captured.configurable.get(names.RUNTIME)) is not None:
         configurable[names.RUNTIME] = _runtime(runtime, captured, parts, scope, custom, configurable)
     config = _config(captured, parts, configurable, handlers, is_async=is_async)
     configurable[names.CALL] = calls.bind(config)
-    return Isolation(parts[captured_parts.INPUT], config, _here(captured, configurable), calls, writes, custom)
+    own = configurable[names.CHECKPOINT_NS]
+    here = (*captured.here, own, recast_checkpoint_ns(own))
+    return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom)
 
 
 def _user_keys(captured: Captured, parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,9 +103,10 @@ def _identity(captured: Captured, task_id: str) -> dict[str, Any]:
 def _machinery(captured: Captured, parts: Mapping[str, Any], scope: ShadowScope) -> dict[str, Any]:
     known = captured.configurable
     saver = known.get(names.CHECKPOINTER)
-    private = isinstance(saver, BaseCheckpointSaver) and names.THREAD_ID in known
     # without a saver in production the key stays, as None: it outranks a subgraph's own saver
-    made: dict[str, Any] = {names.CHECKPOINTER: overlay_saver(scope, saver) if private else None}
+    made: dict[str, Any] = {names.CHECKPOINTER: None}
+    if isinstance(saver, BaseCheckpointSaver) and names.THREAD_ID in known:
+        made[names.CHECKPOINTER] = overlay_saver(scope, saver)
     if (scratchpad := known.get(names.SCRATCHPAD)) is not None:
         made[names.SCRATCHPAD] = _scratchpad(scratchpad, parts.get(captured_parts.RESUME), _answer(captured, parts))
     if names.CACHE is not None:
@@ -191,11 +193,10 @@ def _config(
     manager: Callable[..., Any] = AsyncCallbackManager if is_async else CallbackManager
     return {
         "tags": [*(captured.config.get("tags") or []), TAG],
-        "metadata": {key: parts.get(f"metadata:{key}", value) for key, value in captured.metadata.items()}
-        | {TAG: True},
+        "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {TAG: True},
         "callbacks": manager(handlers=list(handlers), inheritable_handlers=list(handlers)),
         "recursion_limit": captured.config.get("recursion_limit", 25),
-        names.CONF: configurable,  # type: ignore[misc]
+        names.CONF: configurable,
     }
 
 
@@ -217,15 +218,7 @@ def _empty(channel: Any) -> Any:
     return twin
 
 
-def _read(captured: Captured, scratchpad: Any, channels: Mapping[str, Any], writes: deque[tuple[str, Any]]) -> Any:
+def _read(captured: Captured, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
     task = captured.task
     own = PregelTaskWrites(task.path, task.name, writes, task.triggers)
     return partial(local_read, scratchpad, channels, captured.managed, own)
-
-
-def _here(captured: Captured, configurable: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names by which a command from a subgraph means this node's graph: as production's runner knows it, and V2's."""
-    namespaces = [known.get(names.CHECKPOINT_NS) for known in (captured.configurable, configurable)]
-    known = [name for name in namespaces if name]
-    task = [captured.task.name] if captured.task is not None else []
-    return tuple(dict.fromkeys([*known, *map(recast_checkpoint_ns, known), *task]))

@@ -1,4 +1,4 @@
-"""Identifiers of our own. Applications seed and mock ``uuid4`` and ``random``; a shadow must not use up their numbers."""
+"""Identifiers of our own. Applications seed and mock ``uuid4``; a shadow must not use up their numbers."""
 
 from __future__ import annotations
 

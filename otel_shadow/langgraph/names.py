@@ -5,6 +5,8 @@ A name that only some versions have is None where it is missing.
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 from langgraph._internal import _constants
@@ -51,21 +53,11 @@ COORDINATES: Final = frozenset({CHECKPOINT_NS, CHECKPOINT_ID, CHECKPOINT_MAP})
 BRANCH_PREFIX: Final = "branch:to:"
 JOIN_PREFIX: Final = "join:"
 
-try:
-    from langgraph.channels.delta import DeltaChannel  # type: ignore[import-not-found,unused-ignore]
-except ImportError:  # before 1.2
-    DeltaChannel = None  # type: ignore[assignment,misc,unused-ignore]
-
-VALUE_CHANNELS: Final = frozenset(
-    {
-        AnyValue,
-        BinaryOperatorAggregate,
-        EphemeralValue,
-        LastValue,
-        UntrackedValue,
-        *([DeltaChannel] if DeltaChannel else []),
-    }
-)
+_DELTA: tuple[type, ...] = ()
+if find_spec("langgraph.channels.delta") is not None:  # from 1.2 on
+    _DELTA = (import_module("langgraph.channels.delta").DeltaChannel,)
+_SIMPLE = (AnyValue, BinaryOperatorAggregate, EphemeralValue, LastValue, UntrackedValue)
+VALUE_CHANNELS: Final[frozenset[type]] = frozenset((*_SIMPLE, *_DELTA))
 """Channel classes whose whole state is the attribute ``value``."""
 TOPIC: Final = Topic
 """Its state is the list ``values``."""

@@ -23,10 +23,8 @@ def overlay_store(scope: ShadowScope, store: BaseStore, loop: asyncio.AbstractEv
         return store
     if loop is None:
         loop = scope.state.get("loop")
-    made = scope.state.setdefault(
-        ("store", id(store)), OverlayStore(store, loop)
-    )  # holds the store: its id stays taken
-    return cast("OverlayStore", made)
+    # the overlay holds the store, so its id stays taken
+    return cast("OverlayStore", scope.state.setdefault(("store", id(store)), OverlayStore(store, loop)))
 
 
 def overlay_saver(scope: ShadowScope, saver: BaseCheckpointSaver[Any]) -> ShadowSaver:

@@ -175,12 +175,5 @@ def _to_parent(isolation: Isolation, command: Command[Any]) -> Execution:
 
 
 def _decided(isolation: Isolation, value: Any) -> Execution:
-    writes = list(isolation.writes)
-    return Execution(
-        Status.SUCCESS,
-        value,
-        targets=targets_of(writes),
-        sends=sends_of(writes),
-        writes=writes,
-        custom=isolation.custom,
-    )
+    writes, custom = list(isolation.writes), isolation.custom
+    return Execution(Status.SUCCESS, value, None, targets_of(writes), sends_of(writes), writes, custom)

@@ -109,7 +109,8 @@ class OverlayStore(BaseStore):
     def _result(self, op: Op, base: Any) -> Result:
         match op:
             case PutOp():
-                return self._put(op)
+                self._put(op)
+                return None
             case GetOp():
                 own = self._own.batch([op])[0] if op.namespace in self._own._data else None
                 hidden = (op.namespace, op.key) in self._deleted
@@ -117,8 +118,8 @@ class OverlayStore(BaseStore):
             case SearchOp():
                 return self._merge(op, base)
             case ListNamespacesOp():
-                own = self._own.batch([op._replace(offset=0, limit=_UNBOUNDED)])[0]
-                return sorted({*base, *own})[op.offset : op.offset + op.limit]
+                mine: Any = self._own.batch([op._replace(offset=0, limit=_UNBOUNDED)])[0]
+                return sorted({*base, *mine})[op.offset : op.offset + op.limit]
             case _:  # refused by _through
                 raise NotImplementedError(type(op).__name__)
 
@@ -133,8 +134,8 @@ class OverlayStore(BaseStore):
     def _merge(self, op: SearchOp, base: list[Any]) -> list[Any]:
         hidden = self._hidden()
         through = [copy.deepcopy(item) for item in base if (item.namespace, item.key) not in hidden]
-        own = self._own.batch([op._replace(query=None, offset=0, limit=_UNBOUNDED)])[0]
-        return [*through, *own][op.offset : op.offset + op.limit]  # type: ignore[misc]
+        own: Any = self._own.batch([op._replace(query=None, offset=0, limit=_UNBOUNDED)])[0]
+        return [*through, *own][op.offset : op.offset + op.limit]
 
 
 def _read(base: BaseStore, asked: list[Op]) -> list[Result]:

@@ -48,7 +48,7 @@ class LocalCalls:
         task_id = new_id()
         outer = config[names.CONF]
         parent = outer[names.CHECKPOINT_NS]
-        inner: RunnableConfig = {**config, names.CONF: dict(outer)}  # type: ignore[misc]
+        inner: RunnableConfig = {**config, names.CONF: dict(outer)}
         inner[names.CONF].update(
             {
                 names.TASK_ID: task_id,
