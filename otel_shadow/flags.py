@@ -61,7 +61,7 @@ class FeatureFlags(BaseSettings):
     shadow_logging: bool = True
 
     timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
-    """Whether the time limit was set in the environment (or by OpenFeature): then it outranks ``nodes.X.timeout_ms``."""
+    """Whether the time limit comes from the environment or OpenFeature: then it outranks ``nodes.X.timeout_ms``."""
 
     def __init__(self, **values: Any) -> None:
         values.setdefault("timeout_is_explicit", in_environment("v2_timeout_ms"))
@@ -93,7 +93,7 @@ class FeatureFlags(BaseSettings):
         return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)
 
     def architecture_mode(self, session_id: str) -> Mode:
-        """Mode of a session: live if enabled and its bucket lies under the percentage, else shadow if on, else V1 only."""
+        """Mode of a session: live if enabled and its bucket is under the percentage, else shadow, else V1."""
         return self.mode_of_bucket(buckets(session_id).rollout)
 
     def mode_of_bucket(self, bucket: float | None) -> Mode:

@@ -11,8 +11,8 @@ _SCALE = 1.0 / 2**53
 class Buckets(NamedTuple):
     """Four independent numbers in [0, 1) of one session.
 
-    ``rollout`` decides who is served V2, ``holdout`` who has no shadow, ``sample`` whose shadow runs, ``noise`` on whom V1
-    runs twice. They are disjoint parts of one digest, so none tells anything of another.
+    ``rollout`` decides who is served V2, ``holdout`` who has no shadow, ``sample`` whose shadow runs, ``noise`` on whom
+    V1 runs twice. They are disjoint parts of one digest, so none tells anything of another.
     """
 
     rollout: float

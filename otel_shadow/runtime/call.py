@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +18,17 @@ from otel_shadow.runtime.site import Site
 if TYPE_CHECKING:
     from otel_shadow.runtime.manager import ShadowTrafficManager
 
-_NOTHING: Any = object()
+NOTHING: Any = object()
+"""What a caller gets that gets nothing: a stream without a chunk."""
+
+
+Classify = Callable[[BaseException], Status]
+
+
+def classify(error: BaseException) -> Status:
+    """The status of a plain function's exception."""
+    cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
+    return Status.CANCELLED if cancelled else Status.ERROR
 
 
 class Admission(NamedTuple):
@@ -38,8 +48,8 @@ class Admission(NamedTuple):
 class Call:
     """An execution between our wrapper's entry and exit.
 
-    ``through`` runs V1 and hands on what it produced; ``close`` is the last thing before the caller gets it, and compares
-    by identity what was produced with what the caller is about to get: the evidence of "V1 always served".
+    ``through`` runs V1 and hands on what it produced; ``close`` is the last thing before the caller gets it, and
+    compares by identity what was produced with what the caller is about to get: the evidence of "V1 always served".
 
     Arguments:
         manager: the engine.
@@ -47,7 +57,7 @@ class Call:
         admission: mode, arm and time limit of this execution.
         configurable: the run's configurable keys.
         entered: monotonic seconds at which our wrapper was entered.
-        interrupts: exceptions that are an interrupt, not an error.
+        classify: the status that an exception of V1 stands for.
     """
 
     def __init__(
@@ -57,7 +67,7 @@ class Call:
         admission: Admission,
         configurable: Mapping[str, Any],
         entered: float,
-        interrupts: tuple[type[BaseException], ...] = (),
+        classify: Classify,
     ) -> None:
         self.manager = manager
         self.site = site
@@ -69,13 +79,14 @@ class Call:
         self.served = "v1"
         self.fallback_reason: str | None = None
         self.v2: Observation | None = None
-        self._interrupts = interrupts
+        self._classify = classify
         self._entered = entered
         self._epoch_s = manager.clock()
         self._overhead_s = 0.0
         self._status = Status.NOT_RUN
         self._error: BaseException | None = None
-        self._produced: Any = _NOTHING
+        self._error_type: str | None = None
+        self._produced: Any = NOTHING
         self._delivered: bool | None = None
 
     @property
@@ -114,6 +125,44 @@ class Call:
             raise
         return self._produced
 
+    def through_stream(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        """V1's chunks, inside its span."""
+        self._open()
+        try:
+            for chunk in chunks:
+                self._produced = chunk
+                yield chunk
+        except BaseException as error:
+            self._error = error
+            raise
+
+    async def athrough_stream(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The same, awaited."""
+        self._open()
+        try:
+            async for chunk in chunks:
+                self._produced = chunk
+                yield chunk
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def through_v2(self, value: Any) -> Any:
+        """A live V2's value passes."""
+        self._produced = value
+        return value
+
+    def open_live_span(self) -> None:
+        """Open ``v2.node``."""
+        with self.manager.shield("span", self.site.node):
+            self.span = self.manager.spans.live(self)
+
+    def close_live_span(self) -> None:
+        """End ``v2.node`` of a V2 that failed; V1's own span follows."""
+        with self.manager.shield("span", self.site.node):
+            if self.v2 is not None:
+                self.span.close(self.v2)
+
     def close(self, result: Any, error: BaseException | None, capture: Callable[[], Work | None]) -> None:
         """The caller gets ``result`` (or ``error``) next: queue the pair, or the baseline. Never raises.
 
@@ -124,12 +173,16 @@ class Call:
         """
         started = perf_counter()
         try:
-            self._delivered = error is self._error if error is not None else result is self._produced
+            self._delivered = self._same(result, error)
             if self.served == "v1":
-                self._status = self._status_of(error)
+                self._status = Status.SUCCESS if error is None else self._classify(error)
+            elif error is not None and self.v2 is not None:
+                self.v2 = replace(self.v2, status=self._classify(error))
+            self._error_type = error_type(error) if self._status is Status.ERROR else None
+            self._error = self._produced = None  # a traceback holds V1's locals
             work = capture() if self.shadowed else None
             self.latency_s = perf_counter() - self._entered
-            self.span.close(self._observation())
+            self.span.close(self._observation() if self.served == "v1" or self.v2 is None else self.v2)
             self._overhead_s += perf_counter() - started
             self._hand_over(work)
         except Exception as fault:  # noqa: BLE001 - what V1 produced must reach the caller whatever breaks here
@@ -142,14 +195,11 @@ class Call:
             self.manager.shield.caught("span", self.site.node, fault)
         self._overhead_s += perf_counter() - self._entered
 
-    def _status_of(self, error: BaseException | None) -> Status:
-        if error is None:
-            return Status.SUCCESS
-        if isinstance(error, self._interrupts):
-            return Status.INTERRUPT
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            return Status.CANCELLED
-        return Status.ERROR
+    def _same(self, result: Any, error: BaseException | None) -> bool:
+        """Whether the caller gets the very object that was produced, or sees the very exception."""
+        if isinstance(error, GeneratorExit):  # the caller has stopped listening
+            return True
+        return error is self._error if error is not None else result is self._produced
 
     def _hand_over(self, work: Work | None) -> None:
         if work is None:
@@ -205,6 +255,5 @@ class Call:
         return replace(self.record(self._observation()), reason=reason, v2=v2)
 
     def _observation(self) -> Observation:
-        kind = error_type(self._error) if self._status is Status.ERROR else None
         latency = None if self._status is Status.NOT_RUN else self.latency_s
-        return Observation(self._status, latency, error_type=kind, span_id=self.span.span_id)
+        return Observation(self._status, latency, error_type=self._error_type, span_id=self.span.span_id)

@@ -24,14 +24,14 @@ class Facts:
         targets: where the workflow goes next, sorted.
         writes: state fields it wrote; a field written several times has :class:`Several` values.
         sends: arguments of ``Send`` decisions, compared but never written anywhere.
-        error: the exception, if any.
+        error: the exception, or its class, if there was one.
     """
 
     status: Status
     targets: tuple[str, ...] = ()
     writes: Mapping[str, Any] = field(default_factory=dict)
     sends: Sequence[Any] = ()
-    error: BaseException | None = None
+    error: BaseException | type[BaseException] | None = None
 
 
 class Work(Protocol):
@@ -56,7 +56,7 @@ class Work(Protocol):
         """What V1 did."""
 
     def run(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
-        """Run V2 (``again``: V1 a second time) isolated, in the calling thread; ``enter()`` is called inside its context."""
+        """Run V2 (``again``: V1) isolated, in the calling thread; ``enter()`` is called inside its context."""
 
     async def arun(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """The same, awaited."""

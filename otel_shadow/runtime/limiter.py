@@ -20,7 +20,7 @@ _HOUR_S = 3600.0
 class Limiter:
     """The limiter of one node.
 
-    Its reasons: ``breaker`` (consecutive errors and timeouts; after the reset time one probe is let through: half-open),
+    Its reasons: ``breaker`` (consecutive errors and timeouts; after the reset time one probe runs: half-open),
     ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per second). What concerns all nodes together
     (``queue``, ``memory``, ``abandoned``) is the runner's to say. It is asked off V1's path only.
 

@@ -13,7 +13,7 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import Arm, Mode
 from otel_shadow.runtime.buckets import buckets
-from otel_shadow.runtime.call import Admission, Call
+from otel_shadow.runtime.call import Admission, Call, Classify, classify
 from otel_shadow.runtime.emitter import Emitter
 from otel_shadow.runtime.redact import Redactor
 from otel_shadow.runtime.runner import Runner
@@ -74,7 +74,7 @@ class ShadowTrafficManager:
         site: Site,
         state: Any,
         configurable: Mapping[str, Any],
-        interrupts: tuple[type[BaseException], ...] = (),
+        classify: Classify = classify,
     ) -> Call | None:
         """Begin an execution of ``site``. Never raises, never waits.
 
@@ -88,7 +88,7 @@ class ShadowTrafficManager:
         try:
             session = site.session_path(state, configurable)
             admission = self._admit(site, flags, None if session is None else str(session))
-            return Call(self, site, admission, configurable, entered, interrupts) if admission else None
+            return Call(self, site, admission, configurable, entered, classify) if admission else None
         except Exception as fault:  # noqa: BLE001 - V1 runs whatever breaks here
             self.shield.caught("enter", site.node, fault)
             return None

@@ -127,6 +127,7 @@ class Pair:
         self._started_at = perf_counter()
 
     def _enter(self) -> None:
+        self._started_at = perf_counter()  # V2's own time begins here: isolation was built before
         if self._span is not None:
             self._span.enter()
 

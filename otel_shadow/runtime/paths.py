@@ -16,7 +16,7 @@ def compile_path(path: str) -> Getter:
     """A function ``(state, configurable) -> value``; the value is None where the path leads nowhere.
 
     Arguments:
-        path: keys, attributes and indices; a leading ``configurable.`` reads the run's configuration instead of the state.
+        path: keys, attributes and indices; a leading ``configurable.`` reads the run's configuration instead.
 
     Raises:
         ValueError: ``path`` is not of that form.

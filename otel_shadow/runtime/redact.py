@@ -19,8 +19,8 @@ class Redactor:
     """Turns what identifies somebody into a keyed hash (HMAC-SHA-256, RFC 2104, first 12 hex digits).
 
     Arguments:
-        key: the secret; default ``OTEL_SHADOW_HASH_KEY``, else a random one for this process (then hashes of two processes
-            can't be joined, which the key id shows).
+        key: the secret; default ``OTEL_SHADOW_HASH_KEY``, else a random one for this process (then hashes of two
+            processes can't be joined, which the key id shows).
         safe_id: regular expression of ids that may be written as they are (whole match).
     """
 
@@ -57,11 +57,12 @@ def declared(value: Any, allowed: Container[str]) -> str | None:
     return text if text in allowed else semconv.OTHER
 
 
-def error_type(error: BaseException | None) -> str | None:
+def error_type(error: BaseException | type[BaseException] | None) -> str | None:
     """The name of an exception's class, if it is one that code could have written; a made-up name is ``_other``."""
     if error is None:
         return None
-    name = type(error).__qualname__.rpartition(".")[2]
+    kind = error if isinstance(error, type) else type(error)
+    name = kind.__qualname__.rpartition(".")[2]
     return name if re.fullmatch(r"[A-Za-z_]\w{0,79}", name, re.ASCII) else semconv.OTHER
 
 

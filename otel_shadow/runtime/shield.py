@@ -36,7 +36,7 @@ class Guard:
 
 
 class Shield:
-    """Swallows exceptions of our own work (never cancellation or exit), counts them by operation, logs each kind rarely.
+    """Swallows exceptions of our own work (never cancellation or exit), counts them, logs each kind rarely.
 
     ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests.
     """

@@ -1,0 +1,129 @@
+"""A captured call of a node as the runtime wants it: able to run V2, and to tell what V1 did."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
+from langgraph.pregel._algo import local_read
+from langgraph.pregel._read import PregelNode
+
+from otel_shadow.langgraph import names
+from otel_shadow.langgraph.capture import Captured
+from otel_shadow.langgraph.coerce import is_async
+from otel_shadow.langgraph.decision import v1_sends, v1_targets
+from otel_shadow.langgraph.run import Execution, arun, run
+from otel_shadow.record import Status
+from otel_shadow.runtime.facts import Facts, Several
+from otel_shadow.runtime.scope import ShadowScope
+from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
+
+
+def classify(error: BaseException) -> Status:
+    """The status that an exception of a node stands for: a parent command is a decision, a drain a cancellation."""
+    if isinstance(error, GraphInterrupt):
+        return Status.INTERRUPT
+    if isinstance(error, ParentCommand):
+        return Status.SUCCESS
+    if isinstance(error, GraphBubbleUp | asyncio.CancelledError | GeneratorExit):
+        return Status.CANCELLED
+    return Status.ERROR
+
+
+class NodeWork:
+    """One captured call.
+
+    Arguments:
+        captured: the call, captured before V1 ran.
+        node: the node; its writers make V2's decision.
+        v2: V2.
+        error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
+    """
+
+    def __init__(
+        self, captured: Captured, node: PregelNode, v2: Runnable[Any, Any], error: BaseException | None
+    ) -> None:
+        self._captured = captured
+        self._node = node
+        self._v2 = v2
+        self._status = Status.SUCCESS if error is None else classify(error)
+        self._error = error.with_traceback(None) if isinstance(error, ParentCommand) else None
+        self._error_class = type(error) if error is not None else None
+        writes = captured.writes()
+        self._writes = _keep(writes)
+        self.is_async = is_async(v2, default=captured.is_async)
+        self.size = captured.size
+
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """Production's loop, where the node was awaited."""
+        return self._captured.loop
+
+    def state(self) -> Any:
+        """A fresh copy of the input."""
+        return self._captured.state()
+
+    def v1(self) -> Facts:
+        """What V1 did."""
+        writes = self._writes.restore() if isinstance(self._writes, Snapshot) else self._writes
+        here = (str(self._captured.configurable.get(names.CHECKPOINT_NS)),)
+        return Facts(
+            self._status,
+            v1_targets(writes, self._error, here) if self._status is Status.SUCCESS else (),
+            fields(writes),
+            v1_sends(writes, self._error) if self._status is Status.SUCCESS else (),
+            self._error_class if self._status is Status.ERROR else None,
+        )
+
+    def run(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
+        """Run V2 (``again``: V1) isolated, in the calling thread."""
+        return _facts(run(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+
+    async def arun(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
+        """The same, awaited."""
+        return _facts(await arun(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+
+    def _subject(self, again: bool) -> Runnable[Any, Any]:
+        return self._node.bound if again else self._v2
+
+
+def fields(writes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """State fields among ``writes``, by name; those of the machinery are left out."""
+    found: dict[str, Any] = {}
+    for channel, value in writes:
+        if channel in names.BOOKKEEPING or channel.startswith((names.BRANCH_PREFIX, names.JOIN_PREFIX)):
+            continue
+        if channel not in found:
+            found[channel] = value
+        elif isinstance(found[channel], Several):
+            found[channel].append(value)
+        else:
+            found[channel] = Several([found[channel], value])
+    return found
+
+
+def task_writes(config: RunnableConfig) -> deque[tuple[str, Any]] | None:
+    """The queue that collects the writes of the task that ``config`` belongs to."""
+    read = config.get(names.CONF, {}).get(names.READ)
+    if isinstance(read, partial) and read.func is local_read:
+        writes: deque[tuple[str, Any]] = read.args[3].writes
+        return writes
+    return None
+
+
+def _keep(writes: list[tuple[str, Any]]) -> Snapshot | list[tuple[str, Any]]:
+    """A snapshot: what V1 returned lives on in the run, where later nodes may change it in place."""
+    try:
+        return take(writes)
+    except SnapshotError:
+        return writes
+
+
+def _facts(execution: Execution) -> Facts:
+    return Facts(execution.status, execution.targets, fields(execution.writes), execution.sends, execution.error)

@@ -1,0 +1,252 @@
+"""Where we sit in LangGraph: a node's cached sequence of V1 and its writers becomes a subclass with the same steps.
+
+Specs, ``bound`` and writers stay untouched, so drawing, schemas, subgraph discovery, cache identity and every stream
+mode are what they were.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph._internal._runnable import RunnableSeq
+from langgraph.errors import GraphBubbleUp, InvalidUpdateError
+from langgraph.pregel._read import PregelNode
+
+from otel_shadow.langgraph import names
+from otel_shadow.langgraph.capture import Captured, capture
+from otel_shadow.langgraph.retries import seen_before
+from otel_shadow.langgraph.work import NodeWork, classify, task_writes
+from otel_shadow.record import Status
+from otel_shadow.runtime.call import NOTHING, Call
+from otel_shadow.runtime.live import Attempt, aserve, awithin, serve, within
+from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.site import Site
+from otel_shadow.runtime.snapshot import SnapshotError, take
+
+__all__ = ["ShadowSeq", "unwrap", "wrap"]
+
+
+class Socket:
+    """What a wrapped node knows: its site, its manager, V2, and the node it belongs to."""
+
+    def __init__(
+        self, manager: ShadowTrafficManager, site: Site, node: PregelNode, v2: Runnable[Any, Any] | None
+    ) -> None:
+        self.manager = manager
+        self.site = site
+        self.node = node
+        self.v2 = v2
+
+    def enter(self, value: Any, config: RunnableConfig | None) -> Call | None:
+        """Begin an execution; None where V1 is to run as if we were not there."""
+        if not config:
+            return None
+        return self.manager.enter(self.site, value, config.get(names.CONF, {}), classify)
+
+    def capture(self, call: Call, value: Any, config: RunnableConfig, *, is_async: bool) -> Captured | None:
+        """Capture the input before V1 runs; None where there is to be no shadow of it."""
+        if not call.shadowed:
+            return None
+        if self.v2 is None:
+            call.skip(Status.NOT_IMPLEMENTED)
+            return None
+        try:
+            captured = capture(value, config, is_async=is_async)
+        except SnapshotError as error:
+            call.skip(f"not_captured:{error.type_name}")
+            return None
+        except Exception as fault:  # noqa: BLE001 - V1 runs whatever breaks here
+            self.manager.shield.caught("capture", self.site.node, fault)
+            call.skip("not_captured")
+            return None
+        if seen_before(captured):
+            call.skip("retry")
+            return None
+        return captured
+
+    def work(self, captured: Captured | None, error: BaseException | None) -> NodeWork | None:
+        """The captured execution, with V1's writes as they are now."""
+        if captured is None or self.v2 is None:
+            return None
+        return NodeWork(captured, self.node, self.v2, error)
+
+    def attempt(self, config: RunnableConfig) -> Attempt:
+        """How a failed live V2 is taken back."""
+        writes = task_writes(config)
+        kept = len(writes) if writes is not None else 0
+
+        def undo() -> None:
+            while writes is not None and len(writes) > kept:
+                writes.pop()
+
+        return Attempt((GraphBubbleUp,), (InvalidUpdateError,), undo)
+
+
+class ShadowSeq(RunnableSeq):
+    """A node's sequence with a socket. ``invoke`` and its kin give what they gave."""
+
+    _socket: Socket
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """V1's value or exception (V2's in a live session)."""
+        socket = self._socket
+        call = socket.enter(input, config)
+        if call is None or config is None:
+            return super().invoke(input, config, **kwargs)
+        captured = socket.capture(call, input, config, is_async=False)
+        v1 = partial(super().invoke, input, config, **kwargs)
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = self._live(call, input, config, v1, kwargs) if call.live else call.through(v1)
+            return result
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.close(result, error, partial(socket.work, captured, error))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """The same, awaited."""
+        socket = self._socket
+        call = socket.enter(input, config)
+        if call is None or config is None:
+            return await super().ainvoke(input, config, **kwargs)
+        captured = socket.capture(call, input, config, is_async=True)
+        v1 = partial(super().ainvoke, input, config, **kwargs)
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = await (self._alive(call, input, config, v1, kwargs) if call.live else call.athrough(v1))
+            return result
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.close(result, error, partial(socket.work, captured, error))
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
+        """V1's chunks. In a live session, V2's value as one chunk."""
+        socket = self._socket
+        call = socket.enter(input, config)
+        if call is None or config is None:
+            yield from super().stream(input, config, **kwargs)
+            return
+        captured = socket.capture(call, input, config, is_async=False)
+        chunk = NOTHING
+        error: BaseException | None = None
+        try:
+            if call.live:
+                v1 = partial(super().invoke, input, config, **kwargs)
+                chunk = self._live(call, input, config, v1, kwargs)
+                yield chunk
+            else:
+                for chunk in call.through_stream(super().stream(input, config, **kwargs)):
+                    yield chunk
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.close(chunk, error, partial(socket.work, captured, error))
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
+        """The same, awaited."""
+        socket = self._socket
+        call = socket.enter(input, config)
+        if call is None or config is None:
+            async for part in super().astream(input, config, **kwargs):
+                yield part
+            return
+        captured = socket.capture(call, input, config, is_async=True)
+        chunk = NOTHING
+        error: BaseException | None = None
+        try:
+            if call.live:
+                v1 = partial(super().ainvoke, input, config, **kwargs)
+                chunk = await self._alive(call, input, config, v1, kwargs)
+                yield chunk
+            else:
+                async for chunk in call.athrough_stream(super().astream(input, config, **kwargs)):
+                    yield chunk
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.close(chunk, error, partial(socket.work, captured, error))
+
+    def _live(
+        self, call: Call, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]
+    ) -> Any:
+        sequence = self._with_v2(call.admission.timeout_s)
+        v2 = partial(sequence.invoke, _copy(input), config.copy(), **kwargs)
+        return serve(call, self._socket.attempt(config), v2, v1)
+
+    async def _alive(
+        self, call: Call, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]
+    ) -> Any:
+        sequence = self._with_v2(call.admission.timeout_s)
+        v2 = partial(sequence.ainvoke, _copy(input), config.copy(), **kwargs)
+        return await aserve(call, self._socket.attempt(config), v2, v1)
+
+    def _with_v2(self, timeout_s: float) -> RunnableSeq:
+        """The same sequence, with V2 (under its time limit) where V1 stands; the writers stay the graph's own."""
+        if self._socket.v2 is None:
+            raise NotImplementedError(f"node {self._socket.site.node!r} has no V2")
+        sequence: RunnableSeq = copy.copy(self)
+        sequence.__class__ = RunnableSeq  # type: ignore[assignment]
+        sequence.steps = [Timed(self._socket.v2, timeout_s), *self.steps[1:]]
+        return sequence
+
+
+class Timed(Runnable[Any, Any]):
+    """A runnable with a time limit in seconds, for V2 in a live session."""
+
+    def __init__(self, inner: Runnable[Any, Any], timeout_s: float) -> None:
+        self._inner = inner
+        self._timeout_s = timeout_s
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """The inner value.
+
+        Raises:
+            V2TimeoutError: it took longer.
+        """
+        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """The same, awaited."""
+        return await awithin(self._timeout_s, self._inner.ainvoke(input, config, **kwargs))
+
+
+def _copy(value: Any) -> Any:
+    """What a live V2 gets: V1 must find the original untouched when it has to answer."""
+    try:
+        return take(value).restore()
+    except Exception:  # noqa: BLE001 - not everything can be copied; then both see the same object
+        return value
+
+
+def wrap(node: PregelNode, manager: ShadowTrafficManager, site: Site, v2: Runnable[Any, Any] | None) -> bool:
+    """Give ``node`` a socket.
+
+    Returns:
+        Whether it has one now; a node without writers, or one that has a socket already, is left as it is.
+    """
+    sequence = node.node
+    if not isinstance(sequence, RunnableSeq) or isinstance(sequence, ShadowSeq):
+        return False
+    wrapped = copy.copy(sequence)
+    wrapped.__class__ = ShadowSeq
+    wrapped._socket = Socket(manager, site, node, v2)  # type: ignore[attr-defined]
+    node.__dict__["node"] = wrapped
+    return True
+
+
+def unwrap(node: PregelNode) -> None:
+    """Take the socket away: LangGraph builds the plain sequence anew."""
+    if isinstance(node.__dict__.get("node"), ShadowSeq):
+        del node.__dict__["node"]

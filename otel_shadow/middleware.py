@@ -1,0 +1,163 @@
+"""The explicit API: a decorator for nodes, and a middleware for graphs that are better left as they are."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import wrapt
+from pydantic import ValidationError
+
+from otel_shadow.config import NodeTable
+from otel_shadow.errors import ConfigError
+from otel_shadow.mark import ATTRIBUTE, ShadowMark
+from otel_shadow.runtime.compare import Differ
+from otel_shadow.runtime.manager import ShadowTrafficManager
+
+Node = TypeVar("Node", bound=Callable[..., Any])
+
+_LANGGRAPH = "langgraph.graph.state"
+
+
+def with_shadow_v2(
+    v2: Any = None,
+    *,
+    compare: Mapping[str, Any] | None = None,
+    compare_with: Differ | None = None,
+    timeout_ms: int | None = None,
+    sample: float | None = None,
+    live: bool | None = None,
+    manager: ShadowTrafficManager | None = None,
+) -> Callable[[Node], Node]:
+    """Mark a node: in a graph, ``v2`` runs in its shadow. Outside a graph it stays the plain function that it is.
+
+    The function itself is returned, so that signature, injected parameters, drawing, schema and ``Command`` edges are
+    LangGraph's to see as ever.
+
+    Arguments:
+        v2: the rewrite: a function, coroutine function, runnable, compiled graph or ``"module:name"``; ``"self"`` runs V1
+            against itself; None takes what ``[nodes.X]`` of ``shadow.toml`` names.
+        compare: keys of ``[nodes.X.compare]``.
+        compare_with: ``(v1 writes, v2 writes) -> names of the fields that differ``.
+        timeout_ms: V2's time limit in milliseconds.
+        sample: share of sessions that are shadowed, 0 to 1.
+        live: whether V2 of this node may go live.
+        manager: default: the process's own, from ``shadow.toml`` and the environment.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+    given = {"compare": compare, "timeout_ms": timeout_ms, "sample": sample, "live": live}
+    options = {name: value for name, value in given.items() if value is not None}
+    try:
+        NodeTable(**options)
+    except ValidationError as error:
+        faults = [
+            f"with_shadow_v2: {fault['loc'][0]}: got {fault['input']!r}; {fault['msg']}" for fault in error.errors()
+        ]
+        raise ConfigError(faults) from None
+    mark = ShadowMark(v2, options, compare_with, manager)
+
+    def decorate(node: Node) -> Node:
+        marked = _markable(node)
+        setattr(marked, ATTRIBUTE, mark)
+        watch_compilation()
+        return marked
+
+    return decorate
+
+
+class ShadowIntegrationMiddleware:
+    """Shadows nodes of graphs without touching the functions.
+
+    Arguments:
+        v2: V2 by node name.
+        manager: default: the process's own.
+    """
+
+    def __init__(self, v2: Mapping[str, Any] | None = None, manager: ShadowTrafficManager | None = None) -> None:
+        self._v2 = dict(v2 or {})
+        self._manager = manager
+
+    @property
+    def manager(self) -> ShadowTrafficManager:
+        """The manager in use."""
+        if self._manager is None:
+            from otel_shadow.assembly import default_manager
+
+            self._manager = default_manager()
+        return self._manager
+
+    def wrap(self, name: str, v1: Node, v2: Any = None) -> Node:
+        """A copy of node ``v1``, marked: its V2 is ``v2``, or what this middleware has under ``name``."""
+        return with_shadow_v2(v2 if v2 is not None else self._v2.get(name), manager=self.manager)(_copy(v1))
+
+    def attach(self, graph: Any) -> Any:
+        """Give the nodes of a compiled graph their shadows, and return the graph.
+
+        Raises:
+            ConfigError: a V2 is named for a node that the graph does not have.
+        """
+        from otel_shadow.langgraph.attach import attach
+        from otel_shadow.langgraph.guards import install_guards
+
+        unknown = sorted(self._v2.keys() - graph.nodes.keys())
+        if unknown:
+            known = ", ".join(name for name in graph.nodes if not name.startswith("__"))
+            raise ConfigError([f"graph {graph.get_name()!r} has no node {name!r}; it has {known}" for name in unknown])
+        install_guards()
+        attach(graph, self.manager, lambda _, node: self._v2.get(node))
+        return graph
+
+    def detach(self, graph: Any) -> Any:
+        """Take the shadows of ``graph`` away, and return it."""
+        from otel_shadow.langgraph.attach import detach
+
+        detach(graph)
+        return graph
+
+
+def watch_compilation() -> None:
+    """From now on, look for marks in each graph that is compiled. Imports LangGraph no earlier than the application."""
+    wrapt.register_post_import_hook(_hook, _LANGGRAPH)
+
+
+def _hook(_: Any) -> None:
+    from otel_shadow.langgraph.hooks import install
+
+    install(_attach_marked)
+
+
+def _attach_marked(graph: Any) -> None:
+    from otel_shadow.assembly import default_manager
+    from otel_shadow.langgraph.attach import attach
+    from otel_shadow.mark import mark_of
+
+    marks = [mark for node in graph.nodes.values() if (mark := mark_of(node.bound)) is not None]
+    if marks:
+        attach(graph, next((mark.manager for mark in marks if mark.manager is not None), None) or default_manager())
+
+
+def _markable(node: Node) -> Node:
+    """``node`` itself where it takes attributes (functions, callable objects), else a wrapper with its signature."""
+    if hasattr(node, "__dict__") and not inspect.ismethod(node):
+        return node
+    return _copy(node)
+
+
+def _copy(node: Node) -> Node:
+    if inspect.iscoroutinefunction(node):
+
+        @functools.wraps(node)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return await node(*args, **kwargs)
+
+        return awaited  # type: ignore[return-value]
+
+    @functools.wraps(node)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return node(*args, **kwargs)
+
+    return called  # type: ignore[return-value]
