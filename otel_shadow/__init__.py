@@ -1,1 +1,76 @@
-"""Run rewritten LangGraph nodes (V2) in shadow beside production (V1), and know when they may go live."""
+"""Run rewritten LangGraph nodes (V2) in shadow beside production (V1), and know when they may go live.
+
+Importing this package is light: LangGraph and the analysis are imported by what needs them, when it needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_shadow.config import ShadowConfig
+    from otel_shadow.errors import ConfigError, EvidenceError, MissingExtraError, ShadowError
+    from otel_shadow.flags import FeatureFlags
+    from otel_shadow.instrumentor import ShadowInstrumentor
+    from otel_shadow.middleware import ShadowIntegrationMiddleware, with_shadow_v2
+    from otel_shadow.record import Arm, Mode, Outcome, ShadowRecord, Status
+    from otel_shadow.runtime.manager import ShadowTrafficManager
+    from otel_shadow.runtime.scope import is_shadow
+    from otel_shadow.runtime.side_effects import side_effect
+    from otel_shadow.runtime.sinks import Sink
+
+_HOMES = {
+    "Arm": "record",
+    "ConfigError": "errors",
+    "EvidenceError": "errors",
+    "FeatureFlags": "flags",
+    "MissingExtraError": "errors",
+    "Mode": "record",
+    "Outcome": "record",
+    "ShadowConfig": "config",
+    "ShadowError": "errors",
+    "ShadowInstrumentor": "instrumentor",
+    "ShadowIntegrationMiddleware": "middleware",
+    "ShadowRecord": "record",
+    "ShadowTrafficManager": "runtime.manager",
+    "Sink": "runtime.sinks",
+    "Status": "record",
+    "is_shadow": "runtime.scope",
+    "side_effect": "runtime.side_effects",
+    "with_shadow_v2": "middleware",
+}
+
+__all__ = [
+    "Arm",
+    "ConfigError",
+    "EvidenceError",
+    "FeatureFlags",
+    "MissingExtraError",
+    "Mode",
+    "Outcome",
+    "ShadowConfig",
+    "ShadowError",
+    "ShadowInstrumentor",
+    "ShadowIntegrationMiddleware",
+    "ShadowRecord",
+    "ShadowTrafficManager",
+    "Sink",
+    "Status",
+    "is_shadow",
+    "side_effect",
+    "with_shadow_v2",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

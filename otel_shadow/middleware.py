@@ -37,8 +37,8 @@ def with_shadow_v2(
     LangGraph's to see as ever.
 
     Arguments:
-        v2: the rewrite: a function, coroutine function, runnable, compiled graph or ``"module:name"``; ``"self"`` runs V1
-            against itself; None takes what ``[nodes.X]`` of ``shadow.toml`` names.
+        v2: the rewrite: a function, coroutine function, runnable, compiled graph or ``"module:name"``; ``"self"``
+            runs V1 against itself; None takes what ``[nodes.X]`` of ``shadow.toml`` names.
         compare: keys of ``[nodes.X.compare]``.
         compare_with: ``(v1 writes, v2 writes) -> names of the fields that differ``.
         timeout_ms: V2's time limit in milliseconds.
@@ -50,7 +50,7 @@ def with_shadow_v2(
         ConfigError: an argument is out of range.
     """
     given = {"compare": compare, "timeout_ms": timeout_ms, "sample": sample, "live": live}
-    options = {name: value for name, value in given.items() if value is not None}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         NodeTable(**options)
     except ValidationError as error:

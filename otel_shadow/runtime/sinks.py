@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from otel_shadow.record import Observation, ShadowRecord
@@ -10,19 +11,20 @@ if TYPE_CHECKING:
     from otel_shadow.runtime.call import Call
 
 
-class Sink(Protocol):
+class Sink(ABC):
     """Takes finished records, one at a time, in a thread of ours. It may be slow or raise: nobody waits for it.
 
-    Inherit from it to get the methods that do nothing.
+    ``emit`` is all that one has to write.
     """
 
-    def open(self, graph: str, node: str) -> None:
+    def open(self, graph: str, node: str) -> None:  # noqa: B027 - to do nothing is fine
         """A node gets a shadow."""
 
+    @abstractmethod
     def emit(self, record: ShadowRecord) -> None:
         """Write ``record``."""
 
-    def flush(self, timeout_s: float) -> None:
+    def flush(self, timeout_s: float) -> None:  # noqa: B027 - as above
         """Hand on what is buffered, within ``timeout_s`` seconds."""
 
 

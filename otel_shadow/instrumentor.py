@@ -1,0 +1,124 @@
+"""Auto-instrumentation: ``opentelemetry-instrument python app.py`` shadows what ``shadow.toml`` names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Collection
+from typing import Any
+
+import wrapt
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from otel_shadow import semconv
+from otel_shadow.assembly import build_manager, set_default_manager
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import ConfigError
+from otel_shadow.flags import FeatureFlags
+from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.telemetry.spans import OtelSpans
+
+logger = logging.getLogger("otel_shadow")
+
+_LANGGRAPH = "langgraph.graph.state"
+
+ResolveV2 = Callable[[str, str], Any]
+
+
+class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Shadows the configured nodes of every graph of this process, with no change to the application.
+
+    ``instrument()`` takes:
+        config: a :class:`ShadowConfig`, a mapping or a path; default: ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml``.
+        resolve_v2: ``(graph name, node name) -> V2``: a callable or runnable, ``"self"``, or None.
+        flags: a source of flags; default: environment, then the configuration.
+        manager: use this manager instead of making one.
+        tracer_provider, meter_provider, logger_provider: default: the global ones, also when set later.
+
+    A wrong configuration is logged once, with every error and its remedy, and the application runs as if we were not
+    there. With ``raise_errors=True`` it is raised instead.
+    """
+
+    manager: ShadowTrafficManager | None = None
+    _attach: Callable[[Any], Any] | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What must be installed for this to make sense."""
+        return ("langgraph >= 0.6",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        try:
+            self.manager = kwargs.get("manager") or _manager(kwargs)
+        except (ConfigError, OSError) as error:
+            if kwargs.get("raise_errors"):
+                raise
+            problems = error.problems if isinstance(error, ConfigError) else (f"log file: {error}",)
+            logger.error("otel-shadow is off, the application runs V1 only: %s", "; ".join(problems))
+            return
+        set_default_manager(self.manager)
+        manager, resolve = self.manager, kwargs.get("resolve_v2")
+
+        def attach(graph: Any) -> None:
+            from otel_shadow.langgraph.attach import attach as give_sockets
+
+            give_sockets(graph, manager, resolve)
+
+        self._attach = attach
+        wrapt.register_post_import_hook(lambda _: self._hook(attach), _LANGGRAPH)
+
+    def _hook(self, attach: Callable[[Any], Any]) -> None:
+        """LangGraph is there. Registered hooks can't be removed: one of an uninstrumented time does nothing."""
+        if self._attach is attach:
+            from otel_shadow.langgraph.hooks import install
+
+            install(attach, existing=True)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        attach, manager = self._attach, self.manager
+        self._attach = self.manager = None
+        if attach is not None:
+            import sys
+
+            if _LANGGRAPH in sys.modules:
+                from otel_shadow.langgraph.hooks import uninstall
+
+                uninstall(attach)
+        set_default_manager(None)
+        if manager is not None:
+            manager.shutdown(kwargs.get("timeout"))
+            if isinstance(manager.spans, OtelSpans):
+                manager.spans.close()
+
+
+def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:
+    """The manager for ``instrument(**kwargs)``; every fault of configuration and flags is in one error."""
+    problems: list[str] = []
+    config: ShadowConfig | None = None
+    try:
+        config = _config(kwargs.get("config"))
+    except ConfigError as error:
+        problems += error.problems
+    flags = kwargs.get("flags")
+    try:
+        flags = flags or FeatureFlags.resolve(config.flags if config else None)
+    except ConfigError as error:
+        problems += error.problems
+    if problems or config is None:
+        raise ConfigError(problems)
+    if not config.nodes and kwargs.get("resolve_v2") is None and not os.environ.get(semconv.ENV_CONFIG):
+        logger.info("otel-shadow: no shadow.toml here and no %s: only decorated nodes get a shadow", semconv.ENV_CONFIG)
+    return build_manager(
+        config,
+        flags,
+        tracer_provider=kwargs.get("tracer_provider"),
+        meter_provider=kwargs.get("meter_provider"),
+        logger_provider=kwargs.get("logger_provider"),
+    )
+
+
+def _config(given: Any) -> ShadowConfig:
+    if isinstance(given, ShadowConfig):
+        return given
+    if isinstance(given, str | os.PathLike) or given is None:
+        return ShadowConfig.load(given)
+    return ShadowConfig.from_mapping(given)
