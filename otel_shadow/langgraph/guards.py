@@ -1,0 +1,97 @@
+"""What configuration alone can't stop inside a shadow, stopped at the class: other graphs, model caches, tools.
+
+Everything asks first whether a shadow is active in its context; outside one, originals run with what they were given.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.cache.base import BaseCache
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
+
+from otel_shadow.langgraph import names
+from otel_shadow.langgraph.cache import guard_llm_cache
+from otel_shadow.langgraph.overlays import overlay_saver, overlay_store
+from otel_shadow.langgraph.patches import Patches
+from otel_shadow.langgraph.tools import guard_tools
+from otel_shadow.runtime.scope import SHADOW, ShadowScope
+
+AnyPregel = Pregel[Any, Any, Any, Any]
+_STATE_METHODS = (
+    "get_state", "aget_state", "get_state_history", "aget_state_history", "bulk_update_state", "abulk_update_state",
+)  # fmt: skip
+_PATCHES = Patches()
+_LOCK = threading.Lock()
+
+
+def install_guards() -> None:
+    """Install the guards; a second call changes nothing."""
+    with _LOCK:
+        if _PATCHES.installed:
+            return
+        _PATCHES.replace(Pregel, "_defaults", _guarded_defaults)
+        for method in _STATE_METHODS:
+            _PATCHES.replace(Pregel, method, _on_private_saver)
+        guard_llm_cache(_PATCHES)
+        guard_tools(_PATCHES)
+
+
+def uninstall_guards() -> None:
+    """Put every original back."""
+    with _LOCK:
+        _PATCHES.undo()
+
+
+def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """A graph that V2 calls brings its own saver, store and cache: it gets overlays of them."""
+
+    @functools.wraps(original)
+    def defaults(self: AnyPregel, config: RunnableConfig, **kwargs: Any) -> tuple[Any, ...]:
+        resolved = original(self, config, **kwargs)
+        scope = SHADOW.get()
+        return resolved if scope is None else tuple(_private(scope, item) for item in resolved)
+
+    return defaults
+
+
+def _private(scope: ShadowScope, item: Any) -> Any:
+    if isinstance(item, BaseCheckpointSaver):
+        return overlay_saver(scope, item)
+    if isinstance(item, BaseStore):
+        return overlay_store(scope, item)
+    return None if isinstance(item, BaseCache) else item
+
+
+def _on_private_saver(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Reading and updating state go to the private saver: a live read may meet a connection that is being closed."""
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def awaited(self: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any) -> Any:
+            return await original(self, _with_private_saver(self, config), *args, **kwargs)
+
+        return awaited
+
+    @functools.wraps(original)
+    def method(self: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any) -> Any:
+        return original(self, _with_private_saver(self, config), *args, **kwargs)
+
+    return method
+
+
+def _with_private_saver(graph: AnyPregel, config: RunnableConfig) -> RunnableConfig:
+    scope = SHADOW.get()
+    configurable = (config or {}).get(names.CONF, {})
+    saver = configurable.get(names.CHECKPOINTER, graph.checkpointer)
+    if scope is None or not isinstance(saver, BaseCheckpointSaver):
+        return config
+    return {**config, names.CONF: {**configurable, names.CHECKPOINTER: overlay_saver(scope, saver)}}
