@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from typing import TypeVar
 
 from otel_shadow.demo.state import EnrolmentState, Language
 from otel_shadow.demo.v2 import extract
@@ -13,6 +14,7 @@ from otel_shadow.demo.v2.intents import Intents, recognise
 from otel_shadow.demo.v2.resolver import Resolution, resolve
 
 Names = tuple[Mention[str], ...]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,14 @@ def moment_of(state: EnrolmentState) -> datetime:
 def _read(text: str, language: Language, pending: str | None, now: datetime) -> Understanding:
     return Understanding(
         intents=recognise(text),
-        parent_names=tuple(extract.names(text, asked=pending == "parent_name")),
+        parent_names=_sure(extract.names(text, asked=pending == "parent_name"), 0.7),
         child_names=tuple(extract.child_names(text, asked=pending == "child_name")),
-        ages=tuple(extract.ages(text, asked=pending == "child_age")),
+        ages=_sure(extract.ages(text, asked=pending == "child_age"), 0.5),
         levels=tuple(extract.levels(text)),
-        dates=tuple(extract.dates(text, language, now)),
-        times=tuple(extract.times(text, asked=pending in ("time", "date"))),
+        dates=tuple(extract.dates(text, language, now, asked=pending == "date")),
+        times=tuple(extract.times(text, language, asked=pending == "time")),
     )
+
+
+def _sure(mentions: list[Mention[V]], least: float) -> tuple[Mention[V], ...]:
+    return tuple(mention for mention in mentions if mention.score >= least)
