@@ -27,54 +27,41 @@ FILE_OUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
 
 
-class Moment(click.ParamType):
+_HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
+_LONGEST_H = 24 * 31
+
+
+def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
     """A point in time in ISO 8601; without an offset it is UTC."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Parse ``value``; a usage error says what is expected."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no time; expected ISO 8601 such as 2025-01-09T10:30:00Z", param, ctx)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no time; expected ISO 8601 such as 2025-01-09T10:30:00Z") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-class Hours(click.ParamType):
-    """A span of hours, written ``48h`` (or ``2d``, ``90m``)."""
-
-    name = "span"
-    _UNITS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Parse ``value``; a usage error says what is expected."""
-        if isinstance(value, timedelta):
-            return value
-        text = str(value).strip().lower()
-        try:
-            hours = float(text[:-1]) * self._UNITS[text[-1:]]
-        except (ValueError, KeyError):
-            hours = 0.0
-        if not 0 < hours <= 24 * 31:
-            self.fail(f"{value!r} is no span of up to 31 days; expected such as 48h, 2d or 90m", param, ctx)
-        return timedelta(hours=hours)
+def span(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
+    """A span written ``48h``, ``2d`` or ``90m``."""
+    if value is None:
+        return None
+    try:
+        hours = float(value[:-1]) * _HOURS[value[-1:].lower()]
+    except (ValueError, KeyError):
+        hours = 0.0
+    if not 0 < hours <= _LONGEST_H:
+        raise click.BadParameter(f"{value!r} is no span of up to 31 days; expected such as 48h, 2d or 90m")
+    return timedelta(hours=hours)
 
 
-class TraceUrl(click.ParamType):
+def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     """A link to a trace, with ``{trace_id}`` where its id goes."""
-
-    name = "url"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check ``value``; a usage error says what is expected."""
-        text = str(value)
-        if not text.startswith(("http://", "https://")) or text.count("{trace_id}") != 1:
-            self.fail(f"{text!r}: expected http(s)://… with {{trace_id}} once, such as "
-                      "http://localhost:16686/trace/{trace_id}", param, ctx)  # fmt: skip
-        return text
+    if value is None or (value.startswith(("http://", "https://")) and value.count("{trace_id}") == 1):
+        return value
+    raise click.BadParameter(
+        f"{value!r}: expected http(s)://… with {{trace_id}} once, such as http://localhost:16686/trace/{{trace_id}}"
+    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -89,10 +76,12 @@ def cli() -> None:
 @click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one self-contained page as well.")
 @click.option("--save", type=FILE_OUT, metavar="SUMMARY", help="Save the evidence's summary; it is a SOURCE like any.")
 @click.option("--config", type=FILE_IN, metavar="FILE",
-              help="shadow.toml with the policy [sla] and [[accept]].  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
-@click.option("--at", type=Moment(), help="Judge as of this time (ISO 8601).  [default: now]")
+              help="shadow.toml with [sla] and [[accept]].  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
+@click.option("--at", callback=moment, metavar="TIME", help="Judge as of this time (ISO 8601).  [default: now]")
 @click.option("--build", metavar="BUILD", help="Judge this V2 build.  [default: the latest in the evidence]")
-@click.option("--trace-url", type=TraceUrl(), help="Link trace ids on the page: http://…/{trace_id}.")
+@click.option(
+    "--trace-url", callback=trace_link, metavar="URL", help="Link trace ids on the page: http://…/{trace_id}."
+)
 def verdict(**options: Any) -> int:
     """GO, NO-GO or WAIT from the evidence in SOURCE...
 
@@ -112,7 +101,7 @@ def verdict(**options: Any) -> int:
 @click.option("--config", type=FILE_IN, metavar="FILE", help="shadow.toml of the run.")
 @click.option("--out", type=FOLDER_OUT, default=Path("otel-shadow-demo"), show_default=True, metavar="DIR",
               help="Where app.log and report.html go.")  # fmt: skip
-@click.option("--simulate-window", type=Hours(), metavar="48h",
+@click.option("--simulate-window", callback=span, metavar="48h",
               help="Spread the sessions over a simulated window with day and night; every output says so.")  # fmt: skip
 @click.option("--show-values", is_flag=True, help="Show differing values, on this terminal only.")
 @click.option("--lang", type=click.Choice(["pt", "en"]), default=None, help="Only conversations in this language.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,8 @@ from otel_shadow.evidence.view import EvidenceView
 from otel_shadow.report.figures import Figures, figures
 from otel_shadow.report.presenter import present
 from otel_shadow.verdict.result import Verdict
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|h|min|UTC)(?:\W|$))")
 
 
 def page(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = None) -> str:
@@ -46,7 +49,8 @@ def write(path: Path, text: str) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise ShadowError(f"{path}: can't be written ({error.strerror}); name a file in a folder you may write") from None
+        remedy = "name a file in a folder you may write"
+        raise ShadowError(f"{path}: can't be written ({error.strerror}); {remedy}") from None
 
 
 def _umask() -> int:
@@ -61,6 +65,7 @@ def _render(view: Any, drawn: Figures) -> str:
         loader=jinja2.PackageLoader("otel_shadow.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_together,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -69,6 +74,11 @@ def _render(view: Any, drawn: Figures) -> str:
     template = environment.get_template("page.html.j2")
     text: str = template.render(view=view, figures=drawn, style=_asset("page.css"), script=script, script_hash=digest)
     return text
+
+
+def _together(value: Any) -> Any:
+    """Keep a number and its unit on one line; what is markup already stays as it is."""
+    return _UNIT.sub("\u00a0", value) if type(value) is str else value
 
 
 def _asset(name: str) -> str:

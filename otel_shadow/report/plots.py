@@ -71,13 +71,13 @@ def band(
     """
 
     def draw(axes: Axes, small: bool) -> None:
-        _band(axes, moments, bound, small)
+        _band(axes, moments, bound)
         _time_axis(axes, moments, cycles, small)
         low, high = _limits([moment.estimate for moment in moments], bound, above)
         _points(axes, hours, low, high)
         axes.set_ylim(low, high)
         axes.yaxis.set_major_formatter(lambda value, _: percent(value))
-        _legend(axes, small)
+        _legend(axes, 2 if small else 4, small)
 
     return _both(name, label, draw)
 
@@ -96,8 +96,8 @@ def _both(name: str, label: str, draw: Callable[[Axes, bool], None]) -> Plot:
     return Plot(*drawn)
 
 
-def _band(axes: Axes, moments: Sequence[Moment], bound: float, small: bool) -> None:
-    times = [moment.time for moment in moments]
+def _band(axes: Axes, moments: Sequence[Moment], bound: float) -> None:
+    times = [_hours(moment.time) for moment in moments]
     axes.fill_between(
         times, [moment.lower for moment in moments], [moment.upper for moment in moments],
         color=theme.BAND, alpha=0.22, linewidth=0, label="always-valid band",
@@ -112,7 +112,7 @@ def _points(axes: Axes, hours: Sequence[tuple[datetime, float, int]], low: float
         return
     most = max(pairs for _, _, pairs in hours)
     axes.scatter(
-        [time for time, _, _ in hours], [min(high, max(low, share)) for _, share, _ in hours],
+        [_hours(time) for time, _, _ in hours], [min(high, max(low, share)) for _, share, _ in hours],
         s=[4 + 14 * pairs / most for _, _, pairs in hours], color=theme.V1, alpha=0.75, linewidths=0,
         label="single hours", clip_on=False, zorder=2,
     )  # fmt: skip
@@ -121,12 +121,17 @@ def _points(axes: Axes, hours: Sequence[tuple[datetime, float, int]], low: float
 def _time_axis(axes: Axes, moments: Sequence[Moment], cycles: Sequence[datetime], small: bool) -> None:
     first, last = moments[0].time, moments[-1].time
     for number, cycle in enumerate(cycles, 1):
-        axes.axvline(cycle, color=theme.MUTED, linewidth=0.8, dashes=(1, 3))
-        axes.annotate(f"cycle {number}", (cycle, 0), xycoords=("data", "axes fraction"), xytext=(-4, 4),
+        axes.axvline(_hours(cycle), color=theme.MUTED, linewidth=0.8, dashes=(1, 3))
+        axes.annotate(f"cycle {number}", (_hours(cycle), 0), xycoords=("data", "axes fraction"), xytext=(-4, 4),
                       textcoords="offset points", fontsize=8, color=theme.MUTED, ha="right")  # fmt: skip
     ticks = _ticks(first, last, 4 if small else 9)
-    axes.set_xticks(ticks, [_tick(tick, ticks) for tick in ticks])
-    axes.set_xlim(first, max(last, first + timedelta(minutes=1)))
+    axes.set_xticks([_hours(tick) for tick in ticks], [_tick(tick, ticks) for tick in ticks])
+    axes.set_xlim(_hours(first), _hours(max(last, first + timedelta(minutes=1))))
+
+
+def _hours(time: datetime) -> float:
+    """Hours since the epoch: plain numbers, so that ticks and labels are ours."""
+    return time.timestamp() / 3600
 
 
 def _ticks(first: datetime, last: datetime, most: int) -> list[datetime]:
@@ -159,14 +164,14 @@ def _limits(estimates: Sequence[float], bound: float, above: bool) -> tuple[floa
 
 def _latencies(axes: Axes, first: Latencies, second: Latencies, small: bool) -> None:
     axes.set_xscale("log")
-    for side, colour, dashes in ((first, theme.V1, (1, 0)), (second, theme.V2, (4, 2))):
+    for side, colour, dashes in ((first, theme.V1, (2, 2)), (second, theme.V2, (5, 2))):
         total = sum(side.counts) or 1.0
         shares = [count / total for count in side.counts]
         axes.stairs(shares, list(side.edges_s), fill=True, color=colour, alpha=0.16, linewidth=0)
-        axes.stairs(shares, list(side.edges_s), color=colour, linewidth=1.6, label=side.name)
+        told = side.name if side.p95_s is None else f"{side.name} (p95 {milliseconds(side.p95_s)})"
+        axes.stairs(shares, list(side.edges_s), color=colour, linewidth=1.6, label=told)
         if side.p95_s is not None:
-            axes.axvline(side.p95_s, color=colour, linewidth=1.6, dashes=dashes,
-                         label=f"p95 {side.name}: {milliseconds(side.p95_s)}")  # fmt: skip
+            axes.axvline(side.p95_s, color=colour, linewidth=1.4, dashes=dashes)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
     ticker = require("matplotlib.ticker", "analysis")
@@ -174,11 +179,11 @@ def _latencies(axes: Axes, first: Latencies, second: Latencies, small: bool) -> 
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: milliseconds(value))
     axes.set_xlabel("latency of one execution (logarithmic)")
-    _legend(axes, small)
+    _legend(axes, 1 if small else 2, small)
 
 
-def _legend(axes: Axes, small: bool) -> None:
+def _legend(axes: Axes, columns: int, small: bool) -> None:
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2 if small else 4, frameon=False, borderaxespad=0.2,
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, borderaxespad=0.2,
         handlelength=1.6, columnspacing=1.2, fontsize=8 if small else 9,
     )  # fmt: skip

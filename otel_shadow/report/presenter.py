@@ -132,19 +132,24 @@ def _counted(counts: Mapping[str, Mapping[str, int]]) -> Iterable[Fact]:
 
 
 def _matrix(confusion: Confusion) -> Matrix:
-    most = max((count for line in confusion.counts for count in line), default=0) or 1
-    total = sum(sum(line) for line in confusion.counts)
-    same = sum(
-        count
+    cells = {
+        (original, shadow): count
         for original, line in zip(confusion.original, confusion.counts, strict=True)
         for shadow, count in zip(confusion.shadow, line, strict=True)
-        if original == shadow
-    )
+    }
+    most = {kind: max((count for (one, two), count in cells.items() if (one == two) is kind), default=0)
+            for kind in (True, False)}  # fmt: skip
+
+    def cell(original: str, shadow: str) -> Cell:
+        count, same = cells[original, shadow], original == shadow
+        return Cell(count, round(0.15 + 0.85 * count / most[same], 3) if count else 0.0, same)
+
     rows = tuple(
-        (target(original), tuple(Cell(count, round(count / most, 3), original == shadow)
-                                 for shadow, count in zip(confusion.shadow, line, strict=True)), sum(line))
+        (target(original), tuple(cell(original, shadow) for shadow in confusion.shadow), sum(line))
         for original, line in zip(confusion.original, confusion.counts, strict=True)
-    )  # fmt: skip
+    )
+    total = sum(cells.values())
+    same = sum(count for (original, shadow), count in cells.items() if original == shadow)
     agreed = words.percent(same / total) if total else words.DASH
     return Matrix(confusion.node, tuple(map(target, confusion.shadow)), rows, agreed, total)
 

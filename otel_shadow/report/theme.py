@@ -65,7 +65,7 @@ _RC = {
 }
 """``svg.fonttype`` none keeps text as text: searchable, read aloud, in the page's font."""
 
-WIDE = (9.0, 3.1)
+WIDE = (6.2, 3.1)
 NARROW = (3.9, 3.0)
 """Sizes in inches: the page shows one of the two, so that text keeps its size on a phone."""
 

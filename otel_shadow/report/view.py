@@ -71,7 +71,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a confusion matrix: count, share of the largest cell, and whether the decisions are the same."""
+    """One cell of a confusion matrix: its count, whether the decisions are the same, and its depth of colour in [0, 1].
+
+    Agreements are weighed against the largest agreement, disagreements against the largest disagreement.
+    """
 
     count: int
     weight: float

@@ -15,8 +15,10 @@ def percent(share: float | None, digits: int | None = None) -> str:
     if digits is None:
         digits = 0 if float(value).is_integer() else 2 if min(abs(value), abs(100 - value)) < 1 else 1
     text = f"{value:.{digits}f}"
-    if text in ("100.00", "100.0") and share < 1:
-        text = ">99.9" if digits == 1 else ">99.99"
+    if float(text) == 100 and share < 1:
+        text = f">{100 - 10**-digits:.{digits}f}"
+    if float(text) == 0 and share > 0:
+        text = f"<{10**-digits:.{digits}f}"
     return f"{text} %"
 
 

@@ -67,7 +67,7 @@ def write(path: Path, traffic: Traffic, noise: bool = True) -> Path:
     with path.open("wb") as out:
         for number, record in enumerate(records(traffic)):
             if noise and number % 97 == 0:
-                out.write(b"INFO uvicorn.access 127.0.0.1 \"POST /chat HTTP/1.1\" 200\n")
+                out.write(b'INFO uvicorn.access 127.0.0.1 "POST /chat HTTP/1.1" 200\n')
             for line in lines.lines(record):
                 out.write(lines.encode(line))
     return path
