@@ -11,16 +11,20 @@ from typing import Any
 from otel_shadow import semconv
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
-from otel_shadow.record import Arm, Mode
+from otel_shadow.record import Arm, Mode, ShadowRecord
 from otel_shadow.runtime.buckets import buckets
 from otel_shadow.runtime.call import Admission, Call, Classify, classify
 from otel_shadow.runtime.emitter import Emitter
+from otel_shadow.runtime.facts import Facts
 from otel_shadow.runtime.redact import Redactor
 from otel_shadow.runtime.runner import Runner
 from otel_shadow.runtime.scope import SHADOW
 from otel_shadow.runtime.shield import Shield
 from otel_shadow.runtime.sinks import NoSpans, Sink, Spans
 from otel_shadow.runtime.site import Site
+
+
+Inspect = Callable[[ShadowRecord, Facts, Facts], None]
 
 
 class ShadowTrafficManager:
@@ -64,6 +68,8 @@ class ShadowTrafficManager:
         self.config_digest = self.config.digest
         self.emitter = Emitter(sinks, self.shield)
         self.runner = Runner(self.config.limits, self.shield)
+        self.inspect: Inspect | None = None
+        """Sees raw values beside each record, in a local run that shows them on the terminal. None in production."""
         self.sites: dict[tuple[str, str], Site] = {}
         atexit.register(self.shutdown)
 

@@ -188,13 +188,15 @@ class Pair:
             v2=site.observation(facts, views[1], self._latency_s, span_id),
             comparison=comparison,
             user_message_hash=call.manager.redactor.message(site.message_path(state, configurable)),
-            intent=site.intent(views[0]),
+            intent=site.intent(views[0]) or site.intent(views[1]),
             queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
             tokens=dict(self._scope.tokens),
             blocked_tools=tuple(dict.fromkeys(self._scope.blocked)),
         )
         if self._span is not None:
             self._span.close(record)
+        if self._manager.inspect is not None:
+            self._manager.inspect(record, v1, facts)
         return record
 
 

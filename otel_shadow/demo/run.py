@@ -1,0 +1,245 @@
+"""The command ``otel-shadow demo``: real conversations through a real graph, V1 served, V2 in its shadow."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from time import time
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow.assembly import build_manager
+from otel_shadow.config import ShadowConfig
+from otel_shadow.demo.clock import SimulatedClock, session_starts, this_minute
+from otel_shadow.demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
+from otel_shadow.demo.play import play
+from otel_shadow.demo.providers import make_providers
+from otel_shadow.demo.scenarios import SCENARIOS
+from otel_shadow.demo.screen import Screen
+from otel_shadow.errors import ConfigError
+from otel_shadow.record import ShadowRecord
+from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.sinks import Sink
+
+_IDLE = timedelta(minutes=31)
+"""After a simulated window this much silence, so that its last sessions are closed."""
+
+
+def run_demo(
+    *,
+    conversations: Path | None = None,
+    graph: str | None = None,
+    config: Path | None = None,
+    out: Path = Path("otel-shadow-demo"),
+    simulate_window: timedelta | None = None,
+    show_values: bool = False,
+    lang: str | None = None,
+    seed: int = 7,
+) -> int:
+    """Play conversations with shadow on, print what happened, judge it, write ``app.log`` and ``report.html``.
+
+    Arguments:
+        conversations: JSONL of utterances or dialogues; default: the bundled, authored ones.
+        graph: ``module:attribute`` of the user's own graph; default: the enrolment assistant.
+        config: ``shadow.toml``; default: the bundled one, or the user's own where ``graph`` is given.
+        out: folder of the outputs; it is made. An ``app.log`` of an earlier run is replaced.
+        simulate_window: spread the sessions over this span before now, under a simulated clock.
+        show_values: show differing values on this terminal (they go nowhere else).
+        lang: only conversations in this language.
+        seed: of the simulated times.
+
+    Returns:
+        0; the verdict itself is printed (``otel-shadow verdict`` has exit codes for it).
+
+    Raises:
+        ConfigError: the graph can't be found, or configuration, flags or the conversations file can't be read.
+    """
+    screen = Screen()
+    settings = ShadowConfig.load(config) if config or graph else _bundled_config()
+    played_from, bad = _read(conversations, lang)
+    log = _fresh_log(out)
+    if graph is None:  # authored or public conversations: a known key makes two runs comparable
+        os.environ.setdefault(semconv.ENV_HASH_KEY, "otel-shadow demo")
+    clock = SimulatedClock() if simulate_window else None
+    providers = make_providers()
+    tally = Tally()
+    manager = build_manager(
+        settings,
+        tracer_provider=providers.tracer,
+        meter_provider=providers.meter,
+        logger_provider=providers.logger,
+        log_file=str(log),
+        sinks=[tally],
+        clock=clock or time,
+        clock_name="simulated" if clock else "system",
+    )
+    if show_values:
+        manager.inspect = screen.differences
+    subject = _graph(graph, manager)
+    end = this_minute()
+    starts: list[float] = []
+    if simulate_window is not None:
+        starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed)
+    if graph is None:
+        if clock is not None:
+            clock.now = starts[0] if starts else end.timestamp()
+        _scenarios(subject, manager, tally, screen)
+        screen.span_tree(providers.first_spans.spans)
+    with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
+        played = play(
+            subject,
+            played_from,
+            manager,
+            message=settings.session.message,
+            clock=clock,
+            starts=starts,
+            seed=seed,
+            advance=advance,
+        )
+    complete = manager.flush(60.0)
+    manager.shutdown()
+    providers.shutdown()
+    screen.summary(played, tally, bad, manager.shield.counts, complete)
+    _judge(out, log, config, simulate_window is not None, end, screen)
+    screen.where(log, out / "report.html", providers.exporting)
+    return 0
+
+
+class Tally(Sink):
+    """Counts records by what became of them, and keeps the last of each session for the scenarios' table."""
+
+    def __init__(self) -> None:
+        self.pairs: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.baselines: Counter[str] = Counter()
+        self.by_session: dict[str, list[ShadowRecord]] = {}
+        self.keep = True
+
+    def emit(self, record: ShadowRecord) -> None:
+        """Count ``record``."""
+        if record.is_pair and record.v2 is not None:
+            self.pairs[str(record.v2.status)] += 1
+            self.outcomes[str(record.comparison.outcome)] += 1
+        else:
+            self.baselines[record.reason or "-"] += 1
+        if self.keep:
+            self.by_session.setdefault(record.session_id, []).append(record)
+
+    @property
+    def executions(self) -> int:
+        """Executions of configured nodes that left a record."""
+        return sum(self.pairs.values()) + sum(self.baselines.values())
+
+
+def _bundled_config() -> ShadowConfig:
+    import tomllib
+
+    text = files("otel_shadow.demo").joinpath("shadow.toml").read_text(encoding="utf-8")
+    return ShadowConfig.from_mapping(tomllib.loads(text), "the demo's shadow.toml")
+
+
+def _read(path: Path | None, lang: str | None) -> tuple[list[Conversation], list[MalformedLine]]:
+    """The conversations (ids made unique) and the lines that are none."""
+    try:
+        found = list(bundled_conversations() if path is None else read_conversations(path))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or type(error).__name__}; expected a JSONL file"]) from None
+    good = [item for item in found if isinstance(item, Conversation) and lang in (None, item.lang)]
+    bad = [item for item in found if isinstance(item, MalformedLine)]
+    if not good:
+        raise ConfigError([f"{path or 'conversations.jsonl'}: no conversation in it{f' in {lang!r}' if lang else ''}"])
+    seen: Counter[str] = Counter()
+    unique = []
+    for item in good:
+        seen[item.id] += 1
+        unique.append(item if seen[item.id] == 1 else replace(item, id=f"{item.id}#{seen[item.id]}"))
+    return unique, bad
+
+
+def _fresh_log(out: Path) -> Path:
+    log = out / "app.log"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError([f"{out}: {error.strerror}; name a folder that can be written with --out"]) from None
+    return log
+
+
+def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
+    """The graph to play, with its shadows attached."""
+    from otel_shadow.langgraph.attach import attach
+
+    found = _load(path or "otel_shadow.demo.workflow:graph")
+    attached = attach(found, manager)
+    if not attached:
+        nodes = ", ".join(name for name in found.nodes if not name.startswith("__"))
+        raise ConfigError(
+            [f"{path}: no node has a V2: mark one with @with_shadow_v2 or name [nodes.X] v2; nodes: {nodes}"]
+        )
+    return found
+
+
+def _load(path: str) -> Any:
+    module, colon, attribute = path.partition(":")
+    if not colon or not attribute:
+        raise ConfigError([f"--graph {path}: expected module:attribute, such as myapp.workflow:graph"])
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ConfigError([f"--graph {path}: no module named {error.name!r}"]) from None
+    except AttributeError:
+        raise ConfigError([f"--graph {path}: module {module!r} has no {attribute!r}"]) from None
+    return _compiled(found, path)
+
+
+def _compiled(found: Any, path: str) -> Any:
+    """A compiled graph from a compiled graph, a builder, or a function that returns either."""
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph.state import StateGraph
+    from langgraph.pregel import Pregel
+
+    if isinstance(found, StateGraph):
+        found = found.compile(checkpointer=InMemorySaver())
+    if callable(found) and not isinstance(found, Pregel):
+        return _compiled(found(), path)
+    if not isinstance(found, Pregel):
+        raise ConfigError([f"--graph {path}: expected a graph, found {type(found).__name__}"])
+    return found
+
+
+def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: Screen) -> None:
+    """The three scenarios, each a session of its own, and their table."""
+    from otel_shadow.demo.play import as_input
+
+    for scenario in SCENARIOS:
+        graph.invoke(
+            {**as_input(scenario.message, manager.config.session.message), **scenario.state},
+            {"configurable": {"thread_id": scenario.id}},
+        )
+    manager.flush(30.0)
+    screen.scenarios(SCENARIOS, tally.by_session)
+    tally.keep = False
+
+
+def _judge(out: Path, log: Path, config: Path | None, simulated: bool, end: Any, screen: Screen) -> None:
+    from otel_shadow.report.command import judge
+
+    screen.heading("Verdict")
+    judge(
+        sources=(str(log),),
+        as_json=False,
+        html=out / "report.html",
+        save=None,
+        config=config,
+        at=end if simulated else None,
+        build=None,
+        trace_url=None,
+    )
