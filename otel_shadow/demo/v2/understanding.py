@@ -51,7 +51,7 @@ def _read(text: str, language: Language, pending: str | None, now: datetime) -> 
         intents=recognise(text),
         parent_names=_sure(extract.names(text, asked=pending == "parent_name"), 0.7),
         child_names=tuple(extract.child_names(text, asked=pending == "child_name")),
-        ages=_sure(extract.ages(text, asked=pending == "child_age"), 0.5),
+        ages=_sure(extract.ages(text, asked=pending in ("child_name", "child_age")), 0.5),
         levels=tuple(extract.levels(text)),
         dates=tuple(extract.dates(text, language, now, asked=pending == "date")),
         times=tuple(extract.times(text, language, asked=pending == "time")),

@@ -11,6 +11,7 @@ from otel_shadow.demo.words import words
 
 _TOKEN = re.compile(r"[^\W\d_](?:[^\W_]|['’.-](?=[^\W\d_]))*")
 _PARTICLES = words("de da do das dos e di del della van von der la le bin ibn")
+_TITLES = words("mr mrs ms miss dr dra sr sra dona senhor senhora")
 _STOP = words(
     """oi ola bom boa dia tarde noite obrigado obrigada tudo bem bele sim nao ok certo claro quero queria gostaria
     preciso quanto qual quais quando onde como porque que quem e eu ele ela nos voces voce vc vcs meu minha nome seu sua
@@ -38,7 +39,7 @@ _STOP = words(
     before until than then now later hi' umm um perfect sounds cool awesome alright hmm oh wow let change cancel"""
 )
 _STRONG = re.compile(
-    r"\b(?:(?:o )?(?:meu )?nome (?:completo )?(?:e|eh|:|seria)|meu nome|me chamo|chamo-me|(?:pode(?:m)? )?me chamar? de|"
+    r"\b(?:(?:o )?(?:meu )?nome(?: completo)?(?: e| eh|:| seria)|meu nome|me chamo|chamo-me|(?:pode(?:m)? )?me chamar? de|"
     r"pode(?:m)? (?:me )?chamar de|(?:em|no) nome d[eoa]|quem (?:fala|esta falando|ta falando) (?:aqui )?(?:e|eh)|"
     r"my (?:full |first |last |middle |second |family )?(?:sur)?name'?s?(?: is|:)?|(?:the |first |last |sur|family )name(?: is|'s)?|"
     r"i am called|(?:(?:they|you can|please|just|people) )?call (?:me|be)|i go by|known as|named me|"
@@ -68,12 +69,12 @@ _CHILD_STRONG = re.compile(
     r"(?:se chama|chama-se|chama|chamad[oa]|(?:o )?nome (?:e|eh)|(?:tem|de) nome(?: de)?|is called|is named|called|named|"
     r"name is|name's|names)|"
     rf"(?:o )?nome (?:dele|dela|d[oa] (?:meu |minha )?{_CHILD_WORD})(?: e| eh|:)?|"
-    rf"(?:his|her|their|the {_CHILD_WORD}'?s|my {_CHILD_WORD}'?s) name(?: is|'s|:)?|(?:ele|ela) (?:se chama|chama)|"
+    rf"(?:his|her|their|the {_CHILD_WORD}'?s|my {_CHILD_WORD}'?s) name(?: is|'s|:)?|(?:ele|ela|que|anos|se) (?:se )?chama|chamad[oa]|"
     r"(?:he|she)(?:'s| is) (?:called|named))\s*:?\s+(?:[oa]\s+)?"
 )
 _CHILD_WEAK = re.compile(
     rf"\b(?:{_CHILD_WORD}(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?(?:\s*[,:(]|\s+(?:e|eh|is))?|"
-    rf"(?:(?:e|eh|seria|it's|it is) )?(?:para|pra|pro|for) (?:(?:o|a|meu|minha|my) )?(?:{_CHILD_WORD},? )?)\s+(?:[oa]\s+)?"
+    rf"(?:para|pra|pro|for)(?:\s+(?:meu|minha|my))?(?:\s+{_CHILD_WORD},?)?)\s+(?:[oa]\s+)?"
 )
 _CHILD_AGE = re.compile(
     r"(?:\s+(?:\w+\s+){0,2}?(?:tem|fez|faz|vai fazer|completou|ta com|esta com|de|com|is|who is|who's|turned|turns)|\s*[,(]|\s+-)?"
@@ -171,8 +172,11 @@ def _name_at(text: str, start: int, score: float) -> Mention[str] | None:
     capital = None
     while count < 5 and (token := _TOKEN.match(text, position)):
         word = fold(token[0])
-        if word in _PARTICLES and count:
-            if word == "e":
+        if not count and word in _TITLES:
+            position = start = _skip(text, token.end() + (text[token.end() : token.end() + 1] == "."))
+            continue
+        if word in _PARTICLES and token[0][0].islower():
+            if word == "e" or not count:
                 break
             position = _skip(text, token.end())
             continue
