@@ -1,0 +1,45 @@
+# The two commands: `make demo` runs the main job, `make test` all tests. Both do all their own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+READY := $(VENV)/.ready
+
+.PHONY: demo test servers lint bench versions clean help
+
+help:
+	@echo "make demo      play conversations through the workflow, V1 served, V2 in shadow; writes $(OUT)/"
+	@echo "make test      all checks and tests (builds the test servers first where it can)"
+	@echo "make servers   build Collector, Prometheus and Jaeger for the tests into a cache outside this folder"
+	@echo "make versions  isolation tests on the oldest and newest supported LangGraph"
+	@echo "make bench     the benchmarks' table"
+
+demo: $(READY)
+	$(BIN)/otel-shadow demo --out $(OUT)
+
+test: $(READY) servers lint
+	$(BIN)/python -m pytest
+
+# Without the tool chain (Go) the server tests skip with the reason; in CI that is a failure.
+servers:
+	@bash servers/build.sh || { test -z "$$CI" && echo "make servers failed: server tests will be skipped" >&2; }
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+versions: $(READY)
+	bash tests/versions.sh
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist
