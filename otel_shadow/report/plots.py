@@ -124,7 +124,7 @@ def _time_axis(axes: Axes, moments: Sequence[Moment], cycles: Sequence[datetime]
         axes.axvline(_hours(cycle), color=theme.MUTED, linewidth=0.8, dashes=(1, 3))
         axes.annotate(f"cycle {number}", (_hours(cycle), 0), xycoords=("data", "axes fraction"), xytext=(-4, 4),
                       textcoords="offset points", fontsize=8, color=theme.MUTED, ha="right")  # fmt: skip
-    ticks = _ticks(first, last, 4 if small else 9)
+    ticks = _ticks(first, last, 5 if small else 9)
     axes.set_xticks([_hours(tick) for tick in ticks], [_tick(tick, ticks) for tick in ticks])
     axes.set_xlim(_hours(first), _hours(max(last, first + timedelta(minutes=1))))
 

@@ -32,6 +32,7 @@ TITLES: Mapping[str, _Title] = {
     semconv.CRITERION_COVERAGE: _Title("Coverage", "shadows that ran, of those that should have", "execution"),
 }  # fmt: skip
 _RATIOS = (semconv.CRITERION_LATENCY_NOW, semconv.CRITERION_LATENCY_AFTER)
+_EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
 
@@ -47,6 +48,7 @@ def row(result: CriterionResult) -> Row:
         required=result.required,
         estimate=_estimate(result),
         band=_band(result.criterion, result.lower, result.upper),
+        no_band="an exact count" if result.criterion in _EXACT and result.measured else "no band yet",
         bound=_bound(result),
         gauge=_gauge(result),
         evidence=_evidence(result, title.events),

@@ -44,6 +44,8 @@ class Row:
     required: bool
     estimate: str
     band: str
+    """Empty where there is none; ``no_band`` says why."""
+    no_band: str
     bound: str
     gauge: Gauge | None
     evidence: str
