@@ -114,6 +114,20 @@ def demo(**options: Any) -> int:
 
 
 @cli.command()
+@click.argument("graph", required=False, metavar="[MODULE:GRAPH]")
+@click.option("--config", type=FILE_IN, metavar="FILE", help="shadow.toml to check.")
+@click.option("--write", is_flag=True, help="Draft a commented shadow.toml for the graph instead.")
+def doctor(graph: str | None, config: Path | None, write: bool) -> int:
+    """Check configuration, flags, V2 imports and signatures, the log, the hash key and the collector.
+
+    Exit code: 0 no problem, 1 problems found, 2 usage.
+    """
+    from otel_shadow.doctor.command import diagnose
+
+    return diagnose(graph, config, write)
+
+
+@cli.command()
 @click.option("--out", type=FOLDER_OUT, required=True, metavar="DIR", help="Where dashboards and rules go.")
 def dashboards(out: Path) -> None:
     """Write the Grafana dashboards and the Prometheus rules."""

@@ -56,7 +56,7 @@ def make_providers() -> Providers:
     readers: list[Any] = []
     logger = logs_sdk.LoggerProvider(resource=resource)
     if exporting():
-        otlp = _otlp_package()
+        otlp = otlp_package(os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"))
         tracer.add_span_processor(
             export.BatchSpanProcessor(require(f"{otlp}.trace_exporter", _EXTRA).OTLPSpanExporter())
         )
@@ -77,8 +77,8 @@ def _resource() -> Any:
     return resources.Resource.create({"service.name": name})
 
 
-def _otlp_package() -> str:
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+def otlp_package(protocol: str) -> str:
+    """The exporters' package for ``grpc`` or ``http/protobuf``."""
     return "opentelemetry.exporter.otlp.proto." + ("http" if protocol.startswith("http") else "grpc")
 
 

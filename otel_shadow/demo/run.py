@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections import Counter
@@ -22,6 +21,7 @@ from otel_shadow.demo.play import play
 from otel_shadow.demo.providers import make_providers
 from otel_shadow.demo.scenarios import SCENARIOS
 from otel_shadow.demo.screen import Screen
+from otel_shadow.doctor.graph import import_graph
 from otel_shadow.errors import ConfigError
 from otel_shadow.record import ShadowRecord
 from otel_shadow.runtime.manager import ShadowTrafficManager
@@ -176,42 +176,14 @@ def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
     """The graph to play, with its shadows attached."""
     from otel_shadow.langgraph.attach import attach
 
-    found = _load(path or "otel_shadow.demo.workflow:graph")
+    sys.path.insert(0, os.getcwd())
+    found = import_graph(path or "otel_shadow.demo.workflow:graph")
     attached = attach(found, manager)
     if not attached:
         nodes = ", ".join(name for name in found.nodes if not name.startswith("__"))
         raise ConfigError(
             [f"{path}: no node has a V2: mark one with @with_shadow_v2 or name [nodes.X] v2; nodes: {nodes}"]
         )
-    return found
-
-
-def _load(path: str) -> Any:
-    module, colon, attribute = path.partition(":")
-    if not colon or not attribute:
-        raise ConfigError([f"--graph {path}: expected module:attribute, such as myapp.workflow:graph"])
-    sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        raise ConfigError([f"--graph {path}: no module named {error.name!r}"]) from None
-    except AttributeError:
-        raise ConfigError([f"--graph {path}: module {module!r} has no {attribute!r}"]) from None
-    return _compiled(found, path)
-
-
-def _compiled(found: Any, path: str) -> Any:
-    """A compiled graph from a compiled graph, a builder, or a function that returns either."""
-    from langgraph.checkpoint.memory import InMemorySaver
-    from langgraph.graph.state import StateGraph
-    from langgraph.pregel import Pregel
-
-    if isinstance(found, StateGraph):
-        found = found.compile(checkpointer=InMemorySaver())
-    if callable(found) and not isinstance(found, Pregel):
-        return _compiled(found(), path)
-    if not isinstance(found, Pregel):
-        raise ConfigError([f"--graph {path}: expected a graph, found {type(found).__name__}"])
     return found
 
 

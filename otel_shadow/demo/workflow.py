@@ -115,7 +115,7 @@ def build_graph(
     graph.add_edge(START, _INTAKE)
     graph.add_conditional_edges(_INTAKE, entry, list(BUSINESS_NODES))
     graph.add_edge(HUMAN, END)
-    return graph.compile(checkpointer=checkpointer, store=store)
+    return graph.compile(checkpointer=checkpointer, store=store, name="enrolment")
 
 
 def _version(nodes: str | Nodes) -> dict[str, Node]:
