@@ -1,17 +1,28 @@
 """A copy of the state at the moment of the call: exact, and cheap on V1's path.
 
-``pickle`` (protocol 5) is five to seven times faster than ``deepcopy`` on message lists and preserves cycles and
-aliasing; restoring happens off the path. It ignores ``__deepcopy__`` and refuses locks, generators and lambdas, so
-values that define the former, or that pickle refuses, take the slow way: ``deepcopy``. What neither can copy is
-reported by the name of its type, and V1 runs as if we were not there.
+``pickle`` (protocol 5) is several times faster than ``deepcopy`` on message lists and preserves cycles and aliasing;
+restoring happens off the path. It ignores ``__deepcopy__`` and refuses locks, generators and lambdas, so values that
+define the former, or that pickle refuses, take the slow way: ``deepcopy``. What neither can copy is reported by the
+name of its type, and V1 runs as if we were not there.
 """
 
 from __future__ import annotations
 
 import copy
+import copyreg
 import io
 import pickle
+from collections.abc import Callable
+from operator import methodcaller
+from sys import getsizeof
 from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+_PROTOCOL = 5
+_MAX_CLASSES = 4096
+"""Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
 
 
 class SnapshotError(Exception):
@@ -22,39 +33,16 @@ class SnapshotError(Exception):
         super().__init__(f"can't capture a value of type {type_name}")
 
 
-class _HasDeepcopyError(Exception):
-    """Some object defines ``__deepcopy__``: its own idea of a copy outranks pickle's."""
-
-
-_PLAIN: set[type] = set()
-"""Classes seen to have no ``__deepcopy__`` of their own."""
-
-
-class _Pickler(pickle.Pickler):
-    def reducer_override(self, obj: Any) -> Any:
-        cls = type(obj)
-        if cls not in _PLAIN:
-            if cls is not type and _own_deepcopy(cls):
-                raise _HasDeepcopyError
-            _PLAIN.add(cls)
-        return NotImplemented
-
-
-def _own_deepcopy(cls: type) -> bool:
-    method = getattr(cls, "__deepcopy__", None)
-    return method is not None and not getattr(method, "__module__", "").startswith("pydantic.")
-
-
 class Snapshot:
     """What :func:`take` captured. ``restore`` may be called any number of times; each gives a fresh copy."""
 
     __slots__ = ("_copy", "_data", "size")
 
-    def __init__(self, data: bytes | None, kept: Any = None) -> None:
+    def __init__(self, data: bytes | None, kept: Any = None, size: int = 0) -> None:
         self._data = data
         self._copy = kept
-        self.size = len(data) if data is not None else 0
-        """Bytes held while waiting; 0 for the slow way, which can't know."""
+        self.size = len(data) if data is not None else size
+        """Bytes held while waiting (of a ``deepcopy``: what its objects take, without what they share)."""
 
     def restore(self) -> Any:
         """A copy of the value as it was. Runs off V1's path.
@@ -75,25 +63,104 @@ def take(value: Any) -> Snapshot:
     """
     buffer = io.BytesIO()
     try:
-        _Pickler(buffer, protocol=5).dump(value)
+        _Pickler(buffer, _PROTOCOL).dump(value)
         return Snapshot(buffer.getvalue())
-    except (_HasDeepcopyError, Exception):  # noqa: BLE001 - user classes raise anything from __reduce__
+    except Exception:  # noqa: BLE001 - user classes raise anything from __reduce__
         return _deep(value)
 
 
 def _deep(value: Any) -> Snapshot:
+    memo: dict[int, Any] = {}
     try:
-        return Snapshot(None, copy.deepcopy(value))
+        kept = copy.deepcopy(value, memo)
     except Exception as error:
-        raise SnapshotError(_culprit(value)) from error
+        raise SnapshotError(_culprit(error) or type(value).__name__) from None
+    memo.pop(id(memo), None)  # deepcopy's list of originals
+    return Snapshot(None, kept, sum(getsizeof(made, 0) for made in memo.values()))
 
 
-def _culprit(value: Any) -> str:
-    """Type name of the first top-level member that can't be copied."""
-    if isinstance(value, dict):
-        for member in value.values():
-            try:
-                copy.deepcopy(member)
-            except Exception:  # noqa: BLE001 - that is the question
-                return _culprit(member)
-    return type(value).__name__
+def _culprit(error: Exception) -> str | None:
+    """The type of what ``deepcopy`` was at when it failed: its innermost frame tells, without copying anything again."""
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is copy.deepcopy.__code__:
+            found = type(trace.tb_frame.f_locals.get("x")).__name__
+        trace = trace.tb_next
+    return found
+
+
+class _HasDeepcopyError(Exception):
+    """Some object defines ``__deepcopy__``: its own idea of a copy outranks pickle's."""
+
+
+class _Reducers(dict[type, Callable[[Any], Any]]):
+    """How each class is taken apart: found out once, then looked up by pickle's C code without calling Python."""
+
+    def __missing__(self, cls: type) -> Callable[[Any], Any]:
+        if issubclass(cls, type):
+            raise KeyError(cls)  # a class is pickled by its name
+        if _has_own_deepcopy(cls):
+            raise _HasDeepcopyError
+        if len(self) >= _MAX_CLASSES:
+            self.clear()
+        self[cls] = reducer = _reducer(cls)
+        return reducer
+
+
+class _Pickler(pickle.Pickler):
+    dispatch_table = _Reducers()
+
+
+_default: Callable[[Any], Any] = methodcaller("__reduce_ex__", _PROTOCOL)
+
+
+def _reducer(cls: type) -> Callable[[Any], Any]:
+    registered: Callable[[Any], Any] | None = copyreg.dispatch_table.get(cls)
+    if registered is not None:
+        return registered
+    return _reduce_model if issubclass(cls, BaseModel) and _is_plain_model(cls) else _default
+
+
+_HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__deepcopy__")
+
+
+def _is_plain_model(cls: type[BaseModel]) -> bool:
+    """Whether pydantic's own four attributes are all there is to an instance, and nobody changed how it is pickled."""
+    own = ("__getnewargs__", "__getnewargs_ex__")
+    return (
+        all(getattr(cls, name, None) is getattr(BaseModel, name, None) for name in _HOOKS)
+        and not any(hasattr(cls, name) for name in own)
+        and set(copyreg._slotnames(cls)) == set(copyreg._slotnames(BaseModel))  # type: ignore[attr-defined]
+    )
+
+
+def _reduce_model(model: BaseModel) -> Any:
+    """What ``BaseModel.__getstate__`` gives, without the detour through a dict: twice as fast on message lists.
+
+    The state is set after the object is made, so that a model may hold itself.
+    """
+    private = model.__pydantic_private__
+    if private:
+        private = {name: value for name, value in private.items() if value is not PydanticUndefined}
+    state = (model.__dict__, model.__pydantic_fields_set__, model.__pydantic_extra__, private)
+    return copyreg.__newobj__, (model.__class__,), state, None, None, _fill_model  # type: ignore[attr-defined]
+
+
+def _fill_model(model: BaseModel, state: tuple[dict[str, Any], set[str], dict[str, Any] | None, Any]) -> None:
+    put = object.__setattr__
+    for name, value in zip(_MODEL_PARTS, state, strict=True):
+        put(model, name, value)
+
+
+_MODEL_PARTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+
+_SAME_BY_PICKLE = frozenset({"pydantic.main", "enum", "decimal", "fractions", "re"})
+"""Modules whose ``__deepcopy__`` gives what pickle gives (members and immutable values: themselves)."""
+
+
+def _has_own_deepcopy(cls: type) -> bool:
+    owner = next((base for base in cls.__mro__ if "__deepcopy__" in base.__dict__), None)
+    if owner is None or owner.__module__ in _SAME_BY_PICKLE:
+        return False
+    return not (owner.__module__ == "numpy" and (owner is cls or owner.__name__ == "generic"))  # no array subclasses
