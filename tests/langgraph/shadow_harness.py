@@ -130,7 +130,13 @@ class HarnessSeq(RunnableSeq):
 
 
 def shadow(
-    graph: Any, node: str, v2: Any, mode: str = ISOLATED, when: str = AFTER, tools: ToolsTable | None = None, **more: Any
+    graph: Any,
+    node: str,
+    v2: Any,
+    mode: str = ISOLATED,
+    when: str = AFTER,
+    tools: ToolsTable | None = None,
+    **more: Any,
 ) -> Shadow:
     """Put V2 beside ``node`` of ``graph``."""
     proc = graph.nodes[node]

@@ -1,0 +1,333 @@
+"""V2 works like a node: every form it may have, everything a node may ask for, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any, TypedDict
+
+import pytest
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import task
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
+from langgraph.types import Command, Send, StreamWriter, interrupt
+from shadow_harness import ISOLATED, World, shadow
+
+from otel_shadow import is_shadow
+from otel_shadow.langgraph.isolation import capture, coerce, is_async, run
+from otel_shadow.record import Status
+from otel_shadow.runtime.scope import ShadowScope
+from otel_shadow.runtime.snapshot import SnapshotError
+
+THREAD = {"configurable": {"thread_id": "demo_001", "user": "u1"}}
+
+
+class State(TypedDict, total=False):
+    n: int
+    seen: Any
+
+
+def build(v1: Any = lambda state: {}, **options: Any) -> Any:
+    graph = StateGraph(State)
+    graph.add_node("a", v1)
+    graph.add_edge(START, "a")
+    return graph.compile(**options)
+
+
+async def awaited(state: State) -> dict[str, Any]:
+    await asyncio.sleep(0)
+    return {"n": 2}
+
+
+def called(state: State) -> dict[str, Any]:
+    return {"n": 2}
+
+
+class Callable_:
+    def __call__(self, state: State) -> dict[str, Any]:
+        return {"n": 2}
+
+
+FORMS = {
+    "function": called,
+    "lambda": lambda state: {"n": 2},
+    "coroutine function": awaited,
+    "object": Callable_(),
+    "runnable": RunnableLambda(called),
+    "awaited runnable": RunnableLambda(awaited),
+    "sequence": RunnableLambda(lambda state: 1) | RunnableLambda(lambda n: {"n": n + 1}),
+    "graph": build(called),
+    "awaited graph": build(awaited),
+    "graph of graphs": build(build(called)),
+}
+
+
+@pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_v2(form: str, in_async: bool) -> None:
+    """Functions, runnables and graphs, called and awaited, beside a V1 that is either."""
+    world = World(ISOLATED, in_async)
+    graph = build(world.node(lambda state: {}))
+    beside = world.shadow(graph, "a", FORMS[form])
+    world.invoke(graph, {"n": 0})
+    assert beside.executions[0].status is Status.SUCCESS
+    assert beside.executions[0].value["n"] == 2
+
+
+def test_who_must_be_awaited() -> None:
+    """What can only be awaited is; what can be either follows V1."""
+    only = {name: (is_async(v2, False), is_async(v2, True)) for name, v2 in FORMS.items()}
+    assert {name for name, both in only.items() if both == (True, True)} == {
+        "coroutine function", "awaited runnable", "awaited graph",
+    }  # fmt: skip
+    assert {name for name, both in only.items() if both == (False, True)} == {"sequence", "graph", "graph of graphs"}
+
+
+def test_what_is_no_v2() -> None:
+    """A thing that can't be called is refused at once."""
+    with pytest.raises(TypeError):
+        coerce(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
+def test_everything_is_injected(in_async: bool) -> None:
+    """Config, runtime, store and writer arrive by signature, as in a node; the user's keys are kept, ids are new."""
+    world = World(ISOLATED, in_async)
+
+    def v2(state: State, config: RunnableConfig, runtime: Runtime, store: BaseStore, writer: StreamWriter) -> Any:
+        writer("w")
+        configurable = config["configurable"]
+        assert runtime.context == {"who": "x"}
+        assert store is runtime.store
+        assert is_shadow()
+        return {"seen": [configurable["thread_id"], configurable["user"], configurable["checkpoint_ns"].split(":")[0]]}
+
+    graph = StateGraph(State, context_schema=dict)
+    graph.add_node("a", world.node(lambda state: {}))
+    graph.add_edge(START, "a")
+    compiled = graph.compile(store=InMemoryStore(), checkpointer=InMemorySaver())
+    beside = world.shadow(compiled, "a", world.node(v2))
+    world.invoke(compiled, {}, THREAD, context={"who": "x"})
+    assert beside.executions[0].value == {"seen": ["demo_001", "u1", "a"]}
+    assert beside.executions[0].custom == ["w"]
+    assert not is_shadow()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("x"), Status.ERROR),
+        (NotImplementedError(), Status.NOT_IMPLEMENTED),
+        (SystemExit(3), Status.ERROR),
+        (KeyboardInterrupt(), Status.ERROR),
+        (asyncio.CancelledError(), Status.ERROR),
+    ],
+)
+@pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
+def test_what_v2_raises(error: BaseException, status: Status, in_async: bool) -> None:
+    """Whatever V2 raises is its own outcome, exit and cancellation included."""
+    world = World(ISOLATED, in_async)
+
+    def v2(state: State) -> None:
+        raise error
+
+    graph = build(world.node(lambda state: {"n": 1}))
+    beside = world.shadow(graph, "a", world.node(v2))
+    assert world.invoke(graph, {"n": 0}) == {"n": 1}
+    assert beside.executions[0].status is status
+    assert beside.executions[0].error is error
+    assert beside.executions[0].targets == ()
+
+
+def asks_twice(state: State) -> dict[str, Any]:
+    return {"seen": [interrupt("one?"), interrupt("two?")]}
+
+
+@pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
+def test_interrupts_and_resumes(in_async: bool) -> None:
+    """V2 asks when V1 does, and on each resume sees copies of all answers so far, in order."""
+    world = World(ISOLATED, in_async)
+    graph = build(world.node(asks_twice), checkpointer=InMemorySaver())
+    beside = world.shadow(graph, "a", world.node(asks_twice))
+    for value in ({"n": 0}, Command(resume="1"), Command(resume="2")):
+        result = world.invoke(graph, value, THREAD)
+    assert result["seen"] == ["1", "2"]
+    assert [(e.status, e.value) for e in beside.executions] == [
+        (Status.INTERRUPT, ("one?",)),
+        (Status.INTERRUPT, ("two?",)),
+        (Status.SUCCESS, {"seen": ["1", "2"]}),
+    ]
+
+
+def test_v2_alone_interrupts() -> None:
+    """V1 returned; V2's question is its outcome and reaches nobody."""
+    graph = build(lambda state: {"n": 1}, checkpointer=InMemorySaver())
+    beside = shadow(graph, "a", asks_twice)
+    assert graph.invoke({"n": 0}, THREAD) == {"n": 1}
+    assert beside.executions[0].status is Status.INTERRUPT
+    assert graph.get_state(THREAD).interrupts == ()
+
+
+@pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
+def test_an_interrupt_inside_a_graph_inside_v2(in_async: bool) -> None:
+    """A subgraph of V2's that asks is V2 asking; the answer reaches the subgraph on resume."""
+    world = World(ISOLATED, in_async)
+    inner = build(world.node(lambda state: {"seen": interrupt("inner?")}))
+    graph = build(world.node(lambda state: {"seen": interrupt("v1?")}), checkpointer=InMemorySaver())
+    beside = world.shadow(graph, "a", inner)
+    world.invoke(graph, {"n": 0}, THREAD)
+    world.invoke(graph, Command(resume="yes"), THREAD)
+    asked, answered = beside.executions
+    assert (asked.status, asked.value) == (Status.INTERRUPT, ("inner?",))
+    assert (answered.status, answered.value["seen"]) == (Status.SUCCESS, "yes")
+
+
+@task
+def slow(number: int) -> int:
+    BARRIER.wait(5)
+    return number
+
+
+@task
+def failing() -> None:
+    raise KeyError("x")
+
+
+@task
+def asking() -> str:
+    return interrupt("task?")
+
+
+BARRIER = threading.Barrier(2)
+
+
+def test_tasks_of_a_called_v2_run_side_by_side() -> None:
+    """Two tasks that wait for each other end: they don't run one after the other."""
+
+    def v2(state: State) -> dict[str, Any]:
+        return {"seen": [future.result() for future in [slow(1), slow(2)]]}
+
+    graph = build()
+    beside = shadow(graph, "a", v2)
+    graph.invoke({"n": 0})
+    assert beside.executions[0].value == {"seen": [1, 2]}
+
+
+def test_what_tasks_raise() -> None:
+    """A task's exception is V2's; a task that asks is V2 asking."""
+    graph = build()
+    beside = shadow(graph, "a", lambda state: failing().result())
+    graph.invoke({"n": 0})
+    assert isinstance(beside.executions[0].error, KeyError)
+    graph = build()
+    beside = shadow(graph, "a", lambda state: asking().result())
+    graph.invoke({"n": 0})
+    assert (beside.executions[0].status, beside.executions[0].value) == (Status.INTERRUPT, ("task?",))
+
+
+@task
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+def test_tasks_that_v2_forgot_are_cancelled() -> None:
+    """An awaited V2 that returns before its tasks leaves none running."""
+    started: list[Any] = []
+
+    async def v2(state: State) -> dict[str, Any]:
+        started.append(forever())
+        return {"n": 2}
+
+    world = World(ISOLATED, True)
+    graph = build(world.node(lambda state: {}))
+    beside = world.shadow(graph, "a", v2)
+    world.invoke(graph, {"n": 0})
+    assert beside.executions[0].status is Status.SUCCESS
+    assert started[0].cancelled()
+
+
+async def test_cancelling_the_shadow_cancels_v2() -> None:
+    """Cancellation from outside goes through V2 and comes out as cancellation."""
+    from otel_shadow.langgraph.isolation import arun
+
+    began, ended = asyncio.Event(), []
+
+    async def v2(state: State) -> None:
+        try:
+            began.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    graph = build()
+    work = arun(capture({"n": 0}, {}, is_async=True), graph.nodes["a"], v2, scope=ShadowScope("g", "a"))
+    running = asyncio.create_task(work)
+    await began.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ended == [True]
+
+
+def test_outside_of_a_graph() -> None:
+    """A bare configuration is enough: then there are no channels, and V2 simply runs."""
+    captured = capture({"n": 1}, {"configurable": {"x": [1]}}, is_async=False)
+    execution = run(captured, build().nodes["a"], lambda state: {"n": state["n"] + 1}, scope=ShadowScope("g", "a"))
+    assert (execution.status, execution.value) == (Status.SUCCESS, {"n": 2})
+
+
+def test_an_input_that_cannot_be_copied() -> None:
+    """The error names the type, so that the record can."""
+    with pytest.raises(SnapshotError) as caught:
+        capture({"n": threading.Lock()}, {}, is_async=False)
+    assert caught.value.type_name == "lock"
+
+
+def test_every_restore_is_another_copy() -> None:
+    """V2 and the comparison each get their own state, and aliases inside it stay aliases."""
+    inner = [1]
+    captured = capture({"a": inner, "b": inner}, {}, is_async=False)
+    one, two = captured.state(), captured.state()
+    assert one == two == {"a": [1], "b": [1]}
+    assert one["a"] is one["b"]
+    assert one["a"] is not two["a"] is not inner
+
+
+def test_retries_share_a_generation_and_resumes_do_not() -> None:
+    """A failing V1 that is retried is one execution; the same task after a resume is another."""
+    from langgraph.types import RetryPolicy
+
+    tries: list[int] = []
+
+    def v1(state: State) -> dict[str, Any]:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError
+        return {"seen": interrupt("?")}
+
+    graph = StateGraph(State)
+    graph.add_node("a", v1, retry_policy=RetryPolicy(initial_interval=0.0, jitter=False, max_attempts=4))
+    graph.add_edge(START, "a")
+    compiled = graph.compile(checkpointer=InMemorySaver())
+    beside = shadow(compiled, "a", lambda state: {})
+    compiled.invoke({"n": 0}, THREAD)
+    compiled.invoke(Command(resume="x"), THREAD)
+    keys = [(item.task_id, item.resume_generation) for item in beside.captured]
+    assert len(keys) == 4
+    assert len({task_id for task_id, _ in keys}) == 1
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+
+
+def test_a_sent_task_has_its_own_input() -> None:
+    """Each ``Send`` is captured with its own argument, and with the channels the paths read."""
+    graph = StateGraph(State)
+    graph.add_node("a", lambda state: {"seen": "v1"})
+    graph.add_conditional_edges(START, lambda state: [Send("a", {"n": 7})], ["a"])
+    compiled = graph.compile()
+    beside = shadow(compiled, "a", lambda state: {"seen": state["n"]})
+    compiled.invoke({"n": 0})
+    assert beside.executions[0].value == {"seen": 7}
