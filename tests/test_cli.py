@@ -6,12 +6,10 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import pytest
 from click.testing import CliRunner
 
 from otel_shadow.cli import cli
@@ -41,10 +39,12 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def test_the_help_in_the_documentation_is_the_commands_own() -> None:
-    """Each command has its block in docs/cli.md and it is what --help prints; OTEL_SHADOW_UPDATE_GOLDEN=1 updates it."""
+    """Each command has its block in docs/cli.md: what --help prints. OTEL_SHADOW_UPDATE_GOLDEN=1 updates them."""
     text = DOCS.read_text(encoding="utf-8")
     if os.environ.get("OTEL_SHADOW_UPDATE_GOLDEN"):
-        text = _BLOCK.sub(lambda at: f"<!-- help{at[1] and ' '}{at[1]} -->\n```text\n{help_of(*at[1].split())}```", text)
+        text = _BLOCK.sub(
+            lambda at: f"<!-- help{at[1] and ' '}{at[1]} -->\n```text\n{help_of(*at[1].split())}```", text
+        )
         DOCS.write_text(text, encoding="utf-8")
     found = dict(_BLOCK.findall(text))
     assert found == {name: help_of(*name.split()) for name, _ in commands()}

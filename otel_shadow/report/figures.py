@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from otel_shadow import semconv
 from otel_shadow.evidence.view import BandPoint, EvidenceView, LatencyHistogram
-from otel_shadow.report import plots, words
+from otel_shadow.report import plots, rows, words
 from otel_shadow.report.plots import Plot
-from otel_shadow.verdict.result import Verdict
+from otel_shadow.verdict.result import CriterionResult, Verdict
 
 _MERGE = 8
 """Buckets of the evidence that make one on a plot: steps of 7 % instead of 0.9 %."""
@@ -62,36 +63,48 @@ def _bands(verdict: Verdict, evidence: EvidenceView, criterion: str) -> dict[str
         if point.criterion == criterion:
             points[point.node].append(point)
     return {
-        node.node: _band(verdict, evidence, criterion, number, points[node.node], node.criterion(criterion).bound)
+        node.node: _band(verdict, evidence, node.criterion(criterion), number, points[node.node])
         for number, node in enumerate(verdict.nodes)
         if len(points[node.node]) > 1
     }
 
 
 def _band(
-    verdict: Verdict, evidence: EvidenceView, criterion: str, number: int, points: Sequence[BandPoint], bound: float
+    verdict: Verdict, evidence: EvidenceView, result: CriterionResult, number: int, points: Sequence[BandPoint]
 ) -> Drawing:
     points = sorted(points, key=lambda point: point.at)
-    node, last = points[0].node, points[-1]
-    parity = criterion == semconv.CRITERION_PARITY
-    moments = [plots.Moment(p.at, p.estimate, p.lower, p.upper) for p in points if p.estimate is not None]
-    if len(moments) < 2:
-        moments = [plots.Moment(p.at, (p.lower + p.upper) / 2, p.lower, p.upper) for p in points]
-    quantity = "Parity" if parity else "Handoff rate"
+    node, last, told = points[0].node, points[-1], partial(rows.value, result.quantity)
+    above, title = result.direction == "at_least", rows.TITLES[result.criterion].title
+    absolute = result.quantity == "share"
     caption = (
-        f"{quantity} of {node}: {words.percent(last.estimate)} after {words.plural(last.sessions, 'closed session')}, "
-        f"band {words.percent(last.lower)} to {words.percent(last.upper)}, "
-        f"bound {'at least' if parity else 'at most'} {words.percent(bound)}."
+        f"{title} of {node}: {told(last.estimate)} after {words.plural(last.sessions, 'closed session')}, band "
+        f"{told(last.lower)} to {told(last.upper)}, bound {'at least' if above else 'at most'} {told(result.bound)}."
     )
-    plot = plots.band(f"{criterion}-{number}", caption, moments, bound, _cycles(verdict, points),
-                      above=parity, hours=_hours(evidence, node, parity))  # fmt: skip
-    step = max(1, math.ceil(len(points) / _TABLE_ROWS))
-    shown = [*points[step - 1 : -1 : step], last]
+    plot = plots.band(
+        f"{result.criterion}-{number}",
+        caption,
+        [plots.Moment(point.at, _middle(point), point.lower, point.upper) for point in points],
+        result.bound,
+        _cycles(verdict, points),
+        above=above,
+        hours=_hours(evidence, node, result.criterion == semconv.CRITERION_PARITY) if absolute else (),
+        told=told,
+    )
     table = tuple(
-        (words.moment(p.at), words.percent(p.estimate), f"{words.percent(p.lower)} … {words.percent(p.upper)}",
-         words.count(p.sessions)) for p in shown
+        (words.moment(point.at), told(point.estimate), f"{told(point.lower)} … {told(point.upper)}",
+         words.count(point.sessions)) for point in _thinned(points)
     )  # fmt: skip
-    return Drawing(plot, caption, ("Time", quantity, "Always-valid band", "Closed sessions"), table)
+    return Drawing(plot, caption, ("Time", title, "Always-valid band", "Closed sessions"), table)
+
+
+def _middle(point: BandPoint) -> float:
+    return (point.lower + point.upper) / 2 if point.estimate is None else point.estimate
+
+
+def _thinned(points: Sequence[BandPoint]) -> list[BandPoint]:
+    """A dozen of ``points``, the last among them."""
+    step = max(1, math.ceil(len(points) / _TABLE_ROWS))
+    return [*points[step - 1 : -1 : step], points[-1]]
 
 
 def _hours(evidence: EvidenceView, node: str, parity: bool) -> list[tuple[datetime, float, int]]:

@@ -20,7 +20,7 @@ _STEPS_H = (1 / 12, 0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 96, 168)
 
 @dataclass(frozen=True)
 class Moment:
-    """What was known of a share at ``time``: estimate and always-valid band, each in [0, 1]."""
+    """What was known of a quantity at ``time``: estimate and always-valid band."""
 
     time: datetime
     estimate: float
@@ -61,22 +61,24 @@ def band(
     cycles: Sequence[datetime],
     above: bool = True,
     hours: Sequence[tuple[datetime, float, int]] = (),
+    told: Callable[[float], str] = percent,
 ) -> Plot:
-    """A share over time: estimate, band and the bound it is held to.
+    """A quantity over time: estimate, band and the bound it is held to.
 
     Arguments:
         cycles: ends of whole cycles, marked on the time axis.
         above: whether GO lies above the bound (parity) or below it (handoff rate).
         hours: raw shares by hour as (middle of the hour, share, pairs): a night that is worse is seen at once.
+        told: the quantity in words.
     """
 
     def draw(axes: Axes, small: bool) -> None:
-        _band(axes, moments, bound)
+        _band(axes, moments, bound, told(bound))
         _time_axis(axes, moments, cycles, small)
         low, high = _limits([moment.estimate for moment in moments], bound, above)
         _points(axes, hours, low, high)
         axes.set_ylim(low, high)
-        axes.yaxis.set_major_formatter(lambda value, _: percent(value))
+        axes.yaxis.set_major_formatter(lambda value, _: told(value))
         _legend(axes, 2 if small else 4, small)
 
     return _both(name, label, draw)
@@ -96,14 +98,14 @@ def _both(name: str, label: str, draw: Callable[[Axes, bool], None]) -> Plot:
     return Plot(*drawn)
 
 
-def _band(axes: Axes, moments: Sequence[Moment], bound: float) -> None:
+def _band(axes: Axes, moments: Sequence[Moment], bound: float, told: str) -> None:
     times = [_hours(moment.time) for moment in moments]
     axes.fill_between(
         times, [moment.lower for moment in moments], [moment.upper for moment in moments],
         color=theme.BAND, alpha=0.22, linewidth=0, label="always-valid band",
     )  # fmt: skip
     axes.plot(times, [moment.estimate for moment in moments], color=theme.V2, linewidth=2, label="estimate")
-    axes.axhline(bound, color=theme.BOUND, linewidth=1.4, dashes=(5, 3), label=f"bound {percent(bound)}")
+    axes.axhline(bound, color=theme.BOUND, linewidth=1.4, dashes=(5, 3), label=f"bound {told}")
 
 
 def _points(axes: Axes, hours: Sequence[tuple[datetime, float, int]], low: float, high: float) -> None:

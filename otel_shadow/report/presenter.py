@@ -265,5 +265,6 @@ _MEANINGS: Mapping[str, str] = {
     "block_hours": "no block of this length may be in NO-GO by itself",
     "intents": "each needs its own coverage",
     "noise_switch": "above this self-disagreement of V1 (lower bound) parity turns relative",
+    "max_gap_hours": "a silence of this length is a gap, and no GO stands on it",
     "criteria": "criteria that count for the verdict; others are shown",
 }

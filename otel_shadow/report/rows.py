@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from otel_shadow import semconv
 from otel_shadow.report import words
 from otel_shadow.report.view import GO, NO_GO, NOTHING, WAIT, Gauge, Part, Row, State
-from otel_shadow.verdict.result import CriterionResult, Decision
+from otel_shadow.verdict.result import CriterionResult, Decision, Quantity
 from otel_shadow.verdict.result import Part as PartResult
 
 STATES: Mapping[Decision, State] = {Decision.GO: GO, Decision.NO_GO: NO_GO, Decision.WAIT: WAIT}
@@ -31,7 +31,6 @@ TITLES: Mapping[str, _Title] = {
     semconv.CRITERION_V1_SERVED: _Title("Zero production impact", "users always got exactly what V1 made", "execution"),
     semconv.CRITERION_COVERAGE: _Title("Coverage", "shadows that ran, of those that should have", "execution"),
 }  # fmt: skip
-_RATIOS = (semconv.CRITERION_LATENCY_NOW, semconv.CRITERION_LATENCY_AFTER)
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
@@ -47,7 +46,7 @@ def row(result: CriterionResult) -> Row:
         state=_state(result),
         required=result.required,
         estimate=_estimate(result),
-        band=_band(result.criterion, result.lower, result.upper),
+        band=_band(result.quantity, result.lower, result.upper),
         no_band="an exact count" if result.criterion in _EXACT and result.measured else "no band yet",
         bound=_bound(result),
         gauge=_gauge(result),
@@ -57,13 +56,15 @@ def row(result: CriterionResult) -> Row:
         missing=result.missing,
         earliest=words.moment(result.eta) if result.eta else "",
         weakest=result.weakest or "",
-        parts=tuple(_part(result.criterion, part) for part in result.parts),
+        parts=tuple(_part(result.quantity, part) for part in result.parts),
     )
 
 
-def value(criterion: str, number: float | None) -> str:
-    """A criterion's quantity in its own unit: a change of p95, or a share."""
-    return words.ratio(number) if criterion in _RATIOS else words.percent(number)
+def value(quantity: Quantity, number: float | None) -> str:
+    """A number in its own unit: a share, a change of p95, or a difference of shares."""
+    if quantity == "share":
+        return words.percent(number)
+    return words.ratio(number) if quantity == "ratio" else words.points(number)
 
 
 def _state(result: CriterionResult) -> State:
@@ -77,20 +78,20 @@ def _state(result: CriterionResult) -> State:
 
 def _estimate(result: CriterionResult) -> str:
     if result.criterion != semconv.CRITERION_V1_SERVED or result.estimate is None or not result.events:
-        return value(result.criterion, result.estimate)
+        return value(result.quantity, result.estimate)
     return f"{words.count(round(result.estimate * result.events))} of {words.count(result.events)}"
 
 
-def _band(criterion: str, lower: float | None, upper: float | None) -> str:
+def _band(quantity: Quantity, lower: float | None, upper: float | None) -> str:
     if lower is None and upper is None:
         return ""
-    ends = ["unbounded" if end is None else value(criterion, end) for end in (lower, upper)]
+    ends = ["unbounded" if end is None else value(quantity, end) for end in (lower, upper)]
     return f"{ends[0]} … {ends[1]}"
 
 
 def _bound(result: CriterionResult) -> str:
     sign = "≥" if result.direction == "at_least" else "≤"
-    return f"{sign} {value(result.criterion, result.bound)}"
+    return f"{sign} {value(result.quantity, result.bound)}"
 
 
 def _gauge(result: CriterionResult) -> Gauge | None:
@@ -109,7 +110,9 @@ def _gauge(result: CriterionResult) -> Gauge | None:
 
 def _scale(result: CriterionResult) -> tuple[float, float]:
     bound = result.bound
-    if result.criterion in _RATIOS:
+    if result.quantity == "excess":
+        return -_FULL_TURN * bound, _FULL_TURN * bound
+    if result.quantity == "ratio":
         reach = _FULL_TURN * max(bound - 1.0, 0.01)
         return 1.0 - reach, 1.0 + reach
     if result.direction == "at_most":
@@ -123,7 +126,7 @@ def _evidence(result: CriterionResult, event: str) -> str:
     return f"{words.plural(result.sessions, 'session')}, {words.plural(result.events, event)}"
 
 
-def _part(criterion: str, part: PartResult) -> Part:
+def _part(quantity: Quantity, part: PartResult) -> Part:
     return Part(
         kind=part.kind,
         label=part.label.replace("T", " ").removesuffix(":00Z") if part.kind == "block" else part.label,
@@ -131,6 +134,6 @@ def _part(criterion: str, part: PartResult) -> Part:
         certified=part.certified,
         sessions=words.count(part.sessions),
         events=words.count(part.events),
-        estimate=value(criterion, part.estimate),
-        band=_band(criterion, part.lower, part.upper),
+        estimate=value(quantity, part.estimate),
+        band=_band(quantity, part.lower, part.upper),
     )

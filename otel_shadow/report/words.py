@@ -11,13 +11,13 @@ def percent(share: float | None, digits: int | None = None) -> str:
     """A share in [0, 1] as per cent; one more digit where the end of the scale is near."""
     if share is None:
         return DASH
-    value = share * 100
+    value = round(share * 100, 9)
     if digits is None:
         digits = 0 if float(value).is_integer() else 2 if min(abs(value), abs(100 - value)) < 1 else 1
     text = f"{value:.{digits}f}"
-    if float(text) == 100 and share < 1:
+    if share < 1 and float(text) == 100:
         text = f">{100 - 10**-digits:.{digits}f}"
-    if float(text) == 0 and share > 0:
+    elif share > 0 and float(text) == 0:
         text = f"<{10**-digits:.{digits}f}"
     return f"{text} %"
 
@@ -37,6 +37,13 @@ def ratio(value: float | None) -> str:
         return DASH
     change = (value - 1) * 100
     return f"{'+' if change >= 0 else '−'}{abs(change):.3g} %"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares in percentage points: +1.2 points."""
+    if value is None:
+        return DASH
+    return f"{'+' if value >= 0 else '−'}{abs(value) * 100:.3g} points"
 
 
 def count(number: float | None) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.evidence.view import (
@@ -28,31 +30,52 @@ BASE = 1.15 ** (1 / 16)
 def criteria(node: str | None, decision: Decision, weakest: str | None = None) -> tuple[CriterionResult, ...]:
     """All six criteria; parity carries ``decision``, the others are GO (or WAIT when it is)."""
     other = Decision.WAIT if decision is Decision.WAIT else Decision.GO
-    middle = {Decision.GO: 0.984, Decision.NO_GO: 0.913, Decision.WAIT: 0.958}[decision]
-    wide = 0.05 if decision is Decision.WAIT else 0.012
-    missing = ("closed sessions: 212 of 300",) if decision is Decision.WAIT else ()
-    eta = START + timedelta(hours=30) if decision is Decision.WAIT else None
+    result = partial(CriterionResult, node=node, required=True, measured=True, sessions=2212, weakest=weakest)
+    share, ratio = partial(result, quantity="share"), partial(result, quantity="ratio", bound=1.15)
     return (
-        CriterionResult(
-            semconv.CRITERION_PARITY, node, decision, True, True, 0.95, "at_least", middle, middle - wide,
-            min(1.0, middle + wide), 2212, 8120, {"match": 7990, "mismatch": 130, "accepted": 4}, {}, 5.1, -3.0, 3.0,
-            3.0, reason="the band lies where the decision says", missing=missing, eta=eta, weakest=weakest,
+        share(
+            semconv.CRITERION_PARITY, decision=decision, bound=0.95, direction="at_least", events=8120,
+            **_parity_numbers(decision), counts={"match": 7990, "mismatch": 130, "accepted": 4},
+            log_e_go=5.1, log_e_no_go=-3.0, threshold_go=3.0, threshold_no_go=3.0,
+            reason="the band lies where the decision says",
             parts=(Part("block", "2025-01-09T06:00:00Z", Decision.GO, True, 430, 1700, 0.985, 0.961, 0.997),
                    Part("intent", "price", Decision.WAIT, False, 12, 40, 0.97, 0.71, 1.0)),
         ),
-        CriterionResult(semconv.CRITERION_HANDOFF, node, other, True, True, 0.03, "at_most", 0.0071, 0.0031, 0.0163,
-                        2212, 8178, {"error": 31, "timeout": 27}, reason="V2 rarely fails", weakest=weakest),
-        CriterionResult(semconv.CRITERION_LATENCY_NOW, node, other, True, True, 1.15, "at_most", 1.012, 0.94, 1.09,
-                        2440, 9010, {}, {"p95_holdout_ms": 180.2, "p95_shadowed_ms": 182.4},
-                        reason="the shadow costs little", weakest=weakest),
-        CriterionResult(semconv.CRITERION_LATENCY_AFTER, node, other, True, True, 1.15, "at_most", 0.78, 0.72, 0.85,
-                        2212, 8120, reason="V2 is faster", weakest=weakest),
-        CriterionResult(semconv.CRITERION_V1_SERVED, node, Decision.GO, True, True, 1.0, "at_least", 1.0, None, None,
-                        2212, 8178, {"served": 8178}, reason="every user got V1's own answer", weakest=weakest),
-        CriterionResult(semconv.CRITERION_COVERAGE, node, other, True, True, 0.9, "at_least", 0.998, None, None,
-                        2212, 8178, {"eligible": 8194, "executed": 8178}, reason="nearly every shadow ran",
-                        weakest=weakest),
+        share(
+            semconv.CRITERION_HANDOFF, decision=other, bound=0.03, direction="at_most", events=8178,
+            estimate=0.0071, lower=0.0031, upper=0.0163, counts={"error": 31, "timeout": 27}, reason="V2 rarely fails",
+        ),
+        ratio(
+            semconv.CRITERION_LATENCY_NOW, decision=other, direction="at_most", events=9010, estimate=1.012,
+            lower=0.94, upper=1.09, details={"p95_holdout_ms": 180.2, "p95_shadowed_ms": 182.4},
+            reason="the shadow costs little",
+        ),
+        ratio(
+            semconv.CRITERION_LATENCY_AFTER, decision=other, direction="at_most", events=8120, estimate=0.78,
+            lower=0.72, upper=0.85, reason="V2 is faster",
+        ),
+        share(
+            semconv.CRITERION_V1_SERVED, decision=Decision.GO, bound=1.0, direction="at_least", events=8178,
+            estimate=1.0, counts={"served": 8178}, reason="every user got V1's own answer",
+        ),
+        share(
+            semconv.CRITERION_COVERAGE, decision=other, bound=0.9, direction="at_least", events=8178, estimate=0.998,
+            counts={"eligible": 8194, "executed": 8178}, reason="nearly every shadow ran",
+        ),
     )  # fmt: skip
+
+
+def _parity_numbers(decision: Decision) -> dict[str, Any]:
+    middle = {Decision.GO: 0.984, Decision.NO_GO: 0.913, Decision.WAIT: 0.958}[decision]
+    waiting = decision is Decision.WAIT
+    wide = 0.05 if waiting else 0.012
+    return {
+        "estimate": middle,
+        "lower": middle - wide,
+        "upper": min(1.0, middle + wide),
+        "missing": ("closed sessions: 212 of 300",) if waiting else (),
+        "eta": START + timedelta(hours=30) if waiting else None,
+    }
 
 
 def verdict(decision: Decision = Decision.GO, nodes: tuple[str, ...] = NODES, simulated: bool = False) -> Verdict:

@@ -41,8 +41,13 @@ def test_a_time_is_told_in_utc() -> None:
 
 @pytest.mark.parametrize(
     ("length", "expected"),
-    [(timedelta(minutes=45), "45 min"), (timedelta(hours=23.5), "23.5 h"), (timedelta(hours=48), "48 h"), (86400.0 * 12, "12 days")],
-)  # fmt: skip
+    [
+        (timedelta(minutes=45), "45 min"),
+        (timedelta(hours=23.5), "23.5 h"),
+        (timedelta(hours=48), "48 h"),
+        (86400.0 * 12, "12 days"),
+    ],
+)
 def test_a_span(length: timedelta | float, expected: str) -> None:
     """Minutes, hours or days."""
     assert words.span(length) == expected
