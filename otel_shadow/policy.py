@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from otel_shadow import semconv
 
@@ -58,9 +58,21 @@ class Policy(Bounds):
     max_turns: Annotated[int, Field(ge=1, le=1000)] = 20
     block_hours: Annotated[float, Field(gt=0.0, le=24.0)] = 6.0
     """No block of this length may be in NO-GO by itself."""
+    max_gap_hours: Annotated[float, Field(gt=0.0)] = 6.0
+    """A silence of this length inside the window is a gap, and no GO stands on it; sharp ones are found earlier."""
+    criteria: tuple[str, ...] = semconv.CRITERIA
+    """Criteria that must be GO; the others are shown and not counted."""
     intents: tuple[str, ...] = ()
     noise_switch: Share = 0.03
     nodes: Mapping[str, Bounds] = Field(default_factory=dict)
+
+    @field_validator("criteria")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in semconv.CRITERIA]
+        if unknown or not value:
+            raise ValueError(f"expected some of {', '.join(semconv.CRITERIA)}")
+        return value
 
     def bounds(self, node: str | None = None) -> Bounds:
         """The bounds of ``node``; the general ones where it has none of its own.

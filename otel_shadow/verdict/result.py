@@ -11,6 +11,7 @@ from typing import Any, Literal
 from otel_shadow.policy import Policy
 
 Direction = Literal["at_least", "at_most"]
+Quantity = Literal["share", "ratio", "excess"]
 EXIT_CODES: Mapping[str, int] = {"GO": 0, "NO-GO": 1, "WAIT": 3}
 """Exit codes of ``otel-shadow verdict``; 2 is usage or unreadable input."""
 
@@ -27,7 +28,8 @@ class Decision(StrEnum):
 class Part:
     """A block of hours or an intent, looked at by itself: in NO-GO it blocks a GO.
 
-    ``label`` is an intent, or the block's start in RFC 3339. ``certified`` is False where sessions are too few.
+    ``label`` is an intent, or the block's start in RFC 3339. ``certified`` is False where sessions are too few. The
+    band is worked out for intents only.
     """
 
     kind: Literal["block", "intent"]
@@ -53,6 +55,8 @@ class CriterionResult:
         measured: whether there is any evidence of this kind.
         bound: as in the policy: a share (parity, handoff, v1_served, coverage) or a ratio of p95 (latency, 1.15).
         direction: whether the quantity must be at least or at most the bound.
+        quantity: what the numbers are: a share in [0, 1], a ratio of percentiles, or (relative parity) how much more
+            often V2 differs from V1 than V1 from itself.
         estimate, lower, upper: the quantity and its always-valid band; WAIT while the bound lies inside the band.
             The band of shares is that of the weaker unit (session means, events). None without evidence.
         sessions, events: closed sessions and executions (or pairs) in the evidence.
@@ -77,6 +81,7 @@ class CriterionResult:
     measured: bool
     bound: float
     direction: Direction
+    quantity: Quantity = "share"
     estimate: float | None = None
     lower: float | None = None
     upper: float | None = None
@@ -214,7 +219,8 @@ class Verdict:
         """Plain data for JSON: times in RFC 3339, decisions as text, ``exit_code`` included."""
         from otel_shadow.verdict.plain import plain
 
-        return {"exit_code": self.exit_code} | plain(self)
+        data: dict[str, Any] = plain(self)
+        return {"exit_code": self.exit_code} | data
 
 
 def _named(criteria: tuple[CriterionResult, ...], name: str) -> CriterionResult:

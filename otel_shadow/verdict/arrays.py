@@ -1,0 +1,213 @@
+"""Columns given by a caller, as identities, codes and signatures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from otel_shadow.record import Arm, Mode, Outcome, Status
+from otel_shadow.verdict.hashes import NO_PAIR, identities
+from otel_shadow.verdict.signature import Signature
+
+_TEXTS = (
+    "graph", "mode", "v1_status", "intent", "original_target", "shadow_target", "v1_step", "v2_step",
+    "build", "digest", "key_id", "reason", "served", "fallback_reason",
+)  # fmt: skip
+_FLAGS = ("v1_served", "self_match", "steps_match", "fields_compared")
+_ALLOWED = {
+    "status": {"", *Status},
+    "v1_status": {*Status},
+    "arm": {*Arm},
+    "mode": {*Mode},
+    "served": {"v1", "v2"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Executions as columns; ``kind`` points into ``signatures``, latencies are milliseconds or NaN."""
+
+    pair: NDArray[np.uint64]
+    session: NDArray[np.uint64]
+    time: NDArray[np.int64]
+    kind: NDArray[np.int32]
+    v1_ms: NDArray[np.float64]
+    v2_ms: NDArray[np.float64]
+    signatures: tuple[Signature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """One column: which of ``labels`` each row has."""
+
+    codes: NDArray[np.int64]
+    labels: tuple[Any, ...]
+
+
+def table(
+    node: ArrayLike,
+    session: ArrayLike,
+    timestamp: ArrayLike | Sequence[datetime],
+    match: ArrayLike | None,
+    status: ArrayLike | None,
+    v1_latency_ms: ArrayLike | None,
+    arm: ArrayLike,
+    more: Mapping[str, Any],
+) -> Table:
+    """See ``Summary.from_arrays``."""
+    unknown = sorted(set(more) - {*_TEXTS, *_FLAGS, "pair", "v2_latency_ms"})
+    if unknown:
+        raise ValueError(f"no such column: {', '.join(unknown)}")
+    times = _times(timestamp)
+    length = len(times)
+    columns = {
+        "node": _texts("node", node, length),
+        "arm": _texts("arm", arm, length),
+        "status": _texts("status", "" if status is None else status, length),
+        "match": _flags("match", match, length),
+    }
+    columns |= {name: _texts(name, more[name], length) for name in _TEXTS if name in more}
+    columns |= {
+        name: _flags(name, more.get(name, True), length) for name in _FLAGS if name in more or name == _FLAGS[0]
+    }
+    kind, signatures = _kinds(columns, length)
+    pair = np.full(length, NO_PAIR, np.uint64) if more.get("pair") is None else identities(more["pair"], length)
+    return Table(
+        _sized("pair", pair, length),
+        _sized("session", identities(session, length), length),
+        times,
+        kind,
+        _numbers("v1_latency_ms", v1_latency_ms, length),
+        _numbers("v2_latency_ms", more.get("v2_latency_ms"), length),
+        signatures,
+    )
+
+
+def _sized(name: str, array: NDArray[Any], length: int) -> NDArray[Any]:
+    if array.ndim == 0:
+        return np.broadcast_to(array, (length,))
+    if array.shape != (length,):
+        raise ValueError(f"{name} has {len(array)} values, timestamp has {length}")
+    return array
+
+
+def _times(timestamp: ArrayLike | Sequence[datetime]) -> NDArray[np.int64]:
+    array = np.atleast_1d(np.asarray(timestamp))
+    if array.dtype.kind == "M":
+        return array.astype("datetime64[ms]").astype(np.int64)
+    if array.dtype.kind == "O":
+        if any(not isinstance(at, datetime) or at.tzinfo is None for at in array):
+            raise ValueError("timestamp: give aware datetimes, datetime64 or seconds since 1970")
+        return np.array([round(at.timestamp() * 1000) for at in array], np.int64)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        raise ValueError("timestamp: give aware datetimes, datetime64 or finite seconds since 1970")
+    return np.rint(array.astype(float) * 1000.0).astype(np.int64)
+
+
+def _numbers(name: str, values: ArrayLike | None, length: int) -> NDArray[np.float64]:
+    if values is None:
+        return np.full(length, np.nan)
+    return _sized(name, np.asarray(values, dtype=float), length)
+
+
+def _texts(name: str, values: ArrayLike, length: int) -> _Codes:
+    array = _sized(name, np.asarray(values), length)
+    if array.size and array.strides == (0,):
+        codes, labels = np.zeros(length, np.int64), [array[0]]
+    elif array.dtype.kind in "OUT":
+        codes, labels = _peeled(array) if array.dtype.kind == "U" else _coded(array.tolist())
+    else:
+        found, codes = np.unique(array, return_inverse=True)
+        labels = found.tolist()
+    texts = tuple("" if label is None else str(label) for label in labels)
+    wrong = sorted(set(texts) - _ALLOWED[name]) if name in _ALLOWED else []
+    if wrong:
+        raise ValueError(f"{name}: got {wrong[0]!r}, expected one of {sorted(_ALLOWED[name])}")
+    return _Codes(codes, texts)
+
+
+def _coded(values: list[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    known: dict[Any, int] = {}
+    codes = np.fromiter((known.setdefault(value, len(known)) for value in values), np.int64, len(values))
+    return codes, list(known)
+
+
+def _peeled(array: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    """Codes of few labels, one comparison of the whole column for each; many labels go the slower way."""
+    codes, labels = np.full(len(array), -1), list[Any]()
+    place = 0
+    while place < len(array) and len(labels) < _FEW:
+        codes[array == array[place]] = len(labels)
+        labels.append(str(array[place]))
+        rest = np.flatnonzero(codes[place:] < 0)
+        place = place + int(rest[0]) if len(rest) else len(array)
+    return (codes, labels) if place == len(array) else _coded(array.tolist())
+
+
+_FEW = 24
+_THREE = (False, True, None)
+
+
+def _flags(name: str, values: ArrayLike | None, length: int) -> _Codes:
+    """Booleans; None and NaN are "unknown"."""
+    if values is None:
+        return _Codes(np.full(length, 2), _THREE)
+    array = _sized(name, np.asarray(values), length)
+    if array.dtype.kind == "O":
+        array = np.array([math.nan if value is None else float(value) for value in array])
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: give booleans, with None or NaN where there is none")
+    known = ~np.isnan(array) if array.dtype.kind == "f" else np.ones(length, bool)
+    if not np.isin(array[known], (0, 1)).all():
+        raise ValueError(f"{name}: give booleans, with None or NaN where there is none")
+    return _Codes(np.where(known, np.where(known, array, 0) == 1, 2).astype(np.int64), _THREE)
+
+
+def _kinds(columns: Mapping[str, _Codes], length: int) -> tuple[NDArray[np.int32], tuple[Signature, ...]]:
+    """One code per combination that occurs, and the signature it stands for."""
+    combined, sizes = np.zeros(length, np.int64), [len(column.labels) for column in columns.values()]
+    for column, size in zip(columns.values(), sizes, strict=True):
+        if size > 1:
+            combined = combined * size + column.codes
+    if math.prod(sizes) > 1 << 62:
+        raise ValueError("too many different values in the text columns")
+    found, kind = _distinct(combined, math.prod(sizes))
+    signatures: dict[Signature, int] = {}
+    places = []
+    for value in found.tolist():
+        row = {}
+        for (name, column), size in zip(list(columns.items())[::-1], sizes[::-1], strict=True):
+            value, code = divmod(value, size) if size > 1 else (value, 0)
+            row[name] = column.labels[code]
+        places.append(signatures.setdefault(_signature(row), len(signatures)))
+    return np.array(places, np.int32)[kind], tuple(signatures)
+
+
+def _distinct(codes: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if size > 1 << 22:
+        found, inverse = np.unique(codes, return_inverse=True)
+        return found, inverse.ravel()
+    present = np.bincount(codes, minlength=1) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
+
+
+def _signature(row: dict[str, Any]) -> Signature:
+    match, status, arm = row.pop("match"), row.pop("status"), row["arm"]
+    row["fields_compared"] = bool(row.get("fields_compared"))
+    pair = bool(status) and arm == Arm.SHADOWED and row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW
+    started = pair and Status(status).started
+    if not started:
+        missing = "holdout" if arm == Arm.HOLDOUT else "shed"
+        row["reason"] = row.get("reason") or (missing if row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW else "live")
+        return Signature(pair=False, v2_status=status if arm == Arm.SHADOWED else "", **row)
+    compared = {True: Outcome.MATCH, False: Outcome.MISMATCH, None: Outcome.NONE}[match]
+    # A failed V2 has nothing to compare, whatever the column says: it counts in the handoff rate only.
+    if Status(status) in (Status.ERROR, Status.TIMEOUT, Status.CANCELLED):
+        compared = Outcome.NONE
+    return Signature(pair=True, v2_status=status, comparison=compared.value, **row)

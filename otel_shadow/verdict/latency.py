@@ -1,0 +1,235 @@
+"""Latency in logarithmic buckets, and evidence about the ratio of two 95th percentiles.
+
+The base is 1.15^(1/16), so that a ratio of 1.15 is a shift of exactly 16 buckets. Bucket b holds the latencies x with
+``BASE^b ≤ x < BASE^(b+1)`` milliseconds.
+
+The ratio. With q the 95th percentile of the reference, "the other's is more than r times as long" says that at q the
+reference has at least 95 % at or below q, and the other less than 95 % at or below r q. So for every q the product of
+the evidence that the reference's share at q lies *below* 0.95 and the evidence that the other's share at r q lies
+*above* 0.95 is evidence against it, and the minimum over q is evidence against it whatever q is. NO-GO is the mirror
+image. The shares are means over sessions (arms are assigned by session) of the share of a session's executions at or
+below q. Each factor has one idle bet (λ = 0, weight 1/16), so that a q far from the percentile costs little.
+
+Where both times are of the same request, the two are not independent and the mean takes the product's place.
+
+Buckets make q uncertain by one bucket; it is counted against the claim, for GO and for NO-GO alike.
+
+Sources: Waudby-Smith & Ramdas, arXiv 2010.09686 (betting); Howard & Ramdas, "Sequential estimation of quantiles",
+arXiv 1906.09712 (quantiles through the mean of an indicator); minimum over q: a union of nulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otel_shadow.verdict.sequential import DOWN, UP, Floats
+
+BASE: Final = 1.15 ** (1.0 / 16.0)
+PER_115: Final = 16
+NONE: Final = np.iinfo(np.int16).min
+"""The bucket of a latency that was not measured."""
+LEVEL: Final = 0.95
+_LOG_BASE = float(np.log(BASE))
+_IDLE = 1.0 / 16.0
+
+
+def buckets(latency_ms: NDArray[np.generic] | Floats) -> NDArray[np.int16]:
+    """Buckets of latencies in milliseconds; NaN, infinite and negative ones are ``NONE``, 0 is a microsecond."""
+    values = np.asarray(latency_ms, float)
+    usable = np.isfinite(values) & (values >= 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.floor(np.log(np.maximum(values, 1e-3)) / _LOG_BASE + 1e-9)
+    return np.where(usable, np.clip(np.where(usable, found, 0.0), -32000, 32000), NONE).astype(np.int16)
+
+
+def edge_ms(bucket: float) -> float:
+    """Lower edge of a bucket in milliseconds."""
+    return float(BASE**bucket)
+
+
+def shift(ratio: float) -> int:
+    """Buckets that a ratio is worth, rounded down."""
+    return int(np.floor(np.log(ratio) / _LOG_BASE + 1e-6))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Executions of one arm, ranked inside their sessions: the sufficient statistic of every share at once.
+
+    Arguments:
+        rank, size: the kinds of execution: the ``rank``-th fastest (1 is first) of ``size`` in its session.
+        bucket, kind, count: how many executions of a kind (index into ``rank``) fell into a bucket.
+        sessions: number of sessions.
+    """
+
+    rank: NDArray[np.int64]
+    size: NDArray[np.int64]
+    bucket: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    count: Floats
+    sessions: float
+
+    @classmethod
+    def of(cls, session: NDArray[np.integer], bucket: NDArray[np.integer]) -> Ranks:
+        """Ranks of executions given one by one.
+
+        Arguments:
+            session: index of the session, at least 0.
+            bucket: its bucket, never ``NONE``.
+        """
+        if not len(session):
+            nothing = np.empty(0, np.int64)
+            return cls(nothing, nothing, nothing, nothing, np.empty(0), 0)
+        lowest = int(bucket.min())
+        width = int(bucket.max()) - lowest + 1
+        # One sort of one number: rows come nearly sorted by session, which the stable sort makes use of.
+        key = session.astype(np.int64) * width + (bucket.astype(np.int64) - lowest)
+        key.sort(kind="stable")
+        owner, level = np.divmod(key, width)
+        starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+        sizes = np.diff(np.r_[starts, len(owner)])
+        rank = np.arange(len(owner)) - np.repeat(starts, sizes)
+        longest = int(sizes.max())
+        found, count = count_codes((np.repeat(sizes, sizes) - 1) * longest + rank, level, longest * longest, width)
+        places, level = np.divmod(found, width)
+        kinds, kind = np.unique(places, return_inverse=True)
+        size, rank = np.divmod(kinds, longest)
+        return cls(rank + 1, size + 1, level + lowest, kind.ravel(), count, len(starts))
+
+    @property
+    def events(self) -> int:
+        """Number of executions."""
+        return int(self.count.sum())
+
+    def curve(self, up: bool) -> Curve:
+        """log E that the share at or below q lies above (``up``) or below 0.95, for every bucket q."""
+        bets = np.r_[0.0, UP / LEVEL] if up else np.r_[0.0, -DOWN / (1.0 - LEVEL)]
+        weights = np.log(np.r_[_IDLE, np.full(len(bets) - 1, (1.0 - _IDLE) / (len(bets) - 1))])
+        capital = self.capital(bets) + weights[:, None]
+        highest = capital.max(axis=0)
+        return Curve(self.lowest - 1, highest + np.log(np.exp(capital - highest).sum(axis=0)))
+
+    @property
+    def lowest(self) -> int:
+        """The lowest bucket that was seen."""
+        return int(self.bucket.min())
+
+    def capital(self, bets: Floats) -> Floats:
+        """log capital of every bet (rows) at q = lowest − 1, lowest, … highest bucket (columns).
+
+        It is the capital of nobody below q, and what each further execution at or below q adds.
+        """
+        steps = np.log1p(bets[:, None] * (self.rank / self.size - LEVEL))
+        steps -= np.log1p(bets[:, None] * ((self.rank - 1) / self.size - LEVEL))
+        place = self.bucket - self.lowest + 1
+        gained = np.stack([np.bincount(place, weights=step[self.kind] * self.count) for step in steps])
+        return self.sessions * np.log1p(-bets * LEVEL)[:, None] + np.cumsum(gained, axis=1)
+
+    def grown(self, times: float) -> Ranks:
+        """So many times the same evidence."""
+        return replace(self, count=self.count * times, sessions=self.sessions * times)
+
+    def percentile_ms(self, level: float = LEVEL) -> float:
+        """The session-weighted percentile in milliseconds, interpolated inside its bucket; NaN without evidence."""
+        if not self.sessions:
+            return float("nan")
+        mass = np.bincount(self.bucket - self.lowest, weights=self.count / self.size[self.kind])
+        share = np.cumsum(mass) / self.sessions
+        place = min(int(np.searchsorted(share, level)), len(share) - 1)
+        before = float(share[place - 1]) if place else 0.0
+        inside = (level - before) / (float(share[place]) - before) if share[place] > before else 0.0
+        return edge_ms(self.lowest + place + min(max(inside, 0.0), 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A value for every bucket: constant before ``low`` and after the last."""
+
+    low: int
+    values: Floats
+
+    @property
+    def high(self) -> int:
+        """The bucket from which on nothing changes."""
+        return self.low + len(self.values) - 1
+
+    def at(self, bucket: NDArray[np.int64]) -> Floats:
+        """The values at these buckets."""
+        return self.values[np.clip(bucket - self.low, 0, len(self.values) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Evidence about p95(other) / p95(reference). Build it with ``Ratio.of``."""
+
+    reference_below: Curve
+    reference_above: Curve
+    other_above: Curve
+    other_below: Curve
+    paired: bool
+
+    @classmethod
+    def of(cls, reference: Ranks, other: Ranks, *, paired: bool) -> Ratio:
+        """Evidence from two arms with at least one session each.
+
+        Arguments:
+            reference, other: executions of the two arms, or of V1 and V2.
+            paired: both are of the same requests: the mean replaces the product.
+        """
+        return cls(reference.curve(False), reference.curve(True), other.curve(True), other.curve(False), paired)
+
+    def log_at_most(self, by: int) -> float:
+        """log E that the ratio is at most ``BASE ** by``. q is the upper edge of its bucket, r q rounded down."""
+        q = self._buckets(by)
+        return float(np.min(self._join(self.reference_below.at(q), self.other_above.at(q + by - 1))))
+
+    def log_above(self, by: int) -> float:
+        """log E that the ratio is above ``BASE ** by``. q is the lower edge of its bucket, r q rounded up."""
+        q = self._buckets(by)
+        return float(np.min(self._join(self.reference_above.at(q - 1), self.other_below.at(q + by))))
+
+    def band(self, log_go: float, log_no_go: float) -> tuple[float, float]:
+        """(lower, upper) end of the confidence sequence of the ratio; 0 and infinity while it is open."""
+        upper = _first(lambda by: self.log_at_most(by) >= log_go)
+        lower = _first(lambda by: self.log_above(by) < log_no_go)
+        proven = float(BASE**upper) if upper <= _REACH else float("inf")
+        broken = float(BASE ** (lower - 1)) if lower > -_REACH else 0.0
+        return broken, max(broken, proven)
+
+    def _buckets(self, by: int) -> NDArray[np.int64]:
+        low = min(self.reference_below.low, self.other_above.low - by) - 1
+        return np.arange(low, max(self.reference_below.high, self.other_above.high - by) + 2)
+
+    def _join(self, left: Floats, right: Floats) -> Floats:
+        return np.asarray(np.logaddexp(left, right) - np.log(2.0)) if self.paired else left + right
+
+
+_REACH = 20 * PER_115
+"""Ratios looked at: 1.15^±20, which is 0.06 to 16."""
+
+
+def _first(holds: Callable[[int], bool]) -> int:
+    """The first shift for which a monotone condition holds; one past the reach if none does."""
+    low, high = -_REACH, _REACH + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def count_codes(
+    first: NDArray[np.int64], second: NDArray[np.int64], sizes: int, width: int
+) -> tuple[NDArray[np.int64], Floats]:
+    """Distinct values of ``first * width + second`` (``first`` < ``sizes``), ascending, and how often each occurs."""
+    code = first * width + second
+    if sizes * width <= max(4 * len(code), 1 << 20):
+        counts = np.bincount(code, minlength=sizes * width)
+        found = np.flatnonzero(counts)
+        return found, counts[found].astype(float)
+    found, count = np.unique(code, return_counts=True)
+    return found, count.astype(float)

@@ -1,0 +1,46 @@
+"""What became of the lines that were read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+_EXAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counts of lines. Everything but ``used`` is skipped and counted, never silently.
+
+    ``malformed`` and ``other_schema`` are lines of ours; ``other_lines`` are the application's own, and our
+    SHADOW_COMPARISON lines, which repeat their pair. ``truncated`` are last lines without an end of line that can't be
+    read: somebody is still writing. ``examples``: up to ten sentences that name file, line and fault.
+    """
+
+    sources: tuple[str, ...] = ()
+    lines: int = 0
+    bytes: int = 0
+    used: int = 0
+    other_lines: int = 0
+    malformed: int = 0
+    truncated: int = 0
+    other_schema: Mapping[str, int] = field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+
+    def __add__(self, other: Reading) -> Reading:
+        """Both readings together."""
+        summed: dict[str, Any] = {
+            item.name: getattr(self, item.name) + getattr(other, item.name)
+            for item in fields(self)
+            if item.type == "int"
+        }
+        schemas = dict(self.other_schema)
+        for version, count in other.other_schema.items():
+            schemas[version] = schemas.get(version, 0) + count
+        return Reading(
+            sources=tuple(sorted({*self.sources, *other.sources})),
+            other_schema=dict(sorted(schemas.items())),
+            examples=tuple(sorted({*self.examples, *other.examples}))[:_EXAMPLES],
+            **summed,
+        )

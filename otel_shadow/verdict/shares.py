@@ -1,0 +1,103 @@
+"""Criteria about shares of executions: parity, absolute or against V1's own noise, and the handoff rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from otel_shadow.verdict.result import Decision, Part
+from otel_shadow.verdict.sequential import Counts, crossing, log_mean_exp, sessions_needed
+from otel_shadow.verdict.tally import Slots
+
+PartKind = Literal["block", "intent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Logs that evidence must reach, and the turns that bound a session's weight."""
+
+    go: float
+    no_go: float
+    max_turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareEvidence:
+    """What closed sessions say about "the share of successes is at least m".
+
+    ``go`` is the smaller of the two units' log E: session means alone would certify the wrong quantity where long
+    sessions are worse. ``no_go`` is the log of their mean, which is evidence against "both are at least m".
+    """
+
+    go: float
+    no_go: float
+    lower: float
+    upper: float
+
+
+def look(counts: Counts, m: float, levels: Levels, *, band: bool = True) -> ShareEvidence:
+    """Evidence and always-valid band of a share; the band is that of the unit that stands lower."""
+    if not counts.total:
+        return ShareEvidence(-math.inf, -math.inf, 0.0, 1.0)
+    units = (counts.session_unit(), counts.event_unit(levels.max_turns))
+
+    def broken(bound: float) -> float:
+        return log_mean_exp(np.array([unit.log_down(bound) for unit in units]))
+
+    return ShareEvidence(
+        go=min(unit.log_up(m) for unit in units),
+        no_go=broken(m),
+        lower=min(unit.lower(levels.go) for unit in units) if band else 0.0,
+        upper=crossing(broken, min(unit.mean for unit in units), 1.0, levels.no_go) if band else 1.0,
+    )
+
+
+def needed(counts: Counts, m: float, levels: Levels) -> float | None:
+    """Closed sessions, like those seen, that a GO takes; None if they would never do."""
+    if not counts.total:
+        return None
+    units = (counts.session_unit(), counts.event_unit(levels.max_turns))
+    each = [sessions_needed(unit.capital_up(m), counts.total, levels.go) for unit in units]
+    return None if any(count is None for count in each) else max(count for count in each if count is not None)
+
+
+def parts(
+    kind: PartKind, split: Sequence[tuple[str, Counts]], m: float, levels: Levels, minimum: int, no_go_minimum: int
+) -> tuple[Part, ...]:
+    """Blocks or intents, each looked at by itself; the chance of a false NO-GO is shared among them."""
+    judged = sum(counts.total >= no_go_minimum for _, counts in split)
+    shared = Levels(levels.go, levels.go + math.log(max(judged, 1)), levels.max_turns)
+    return tuple(_part(kind, label, counts, m, shared, minimum, no_go_minimum) for label, counts in split)
+
+
+def _part(
+    kind: PartKind, label: str, counts: Counts, m: float, levels: Levels, minimum: int, no_go_minimum: int
+) -> Part:
+    evidence = look(counts, m, levels, band=kind == "intent")
+    decision = Decision.WAIT
+    if counts.total >= no_go_minimum and evidence.no_go >= levels.no_go:
+        decision = Decision.NO_GO
+    elif counts.total >= minimum and evidence.go >= levels.go:
+        decision = Decision.GO
+    known = counts.total > 0
+    band = (evidence.lower, evidence.upper) if kind == "intent" and known else (None, None)
+    estimate = counts.event_mean if known else None
+    return Part(kind, label, decision, counts.total >= minimum, counts.total, counts.events, estimate, *band)
+
+
+def block_parts(
+    slots: Slots,
+    blocks: Sequence[tuple[int, list[int]]],
+    label: Callable[[int], datetime],
+    m: float,
+    levels: Levels,
+    no_go_minimum: int,
+) -> tuple[Part, ...]:
+    """The blocks with evidence."""
+    split = [(label(start).isoformat().replace("+00:00", "Z"), slots.at(held)) for start, held in blocks]
+    return parts("block", [(name, counts) for name, counts in split if counts.total], m, levels, 1, no_go_minimum)

@@ -1,0 +1,315 @@
+"""The summary of evidence: one small row per execution, the same however it was filled, split, saved or merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from otel_shadow.verdict import arrays
+from otel_shadow.verdict.hashes import NO_PAIR
+from otel_shadow.verdict.latency import buckets
+from otel_shadow.verdict.reading import Reading
+from otel_shadow.verdict.signature import Signature
+
+_SAMPLES = 10
+Samples = Mapping[Signature, tuple["Sample", ...]]
+
+
+class Rule(Protocol):
+    """A known difference (``[[accept]]`` of ``shadow.toml``): see ``otel_shadow.config.AcceptRule``."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def expires(self) -> date: ...
+    @property
+    def node(self) -> str | None: ...
+    @property
+    def fields(self) -> tuple[str, ...]: ...
+    @property
+    def targets(self) -> tuple[str, ...]: ...
+    @property
+    def steps(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Sample:
+    """One pair to look at: when (UTC), and its ids in log and trace store."""
+
+    at: datetime
+    pair_id: str
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Executions as columns of equal length.
+
+    Arguments:
+        pair: identity of the pair and the kind of its line; 0 has none and is never a duplicate.
+        session: identity of the session.
+        time: milliseconds since 1970 (UTC) of V1's start.
+        kind: index into the summary's signatures.
+        v1, v2: latency buckets (``latency.buckets``), ``latency.NONE`` where there is none.
+    """
+
+    pair: NDArray[np.uint64]
+    session: NDArray[np.uint64]
+    time: NDArray[np.int64]
+    kind: NDArray[np.int32]
+    v1: NDArray[np.int16]
+    v2: NDArray[np.int16]
+
+    @classmethod
+    def empty(cls) -> Rows:
+        """No execution."""
+        ids = np.empty(0, np.uint64)
+        none = np.empty(0, np.int16)
+        return cls(ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """All rows of ``parts``."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+
+    def where(self, mask: NDArray[Any] | slice) -> Rows:
+        """The rows that ``mask`` (or an index) chooses."""
+        return Rows(*(getattr(self, item.name)[mask] for item in fields(self)))
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+class Summary:
+    """Evidence, ready for ``evaluate``. About 32 bytes per execution; ``merge`` is associative and commutative.
+
+    It holds whole executions and not sums, so that the same pair told twice counts once even across summaries that
+    were saved on their own, and so that a verdict can be asked for at any time inside the evidence.
+    """
+
+    def __init__(
+        self,
+        rows: Rows | None = None,
+        signatures: Sequence[Signature] = (),
+        *,
+        samples: Samples | None = None,
+        reading: Reading | None = None,
+        contradictory: NDArray[np.uint64] | None = None,
+        duplicates: int = 0,
+    ) -> None:
+        self._rows = Rows.empty() if rows is None else rows
+        self.signatures = tuple(signatures)
+        self.samples: Samples = samples or {}
+        self.reading = reading or Reading()
+        self._contradictory = np.empty(0, np.uint64) if contradictory is None else contradictory
+        self._duplicates = duplicates
+        self._clean = not len(self._rows)
+        self.accepted: tuple[str, ...] = ("",) * len(self.signatures)
+        """Per signature the reason of the rule that accepts it, else empty."""
+        self.accepted_rules: tuple[Rule, ...] = ()
+        self.expired_rules: tuple[Rule, ...] = ()
+        self.cache: dict[Any, Any] = {}
+        """Sums that ``evaluate`` keeps; emptied by ``add``."""
+
+    # --- filling ---------------------------------------------------------------------------------------------------
+    @classmethod
+    def from_arrays(
+        cls,
+        node: ArrayLike,
+        session: ArrayLike,
+        timestamp: ArrayLike | Sequence[datetime],
+        match: ArrayLike | None = None,
+        status: ArrayLike | None = "success",
+        v1_latency_ms: ArrayLike | None = None,
+        arm: ArrayLike = "shadowed",
+        **more: Any,
+    ) -> Summary:
+        """A summary of executions given as columns. A scalar stands for a column of that value.
+
+        Arguments:
+            node: names of nodes.
+            session: session ids (integers or texts).
+            timestamp: start of the execution: ``datetime64``, aware datetimes, or seconds since 1970.
+            match: whether the pair matched; None or NaN where it was not compared (V2 failed, V1 raised).
+            status: what became of V2 (``record.Status``); None or empty where no shadow ran.
+            v1_latency_ms, v2_latency_ms: milliseconds; NaN where there is none.
+            arm: ``shadowed`` or ``holdout``; a holdout has no shadow whatever ``status`` says.
+            pair: ids of pairs, for deduplication; without them no row is ever a duplicate.
+            self_match: V1 against itself on the noise-floor share; None or NaN elsewhere.
+            v1_served, v1_status, mode, reason, intent, original_target, shadow_target, v1_step, v2_step, steps_match,
+            fields_compared, build, digest, key_id, graph, served, fallback_reason: as in the log line. By default V1
+            served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to ``shed``.
+
+        Raises:
+            ValueError: columns of different lengths, or a value that is not one of those allowed.
+        """
+        summary = cls()
+        summary.add(node, session, timestamp, match, status, v1_latency_ms, arm, **more)
+        return summary
+
+    def add(
+        self,
+        node: ArrayLike,
+        session: ArrayLike,
+        timestamp: ArrayLike | Sequence[datetime],
+        match: ArrayLike | None = None,
+        status: ArrayLike | None = "success",
+        v1_latency_ms: ArrayLike | None = None,
+        arm: ArrayLike = "shadowed",
+        **more: Any,
+    ) -> None:
+        """Add executions, one or many; the arguments are those of ``from_arrays``."""
+        table = arrays.table(node, session, timestamp, match, status, v1_latency_ms, arm, more)
+        rows = Rows(
+            table.pair,
+            table.session,
+            table.time,
+            table.kind,
+            buckets(table.v1_ms),
+            buckets(table.v2_ms),
+        )
+        self._take(Summary(rows, table.signatures))
+
+    def _take(self, other: Summary) -> None:
+        known = {signature: index for index, signature in enumerate(self.signatures)}
+        for signature in other.signatures:
+            known.setdefault(signature, len(known))
+        places = np.array([known[signature] for signature in other.signatures], np.int32)
+        moved = replace(other._rows, kind=places[other._rows.kind] if len(places) else other._rows.kind)
+        self._rows = Rows.joined([self._rows, moved]) if len(self._rows) else moved
+        self.signatures = tuple(known)
+        self._contradictory = np.union1d(self._contradictory, other._contradictory)
+        self._duplicates += other._duplicates
+        self.samples = _joined_samples(self.samples, other.samples)
+        self.reading += other.reading
+        self._clean = self._clean and not len(moved)
+        self.cache.clear()
+        self.accepting(self.accepted_rules + self.expired_rules, None)
+
+    def merge(self, *others: Summary) -> Summary:
+        """All the evidence of this and ``others``; the same pair in several of them counts once."""
+        merged = Summary()
+        for summary in (self, *others):
+            merged._take(summary)
+        merged.accepting(self.accepted_rules, None)
+        return merged
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+    @property
+    def rows(self) -> Rows:
+        """The executions, every pair once."""
+        self._deduplicate()
+        return self._rows
+
+    @property
+    def duplicates(self) -> int:
+        """Lines that told a known pair again, in the same words."""
+        self._deduplicate()
+        return self._duplicates
+
+    @property
+    def contradictory(self) -> NDArray[np.uint64]:
+        """Identities of pairs told twice in different ways: they are left out."""
+        self._deduplicate()
+        return self._contradictory
+
+    @property
+    def first(self) -> datetime | None:
+        """Time of the first execution (UTC)."""
+        return moment(int(self.rows.time.min())) if len(self.rows) else None
+
+    @property
+    def last(self) -> datetime | None:
+        """Time of the last execution (UTC)."""
+        return moment(int(self.rows.time.max())) if len(self.rows) else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def accepting(self, rules: Iterable[Rule], at: datetime | None) -> Summary:
+        """Mark the differences that ``rules`` accept; those that expired before ``at`` accept nothing. Returns self."""
+        rules = tuple(rules)
+        valid = tuple(rule for rule in rules if at is None or rule.expires >= at.astimezone(UTC).date())
+        self.accepted_rules = valid
+        self.expired_rules = tuple(rule for rule in rules if rule not in valid) if at is not None else ()
+        self.accepted = tuple(_reason(signature, valid) for signature in self.signatures)
+        self.cache.clear()
+        return self
+
+    def _deduplicate(self) -> None:
+        if self._clean:
+            return
+        self._clean = True
+        rows = self._rows
+        if len(self._contradictory):
+            rows = rows.where(~np.isin(rows.pair, self._contradictory))
+        told = np.sort(rows.pair)
+        if np.any((told[1:] == told[:-1]) & (told[1:] != NO_PAIR)):
+            rows = self._once(rows)
+        self._rows = rows
+
+    def _once(self, rows: Rows) -> Rows:
+        order = np.lexsort((rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))
+        rows = rows.where(order)
+        again = np.zeros(len(rows), bool)
+        again[1:] = (rows.pair[1:] == rows.pair[:-1]) & (rows.pair[1:] != NO_PAIR)
+        equal = np.zeros(len(rows), bool)
+        equal[1:] = again[1:]
+        for item in fields(rows):
+            column = getattr(rows, item.name)
+            equal[1:] &= column[1:] == column[:-1]
+        bad = np.unique(rows.pair[again & ~equal])
+        self._contradictory = np.union1d(self._contradictory, bad)
+        self._duplicates += int(equal.sum())
+        return rows.where(~again & ~np.isin(rows.pair, bad))
+
+
+def moment(milliseconds: int) -> datetime:
+    """Milliseconds since 1970 as an aware datetime (UTC)."""
+    return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
+
+
+def milliseconds(at: datetime) -> int:
+    """An aware datetime as milliseconds since 1970.
+
+    Raises:
+        ValueError: it has no time zone.
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"{at!r} has no time zone; give datetime(..., tzinfo=UTC)")
+    return round(at.timestamp() * 1000)
+
+
+def _joined_samples(mine: Samples, others: Samples) -> Samples:
+    joined = dict(mine)
+    for signature, samples in others.items():
+        joined[signature] = tuple(sorted({*joined.get(signature, ()), *samples}))[:_SAMPLES]
+    return joined
+
+
+def _reason(signature: Signature, rules: Iterable[Rule]) -> str:
+    if not signature.compared or signature.matched:
+        return ""
+    return next((rule.reason for rule in rules if _accepts(rule, signature)), "")
+
+
+def _accepts(rule: Rule, signature: Signature) -> bool:
+    """Every way in which the pair differs must be named by the rule: decision, step and compared fields."""
+    if rule.node is not None and rule.node != signature.node:
+        return False
+    named = []
+    if signature.decisions_match is False:
+        named.append(signature.route in rule.targets)
+    if signature.steps_match is False:
+        named.append(signature.steps in rule.steps)
+    if signature.fields_compared and signature.diff_fields:
+        named.append(set(signature.diff_fields) <= set(rule.fields))
+    # One that differs in none of these (one side interrupted, say) is no known difference.
+    return bool(named) and all(named)

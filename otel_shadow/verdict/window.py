@@ -1,0 +1,119 @@
+"""Which evidence is judged: one build, its window, whole cycles, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from otel_shadow.policy import Policy
+from otel_shadow.verdict.result import Build, Window
+from otel_shadow.verdict.summary import Rows, Summary, milliseconds, moment
+from otel_shadow.verdict.tally import Slice, within
+
+HOUR = 3_600_000
+_MINUTE = 60_000
+_TAIL = 48
+"""Evidence may end a 48th of a cycle (half an hour of a day) before the cycle does and still count as whole."""
+_EXPECTED = 500
+"""A silence in which so many executions were to be expected at the window's mean rate is a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The judged build and window, and the slice of the summary that belongs to it."""
+
+    build: Build
+    left_out: tuple[Build, ...]
+    window: Window
+    slice: Slice
+    earlier: int
+    """Executions of the build before the window: the evidence is longer than the policy's window."""
+
+
+def frame(summary: Summary, policy: Policy, at: datetime) -> Frame | None:
+    """The newest build (the one that appeared last) and its window at ``at``; None without evidence by then."""
+    used = ("window_hours", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes", "max_gap_hours")
+    key = ("frame", milliseconds(at), *(getattr(policy, name) for name in used))
+    if key not in summary.cache:
+        summary.cache[key] = _frame(summary, policy, milliseconds(at))
+    found: Frame | None = summary.cache[key]
+    return found
+
+
+def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
+    builds = _builds(summary, at)
+    if not builds:
+        return None
+    newest = max(builds, key=lambda build: (build.first, build.last, build.label))
+    first, last = milliseconds(newest.first), milliseconds(newest.last)
+    cycle = max(round(policy.cycle_hours * HOUR), 1)
+    end = min(at, last + cycle // _TAIL)
+    # The window slides by whole cycles: as many as it holds, and the one that runs.
+    held = max(round(policy.window_hours * HOUR) // cycle, policy.min_cycles)
+    whole = max(end - first, 0) // cycle
+    cycles = min(whole, held)
+    start = first + (whole - cycles) * cycle
+    go_end = start + cycles * cycle
+    edges = _edges(start, end, go_end, max(round(policy.block_hours * HOUR), 1))
+    idle = round(policy.session_idle_minutes * 60_000)
+    # Once every session is closed, a later time sees the same evidence.
+    chosen = Slice(
+        (newest.build, newest.digest), start, min(at, last + idle), idle, edges,
+        int(np.searchsorted(edges, go_end, side="right")) if cycles else 0,
+    )  # fmt: skip
+    window = Window(
+        start=moment(start),
+        end=moment(end),
+        whole_cycles=int(cycles),
+        go_end=moment(go_end) if cycles >= policy.min_cycles else None,
+        next_cycle=moment(start + max(cycles + 1, policy.min_cycles) * cycle),
+        gaps=_gaps(within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
+    )
+    others = tuple(sorted((build for build in builds if build != newest), key=lambda build: build.first, reverse=True))
+    earlier = within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0)) if start > first else Rows.empty()
+    return Frame(newest, others, window, chosen, len(earlier))
+
+
+def _builds(summary: Summary, at: int) -> list[Build]:
+    rows = summary.rows
+    names = sorted({(kind.build, kind.digest) for kind in summary.signatures})
+    of_kind = np.array([names.index((kind.build, kind.digest)) for kind in summary.signatures], np.int64)
+    found = []
+    for place, (build, digest) in enumerate(names):
+        times = rows.time if len(names) == 1 else rows.time[of_kind[rows.kind] == place]
+        times = times[times <= at]
+        if len(times):
+            found.append(Build(build, digest, len(times), moment(int(times.min())), moment(int(times.max()))))
+    return found
+
+
+def _edges(start: int, end: int, go_end: int, block: int) -> tuple[int, ...]:
+    """Starts of the slots after the first: every block, and the end of the whole cycles."""
+    blocks = range(start + block, end + 1, block)
+    return tuple(sorted({*blocks, go_end} - {start}))
+
+
+def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, list[int]]]:
+    """The blocks as (start in ms, slots)."""
+    block = max(round(block_hours * HOUR), 1)
+    starts = (chosen.start, *chosen.edges)
+    blocks: dict[int, list[int]] = {}
+    for slot, begin in enumerate(starts):
+        blocks.setdefault((begin - chosen.start) // block, []).append(slot)
+    return [(chosen.start + place * block, slots) for place, slots in blocks.items()]
+
+
+def _gaps(rows: Rows, start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:
+    """Silences before ``end`` that are too long for the traffic's mean rate, or longer than the policy bears."""
+    times = rows.time[rows.time <= end]
+    if not len(times) or end <= start:
+        return ()
+    expected = _EXPECTED * (end - start) / len(times)
+    longest = min(policy.max_gap_hours * HOUR, max(HOUR, expected))
+    minutes = np.flatnonzero(np.bincount((times - start) // _MINUTE)) * _MINUTE + start
+    edges = np.r_[start, minutes, end]
+    silent = np.flatnonzero(np.diff(edges) >= longest + _MINUTE)
+    return tuple((moment(int(edges[place])), moment(int(edges[place + 1]))) for place in silent)
