@@ -1,0 +1,305 @@
+"""Everything that shadowing says of itself, held still in memory: spans, metrics, log events and log lines.
+
+Works with pytest or without; the fixture ``shadow_capture`` lies in ``otel_shadow.testing.fixtures``. Needs the SDK
+(``otel-shadow[otlp]``).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow.assembly import build_manager
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import require
+from otel_shadow.flags import FeatureFlags, FlagSource
+from otel_shadow.middleware import ShadowIntegrationMiddleware
+from otel_shadow.record import ShadowRecord
+from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.redact import Redactor
+from otel_shadow.runtime.sinks import Sink
+
+MOMENT = 1736418645.123
+"""2025-01-09T10:30:45.123Z: the time on every captured line."""
+
+HASH_KEY = "otel-shadow test key"
+_SPAN_DURATIONS = (semconv.V1_LATENCY_MS, semconv.V2_LATENCY_MS, semconv.LATENCY_DELTA_MS)
+_LINE_DURATIONS = ("shadow_latency_ms", "v1_latency_ms", "v2_latency_ms", "overhead_ms", "queue_ms")
+_EXTRA = "otlp"
+
+
+@dataclass(frozen=True)
+class CapturedSpan:
+    """One finished span, ids as they were exported; ``started_ns`` and ``ended_ns`` are of the wall clock."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    links: tuple[str, ...]
+    """Ids of the linked spans."""
+    status: str
+    attributes: Mapping[str, Any]
+    events: tuple[str, ...]
+    started_ns: int
+    ended_ns: int
+
+
+class ShadowCapture:
+    """A manager whose signals stay here. The clock stands still, and ids count up: 1, 2, 3.
+
+    Arguments:
+        config: ``shadow.toml`` as an object or mapping. Without a word on arms nobody is held out.
+        flags: default: the flags' own defaults and ``[flags]``; the environment is not asked.
+        hash_key: key of the hashes, fixed so that they are the same in every run.
+
+    Raises:
+        MissingExtraError: the SDK is not installed.
+        ConfigError: ``config`` is wrong.
+    """
+
+    def __init__(
+        self,
+        config: ShadowConfig | Mapping[str, Any] | None = None,
+        flags: FlagSource | None = None,
+        *,
+        hash_key: str = HASH_KEY,
+    ) -> None:
+        settings = config if isinstance(config, ShadowConfig) else _settings(config or {})
+        self._folder = TemporaryDirectory(prefix="otel-shadow-")
+        self.log_file = Path(self._folder.name) / "app.log"
+        self._signals = _Signals()
+        self._records = _Records()
+        self.manager: ShadowTrafficManager = build_manager(
+            settings,
+            flags or default_flags(settings),
+            tracer_provider=self._signals.tracer,
+            meter_provider=self._signals.meter,
+            logger_provider=self._signals.logger,
+            log_file=str(self.log_file),
+            sinks=[self._records],
+            redactor=Redactor(hash_key, settings.privacy.safe_session_id),
+            clock=lambda: MOMENT,
+        )
+        numbers = itertools.count(1)
+        self.manager.new_id = lambda: f"{next(numbers):016x}"
+
+    @property
+    def tracer_provider(self) -> Any:
+        """The SDK's tracer provider, for spans of the application's own."""
+        return self._signals.tracer
+
+    def attach(self, graph: Any, v2: Mapping[str, Any] | None = None) -> Any:
+        """Give the nodes of a compiled graph their shadows, and return the graph."""
+        return ShadowIntegrationMiddleware(v2, self.manager).attach(graph)
+
+    def settle(self, timeout: float = 30.0) -> None:
+        """Wait for every shadow and record.
+
+        Raises:
+            TimeoutError: they were not done within ``timeout`` seconds.
+        """
+        if not self.manager.flush(timeout):
+            raise TimeoutError(f"shadows were not done within {timeout} s")
+
+    def close(self) -> None:
+        """End the threads and remove the log file."""
+        self.manager.shutdown(1.0)
+        self._signals.shutdown()
+        self._folder.cleanup()
+
+    # --- what was said -----------------------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> list[ShadowRecord]:
+        """The finished records, in the order in which they were made."""
+        self.settle()
+        return list(self._records.seen)
+
+    @property
+    def swallowed(self) -> dict[str, int]:
+        """What the shield caught, by operation."""
+        return dict(self.manager.shield.counts)
+
+    def lines(self, event: str | None = None, *, still: bool = True) -> list[dict[str, Any]]:
+        """The log lines, parsed.
+
+        Arguments:
+            event: only those of this event.
+            still: durations are 0.0, so that whole lines can be compared.
+        """
+        self.settle()
+        found = [json.loads(line) for line in self.log_bytes().splitlines()]
+        chosen = [line for line in found if event in (None, line["event"])]
+        return [_still(line, _LINE_DURATIONS) for line in chosen] if still else chosen
+
+    def log_bytes(self) -> bytes:
+        """The log file as it lies there."""
+        return self.log_file.read_bytes() if self.log_file.exists() else b""
+
+    def spans(self, name: str | None = None, *, still: bool = True) -> list[CapturedSpan]:
+        """The finished spans, first started first; ``still`` as for :meth:`lines`."""
+        self.settle()
+        found = sorted((_captured(span) for span in self._signals.spans.get_finished_spans()), key=_start)
+        chosen = [span for span in found if name in (None, span.name)]
+        return [_still_span(span) for span in chosen] if still else chosen
+
+    def metrics(self) -> dict[str, dict[frozenset[tuple[str, Any]], Any]]:
+        """The metrics by name, then by attribute set: a number, or the count of a histogram's values."""
+        return {metric.name: _points(metric) for metric in self._signals.metrics(self)}
+
+    def value(self, metric: semconv.Metric, **attributes: Any) -> float:
+        """Sum over the series of ``metric`` whose attributes include ``attributes`` (dots written as ``__``)."""
+        wanted = {(name.replace("__", "."), value) for name, value in attributes.items()}
+        series = self.metrics().get(metric.name, {})
+        return float(sum(value for key, value in series.items() if wanted <= key))
+
+    def exported(self) -> dict[str, bytes]:
+        """Every signal in the very bytes of OTLP (or of the file): ``spans``, ``metrics``, ``events``, ``lines``."""
+        self.settle()
+        return {**self._signals.encoded(), "lines": self.log_bytes()}
+
+
+def default_flags(config: ShadowConfig) -> FeatureFlags:
+    """The flags by their defaults and ``[flags]``, whatever the environment says."""
+    names = ("router_v2_enabled", "router_v2_shadow", "router_v2_percentage", "v2_timeout_ms", "shadow_logging")
+    values: dict[str, Any] = {name: FeatureFlags.model_fields[name].default for name in names}
+    for name, given in zip(("enabled", "shadow", "percentage", "timeout_ms", "logging"), names, strict=True):
+        if (value := getattr(config.flags, name)) is not None:
+            values[given] = value
+    return FeatureFlags(**values, timeout_is_explicit=False)
+
+
+def _settings(given: Mapping[str, Any]) -> ShadowConfig:
+    return ShadowConfig.from_mapping({"v2_build": "test", "arms": {"holdout": 0.0}, **given}, "ShadowCapture")
+
+
+class _Records(Sink):
+    def __init__(self) -> None:
+        self.seen: list[ShadowRecord] = []
+
+    def emit(self, record: ShadowRecord) -> None:
+        self.seen.append(record)
+
+
+class _Signals:
+    """The SDK's providers with everything kept in memory."""
+
+    def __init__(self) -> None:
+        trace = require("opentelemetry.sdk.trace", _EXTRA)
+        export = require("opentelemetry.sdk.trace.export", _EXTRA)
+        memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", _EXTRA)
+        metrics = require("opentelemetry.sdk.metrics", _EXTRA)
+        readers = require("opentelemetry.sdk.metrics.export", _EXTRA)
+        logs = require("opentelemetry.sdk._logs", _EXTRA)
+        self._resource = require("opentelemetry.sdk.resources", _EXTRA).Resource({"service.name": "test"})
+        self.spans = memory.InMemorySpanExporter()
+        self.tracer = trace.TracerProvider(resource=self._resource, id_generator=_ids(), shutdown_on_exit=False)
+        self.tracer.add_span_processor(export.SimpleSpanProcessor(self.spans))
+        self._reader = readers.InMemoryMetricReader()
+        self.meter = metrics.MeterProvider(
+            metric_readers=[self._reader], resource=self._resource, shutdown_on_exit=False
+        )
+        self._events = _Events()
+        self.logger = logs.LoggerProvider(resource=self._resource, shutdown_on_exit=False)
+        self.logger.add_log_record_processor(self._events)
+
+    def metrics(self, capture: ShadowCapture) -> list[Any]:
+        capture.settle()
+        data = self._reader.get_metrics_data()
+        if data is None:
+            return []
+        return [metric for part in data.resource_metrics for scope in part.scope_metrics for metric in scope.metrics]
+
+    def encoded(self) -> dict[str, bytes]:
+        common = "opentelemetry.exporter.otlp.proto.common"
+        spans = require(f"{common}.trace_encoder", _EXTRA).encode_spans(self.spans.get_finished_spans())
+        data = self._reader.get_metrics_data()
+        metrics = require(f"{common}.metrics_encoder", _EXTRA).encode_metrics(data) if data is not None else None
+        events = require(f"{common}._log_encoder", _EXTRA).encode_logs(self._events.seen)
+        return {
+            "spans": spans.SerializeToString(),
+            "metrics": metrics.SerializeToString() if metrics is not None else b"",
+            "events": events.SerializeToString(),
+        }
+
+    def shutdown(self) -> None:
+        for provider in (self.tracer, self.meter, self.logger):
+            provider.shutdown()
+
+
+class _Events:
+    """A log record processor that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def on_emit(self, record: Any) -> None:
+        self.seen.append(record)
+
+    def shutdown(self) -> None:
+        """Nothing to do."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is buffered."""
+        return True
+
+
+def _ids() -> Any:
+    """Ids of traces and spans that count up."""
+
+    class Counting(require("opentelemetry.sdk.trace.id_generator", _EXTRA).IdGenerator):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._traces, self._spans = itertools.count(1), itertools.count(1)
+
+        def generate_trace_id(self) -> int:
+            return next(self._traces)
+
+        def generate_span_id(self) -> int:
+            return next(self._spans)
+
+    return Counting()
+
+
+def _captured(span: Any) -> CapturedSpan:
+    own = span.get_span_context()
+    return CapturedSpan(
+        name=span.name,
+        trace_id=f"{own.trace_id:032x}",
+        span_id=f"{own.span_id:016x}",
+        parent_id=f"{span.parent.span_id:016x}" if span.parent else None,
+        links=tuple(f"{link.context.span_id:016x}" for link in span.links),
+        status=span.status.status_code.name,
+        attributes=dict(span.attributes or {}),
+        events=tuple(event.name for event in span.events),
+        started_ns=span.start_time,
+        ended_ns=span.end_time,
+    )
+
+
+def _start(span: CapturedSpan) -> tuple[int, str]:
+    return span.started_ns, span.span_id
+
+
+def _still_span(span: CapturedSpan) -> CapturedSpan:
+    from dataclasses import replace
+
+    return replace(span, attributes=_still(span.attributes, _SPAN_DURATIONS), started_ns=0, ended_ns=0)
+
+
+def _still(values: Mapping[str, Any], durations: tuple[str, ...]) -> dict[str, Any]:
+    """``values`` with durations at 0.0; one that is missing (None) stays so."""
+    return {key: 0.0 if key in durations and value is not None else value for key, value in values.items()}
+
+
+def _points(metric: Any) -> dict[frozenset[tuple[str, Any]], Any]:
+    return {
+        frozenset((point.attributes or {}).items()): getattr(point, "value", getattr(point, "count", None))
+        for point in metric.data.data_points
+    }
