@@ -81,6 +81,7 @@ class EnrolmentState(TypedDict, total=False):
     pattern_score: float
     router_confidence: float
     threshold_action: str
+    planned_target: str  # where the router would go if it were sure enough, whatever its action
     missing_slots: list[str]
     outbox: list[OutboxItem]
 

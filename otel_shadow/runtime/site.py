@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 from otel_shadow import semconv
@@ -14,6 +16,9 @@ from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.limiter import Limiter
 from otel_shadow.runtime.paths import compile_path
 from otel_shadow.runtime.redact import declared, error_type
+
+_HUGE = 2**63
+"""Integers from here on are no measured quantity, and no reader of JSON need hold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +118,25 @@ class Site:
         seen: dict[str, float | str | bool] = {}
         for name, path in self._numbers.items():
             value = path(after, configurable)
-            if isinstance(value, bool | int | float):
-                seen[name] = value
-            elif isinstance(value, list | tuple | set):
-                seen[name] = len(value)
+            number = len(value) if isinstance(value, list | tuple | set) else _number(value)
+            if number is not None:
+                seen[name] = number
         for name, (path, words) in self._categories.items():
             word = declared(path(after, configurable), words)
             if word is not None:
                 seen[name] = word
         return seen
+
+
+def _number(value: Any) -> float | bool | None:
+    """A number as JSON can carry it: no NaN, no infinity, nothing huge; numpy's scalars are numbers too."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, Real):
+        return None
+    if isinstance(value, Integral):
+        return int(value) if abs(value) < _HUGE else None
+    return float(value) if isfinite(value) else None
 
 
 def as_mapping(state: Any) -> dict[str, Any]:

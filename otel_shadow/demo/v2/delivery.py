@@ -32,6 +32,7 @@ def deliver(
         "pattern_score": routing.plan.pattern_score,
         "router_confidence": routing.confidence,
         "threshold_action": routing.action,
+        "planned_target": routing.plan.target,
     }
     if answer:
         update["messages"] = [AIMessage(answer)]
