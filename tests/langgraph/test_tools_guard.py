@@ -1,0 +1,288 @@
+"""Tools and marked functions inside a shadow: blocked unless allowed, replayed where V1 did the same, V1 untouched."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
+from langchain_core.tools import BaseTool, tool
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.prebuilt import InjectedState, ToolNode
+from shadow_harness import ISOLATED, World, shadow
+
+from otel_shadow import side_effect
+from otel_shadow.config import ToolsTable
+from otel_shadow.langgraph.tools import ToolBlockedError
+from otel_shadow.record import Status
+from otel_shadow.runtime.scope import SHADOW, ShadowScope
+from otel_shadow.runtime.side_effects import SideEffectBlockedError, recording
+
+pytestmark = pytest.mark.usefixtures("guards")
+
+SENT: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _empty_outbox() -> None:
+    SENT.clear()
+
+
+@tool
+def send_mail(to: str, state: Annotated[dict[str, Any], InjectedState]) -> str:
+    """Send a mail; the world changes."""
+    SENT.append(to)
+    return f"sent {len(SENT)} to {to}"
+
+
+@tool
+async def asend_mail(to: str) -> str:
+    """The same, awaited."""
+    SENT.append(to)
+    return f"sent {len(SENT)} to {to}"
+
+
+def asks(name: str, to: str, call_id: str) -> dict[str, list[AnyMessage]]:
+    return {"messages": [AIMessage("", tool_calls=[{"name": name, "args": {"to": to}, "id": call_id}])]}
+
+
+def tool_graph(*tools: BaseTool) -> Any:
+    graph = StateGraph(MessagesState)
+    graph.add_node("tools", ToolNode(list(tools)))
+    graph.add_edge(START, "tools")
+    return graph.compile()
+
+
+TOOLS = pytest.mark.parametrize(
+    ("mail", "is_async"), [(send_mail, False), (send_mail, True), (asend_mail, True)], ids=["sync", "mixed", "async"]
+)
+
+
+@TOOLS
+def test_a_tool_is_blocked_and_named(mail: BaseTool, is_async: bool) -> None:
+    """V2's tool node runs nothing: the outcome names the tool, and no error message is told to a model."""
+    world = World(ISOLATED, is_async)
+    graph = tool_graph(mail)
+    beside = world.shadow(graph, "tools", ToolNode([mail]))
+    world.invoke(graph, asks(mail.name, "ana", "c1"))
+    assert SENT == ["ana"]
+    assert beside.executions[0].status is Status.ERROR
+    assert isinstance(beside.executions[0].error, ToolBlockedError)
+    assert beside.scopes[0].blocked == [mail.name]
+
+
+@TOOLS
+def test_a_tool_allowed_by_name_runs(mail: BaseTool, is_async: bool) -> None:
+    """``[tools] allow`` lets it run in the shadow too."""
+    world = World(ISOLATED, is_async)
+    graph = tool_graph(mail)
+    beside = world.shadow(graph, "tools", ToolNode([mail]), tools=ToolsTable(allow=(mail.name,)))
+    world.invoke(graph, asks(mail.name, "ana", "c1"))
+    assert SENT == ["ana", "ana"]
+    assert beside.executions[0].status is Status.SUCCESS
+    assert beside.scopes[0].blocked == []
+
+
+@pytest.mark.parametrize("mark", [{"tags": ["read_only"]}, {"metadata": {"read_only": True}}])
+def test_a_read_only_tool_runs(mark: dict[str, Any]) -> None:
+    """A tool marked as changing nothing needs no configuration."""
+    marked = asend_mail.model_copy(update=mark)
+    graph = tool_graph(marked)
+    world = World(ISOLATED, True)
+    beside = world.shadow(graph, "tools", ToolNode([marked]))
+    world.invoke(graph, asks(marked.name, "ana", "c1"))
+    assert SENT == ["ana", "ana"]
+    assert beside.scopes[0].blocked == []
+
+
+@TOOLS
+def test_replay_gives_what_v1s_call_returned(mail: BaseTool, is_async: bool) -> None:
+    """The same tool with the same arguments is not run again; V2's answer carries V2's call id."""
+    world = World(ISOLATED, is_async)
+    graph = tool_graph(mail)
+
+    async def av2(state: MessagesState) -> Any:
+        asked = {**asks(mail.name, "ana", "v2"), "noise": 1}
+        return await ToolNode([mail]).ainvoke(asked)
+
+    def v2(state: MessagesState) -> Any:
+        asked = {**asks(mail.name, "ana", "v2"), "noise": 1}  # injected state differs; the call is the same
+        return ToolNode([mail]).invoke(asked)
+
+    with recording() as calls:
+        tools = ToolsTable(replay=(mail.name,))
+        beside = world.shadow(graph, "tools", av2 if is_async else v2, tools=tools, recorded=calls)
+        world.invoke(graph, asks(mail.name, "ana", "v1"))
+    assert SENT == ["ana"]
+    [answer] = beside.executions[0].value["messages"]
+    assert isinstance(answer, ToolMessage)
+    assert (answer.content, answer.tool_call_id) == ("sent 1 to ana", "v2")
+
+
+def test_what_v1_did_not_do_is_not_replayed() -> None:
+    """Other arguments, another tool: blocked, like any."""
+    graph = tool_graph(send_mail)
+    with recording() as calls:
+        v2 = lambda state: ToolNode([send_mail]).invoke(asks("send_mail", "eva", "v2"))  # noqa: E731
+        beside = shadow(graph, "tools", v2, tools=ToolsTable(replay=("send_mail",)), recorded=calls)
+        graph.invoke(asks("send_mail", "ana", "v1"))
+    assert SENT == ["ana"]
+    assert beside.scopes[0].blocked == ["send_mail"]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_production_call_of_the_same_tool_at_the_same_time_is_untouched(is_async: bool) -> None:
+    """Two calls of one tool object overlap, one inside a shadow: production's runs, the shadow's doesn't."""
+    both = threading.Barrier(2)
+    inside: list[str] = []
+
+    @tool
+    def touch(who: str) -> str:
+        """Wait until the other call was judged."""
+        inside.append(who)
+        both.wait(5)
+        return who
+
+    def production() -> str:
+        return str(touch.invoke({"who": "production"}))
+
+    def shadowed() -> str:
+        SHADOW.set(ShadowScope("g", "n"))
+        try:
+            return str(touch.invoke({"who": "shadow"}))
+        except ToolBlockedError as blocked:
+            return f"blocked {blocked.name}"
+        finally:
+            both.wait(5)
+
+    async def aproduction() -> str:
+        return str(await touch.ainvoke({"who": "production"}))
+
+    async def ashadowed() -> str:
+        SHADOW.set(ShadowScope("g", "n"))
+        try:
+            return str(await touch.ainvoke({"who": "shadow"}))
+        except ToolBlockedError as blocked:
+            return f"blocked {blocked.name}"
+        finally:
+            await asyncio.to_thread(both.wait, 5)
+
+    async def together() -> list[str]:
+        return list(await asyncio.gather(aproduction(), ashadowed()))
+
+    results = asyncio.run(together()) if is_async else _in_threads(production, shadowed)
+    assert results == ["production", "blocked touch"]
+    assert inside == ["production"]
+
+
+def _in_threads(*work: Callable[[], str]) -> list[str]:
+    results = [""] * len(work)
+    threads = [
+        threading.Thread(target=lambda at=at, run=run: results.__setitem__(at, run())) for at, run in enumerate(work)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    return results
+
+
+def test_an_agent_inside_v2_stops_at_the_blocked_tool() -> None:
+    """The model of a V2 agent is asked once: no error message sends it looking for another way."""
+    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+    from langgraph.prebuilt import create_react_agent
+
+    asked: list[int] = []
+
+    class Model(GenericFakeChatModel):
+        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+            return self
+
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            asked.append(1)
+            return super()._generate(*args, **kwargs)
+
+    answers = iter([asks("send_mail", "ana", "c1")["messages"][0], AIMessage("done")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # langgraph 1.x says where else it lives now
+        agent = create_react_agent(Model(messages=answers), [send_mail])
+    graph = StateGraph(MessagesState)
+    graph.add_node("a", lambda state: {})
+    graph.add_edge(START, "a")
+    compiled = graph.compile()
+    beside = shadow(compiled, "a", agent)
+    compiled.invoke({"messages": [("user", "write to ana")]})
+    assert (len(asked), SENT) == (1, [])
+    assert isinstance(beside.executions[0].error, ToolBlockedError)
+
+
+class Desk:
+    """Plain code with effects."""
+
+    @side_effect
+    def book(self, day: str, seats: int = 1) -> str:
+        """Book a visit."""
+        SENT.append(day)
+        return f"booked {len(SENT)}"
+
+
+@side_effect(name="charge")
+async def charge_card(amount: int) -> dict[str, int]:
+    """Charge a card."""
+    SENT.append(str(amount))
+    return {"charged": amount}
+
+
+def inside(**tools: Any) -> ShadowScope:
+    scope = ShadowScope("g", "n", ToolsTable(**tools))
+    SHADOW.set(scope)
+    return scope
+
+
+async def test_marked_functions_outside_a_shadow() -> None:
+    """Nothing changes: they run, and keep their names and kinds."""
+    assert Desk().book("monday") == "booked 1"
+    assert await charge_card(3) == {"charged": 3}
+    assert (Desk.book.__name__, asyncio.iscoroutinefunction(charge_card)) == ("book", True)
+
+
+async def test_marked_functions_inside_a_shadow() -> None:
+    """Blocked by default, by the name that ``[tools]`` uses; allowed by that name."""
+    scope = inside()
+    with pytest.raises(SideEffectBlockedError, match="book is blocked"):
+        Desk().book("monday")
+    with pytest.raises(SideEffectBlockedError, match="charge is blocked"):
+        await charge_card(3)
+    assert (SENT, scope.blocked) == ([], ["book", "charge"])
+    inside(allow=("charge",))
+    assert await charge_card(3) == {"charged": 3}
+
+
+async def test_marked_functions_are_replayed() -> None:
+    """However the arguments were passed, the same call has the same result, as a copy; calls replay in order."""
+    with recording() as calls:
+        desk = Desk()
+        desk.book("monday", seats=2)
+        desk.book("monday", 2)
+        charged = await charge_card(3)
+    scope = ShadowScope("g", "n", ToolsTable(replay=("book", "charge")), recorded_calls=calls)
+    SHADOW.set(scope)
+    assert [Desk().book(seats=2, day="monday") for _ in range(3)] == ["booked 1", "booked 2", "booked 2"]
+    replayed = await charge_card(amount=3)
+    assert replayed == charged
+    assert replayed is not charged
+    with pytest.raises(SideEffectBlockedError):
+        await charge_card(4)
+    assert SENT == ["monday", "monday", "3"]
+
+
+async def test_a_shadow_records_nothing() -> None:
+    """Calls of V2 never become results to replay."""
+    with recording() as calls:
+        inside(allow=("charge",))
+        await charge_card(3)
+    assert calls == {}
