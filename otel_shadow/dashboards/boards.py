@@ -75,6 +75,7 @@ def as_data(dashboard: Dashboard) -> dict[str, Any]:
     """The dashboard as Grafana reads it, without nulls and outgrown fields."""
     raw = json.loads(json.dumps(dashboard.to_json_data(), cls=DashboardEncoder))
     cleaned: dict[str, Any] = _clean(raw)
+    cleaned["panels"] = [_without_table_colour(panel) for panel in cleaned["panels"]]
     return cleaned
 
 
@@ -85,6 +86,11 @@ def _clean(value: Any) -> Any:
             key: _clean(item) for key, item in value.items() if key not in _OUTGROWN and (item is not None or is_step)
         }
     return [_clean(item) for item in value] if isinstance(value, list) else value
+
+
+def _without_table_colour(panel: dict[str, Any]) -> dict[str, Any]:
+    """Grafanalib writes a table's colour mode beside the panel's fields, where nobody reads it."""
+    return {key: item for key, item in panel.items() if key != "color"}
 
 
 def _placed(panels: Sequence[Panel]) -> list[Panel]:

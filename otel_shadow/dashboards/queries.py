@@ -1,7 +1,7 @@
 """Every query of dashboards, rules and alerts, built from the names in ``semconv``; panels and rules type none.
 
 Three layers: the raw series of the applications; five-minute increases recorded from them (``node:…:increase5m``,
-histograms included); and what a window of those says, per node and per graph (``node:…``, ``graph:…``; label ``window``).
+histograms included); and what a window of those says, per node and per graph (``node:…``, ``graph:…``, by ``window``).
 Increases are summed over the window and quantiles taken of the sum: p95s are never averaged.
 """
 
