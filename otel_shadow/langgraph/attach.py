@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from langgraph.pregel import Pregel
@@ -70,7 +70,9 @@ def _table(manager: ShadowTrafficManager, graph: str, node: str, mark: ShadowMar
         written = None
     if mark is None:
         return written
-    own: Mapping[str, Any] = mark.options
+    own = dict(mark.options)
+    if manager.config.flags.timeout_ms is not None:
+        own.pop("timeout_ms", None)  # the file outranks the decorator, whichever table it says it in
     return NodeTable(**{**own, **(written.model_dump(exclude_unset=True) if written else {})})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from time import perf_counter, time
 from typing import Any
 
@@ -87,11 +88,11 @@ class ShadowTrafficManager:
         Returns:
             The call to go through, or None where V1 is to run as if we were not there (``v1_only``, inside a shadow).
         """
-        flags = self.flags.current
-        if flags.off or SHADOW.get() is not None:
-            return None
         entered = perf_counter()
         try:
+            flags = self.flags.current
+            if flags.off or SHADOW.get() is not None:
+                return None
             session = site.session_path(state, configurable)
             admission = self._admit(site, flags, None if session is None else str(session))
             return Call(self, site, admission, configurable, entered, classify) if admission else None
@@ -159,8 +160,13 @@ class ShadowTrafficManager:
         self.emitter.flush(max(end - perf_counter(), 0.05))
 
 
+_RANDOM = Random(os.urandom(32))
+"""A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call each time."""
+os.register_at_fork(after_in_child=lambda: _RANDOM.seed(os.urandom(32)))
+
+
 def _random_id() -> str:
-    return os.urandom(8).hex()
+    return f"{_RANDOM.getrandbits(64):016x}"
 
 
 def _build_from_environment() -> str:
