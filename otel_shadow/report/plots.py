@@ -74,7 +74,7 @@ def band(
 
     def draw(axes: Axes, small: bool) -> None:
         _band(axes, moments, bound, told(bound))
-        _time_axis(axes, moments, cycles, small)
+        _time_axis(axes, moments, cycles, 0.0 if above else 0.9, small)
         low, high = _limits([moment.estimate for moment in moments], bound, above)
         _points(axes, hours, low, high)
         axes.set_ylim(low, high)
@@ -120,11 +120,11 @@ def _points(axes: Axes, hours: Sequence[tuple[datetime, float, int]], low: float
     )  # fmt: skip
 
 
-def _time_axis(axes: Axes, moments: Sequence[Moment], cycles: Sequence[datetime], small: bool) -> None:
+def _time_axis(axes: Axes, moments: Sequence[Moment], cycles: Sequence[datetime], height: float, small: bool) -> None:
     first, last = moments[0].time, moments[-1].time
     for number, cycle in enumerate(cycles, 1):
         axes.axvline(_hours(cycle), color=theme.MUTED, linewidth=0.8, dashes=(1, 3))
-        axes.annotate(f"cycle {number}", (_hours(cycle), 0), xycoords=("data", "axes fraction"), xytext=(-4, 4),
+        axes.annotate(f"cycle {number}", (_hours(cycle), height), xycoords=("data", "axes fraction"), xytext=(-4, 4),
                       textcoords="offset points", fontsize=8, color=theme.MUTED, ha="right")  # fmt: skip
     ticks = _ticks(first, last, 5 if small else 9)
     axes.set_xticks([_hours(tick) for tick in ticks], [_tick(tick, ticks) for tick in ticks])

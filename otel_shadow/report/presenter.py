@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from urllib.parse import quote
 
 from otel_shadow import semconv
 from otel_shadow.evidence.view import Confusion, EvidenceView, LatencyHistogram, MismatchGroup, Reading, Sample
 from otel_shadow.policy import Policy
 from otel_shadow.report import words
-from otel_shadow.report.rows import STATES, row
+from otel_shadow.report.rows import STATES, row, sentence
 from otel_shadow.report.view import Cell, Fact, Group, Matrix, Node, Speed, Trace, View
-from otel_shadow.verdict.result import NodeVerdict, Verdict, Window
+from otel_shadow.verdict.result import Decision, NodeVerdict, Verdict, Window
 
 WHOLE = "*"
 """The whole workflow, where evidence is counted per node."""
@@ -33,16 +34,16 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
     counted = [group for group in evidence.mismatches if group.accepted is None]
     return View(
         state=STATES[verdict.decision],
-        headline=verdict.reason,
+        headline=_headline(verdict),
         simulated=verdict.simulated,
         at=words.moment(verdict.at),
-        earliest=words.moment(verdict.eta) if verdict.eta else "",
+        earliest=words.moment(_eta(verdict)) if _eta(verdict) else "",
         slowest=_title(verdict),
-        blockers=verdict.blockers,
-        warnings=verdict.warnings,
-        missing=verdict.missing,
-        advice=verdict.advice,
-        notes=verdict.notes,
+        blockers=_besides(verdict.blockers, ()),
+        warnings=_besides(verdict.warnings, verdict.blockers),
+        missing=_besides(verdict.missing, (verdict.reason, *verdict.blockers, *verdict.warnings)),
+        advice=_besides(verdict.advice, ()),
+        notes=_besides(verdict.notes, ()),
         facts=_facts(verdict, evidence),
         rows=tuple(row(result) for result in verdict.criteria),
         nodes=tuple(_node(node, evidence, number) for number, node in enumerate(verdict.nodes)),
@@ -56,6 +57,25 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
         noise=_noise(verdict),
         policy=tuple(_policy(verdict.policy)),
     )
+
+
+def _besides(sentences: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sentence(text) for text in sentences if text not in told)
+
+
+def _headline(verdict: Verdict) -> str:
+    """Why, in one sentence."""
+    told = sentence(verdict.reason)
+    if verdict.window is None:
+        return f"Not enough evidence: {told}"
+    if verdict.decision is Decision.WAIT:
+        return f"Not enough evidence yet. First of all: {told}"
+    return told[:1].upper() + told[1:]
+
+
+def _eta(verdict: Verdict) -> datetime | None:
+    """When a GO is possible; after a NO-GO this build has none."""
+    return verdict.eta if verdict.decision is Decision.WAIT else None
 
 
 def _title(verdict: Verdict) -> str:
@@ -73,7 +93,7 @@ def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:
         Fact("V2 build", (build.build or "(no build)") if build else words.DASH, _digest(verdict)),
         Fact("Judged at", words.moment(verdict.at), "under a simulated clock" if verdict.simulated else ""),
     ]
-    if verdict.eta:
+    if _eta(verdict):
         facts.append(Fact("Earliest GO at this rate", words.moment(verdict.eta), _waits_for(_title(verdict))))
     return tuple(facts)
 
@@ -117,7 +137,7 @@ def _node(node: NodeVerdict, evidence: EvidenceView, number: int) -> Node:
             Fact("Executions", words.count(node.events)),
             Fact("Parity judged", "against V1's own noise floor" if node.relative_parity else "against the bound"),
         ),
-        notes=node.notes,
+        notes=tuple(map(sentence, node.notes)),
         rows=tuple(row(result) for result in node.criteria),
         counts=tuple(_counted(counts)),
     )

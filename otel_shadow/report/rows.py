@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,10 @@ TITLES: Mapping[str, _Title] = {
     semconv.CRITERION_V1_SERVED: _Title("Zero production impact", "users always got exactly what V1 made", "execution"),
     semconv.CRITERION_COVERAGE: _Title("Coverage", "shadows that ran, of those that should have", "execution"),
 }  # fmt: skip
+_ALWAYS = ("match", "mismatch", "error", "timeout", "served", "executed")
+_NAMES = re.compile(rf"(?:^|(?<=; ))(?:{'|'.join(TITLES)})(?= \(| needs)")
+_INSIDE = re.compile(r"\b(?:latency_now|latency_after|v1_served)\b")
+_PLURAL = re.compile(r"\b(\d+)((?: \w+)+)\(s\)")
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
@@ -46,14 +51,14 @@ def row(result: CriterionResult) -> Row:
         state=_state(result),
         required=result.required,
         estimate=_estimate(result),
-        band=_band(result.quantity, result.lower, result.upper),
+        band="" if result.criterion in _EXACT else _band(result.quantity, result.lower, result.upper),
         no_band="an exact count" if result.criterion in _EXACT and result.measured else "no band yet",
         bound=_bound(result),
         gauge=_gauge(result),
         evidence=_evidence(result, title.events),
-        counts=" · ".join(f"{name.replace('_', ' ')} {words.count(number)}" for name, number in result.counts.items()),
-        reason=result.reason,
-        missing=result.missing,
+        counts=_counts(result.counts),
+        reason=sentence(result.reason),
+        missing=tuple(map(sentence, result.missing)),
         earliest=words.moment(result.eta) if result.eta else "",
         weakest=result.weakest or "",
         parts=tuple(_part(result.quantity, part) for part in result.parts),
@@ -67,6 +72,19 @@ def value(quantity: Quantity, number: float | None) -> str:
     return words.ratio(number) if quantity == "ratio" else words.points(number)
 
 
+def sentence(text: str) -> str:
+    """A sentence of the verdict's for people: criteria by their titles, and one cycle, two cycles."""
+    text = _NAMES.sub(lambda found: TITLES[found[0]].title, text)
+    text = _INSIDE.sub(lambda found: TITLES[found[0]].title.lower(), text)
+    return _PLURAL.sub(lambda found: f"{found[1]}{found[2]}{'' if found[1] == '1' else 's'}", text)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    """What was counted, without the rarer things that never happened."""
+    shown = [(name, number) for name, number in counts.items() if number or name in _ALWAYS]
+    return " · ".join(f"{name.replace('_', ' ')} {words.count(number)}" for name, number in shown)
+
+
 def _state(result: CriterionResult) -> State:
     if not result.measured:
         return NOTHING
@@ -77,15 +95,16 @@ def _state(result: CriterionResult) -> State:
 
 
 def _estimate(result: CriterionResult) -> str:
-    if result.criterion != semconv.CRITERION_V1_SERVED or result.estimate is None or not result.events:
-        return value(result.quantity, result.estimate)
-    return f"{words.count(round(result.estimate * result.events))} of {words.count(result.events)}"
+    served, recorded = (result.counts.get(name) for name in ("served", "recorded"))
+    if served is not None and recorded:
+        return f"{words.count(served)} of {words.count(recorded)}"
+    return value(result.quantity, result.estimate)
 
 
 def _band(quantity: Quantity, lower: float | None, upper: float | None) -> str:
     if lower is None and upper is None:
         return ""
-    ends = ["unbounded" if end is None else value(quantity, end) for end in (lower, upper)]
+    ends = ["no end" if end is None else value(quantity, end) for end in (lower, upper)]
     return f"{ends[0]} … {ends[1]}"
 
 
@@ -103,9 +122,7 @@ def _gauge(result: CriterionResult) -> Gauge | None:
         return otherwise if number is None else min(1.0, max(0.0, (number - low) / (high - low)))
 
     point = None if result.estimate is None else place(result.estimate, 0.0)
-    has_band = result.lower is not None or result.upper is not None
-    ends = (0.0, 1.0) if has_band or point is None else (point, point)
-    return Gauge(place(result.lower, ends[0]), place(result.upper, ends[1]), point, place(result.bound, 0.0))
+    return Gauge(place(result.lower, 0.0), place(result.upper, 1.0), point, place(result.bound, 0.0))
 
 
 def _scale(result: CriterionResult) -> tuple[float, float]:

@@ -76,9 +76,9 @@ def _head(view: View, out: Console) -> None:
         last = f"; {view.slowest.lower()} will be last" if view.slowest else ""
         out.print(_text(f"At the present rate a GO is possible from {view.earliest}{last}."))
     _list("forbids a GO", view.blockers, out, "red")
-    _list("warning", [sentence for sentence in view.warnings if sentence not in view.blockers], out, "yellow")
+    _list("warning", view.warnings, out, "yellow")
     _list("missing", view.missing, out)
-    _list("faster", view.advice, out)
+    _list("advice", view.advice, out)
     _list("note", view.notes, out, "dim")
 
 

@@ -35,15 +35,21 @@ def ratio(value: float | None) -> str:
     """A ratio of latencies as a change: +12.3 %, −4 %."""
     if value is None:
         return DASH
-    change = (value - 1) * 100
-    return f"{'+' if change >= 0 else '−'}{abs(change):.3g} %"
+    return f"{_signed((value - 1) * 100)} %"
 
 
 def points(value: float | None) -> str:
     """A difference of shares in percentage points: +1.2 points."""
     if value is None:
         return DASH
-    return f"{'+' if value >= 0 else '−'}{abs(value) * 100:.3g} points"
+    return f"{_signed(value * 100)} points"
+
+
+def _signed(change: float) -> str:
+    """With its sign, one decimal below ten."""
+    text = f"{abs(change):,.1f}".removesuffix(".0") if abs(change) < 10 else f"{abs(change):,.0f}"
+    sign = "±" if text == "0" else "+" if change > 0 else "−"
+    return sign + text
 
 
 def count(number: float | None) -> str:

@@ -56,7 +56,7 @@ def criteria(node: str | None, decision: Decision, weakest: str | None = None) -
         ),
         share(
             semconv.CRITERION_V1_SERVED, decision=Decision.GO, bound=1.0, direction="at_least", events=8178,
-            estimate=1.0, counts={"served": 8178}, reason="every user got V1's own answer",
+            estimate=1.0, counts={"served": 8178, "recorded": 8178}, reason="every user got V1's own answer",
         ),
         share(
             semconv.CRITERION_COVERAGE, decision=other, bound=0.9, direction="at_least", events=8178, estimate=0.998,

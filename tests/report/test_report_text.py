@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import sample_verdict
@@ -87,5 +88,26 @@ def test_no_evidence_is_a_report_too() -> None:
     """WAIT, its reason, the policy, and nothing that looks like a number."""
     verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), "no evidence at all")
     text = printed(verdict, EvidenceView(Reading(), ()))
-    assert text.startswith("WAIT  no evidence at all")
+    assert text.startswith("WAIT  Not enough evidence: no evidence at all")
     assert "min_sessions=300" in text
+
+
+def test_a_no_go_promises_no_date() -> None:
+    """After a NO-GO the build is done: no earliest GO, even where one was computed."""
+    verdict = replace(sample_verdict.verdict(Decision.NO_GO), eta=sample_verdict.START)
+    text = printed(verdict, sample_verdict.evidence(verdict))
+    assert "a GO is possible" not in text
+    assert "Earliest GO" not in text
+
+
+def test_sentences_call_criteria_by_their_titles() -> None:
+    """Machine names of criteria are for JSON; node names are never changed."""
+    verdict = replace(
+        sample_verdict.verdict(Decision.WAIT),
+        reason="latency_now (parity): 2 whole cycle(s); handoff (latency): 1 whole cycle(s)",
+        advice=("the slow criterion is latency_after", "widen [sla] latency_margin"),
+    )
+    text = " ".join(printed(verdict, sample_verdict.evidence(verdict)).split())
+    assert "Latency impact now (parity): 2 whole cycles; Handoff rate (latency): 1 whole cycle" in text
+    assert "the slow criterion is latency impact after" in text
+    assert "widen [sla] latency_margin" in text

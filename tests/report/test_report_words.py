@@ -27,7 +27,7 @@ def test_a_latency(seconds: float | None, expected: str) -> None:
     assert words.milliseconds(seconds) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [(1.15, "+15 %"), (0.78, "−22 %"), (1.0, "+0 %"), (None, "–")])
+@pytest.mark.parametrize(("value", "expected"), [(1.15, "+15 %"), (0.987, "−1.3 %"), (1.0002, "±0 %"), (None, "–")])
 def test_a_ratio_is_told_as_a_change(value: float | None, expected: str) -> None:
     """1.15 is +15 %."""
     assert words.ratio(value) == expected
