@@ -1,6 +1,7 @@
 """The gold of the public conversations: which slots a text has, where, and with which value.
 
-Every text is in one of two halves by a hash of the text itself: patterns are tuned on one, numbers reported on the other.
+Every text is in one of two halves by a hash of the text itself: patterns are tuned on one half, numbers are
+reported on the other.
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ def measure(data: Path, part: str, errors: str = "", library: bool = True) -> di
                 total.gold += counts.gold
                 if errors == f"{slot}:{row.lang}:{who}" and (spurious or missed):
                     lost = [(row.text[g.start : g.end], sorted(g.values)) for g in missed]
-                    print(f"{row.text!r} +{[(v, row.text[s:e]) for v, s, e in spurious]} -{lost} {row.reference:%Y-%m-%d}")
+                    print(
+                        f"{row.text!r} +{[(v, row.text[s:e]) for v, s, e in spurious]} -{lost} {row.reference:%Y-%m-%d}"
+                    )
     return tallies
 
 
@@ -163,8 +165,13 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     tallies = measure(arguments.data, arguments.half, arguments.errors, not arguments.no_library)
-    print(f"half: {arguments.half}\n\n| slot | language | gold | who | precision | recall | F1 |\n|---|---|---|---|---|---|---|")
-    for (slot, lang, who), t in sorted(tallies.items(), key=lambda item: (item[0][0], item[0][1], item[0][2] == "library")):
+    print(
+        f"half: {arguments.half}\n\n| slot | language | gold | who | precision | recall | F1 |\n|---|---|"
+        "---|---|---|---|---|"
+    )
+    for (slot, lang, who), t in sorted(
+        tallies.items(), key=lambda item: (item[0][0], item[0][1], item[0][2] == "library")
+    ):
         print(f"| {slot} | {lang} | {t.gold} | {who} | {t.precision:.3f} | {t.recall:.3f} | {t.f1:.3f} |")
 
 

@@ -8,18 +8,24 @@ from otel_shadow.demo.state import Language
 from otel_shadow.demo.words import words
 
 _PT = words(
-    """oi olá ola bom boa dia tarde noite tudo bem sim não nao obrigado obrigada por favor eu você voce vocês voces
-    meu minha nome é e sou chamo filho filha anos tem ele ela quero queria gostaria agendar marcar visita quanto custa
-    qual quais onde fica quando como que para pra com uma um os as do da de no na em às ao amanhã amanha hoje segunda
-    terça quarta quinta sexta sábado horas aula aulas escola curso preço endereço"""
+    """oi olá ola bom boa dia tarde noite tudo bem sim não nao obrigado obrigada por favor eu você voce vocês voces vc
+    vcs meu minha nome é e sou chamo filho filha anos tem ele ela quero queria gostaria agendar marcar visita quanto
+    custa qual quais onde fica quando como que para pra com uma um os as do da de no na em às ao amanhã amanha hoje
+    segunda terça quarta quinta sexta sábado horas aula aulas escola curso preço endereço o mas se por dos das nos
+    nas foi era está esta estou isso este essa esse aqui lá mais muito também tambem já ja ainda porque porquê quem
+    algum alguma alguém nada ser ter fazer pode posso preciso vou vai são sao seu sua seus suas minhas meus nosso
+    nossa até ate sem sobre depois antes agora pelo pela ao à há ha mesmo outro outra gente senhor senhora mãe pai"""
 )
 _EN = words(
     """hi hello hey good morning afternoon evening yes no thanks thank you please i my name is am a an the son daughter
     years old he she it want would like book schedule appointment visit how much cost what which where when do does
     can could to for with at on in of and tomorrow today monday tuesday wednesday thursday friday saturday sunday
-    class classes school course price address"""
+    class classes school course price address but or if so not are was were be been have has had this that these
+    those there here we they me us our your their his her its from by about into out up down more some any all get
+    got need know tell find see make take give help will should may just also now then than because who why did i'm
+    it's that's don't let new one two time day ok okay as too very many"""
 )
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 _ACCENTED = re.compile("[ãõçáâéêíóôú]", re.IGNORECASE)
 
 

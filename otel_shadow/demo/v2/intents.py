@@ -1,10 +1,13 @@
-"""What the parent wants: a score in [0, 1] for each intent, from folded patterns."""
+"""What the parent wants: a score in [0, 1] for each intent, from folded patterns and the form of the sentence."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
+from otel_shadow.demo.v2 import lexicon
+from otel_shadow.demo.v2.extract import names
 from otel_shadow.demo.v2.text import fold
 
 GREET = "greet"
@@ -13,53 +16,41 @@ SCHEDULE = "schedule"
 HUMAN = "human"
 AFFIRM = "affirm"
 DENY = "deny"
+CLOSE = "close"
 NONE = "none"
 
-_HUMAN = (
-    (0.95, r"atendentes?|humano|human|real person|operator|representative|pessoa (?:real|de verdade)"),
-    (0.95, r"(?:falar|conversar) com (?:alguem|uma pessoa|a secretaria|a direcao|a coordenacao|um atendente|voces por telefone)"),
-    (0.95, r"(?:speak|talk) (?:to|with) (?:someone|a person|somebody|an? agent|the (?:director|office|manager))|an? agent"),
-    (0.85, r"secretaria"),
-)  # fmt: skip
-_SCHEDULE = (
-    (0.95, r"(?:re)?agendar|(?:re)?agendamento|(?:re)?marcar|remarcar|reservar|reserva"),
-    (0.95, r"book|booking|(?:re)?schedule|appointment|reserve|reservation"),
-    (0.9, r"visita(?:r)?|visit|conhecer (?:a escola|o espaco|voces|o centro)|aula experimental|trial class|tour"),
-)
-_TOPICS = {
-    "price": r"precos?|valor(?:es)?|quanto (?:custa|e|fica|sai|ta|esta|voces cobram|cobram|seria|que e)|mensalidades?|descontos?|matricula|bolsas?|price|prices|pricing|how much|cost|costs|fees?|charge[sd]?|discounts?|tuition|expensive|cheap",
-    "dates_hours": r"que horas|horarios?|quando|funcionamento|abre[m]?|fecha[m]?|(?:opening )?hours|what time|when|open|close|closing|what days?|que dias?",
-    "address": r"onde|endereco|localiza(?:cao|do|da)|fica em|como (?:chego|chegar)|where|address|location|located|directions|nearest|closest",
-    "contact": r"telefone|whats(?:app)?|zap|e-?mail|contato|phone(?: number)?|contact",
-    "how_it_works": r"como (?:funciona|e que funciona|sao as aulas|faco|fazer)|metodologia|metodo|how (?:does|do|can|would|long|often|many)|methods?|program|process|policy",
-    "offer": r"cursos?|aulas?|materias?|disciplinas?|reforco|oferece[m]?|voces (?:tem|dao|fazem|trabalham)|turmas?|courses?|class(?:es)?|subjects?|offers?|do you (?:have|offer|teach|provide)|is there|are there",
-}  # fmt: skip
-_GREET = (
-    (0.95, r"(?:oi+|oie|ola|opa|alo|bom dia|boa (?:tarde|noite)|e a[ie]|eae|hi+|hello|hey+|good (?:morning|afternoon|evening)|greetings)"),
-    (0.8, r"tudo (?:bem|bom|certo)|como vai|como (?:voce|vc) (?:ta|esta|vai)|how are you|how's it going|what's up"),
-)  # fmt: skip
-_YES = r"(?:sim|isso|claro|pode(?: ser| sim| confirmar)?|confirm(?:o|ado|ar)|ok(?:ay)?|perfeito|combinado|certo|com certeza|beleza|blz|fechado|quero sim|otimo|ss|yes|yeah|yep|yup|sure|correct|that works|that's (?:right|fine|correct|good)|sounds (?:good|great)|confirm|great|perfect|absolutely|of course|please do|right)"  # noqa: E501
-_NO = r"(?:nao|nem|negativo|nunca|no|nope|nah|not really|don't|do not|prefiro (?:nao|outro)|cancel(?:a|ar)?)"
+_OPENS, _INQUIRES = 0.95, 0.9  # "hello", "how are you"
+GENERAL = "general"  # the topic of a question that none of the known topics is behind
 
 
-def _table(pairs: tuple[tuple[float, str], ...]) -> tuple[tuple[float, re.Pattern[str]], ...]:
-    return tuple((score, re.compile(rf"\b(?:{pattern})\b")) for score, pattern in pairs)
+def _any(*alternatives: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(alternatives)})\b")
 
 
-_TABLES = {HUMAN: _table(_HUMAN), SCHEDULE: _table(_SCHEDULE)}
-_TOPIC_TABLE = tuple((topic, re.compile(rf"\b(?:{pattern})\b")) for topic, pattern in _TOPICS.items())
-_GREET_FIRST = re.compile(rf"^\W*(?:{_GREET[0][1]})\b")
-_GREET_ANY = re.compile(rf"\b(?:{_GREET[1][1]})\b")
-_AFFIRM = re.compile(rf"^\W*{_YES}\b")
-_DENY = re.compile(rf"^\W*{_NO}\b")
+_HUMAN = _any(*lexicon.HUMAN)
+_SCHEDULE = _any(*lexicon.SCHEDULE)
+_ABOUT_BOOKING = _any(lexicon.ABOUT_BOOKING)
+_TOPICS = tuple((topic, _any(pattern)) for topic, pattern in lexicon.TOPICS.items())
+_QUESTION = re.compile(lexicon.QUESTION)
+_WANTS_TO_KNOW = _any(lexicon.WANTS_TO_KNOW)
+_REQUEST = _any(lexicon.REQUEST)
+_PROVIDER = _any(lexicon.PROVIDER)
+_GREET_FIRST = re.compile(rf"^\W*(?:{lexicon.GREET_FIRST})\b")
+_GREET_ANY = re.compile(rf"\b(?:{lexicon.GREET_ANY})")
+_OPENING = r"^\W*(?:(?:hm+|ah+|oh|umm*|well|entao|bom|ola|oi|actually|na verdade)\b\W*)?"
+_AFFIRM = re.compile(rf"{_OPENING}(?:{lexicon.AFFIRM})\b")
+_DENY = re.compile(rf"{_OPENING}(?:{lexicon.DENY})\b")
+_CLOSE = _any(lexicon.CLOSING)
+_NAME_CHANGE = _any(lexicon.NAME_CHANGE)
 
 
 @dataclass(frozen=True)
 class Intents:
-    """Every intent's score, and the topic of a question."""
+    """Every intent's score, the topic of a question, and whether the message is a greeting and little more."""
 
     scores: dict[str, float]
     topic: str | None
+    small_talk: bool = False
 
     @property
     def best(self) -> str:
@@ -72,18 +63,61 @@ class Intents:
         return self.scores.get(intent, 0.0) >= least
 
 
+@lru_cache(maxsize=256)  # the nodes of one turn ask the same
 def recognise(text: str) -> Intents:
     """Score every intent in `text`."""
-    folded = fold(text)
-    scores = {name: _best(table, folded) for name, table in _TABLES.items()}
-    topic = next((topic for topic, pattern in _TOPIC_TABLE if pattern.search(folded)), None)
-    question = "?" in text
-    scores[ASK] = 0.0 if topic is None else 0.9 if question else 0.7
-    scores[GREET] = _GREET[0][0] if _GREET_FIRST.match(folded) else _GREET[1][0] if _GREET_ANY.search(folded) else 0.0
-    scores[AFFIRM] = 0.9 if _AFFIRM.match(folded) else 0.0
-    scores[DENY] = 0.9 if _DENY.match(folded) else 0.0
-    return Intents(scores, topic)
+    folded = fold(text).replace("’", "'")
+    asking = _asking(folded)
+    topic = next((topic for topic, pattern in _TOPICS if pattern.search(folded)), None)
+    about = bool(asking and _ABOUT_BOOKING.search(folded))
+    scores = {
+        HUMAN: 0.95 if _HUMAN.search(folded) else 0.0,
+        SCHEDULE: 0.0 if about else 0.95 if _SCHEDULE.search(folded) else 0.0,
+        ASK: _ask_score(asking, topic, about, folded),
+        GREET: _INQUIRES if _GREET_ANY.search(folded) else _OPENS if _GREET_FIRST.match(folded) else 0.0,
+        AFFIRM: 0.9 if _AFFIRM.match(folded) else 0.0,
+        DENY: 0.9 if _DENY.match(folded) else 0.0,
+        CLOSE: 0.85 if _CLOSE.search(folded) else 0.0,
+    }
+    topic = topic or (GENERAL if scores[ASK] >= 0.5 else None)
+    return Intents(scores, topic, _only_greets(scores, topic, len(folded.split())))
 
 
-def _best(table: tuple[tuple[float, re.Pattern[str]], ...], folded: str) -> float:
-    return max((score for score, pattern in table if pattern.search(folded)), default=0.0)
+def _asking(folded: str) -> bool:
+    return "?" in folded or bool(_QUESTION.match(folded)) or bool(_WANTS_TO_KNOW.search(folded))
+
+
+def _ask_score(asking: bool, topic: str | None, about: bool, folded: str) -> float:
+    if about:
+        return 0.95
+    if topic is not None:
+        return 0.9 if asking else 0.7 if len(folded.split()) <= 6 else 0.5
+    if not asking:
+        return 0.0
+    return 0.65 if _PROVIDER.search(folded) and not _REQUEST.search(folded) else 0.5
+
+
+def node_of(text: str) -> str:
+    """Return the node that a message without any context is for; `other` where it is for none."""
+    intents = recognise(text)
+    if intents.has(HUMAN):
+        return "other"
+    if intents.has(SCHEDULE):
+        return "scheduling"
+    if intents.small_talk:
+        return "greeting"
+    if any(mention.score >= 0.75 for mention in names(text)) or _NAME_CHANGE.search(fold(text)):
+        return "qualification"
+    if intents.has(CLOSE):
+        return "other"
+    if intents.has(ASK, 0.6):
+        return "information"
+    return "other"
+
+
+def _only_greets(scores: dict[str, float], topic: str | None, words: int) -> bool:
+    """Whether a message is a greeting and little more; "how are you" counts as one, not as a question."""
+    if not scores[GREET] or words > 8:
+        return False
+    opens, asks = scores[GREET] == _OPENS, scores[ASK] >= 0.5
+    return words <= 4 if opens and not asks else not opens and topic in (None, GENERAL, "offer", "how_it_works")

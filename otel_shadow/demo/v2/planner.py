@@ -48,7 +48,7 @@ def requested_slot(routing: Routing, known: Mapping[str, Any]) -> str | None:
 
 
 def _to_say(routing: Routing, known: Mapping[str, Any]) -> list[OutboxItem]:
-    """Return the items this node words: none before a person takes over, no question before another node asks its own."""
+    """Return the items this node words: none for a person, no question before another node asks its own."""
     outbox: list[OutboxItem] = known.get("outbox", [])
     if routing.target == HUMAN:
         return []

@@ -21,7 +21,10 @@ from otel_shadow.demo.v2.thresholds import Action, Thresholds
 from otel_shadow.demo.v2.understanding import Understanding
 
 # Without any evidence the router still knows whether it reads a language it speaks: from 0.25 (no word known) up.
-_FLOOR, _FAMILIAR = 0.25, 0.30
+_FLOOR, _FAMILIAR = 0.28, 0.26
+# A question has to be recognised this well to leave the node for; a slot that is known from before counts as much
+# as a pattern would; a day or a time alone is only a hint at what a first message is about.
+_CLEARLY, _KNOWN, _HINT = 0.6, 0.9, 0.7
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,16 @@ def confidence_of(plan: Plan, text: str) -> float:
 def _greeting(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
     intents = reading.intents
     named = _strength(reading.parent_names)
-    when = max(_strength(reading.dates), _strength(reading.times))
+    day, clock = _strength(reading.dates), _strength(reading.times)
     if intents.has(wants.HUMAN):
         return _by(intents, wants.HUMAN, HUMAN)
-    if intents.has(wants.SCHEDULE):
-        return _by(intents, wants.SCHEDULE, SCHEDULING, when)
-    if intents.has(wants.ASK):
+    if intents.has(wants.SCHEDULE) or (day and clock):
+        return _by(intents, wants.SCHEDULE, SCHEDULING, max(day, clock))
+    if intents.has(wants.ASK, _CLEARLY) and not intents.small_talk:
         return _by(intents, wants.ASK, INFORMATION)
     if named or state.get("parent_name"):
-        return _by(intents, wants.GREET, QUALIFICATION, named)
-    return _by(intents, intents.best, END)
+        return _by(intents, intents.best, QUALIFICATION, named or _KNOWN)
+    return _by(intents, intents.best, END, _HINT * max(day, clock))
 
 
 def _qualification(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
@@ -80,14 +83,13 @@ def _qualification(state: EnrolmentState, resolution: Resolution, reading: Under
     found = max(_strength(reading.child_names), _strength(reading.ages), _strength(reading.levels))
     if intents.has(wants.HUMAN):
         return _by(intents, wants.HUMAN, HUMAN)
-    if not heard and intents.has(wants.ASK):
+    if not heard and intents.has(wants.ASK, _CLEARLY) and resolution.first_in_turn:
         return _by(intents, wants.ASK, INFORMATION)
     if not child_missing({**state, **heard}):
-        return _by(intents, intents.best, SCHEDULING, found)
+        return _by(intents, intents.best, SCHEDULING, found or _KNOWN)
     if not heard and intents.has(wants.SCHEDULE):
         return _by(intents, wants.SCHEDULE, SCHEDULING)
-    # A node that another one handed the turn to asks its question, whatever the message said.
-    return _by(intents, intents.best, END, found if resolution.first_in_turn else 0.9)
+    return _by(intents, intents.best, END, found or _handed_on(resolution))
 
 
 def _information(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
@@ -104,13 +106,19 @@ def _information(state: EnrolmentState, resolution: Resolution, reading: Underst
 def _scheduling(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
     intents = reading.intents
     heard = visit_slots(reading, resolution.pending)
-    found = max(_strength(reading.dates), _strength(reading.times), 0.0 if resolution.first_in_turn else 0.9)
+    found = max(_strength(reading.dates), _strength(reading.times), _handed_on(resolution))
     if intents.has(wants.HUMAN):
         return _by(intents, wants.HUMAN, HUMAN)
-    if not heard and intents.has(wants.ASK) and not intents.has(wants.SCHEDULE):
+    asks = intents.has(wants.ASK, _CLEARLY) and not intents.has(wants.SCHEDULE)
+    if asks and not heard and resolution.first_in_turn:
         return _by(intents, wants.ASK, INFORMATION)
     booked = not visit_missing({**state, **heard})
-    return _by(intents, intents.best, QUALIFICATION if booked and not state.get("child_name") else END, found)
+    return _by(intents, intents.best, QUALIFICATION if booked and child_missing(state) else END, found)
+
+
+def _handed_on(resolution: Resolution) -> float:
+    """A node that another one handed the turn to asks its question, whatever the message said."""
+    return 0.0 if resolution.first_in_turn else _KNOWN
 
 
 POLICIES: dict[str, Callable[[EnrolmentState, Resolution, Understanding], Plan]] = {

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from otel_shadow.demo.state import ANSWERING, CLARIFYING, INFORMATION, EnrolmentState
+from otel_shadow.demo.v2.intents import GENERAL
 from otel_shadow.demo.v2.understanding import Understanding, understanding_of
 
 OWN_FIELDS = frozenset({"topic", "current_step"})
 
 
 def gather(reading: Understanding) -> dict[str, Any]:
-    """Return the topic of the question, if it has one."""
-    return {"topic": reading.intents.topic} if reading.intents.topic else {}
+    """Return the topic of the question, if it is one of those that the centre has an answer for."""
+    topic = reading.intents.topic
+    return {"topic": topic} if topic and topic != GENERAL else {}
 
 
 def information(state: EnrolmentState) -> dict[str, Any]:

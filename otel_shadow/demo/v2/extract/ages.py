@@ -13,15 +13,21 @@ _HALF = r"(?:\s+(?:e meio|and a half))?"
 _ENDS = r"(?=\s*(?:$|[.;:!?)(]|,(?!\d)|(?:and|e|but|mas|now|agora|ja|so|in|em|this|esse|next|que|who|aninhos)\b))"
 _IS = r"\b(?:tem|tinha|tera|fez|faz|fara|completou|completa|vai fazer|com|de|has|is|am|turned|turns|turning)\s+"
 _ALMOST = r"(?:(?:ja|so|quase|uns|apenas|almost|only|just|about|already)\s+)*"
-_YEARS = re.compile(rf"\b{_N}[\s-]*(?:anos?|aninhos?){_HALF}(?:\s+(?:de idade|de vida))?\b(?!\s*(?:de ensino|letiv|fiscal|serie))")
+_YEARS = re.compile(
+    rf"\b{_N}[\s-]*(?:anos?|aninhos?){_HALF}(?:\s+(?:de idade|de vida))?\b(?!\s*(?:de ensino|letiv|fiscal|serie))"
+)
 _YEARS_OLD = re.compile(
     rf"\b{_N}[\s-]*(?:years?|yrs?|y){_HALF}[\s/-]*(?:olds?|of age)\b|\b{_N.replace('<n>', '<n2>')}\s*(?:yo|y/o)\b|"
     rf"{_IS}{_ALMOST}{_N.replace('<n>', '<n3>')}\s+years\b{_ENDS}"
 )
 _MONTHS = re.compile(
-    rf"{_IS.replace('|faz|', '|')}{_ALMOST}{_N}\s*(?:meses|mesinhos)\b|\b{_N.replace('<n>', '<n2>')}\s*(?:meses de (?:idade|vida)|months?[\s-]old)\b"
+    rf"{_IS.replace('|faz|', '|')}{_ALMOST}{_N}\s*(?:meses|mesinhos)\b|"
+    rf"\b{_N.replace('<n>', '<n2>')}\s*(?:meses de (?:idade|vida)|months?[\s-]old)\b"
 )
-_HAS = re.compile(rf"(?:{_IS.removesuffix('s+').replace('|de|', '|')}s+|\b(?:aged?|ages|age is|idade:?|idade e)\s+){_ALMOST}{_N}\b{_ENDS}")
+_HAS = re.compile(
+    rf"(?:{_IS.removesuffix('s+').replace('|de|', '|')}s+|\b(?:aged?|ages|age is|idade:?|"
+    rf"idade e)\s+){_ALMOST}{_N}\b{_ENDS}"
+)
 _BARE = re.compile(
     rf"^\W*(?:(?:ele|ela|he|she|tem|has|is|ja|acho que|uns|so|just|only|e|fez|faz|it's|he's|she's)\s+){{0,3}}{_N}\b"
     r"\s*(?:$|[.,!;?]|e meio|obrigad|ja|agora|now|and a half)"
@@ -32,7 +38,9 @@ _PERIOD_BEFORE = re.compile(
     r"(?:\b(?:em|ha|fazem|por|durante|cada|dentro de|daqui a|ate|proxim[oa]s?|ultim[oa]s?|passad[oa]s?|"
     r"for|in|last|next|past|every|within|over)|^\W*faz)\s+(?:(?:mais|menos) de |uns )?$"
 )
-_PERIOD_AFTER = re.compile(r"\s*(?:seguintes|passados|que vem|consecutivos|ultimos|proximos|depois|antes|mais tarde|later|before|after)\b")
+_PERIOD_AFTER = re.compile(
+    r"\s*(?:seguintes|passados|que vem|consecutivos|ultimos|proximos|depois|antes|mais tarde|later|before|after)\b"
+)
 _NOT_A_PERSON = re.compile(r"\s*(?:atras|ago|de (?:experiencia|casad|empresa|mercado|funcionamento|garantia))")
 _OLDEST = 110
 

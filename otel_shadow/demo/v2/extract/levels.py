@@ -17,10 +17,28 @@ _GRADE = re.compile(
 _NAMED = (
     ("high_school", r"ensino medio|colegial|2o grau|segundo grau|vestibular|enem|high[ -]?school(?:er)?|senior high"),
     ("elementary_2", r"(?:ensino )?fundamental (?:2|ii|dois)|ginasio|middle[ -]?school|junior high|anos finais"),
-    ("elementary_1", r"(?:ensino )?fundamental (?:1|i|um)|primario|alfabetizacao|anos iniciais|elementary|primary school|grade school"),
-    ("early_childhood", r"educacao infantil|ensino infantil|pre[ -]?escola|pre[ -]?[12]|prezinho|creche|jardim|maternal|bercario|kindergarten|pre-?school|pre-?k|nursery|daycare"),
-    ("adult", r"faculdade|universidade|ensino superior|graduacao|adultos?|eja|college|university|adults?|grown[ -]?up"),
-)  # fmt: skip
+    (
+        "elementary_1",
+        (
+            r"(?:ensino )?fundamental (?:1|i|um)|primario|alfabetizacao|anos iniciais|elementary|"
+            r"primary school|grade school"
+        ),
+    ),
+    (
+        "early_childhood",
+        (
+            r"educacao infantil|ensino infantil|pre[ -]?escola|pre[ -]?[12]|prezinho|creche|jardim|maternal|"
+            r"bercario|kindergarten|pre-?school|pre-?k|nursery|daycare"
+        ),
+    ),
+    (
+        "adult",
+        (
+            r"faculdade|universidade|ensino superior|graduacao|adultos?|eja|college|university|adults?|"
+            r"grown[ -]?up"
+        ),
+    ),
+)
 _PATTERNS = tuple((level, re.compile(rf"\b(?:{pattern})\b")) for level, pattern in _NAMED)
 
 

@@ -39,14 +39,17 @@ _STOP = words(
     before until than then now later hi' umm um perfect sounds cool awesome alright hmm oh wow let change cancel"""
 )
 _STRONG = re.compile(
-    r"\b(?:(?:o )?(?:meu )?nome(?: completo)?(?: e| eh|:| seria)|meu nome|me chamo|chamo-me|(?:pode(?:m)? )?me chamar? de|"
+    r"\b(?:(?:o )?(?:meu )?nome(?: completo)?(?: e| eh|:| seria)|meu nome|me chamo|chamo-me|"
+    r"(?:pode(?:m)? )?me chamar? de|"
     r"pode(?:m)? (?:me )?chamar de|(?:em|no) nome d[eoa]|quem (?:fala|esta falando|ta falando) (?:aqui )?(?:e|eh)|"
-    r"my (?:full |first |last |middle |second |family )?(?:sur)?name'?s?(?: is|:)?|(?:the |first |last |sur|family )name(?: is|'s)?|"
+    r"my (?:full |first |last |middle |second |family )?(?:sur)?name'?s?(?: is|:)?|(?:the |first |"
+    r"last |sur|family )name(?: is|'s)?|"
     r"i am called|(?:(?:they|you can|please|just|people) )?call (?:me|be)|i go by|known as|named me|"
     r"(?:in|on|under|by|use)(?: the)? name(?: of)?|and the name of|on behalf of)\s*:?\s+(?:[oa]\s+)?"
 )
 _UNDER = re.compile(
-    r"(?:^\W*|\b(?:book\w*|reserv\w*|table|appointment|session|slot|listed|registered|party|it'?s|be|is|somewhere)\b[^.?!]{0,60}?\b)"
+    r"(?:^\W*|\b(?:book\w*|reserv\w*|table|appointment|session|slot|listed|registered|party|it'?s|be|"
+    r"is|somewhere)\b[^.?!]{0,60}?\b)"
     r"under\s+"
 )
 _WEAK = re.compile(
@@ -60,16 +63,19 @@ _SUFFIX = re.compile(
     r"\bthat is my name\b|\bis what you can call me\b|\bhas (?:a|done|booked|made)\b|\be o meu nome\b)"
 )
 _CHILD_WORD = (
-    r"(?:filh[oa]|filhinh[oa]|filhote|filhota|crianca|net[oa]|netinh[oa]|sobrinh[oa]|entead[oa]|afilhad[oa]|menin[oa]|"
+    r"(?:filh[oa]|filhinh[oa]|filhote|filhota|crianca|net[oa]|netinh[oa]|sobrinh[oa]|entead[oa]|"
+    r"afilhad[oa]|menin[oa]|"
     r"garot[oa]|bebe|pequen[oa]|irmaozinho|irmazinha|son|daughter|child|kid|boy|girl|grandson|granddaughter|nephew|"
     r"niece|stepson|stepdaughter|toddler|little one)"
 )
 _CHILD_STRONG = re.compile(
     rf"\b(?:{_CHILD_WORD}(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?(?:'s|s)?\s+"
-    r"(?:se chama|chama-se|chama|chamad[oa]|(?:o )?nome (?:e|eh)|(?:tem|de) nome(?: de)?|is called|is named|called|named|"
+    r"(?:se chama|chama-se|chama|chamad[oa]|(?:o )?nome (?:e|eh)|(?:tem|de) nome(?: de)?|is called|"
+    r"is named|called|named|"
     r"name is|name's|names)|"
     rf"(?:o )?nome (?:dele|dela|d[oa] (?:meu |minha )?{_CHILD_WORD})(?: e| eh|:)?|"
-    rf"(?:his|her|their|the {_CHILD_WORD}'?s|my {_CHILD_WORD}'?s) name(?: is|'s|:)?|(?:ele|ela|que|anos|se) (?:se )?chama|chamad[oa]|"
+    rf"(?:his|her|their|the {_CHILD_WORD}'?s|my {_CHILD_WORD}'?s) name(?: is|'s|:)?|(?:ele|ela|que|anos|"
+    r"se) (?:se )?chama|chamad[oa]|"
     r"(?:he|she)(?:'s| is) (?:called|named))\s*:?\s+(?:[oa]\s+)?"
 )
 _CHILD_WEAK = re.compile(
@@ -77,15 +83,20 @@ _CHILD_WEAK = re.compile(
     rf"(?:para|pra|pro|for)(?:\s+(?:meu|minha|my))?(?:\s+{_CHILD_WORD},?)?)\s+(?:[oa]\s+)?"
 )
 _CHILD_AGE = re.compile(
-    r"(?:\s+(?:\w+\s+){0,2}?(?:tem|fez|faz|vai fazer|completou|ta com|esta com|de|com|is|who is|who's|turned|turns)|\s*[,(]|\s+-)?"
+    r"(?:\s+(?:\w+\s+){0,2}?(?:tem|fez|faz|vai fazer|completou|ta com|esta com|de|com|is|who is|who's|"
+    r"turned|turns)|\s*[,(]|\s+-)?"
     r"\s*(?:ja\s+)?(?:so\s+)?(?:\d{1,2}\b(?!\s*(?:h\b|:|/|horas|am\b|pm\b|de\s+[a-z]+o\b))|"
-    r"(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|onze|doze|treze|catorze|quatorze|quinze|dezesseis|dezessete|"
+    r"(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|onze|doze|treze|catorze|quatorze|quinze|"
+    r"dezesseis|dezessete|"
     r"four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen)\s+(?:an|year))"
 )
 _LEAD = re.compile(
-    r"^\W*(?:(?:oi|ola|hi|hello|sim|yes|claro|bom dia|boa tarde|boa noite)\W+)?(?:(?:e|eh|it's|its|it is|that's|sou|seria|nome|is)\s+)?(?:[oa]\s+)?"
+    r"^\W*(?:(?:oi|ola|hi|hello|sim|yes|claro|bom dia|boa tarde|boa noite)\W+)?(?:(?:e|eh|it's|its|"
+    r"it is|that's|sou|seria|nome|is)\s+)?(?:[oa]\s+)?"
 )
-_AFTER_BARE = re.compile(r"\s*(?:$|[.,!;:(-]|(?:i|i'm|e|and|aqui|here|please|por favor|obrigad[oa]|thanks)\b)", re.IGNORECASE)
+_AFTER_BARE = re.compile(
+    r"\s*(?:$|[.,!;:(-]|(?:i|i'm|e|and|aqui|here|please|por favor|obrigad[oa]|thanks)\b)", re.IGNORECASE
+)
 _COMMON_ENDING = re.compile(r"(?:ing|ed|ly|mente|ndo)$")
 
 

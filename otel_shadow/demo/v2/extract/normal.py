@@ -11,33 +11,66 @@ from functools import lru_cache
 
 from otel_shadow.demo.v2.extract.numbers import NUMBER_PATTERN, number
 from otel_shadow.demo.v2.text import fold
+from otel_shadow.demo.words import words
 
 _ORDINALS = {
     word: value
-    for words in (
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-        "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth",
+    for names in (
+        (
+            "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
+            "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+        ),
         "primeiro - terceiro",
     )
-    for value, word in enumerate(words.split(), start=1)
+    for value, word in enumerate(names.split(), start=1)
     if word not in ("second", "-")  # a unit of time as well
 }
 _ORDINALS |= {f"twenty{j}{word}": 20 + n for word, n in list(_ORDINALS.items()) if n < 10 for j in " -"}
-_ORDINALS |= {f"twenty{j}second": 22 for j in " -"} | {f"thirt{w}": n for w, n in (("ieth", 30), ("y first", 31), ("y-first", 31))}
-_PT_UNITS = {"primeiro": 1, "segundo": 2, "terceiro": 3, "quarto": 4, "quinto": 5, "sexto": 6, "setimo": 7, "oitavo": 8, "nono": 9}
+_ORDINALS |= {f"twenty{j}second": 22 for j in " -"} | {
+    f"thirt{w}": n for w, n in (("ieth", 30), ("y first", 31), ("y-first", 31))
+}
+_PT_UNITS = {
+    "primeiro": 1,
+    "segundo": 2,
+    "terceiro": 3,
+    "quarto": 4,
+    "quinto": 5,
+    "sexto": 6,
+    "setimo": 7,
+    "oitavo": 8,
+    "nono": 9,
+}
 _ORDINALS |= {"decimo": 10, "vigesimo": 20, "trigesimo": 30, "trigesimo primeiro": 31}
-_ORDINALS |= {f"{ten} {unit}": base + n for ten, base in (("decimo", 10), ("vigesimo", 20)) for unit, n in _PT_UNITS.items()}
+_ORDINALS |= {
+    f"{ten} {unit}": base + n for ten, base in (("decimo", 10), ("vigesimo", 20)) for unit, n in _PT_UNITS.items()
+}
 _SHORT = {
-    "hj": "hoje", "amnh": "amanha", "amn": "amanha", "amanh": "amanha", "dps": "depois", "prox": "proxima",
-    "tmrw": "tomorrow", "tmr": "tomorrow", "tmw": "tomorrow", "2moro": "tomorrow", "tonite": "tonight", "sept": "sep",
-    "meiodia": "meio dia", "meianoite": "meia noite", "pras": "para as", "pro": "para o", "pra": "para",
-}  # fmt: skip
-_CALENDAR = (
-    "january february september october november december saturday thursday wednesday tuesday tomorrow yesterday "
-    "segunda domingo janeiro fevereiro setembro outubro novembro dezembro"
-).split()
-_NOT_TYPOS = frozenset("segundo segundos segundas domingos saturdays thursdays wednesdays tuesdays morrow sorrow".split())
-_WORD = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _ORDINALS), key=len, reverse=True))}|{NUMBER_PATTERN})\b|[a-z0-9]+")
+    "hj": "hoje",
+    "amnh": "amanha",
+    "amn": "amanha",
+    "amanh": "amanha",
+    "dps": "depois",
+    "prox": "proxima",
+    "tmrw": "tomorrow",
+    "tmr": "tomorrow",
+    "tmw": "tomorrow",
+    "2moro": "tomorrow",
+    "tonite": "tonight",
+    "sept": "sep",
+    "meiodia": "meio dia",
+    "meianoite": "meia noite",
+    "pras": "para as",
+    "pro": "para o",
+    "pra": "para",
+}
+_CALENDAR = words(
+    """january february september october november december saturday thursday wednesday tuesday tomorrow yesterday
+    segunda domingo janeiro fevereiro setembro outubro novembro dezembro"""
+)
+_NOT_TYPOS = words("segundo segundos segundas domingos saturdays thursdays wednesdays tuesdays morrow sorrow")
+_WORD = re.compile(
+    rf"\b(?:{'|'.join(sorted(map(re.escape, _ORDINALS), key=len, reverse=True))}|{NUMBER_PATTERN})\b|[a-z0-9]+"
+)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-_UNITS_PT = "zero um dois tres quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis dezessete dezoito dezenove"  # noqa: E501
-_UNITS_EN = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"  # noqa: E501
+_UNITS_PT = (
+    "zero um dois tres quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis "
+    "dezessete dezoito dezenove"
+)
+_UNITS_EN = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen six"
+    "teen seventeen eighteen nineteen"
+)
 _TENS_PT = "vinte trinta quarenta cinquenta sessenta setenta oitenta noventa"
 _TENS_EN = "twenty thirty forty fifty sixty seventy eighty ninety"
-_MORE = {"uma": 1, "duas": 2, "catorze": 14, "dezasseis": 16, "dezassete": 17, "dezanove": 19, "meia": 6, "cinqüenta": 50,
-         "a": 1, "an": 1, "cem": 100, "fourty": 40}  # fmt: skip
+_MORE = {
+    "uma": 1,
+    "duas": 2,
+    "catorze": 14,
+    "dezasseis": 16,
+    "dezassete": 17,
+    "dezanove": 19,
+    "meia": 6,
+    "cinqüenta": 50,
+    "a": 1,
+    "an": 1,
+    "cem": 100,
+    "fourty": 40,
+}
 
 
 def _words() -> dict[str, int]:

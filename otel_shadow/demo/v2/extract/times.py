@@ -25,17 +25,23 @@ _BEFORE = (
 )
 # What makes a number after "at" or "as" something other than an hour.
 _NOT_A_COUNT = (
-    r"(?!\d|[/%:$€£.,]\d|\s*(?:%|\$|€|£|st\b|nd\b|rd\b|th\b|people|persons?|guests?|adults?|kids|children|of us|pessoas|criancas|"
+    r"(?!\d|[/%:$€£.,]\d|\s*(?:%|\$|€|£|st\b|nd\b|rd\b|th\b|people|persons?|guests?|adults?|kids|"
+    r"children|of us|pessoas|criancas|"
     r"alunos|aulas|vezes|times|anos|years?|yrs?|dias?|days?|weeks?|semanas?|months?|mes|nights?|noites|minut|mins?\b|"
-    r"hours?\b|rooms?|pm\w|reais|dollars|pounds|euros|am\w|stars?|d[eo] (?:janeiro|fevereiro|marco|abril|maio|junho|julho|"
-    r"agosto|setembro|outubro|novembro|dezembro)|january|february|march|april|may\b|june|july|august|september|october|"
+    r"hours?\b|rooms?|pm\w|reais|dollars|pounds|euros|am\w|stars?|d[eo] (?:janeiro|fevereiro|marco|"
+    r"abril|maio|junho|julho|"
+    r"agosto|setembro|outubro|novembro|dezembro)|january|february|march|april|may\b|june|july|august|"
+    r"september|october|"
     r"november|december|horas? (?:de|por)))"
 )
 # What may follow a lone hour: a noun would make it a count ("about one transaction").
 _THEN = (
-    r"(?=\s*(?:$|[^\w\s]|(?:a|and|or|on|in|at|for|to|until|if|please|pls|is|works?|would|will|tomorrow|today|tonight|this|"
-    r"next|with|but|under|i|i'm|my|the|we|from|of|ish|instead|though|thanks|thank|ok|then|mon\w*|tue\w*|wed\w*|thu\w*|fri\w*|"
-    r"sat\w*|sun\w*|\d|e|ou|as|da|de|do|dia|no|na|em|para|se|por|ate|amanha|hoje|que|com|mas|tem|pode|fica|seria|serve|ta|esta|"
+    r"(?=\s*(?:$|[^\w\s]|(?:a|and|or|on|in|at|for|to|until|if|please|pls|is|works?|would|will|tomorrow|"
+    r"today|tonight|this|"
+    r"next|with|but|under|i|i'm|my|the|we|from|of|ish|instead|though|thanks|thank|ok|then|mon\w*|"
+    r"tue\w*|wed\w*|thu\w*|fri\w*|"
+    r"sat\w*|sun\w*|\d|e|ou|as|da|de|do|dia|no|na|em|para|se|por|ate|amanha|hoje|que|com|mas|tem|pode|"
+    r"fica|seria|serve|ta|esta|"
     r"obrigad[oa]|segunda|terca|quarta|quinta|sexta|sabado|domingo|entao|mesmo|horario|dinner|lunch|breakfast)\b))"
 )
 _PARTS_PM = ("tarde", "tardinha", "afternoon", "evening")
@@ -52,6 +58,8 @@ def times(text: str, language: Language = "pt", *, asked: bool = False) -> list[
 
     """
     normal = normalise(text)
+    if not _HINT.search(normal.text):
+        return []
     found: list[Mention[str]] = []
     for pattern, read, score in _READERS:
         for match in pattern.finditer(normal.text):
@@ -76,7 +84,9 @@ def _by_part_of_day(found: list[Mention[str]], text: str) -> list[Mention[str]]:
     return found
 
 
-_ELSEWHERE = re.compile(r"\b(?:a|de|da|na|pela|this|in the|hoje a|esta)\s+(?:tarde|noite|afternoon|evening)\b|\btonight\b")
+_ELSEWHERE = re.compile(
+    r"\b(?:a|de|da|na|pela|this|in the|hoje a|esta)\s+(?:tarde|noite|afternoon|evening)\b|\btonight\b"
+)
 _MORNING = re.compile(r"\b(?:de|da|na|pela|this|in the|esta)\s+(?:manha|madrugada|morning)\b")
 
 
@@ -84,7 +94,7 @@ def _clock(match: re.Match[str], hour: int, minute: int) -> str | None:
     groups = match.groupdict()
     half = re.sub(r"[^apm]", "", groups.get("half") or "")
     part = groups.get("part") or groups.get("part2") or groups.get("part0") or ""
-    if half == "pm" or part in _PARTS_PM or (part in _PARTS_NIGHT and 5 <= hour):
+    if half == "pm" or part in _PARTS_PM or (part in _PARTS_NIGHT and hour >= 5):
         if hour < 12:
             hour += 12
         elif hour == 12 and part in _PARTS_NIGHT:
@@ -128,17 +138,45 @@ _TO = r"(?P<dir>past|after|to|before|till?|of|para|antes d)"
 _READERS = _compile(
     # quarter past 5, 20 mins after 10 pm, 15 para as 8, quinze para meio dia
     (rf"\b(?P<off>(?:a )?quarter|half)\s+{_TO}\s+(?:{_NAMED}|{_H}\b){_EXACT}{_MARK}", _offset, 0.95),
-    (rf"\b(?P<off>\d{{1,2}})\s*(?:minutes?|mins?\.?|minutos?)\s+{_TO}(?:\s*as?|\s*o)?\s+(?:{_NAMED}|{_H}\b){_EXACT}{_MARK}", _offset, 0.95),
-    (rf"(?<!from )(?<!between )(?<!of )(?<!\d )(?<!:)\b(?P<off>5|10|15|20|25)\s+(?P<dir>past|after|to|para)(?:\s+as?|\s+o)?\s+(?:{_NAMED}|{_H}\b)(?![:/]){_EXACT}{_MARK}", _offset, 0.92),
+    (
+        (
+            rf"\b(?P<off>\d{{1,2}})\s*(?:minutes?|mins?\.?|minutos?)\s+{_TO}(?:\s*as?|\s*o)?\s+(?:{_NAMED}|"
+            rf"{_H}\b){_EXACT}{_MARK}"
+        ),
+        _offset,
+        0.95,
+    ),
+    (
+        (
+            r"(?<!from )(?<!between )(?<!of )(?<!\d )(?<!:)\b(?P<off>5|10|15|20|25)\s+(?P<dir>past|after|to|"
+            rf"para)(?:\s+as?|\s+o)?\s+(?:{_NAMED}|{_H}\b)(?![:/]){_EXACT}{_MARK}"
+        ),
+        _offset,
+        0.92,
+    ),
     # half nine
     (rf"\bhalf\s+{_H}\b(?!\s*(?:an?|hours?|day)){_MARK}", _with_half, 0.8),
     # evening 5, a tarde as 7
-    (rf"\b(?P<part0>manha|tarde|noite|morning|afternoon|evening|night)\s*,?\s*(?:as|at|around|about)?\s*(?P<at>){_H}(?::{_MIN})?\b(?:\s*{_HALF})?{_NOT_A_COUNT}", _plain, 0.92),
+    (
+        (
+            r"\b(?P<part0>manha|tarde|noite|morning|afternoon|evening|night)\s*,?\s*(?:as|at|around|"
+            rf"about)?\s*(?P<at>){_H}(?::{_MIN})?\b(?:\s*{_HALF})?{_NOT_A_COUNT}"
+        ),
+        _plain,
+        0.92,
+    ),
     # 7:30pm, 15h30, 8:00:13 am, 18:00hs, 7:30-ish
     (rf"(?<![\d:/])\b{_H}\s?:\s?{_MIN}(?::[0-5]\d)?(?:\s*(?:h|hs|hrs?|horas?)\b)?{_MARK}(?![\d/])", _plain, 0.9),
     (rf"(?<![\d:/])\b{_H}\s?(?:h|hs|hrs)\s?{_MIN}(?:m|min)?\b{_MARK}", _plain, 0.95),
     (rf"(?<![\d:/.])\b{_H}\.{_MIN}\s*(?:{_HALF}|h\b|hs\b|horas\b)", _plain, 0.95),
-    (rf"(?:^\W*|\b(?:as|at|by|for|maybe|around|about)\s+)(?P<at>){_H}\.{_MIN}(?=\s*(?:$|[,;!?]|\.\s|\s[a-z]))(?!\s*(?:reais|dollars|pounds|euros))", _plain, 0.8),
+    (
+        (
+            rf"(?:^\W*|\b(?:as|at|by|for|maybe|around|about)\s+)(?P<at>){_H}\.{_MIN}(?=\s*(?:$|[,;!?]|\.\s|"
+            r"\s[a-z]))(?!\s*(?:reais|dollars|pounds|euros))"
+        ),
+        _plain,
+        0.8,
+    ),
     # 930pm
     (rf"(?<![\d:/.$€£])\b(?P<h>1[0-2]|[1-9]){_MIN}\s?{_HALF}", _plain, 0.95),
     # 8 e meia, oito e quinze da tarde, 8pm e meia
@@ -153,12 +191,42 @@ _READERS = _compile(
     (r"\b(?:12\s+)?(?:meio[- ]dia(?P<e30> e meia)?|noon|mid-?day)\b", lambda m: "12:30" if m["e30"] else "12:00", 0.92),
     (r"\b(?:12\s+)?(?:meia[- ]noite|midnight)\b", lambda m: "00:00", 0.92),
     # 10 o'clock, 7 horas, 16hr, 8h, 7ish, 7 em ponto
-    (rf"(?<![\d:/.,])\b{_H}\s*(?:o\s?['’\"`]?\s?clock|em ponto|sharp|h\b|hs\b|hrs?\b|-?\s?ish\b)(?!\s*(?:de|por) )", _plain, 0.9),
-    (rf"(?<![\d:/.,])\b{_H}\s*(?:horas?)\b(?!\s*(?:de|por|atras|semanais|depois|seguintes|consecutivas|aula|diarias) ?)", _plain, 0.75),
+    (
+        (
+            rf"(?<![\d:/.,])\b{_H}\s*(?:o\s?['’\"`]?\s?clock|em ponto|sharp|h\b|hs\b|hrs?\b|"
+            r"-?\s?ish\b)(?!\s*(?:de|por) )"
+        ),
+        _plain,
+        0.9,
+    ),
+    (
+        (
+            rf"(?<![\d:/.,])\b{_H}\s*(?:horas?)\b(?!\s*(?:de|por|atras|semanais|depois|seguintes|consecutivas|"
+            r"aula|diarias) ?)"
+        ),
+        _plain,
+        0.75,
+    ),
     # 8 to 9 pm, between 8 and 10: the first of two
-    (rf"\b(?:from|between|entre|das?|de)\s+(?:as?\s+)?(?P<at>){_H}(?=\s*(?:-|to|and|until|till?|e|a|as|ate)\s*(?:as?\s+)?(?:2[0-4]|1\d|0?\d)\b(?!\s*(?:de|/|st|nd|rd|th|[a-z]*day|people|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))){_NOT_A_COUNT}", _plain, 0.6),
-    (rf"\b(?:from|between)\s+(?:2[0-4]|1\d|0?\d)\s*(?:-|to|and|until|till?)\s*(?P<at>){_H}\b(?!\s*\d){_NOT_A_COUNT}{_THEN}", _plain, 0.6),
+    (
+        (
+            rf"\b(?:from|between|entre|das?|de)\s+(?:as?\s+)?(?P<at>){_H}(?=\s*(?:-|to|and|until|till?|e|a|as|"
+            r"ate)\s*(?:as?\s+)?(?:2[0-4]|1\d|0?\d)\b(?!\s*(?:de|/|st|nd|rd|th|[a-z]*day|people|jan|feb|mar|"
+            rf"apr|may|jun|jul|aug|sep|oct|nov|dec))){_NOT_A_COUNT}"
+        ),
+        _plain,
+        0.6,
+    ),
+    (
+        (
+            r"\b(?:from|between)\s+(?:2[0-4]|1\d|0?\d)\s*(?:-|to|and|until|"
+            rf"till?)\s*(?P<at>){_H}\b(?!\s*\d){_NOT_A_COUNT}{_THEN}"
+        ),
+        _plain,
+        0.6,
+    ),
     # at 7, as oito, after 12
     (rf"{_BEFORE}(?P<at>){_H}\b{_NOT_A_COUNT}{_THEN}", _plain, 0.7),
-)  # fmt: skip
+)
+_HINT = re.compile(r"\d|dia|noite|noon|midday|midnight")  # one cheap look spares most messages the whole grammar
 _BARE = re.compile(rf"(?<![\d:/.])\b{_H}\b{_NOT_A_COUNT}")
