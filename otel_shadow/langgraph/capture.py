@@ -29,6 +29,7 @@ PREVIOUS = "previous"
 RESUME = "resume"
 NULL_RESUME = "null_resume"
 NODE_ERROR = "node_error"
+_WHOLE = "whole"
 _ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
 
@@ -69,7 +70,7 @@ class Captured:
         self.context = contextvars.copy_context()
         self._take_channels()
         self.resume_generation = _generation(self.task.writes) if self.task is not None else object()
-        self._bundle, self._shared = _bundle(value, self._beside())
+        self._bundle, self._shared = self._whole(value) or _bundle(value, self._beside())
         self.size = sum(part.size for part in self._bundle.values())
 
     def _take_channels(self) -> None:
@@ -83,6 +84,49 @@ class Captured:
             for key, channel in self.channels.items():
                 if type(channel) not in names.VALUE_CHANNELS:
                     self.channel_copies[key] = channel.copy()
+
+    def _whole(self, value: Any) -> tuple[dict[str, Snapshot], dict[str, Any]] | None:
+        """Everything in one snapshot, as it nearly always goes; None where something has to be looked at by itself."""
+        runtime = self.configurable.get(names.RUNTIME)
+        scratchpad = self.configurable.get(names.SCRATCHPAD)
+        run_context = runtime.context if runtime is not None else None
+        self.run_context = dict(run_context) if type(run_context) is dict else run_context
+        self.null_resume = scratchpad.get_null_resume(False) if scratchpad is not None else None  # a peek, see below
+        user = {key: item for key, item in self.configurable.items() if not key.startswith(names.PRIVATE_PREFIX)}
+        if _UNCOPYABLE and (
+            type(run_context) in _UNCOPYABLE
+            or any(type(item) in _UNCOPYABLE for item in (*user.values(), *self.metadata.values()))
+        ):
+            return None
+        parts = (
+            value,
+            dict(_values(self.channels)),
+            user,
+            self.metadata,
+            None if runtime is None else (runtime.previous, run_context),
+            None if scratchpad is None else (scratchpad.resume, self.null_resume),
+            self.configurable.get(names.NODE_ERROR),
+        )
+        try:
+            return {_WHOLE: take(parts)}, {}
+        except SnapshotError:
+            return None
+
+    def _unpack(self, whole: tuple[Any, ...]) -> dict[str, Any]:
+        """What :meth:`_whole` took, by name."""
+        value, channels, user, metadata, run, answers, node_error = whole
+        parts = {INPUT: value}
+        parts.update((f"channel:{key}", item) for key, item in channels.items())
+        parts.update((f"user:{key}", item) for key, item in user.items())
+        parts.update((f"metadata:{key}", item) for key, item in metadata.items())
+        if run is not None:
+            parts[PREVIOUS] = run[0]
+            parts.update(_split_context(run[1]))
+        if answers is not None:
+            parts[RESUME], parts[NULL_RESUME] = answers
+        if names.NODE_ERROR in self.configurable:
+            parts[NODE_ERROR] = node_error
+        return parts
 
     def _beside(self) -> dict[str, Any]:
         """Everything mutable besides the input that V2 will see, by name."""
@@ -129,6 +173,8 @@ class Captured:
         parts = dict(self._shared)
         for name, snapshot in self._bundle.items():
             restored = snapshot.restore()
+            if name == _WHOLE:
+                return self._unpack(restored)
             parts.update(restored if name == "" else {name: restored})
         return parts
 

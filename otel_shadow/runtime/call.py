@@ -161,7 +161,8 @@ class Call:
         """End ``v2.node`` of a V2 that failed; V1's own span follows."""
         with self.manager.shield("span", self.site.node):
             if self.v2 is not None:
-                self.span.close(self.v2)
+                self.span.leave()
+                self.span.close(self.v2, self)
 
     def close(self, result: Any, error: BaseException | None, capture: Callable[[], Work | None]) -> None:
         """The caller gets ``result`` (or ``error``) next: queue the pair, or the baseline. Never raises.
@@ -182,7 +183,8 @@ class Call:
             self._error = self._produced = None  # a traceback holds V1's locals
             work = capture() if self.shadowed else None
             self.latency_s = perf_counter() - self._entered
-            self.span.close(self._observation() if self.served == "v1" or self.v2 is None else self.v2)
+            self.span.leave()
+            self.manager.emitter.put(self._end_span)
             self._overhead_s += perf_counter() - started
             self._hand_over(work)
         except Exception as fault:  # noqa: BLE001 - what V1 produced must reach the caller whatever breaks here
@@ -211,6 +213,9 @@ class Call:
             pair.shed(refused)
 
     # --- off the path ----------------------------------------------------------------------------------------------
+
+    def _end_span(self) -> None:
+        self.span.close(self._observation() if self.served == "v1" or self.v2 is None else self.v2, self)
 
     def emit(self, make: Callable[[], ShadowRecord | None]) -> None:
         """Queue the making of a record."""

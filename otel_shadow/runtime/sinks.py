@@ -31,12 +31,23 @@ class Sink(ABC):
 class V1Span(Protocol):
     """The open span of an execution on the user's path."""
 
-    trace_id: str | None
-    span_id: str | None
-    sampled: bool
+    @property
+    def trace_id(self) -> str | None:
+        """32 hex digits, if there is a trace."""
 
-    def close(self, facts: Observation) -> None:
-        """End it and make its parent current again. Called in the context that opened it."""
+    @property
+    def span_id(self) -> str | None:
+        """16 hex digits."""
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the trace is sampled."""
+
+    def leave(self) -> None:
+        """Make its parent current again and take the time. On V1's path, in the context that opened it."""
+
+    def close(self, facts: Observation, call: Call) -> None:
+        """End it as of :meth:`leave`, with what is known of the execution. Off the path."""
 
 
 class V2Span(Protocol):
@@ -76,7 +87,10 @@ class NoSpan:
     def enter(self) -> None:
         """Do nothing."""
 
-    def close(self, facts: Observation | ShadowRecord) -> None:
+    def leave(self) -> None:
+        """Do nothing."""
+
+    def close(self, facts: Observation | ShadowRecord, call: Call | None = None) -> None:
         """Do nothing."""
 
 
