@@ -86,20 +86,13 @@ def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:
     sessions = max((node.sessions for node in verdict.nodes), default=0)
     pairs = sum(evidence.counts.get(WHOLE, {}).get("comparison", {}).values())
     build = verdict.build
-    facts = [
+    return (
         *_window(verdict.window),
         Fact("Closed sessions", words.count(sessions), _open_sessions(verdict.nodes)),
         Fact("Pairs", words.count(pairs), f"{words.count(sum(node.events for node in verdict.nodes))} executions"),
         Fact("V2 build", (build.build or "(no build)") if build else words.DASH, _digest(verdict)),
         Fact("Judged at", words.moment(verdict.at), "under a simulated clock" if verdict.simulated else ""),
-    ]
-    if _eta(verdict):
-        facts.append(Fact("Earliest GO at this rate", words.moment(verdict.eta), _waits_for(_title(verdict))))
-    return tuple(facts)
-
-
-def _waits_for(criterion: str) -> str:
-    return f"slowest: {criterion.lower()}" if criterion else ""
+    )
 
 
 def _digest(verdict: Verdict) -> str:

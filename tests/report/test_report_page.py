@@ -161,3 +161,42 @@ def test_a_missing_extra_is_answered_with_its_pip_line(monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'otel-shadow\[analysis\]'"):
         page.__wrapped__()
+
+
+def _themes() -> dict[str, dict[str, str]]:
+    """The colours of the two themes from the style sheet."""
+    sheet = (Path(html.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
+    light = sheet.split("}", 1)[0]
+    dark = sheet.split(':root[data-theme="dark"] {', 1)[1].split("}", 1)[0]
+    return {
+        name: dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", text)) for name, text in (("light", light), ("dark", dark))
+    }
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("ink", "paper"),
+    [("ink", "paper"), ("ink", "ground"), ("muted", "paper"), ("muted", "ground"), ("muted", "raised"), ("link", "paper"),
+     ("go", "go-soft"), ("no-go", "no-go-soft"), ("wait", "wait-soft"), ("go", "paper"), ("no-go", "paper"),
+     ("wait", "paper")],
+)  # fmt: skip
+def test_text_is_readable_in_both_themes(theme: str, ink: str, paper: str) -> None:
+    """Contrast of at least 4.5 : 1 (WCAG 2.2, 1.4.3) wherever text stands."""
+    colours = _themes()[theme]
+    lighter, darker = sorted((_luminance(colours[ink]), _luminance(colours[paper])), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_the_dark_theme_is_one_whether_chosen_or_the_systems() -> None:
+    """The toggle's dark and the system's dark have the same colours."""
+    sheet = (Path(html.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
+    chosen = sheet.split(':root[data-theme="dark"] {', 1)[1].split("}", 1)[0]
+    systems = sheet.split(':root:not([data-theme="light"]) {', 1)[1].split("}", 1)[0]
+    assert systems.split() == chosen.split()
