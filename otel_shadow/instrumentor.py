@@ -20,7 +20,8 @@ from otel_shadow.telemetry.spans import OtelSpans
 
 logger = logging.getLogger("otel_shadow")
 
-_LANGGRAPH = "langgraph.graph.state"
+_LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
+"""The modules in which graphs come to be; whichever the application imports first."""
 
 ResolveV2 = Callable[[str, str], Any]
 
@@ -64,7 +65,8 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             give_sockets(graph, manager, resolve)
 
         self._attach = attach
-        wrapt.register_post_import_hook(lambda _: self._hook(attach), _LANGGRAPH)
+        for module in _LANGGRAPH:
+            wrapt.register_post_import_hook(lambda _: self._hook(attach), module)
 
     def _hook(self, attach: Callable[[Any], Any]) -> None:
         """LangGraph is there. Registered hooks can't be removed: one of an uninstrumented time does nothing."""
@@ -79,7 +81,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if attach is not None:
             import sys
 
-            if _LANGGRAPH in sys.modules:
+            if any(module in sys.modules for module in _LANGGRAPH):
                 from otel_shadow.langgraph.hooks import uninstall
 
                 uninstall(attach)

@@ -1,4 +1,4 @@
-"""The one method of LangGraph that we wrap: ``StateGraph.compile``, to see each graph once it is built."""
+"""Where graphs come to be: ``StateGraph.compile`` and ``@entrypoint`` are wrapped, to see each graph when it is built."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from langgraph.graph.state import CompiledStateGraph, StateGraph
+from langgraph.func import entrypoint
+from langgraph.graph.state import StateGraph
+from langgraph.pregel import Pregel
 
 from otel_shadow.errors import ShadowError
 from otel_shadow.langgraph.attach import detach
 from otel_shadow.langgraph.guards import install_guards, uninstall_guards
+from otel_shadow.langgraph.patches import Patches
 
 logger = logging.getLogger("otel_shadow")
 
 Attach = Callable[[Any], Any]
 
 _attachers: list[Attach] = []
-_original: Any = None
+_patches = Patches()
 
 
 def install(attach: Attach, *, existing: bool = False) -> None:
@@ -29,26 +32,24 @@ def install(attach: Attach, *, existing: bool = False) -> None:
         attach: gives the graph's nodes their sockets.
         existing: also for the graphs that are there already.
     """
-    global _original
     if attach not in _attachers:
         _attachers.append(attach)
-    if _original is None:
+    if not _patches.installed:
         install_guards()
-        _original = StateGraph.compile
-        StateGraph.compile = _wrapped(_original)  # type: ignore[method-assign]
+        _patches.replace(StateGraph, "compile", _wrapped)
+        _patches.replace(entrypoint, "__call__", _wrapped)
     if existing:
         for graph in _compiled():
             _offer(attach, graph)
 
 
 def uninstall(attach: Attach) -> None:
-    """Stop; with the last one gone, ``compile`` is the original again and no live graph has a socket."""
-    global _original
+    """Stop; with the last one gone, LangGraph's methods are the originals and no live graph has a socket."""
     if attach in _attachers:
         _attachers.remove(attach)
-    if _attachers or _original is None:
+    if _attachers or not _patches.installed:
         return
-    StateGraph.compile, _original = _original, None  # type: ignore[method-assign]
+    _patches.undo()
     uninstall_guards()
     for graph in _compiled():
         detach(graph)
@@ -56,13 +57,13 @@ def uninstall(attach: Attach) -> None:
 
 def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
-    def compile(self: StateGraph[Any, Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+    def build(self: Any, *args: Any, **kwargs: Any) -> Any:
         graph = original(self, *args, **kwargs)
         for attach in list(_attachers):
             _offer(attach, graph)
         return graph
 
-    return compile
+    return build
 
 
 def _offer(attach: Attach, graph: Any) -> None:
@@ -75,4 +76,4 @@ def _offer(attach: Attach, graph: Any) -> None:
 
 
 def _compiled() -> list[Any]:
-    return [thing for thing in gc.get_objects() if isinstance(thing, CompiledStateGraph)]
+    return [thing for thing in gc.get_objects() if isinstance(thing, Pregel)]
