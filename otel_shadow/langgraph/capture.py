@@ -90,14 +90,14 @@ class Captured:
         runtime = self.configurable.get(names.RUNTIME)
         scratchpad = self.configurable.get(names.SCRATCHPAD)
         run_context = runtime.context if runtime is not None else None
-        self.run_context = dict(run_context) if type(run_context) is dict else run_context
-        self.null_resume = scratchpad.get_null_resume(False) if scratchpad is not None else None  # a peek, see below
+        self.run_context: Any = dict(run_context) if type(run_context) is dict else run_context
+        # a peek: True would steal V1's answer
+        self.null_resume: Any = scratchpad.get_null_resume(False) if scratchpad is not None else None
         user = {key: item for key, item in self.configurable.items() if not key.startswith(names.PRIVATE_PREFIX)}
-        if _UNCOPYABLE and (
-            type(run_context) in _UNCOPYABLE
-            or any(type(item) in _UNCOPYABLE for item in (*user.values(), *self.metadata.values()))
-        ):
-            return None
+        if _UNCOPYABLE:
+            inside = self.run_context.values() if type(run_context) is dict else (run_context,)
+            if any(type(item) in _UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
+                return None
         parts = (
             value,
             dict(_values(self.channels)),
@@ -105,7 +105,7 @@ class Captured:
             self.metadata,
             None if runtime is None else (runtime.previous, run_context),
             None if scratchpad is None else (scratchpad.resume, self.null_resume),
-            self.configurable.get(names.NODE_ERROR),
+            self.configurable.get(names.NODE_ERROR) if names.NODE_ERROR is not None else None,
         )
         try:
             return {_WHOLE: take(parts)}, {}
@@ -137,15 +137,11 @@ class Captured:
         for key, value in self.metadata.items():
             beside[f"metadata:{key}"] = value
         runtime = self.configurable.get(names.RUNTIME)
-        self.run_context: Any = None
         if runtime is not None:
             beside[PREVIOUS] = runtime.previous
             beside.update(_split_context(runtime.context))
-            self.run_context = dict(runtime.context) if type(runtime.context) is dict else runtime.context
         scratchpad = self.configurable.get(names.SCRATCHPAD)
-        self.null_resume: Any = None
         if scratchpad is not None:
-            self.null_resume = scratchpad.get_null_resume(False)  # a peek: True would steal V1's answer
             beside[RESUME] = scratchpad.resume
             beside[NULL_RESUME] = self.null_resume
         if names.NODE_ERROR in self.configurable:

@@ -160,7 +160,7 @@ class ShadowTrafficManager:
         self.emitter.flush(max(end - perf_counter(), 0.05))
 
 
-_RANDOM = Random(os.urandom(32))
+_RANDOM = Random(os.urandom(32))  # noqa: S311 - ids, no secrets
 """A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call each time."""
 os.register_at_fork(after_in_child=lambda: _RANDOM.seed(os.urandom(32)))
 

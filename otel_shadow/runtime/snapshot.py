@@ -73,14 +73,14 @@ def _deep(value: Any) -> Snapshot:
     memo: dict[int, Any] = {}
     try:
         kept = copy.deepcopy(value, memo)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         raise SnapshotError(_culprit(error) or type(value).__name__) from None
     memo.pop(id(memo), None)  # deepcopy's list of originals
     return Snapshot(None, kept, sum(getsizeof(made, 0) for made in memo.values()))
 
 
 def _culprit(error: Exception) -> str | None:
-    """The type of what ``deepcopy`` was at when it failed: its innermost frame tells, without copying anything again."""
+    """The type of what ``deepcopy`` failed at: its innermost frame tells, without copying anything again."""
     found = None
     trace = error.__traceback__
     while trace is not None:
