@@ -183,10 +183,12 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("ink", "paper"),
-    [("ink", "paper"), ("ink", "ground"), ("muted", "paper"), ("muted", "ground"), ("muted", "raised"), ("link", "paper"),
-     ("go", "go-soft"), ("no-go", "no-go-soft"), ("wait", "wait-soft"), ("go", "paper"), ("no-go", "paper"),
-     ("wait", "paper")],
-)  # fmt: skip
+    [
+        *((ink, paper) for ink in ("ink", "muted") for paper in ("paper", "ground", "raised")),
+        *((state, paper) for state in ("go", "no-go", "wait") for paper in ("paper", f"{state}-soft")),
+        ("link", "paper"),
+    ],
+)
 def test_text_is_readable_in_both_themes(theme: str, ink: str, paper: str) -> None:
     """Contrast of at least 4.5 : 1 (WCAG 2.2, 1.4.3) wherever text stands."""
     colours = _themes()[theme]
