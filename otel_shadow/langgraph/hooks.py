@@ -1,4 +1,4 @@
-"""Where graphs come to be: ``StateGraph.compile`` and ``@entrypoint`` are wrapped, to see each graph when it is built."""
+"""Where graphs come to be: ``StateGraph.compile`` and ``@entrypoint`` are wrapped, to see each graph they build."""
 
 from __future__ import annotations
 
