@@ -83,7 +83,7 @@ def day_of_month(match: re.Match[str], today: date, language: Language) -> date 
     if match.groupdict().get("last"):
         return next((d for d in (today - timedelta(days=n) for n in range(1, 62)) if d.day == day), None)
     start = datetime.combine(today, datetime.min.time())
-    rule = rrule(DAILY, dtstart=start, bymonthday=day, byweekday=weekday, count=1, until=start + timedelta(days=1500))
+    rule = rrule(DAILY, dtstart=start, bymonthday=day, byweekday=weekday, until=start + timedelta(days=1500))
     return next((_day(found) for found in rule), None)
 
 
