@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from otel_shadow.evidence.view import (
+from otel_shadow.errors import EvidenceError, require
+
+require("numpy", "analysis")
+
+from otel_shadow.evidence.display import view_of  # noqa: E402 - after the check that names the missing extra
+from otel_shadow.evidence.reader import Progress, read  # noqa: E402
+from otel_shadow.evidence.saved import load, save  # noqa: E402
+from otel_shadow.evidence.view import (  # noqa: E402
     BandPoint,
     Confusion,
     EvidenceView,
     LatencyHistogram,
     MismatchGroup,
     ParityPoint,
-    Reading,
-    Sample,
 )
+from otel_shadow.verdict.reading import Reading  # noqa: E402
+from otel_shadow.verdict.summary import Sample  # noqa: E402
 
 __all__ = [
     "BandPoint",
     "Confusion",
+    "EvidenceError",
     "EvidenceView",
     "LatencyHistogram",
     "MismatchGroup",
     "ParityPoint",
+    "Progress",
     "Reading",
     "Sample",
+    "load",
+    "read",
+    "save",
+    "view_of",
 ]

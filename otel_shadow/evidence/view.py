@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from otel_shadow.verdict.reading import Reading as Reading
+from otel_shadow.verdict.summary import Sample as Sample
+
 
 @dataclass(frozen=True, slots=True)
 class ParityPoint:
@@ -62,15 +65,6 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """One pair to look at: its ids in log and trace store."""
-
-    pair_id: str
-    trace_id: str | None
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class MismatchGroup:
     """Mismatches of one kind, the heaviest first; ``share`` is of all mismatches that count.
 
@@ -89,30 +83,6 @@ class MismatchGroup:
     share: float
     accepted: str | None = None
     samples: tuple[Sample, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What became of the lines that were read. Everything but ``used`` is skipped and counted, never silently."""
-
-    sources: tuple[str, ...] = ()
-    lines: int = 0
-    bytes: int = 0
-    used: int = 0
-    other_lines: int = 0
-    """Lines of the application, and our SHADOW_COMPARISON lines, which repeat their pair."""
-    malformed: int = 0
-    truncated: int = 0
-    """Last lines without an end of line that could not be read: somebody is still writing."""
-    other_schema: Mapping[str, int] = field(default_factory=dict)
-    duplicates: int = 0
-    contradictory: int = 0
-    """Pairs told twice in different ways: left out, and no GO while there are any."""
-    out_of_window: int = 0
-    future: int = 0
-    """Stamped later than the verdict's time by more than clock skew explains: left out."""
-    examples: tuple[str, ...] = ()
-    """Up to ten sentences that name file, line and fault."""
 
 
 @dataclass(frozen=True, slots=True)

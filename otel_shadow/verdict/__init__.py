@@ -24,12 +24,14 @@ from otel_shadow.verdict.result import (  # noqa: E402
 )
 from otel_shadow.verdict.signature import Signature  # noqa: E402
 from otel_shadow.verdict.summary import Rows, Sample, Summary  # noqa: E402
+from otel_shadow.verdict.trajectory import Look, looks  # noqa: E402
 
 __all__ = [
     "Bounds",
     "Build",
     "CriterionResult",
     "Decision",
+    "Look",
     "NodeVerdict",
     "Part",
     "Policy",
@@ -41,4 +43,5 @@ __all__ = [
     "Verdict",
     "Window",
     "evaluate",
+    "looks",
 ]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
-from otel_shadow.verdict.latency import Ratio, shift
+from otel_shadow.verdict.latency import Ratio, shift, times_needed
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.shares import Levels, block_parts, look, needed, parts
 from otel_shadow.verdict.summary import moment
@@ -251,33 +251,21 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
         log_e_no_go=ratio.log_above(by),
     )
     whole = int(right.go.sessions) if left.go.sessions else 0
-    go = _ratio_go(case, left, right, by, paired=paired)
-    return _decide(case, result, go, lambda: _ratio_needed(left, right, by, levels.go, paired), whole, "{:.3f}".format)
+    go = _ratio_go(case, left, right, ratio, by)
+
+    def wanted() -> float | None:
+        times = times_needed(left.all, right.all, by, levels.go, paired=paired)
+        return None if times is None else times * result.sessions
+
+    return _decide(case, result, go, wanted, whole, "{:.3f}".format)
 
 
-def _ratio_go(case: Case, left: Pair, right: Pair, by: int, *, paired: bool) -> float:
+def _ratio_go(case: Case, left: Pair, right: Pair, ratio: Ratio, by: int) -> float:
     if case.frame.window.go_end is None or not left.go.sessions or not right.go.sessions:
         return -math.inf
-    return Ratio.of(left.go, right.go, paired=paired).log_at_most(by)
-
-
-def _ratio_needed(left: Pair, right: Pair, by: int, log_threshold: float, paired: bool) -> float | None:
-    """Sessions until a GO, if those to come are like those seen: by growing both arms' log capital alike."""
-    total = right.all.sessions if paired else left.all.sessions + right.all.sessions
-
-    def evidence(times: float) -> float:
-        return Ratio.of(left.all.grown(times), right.all.grown(times), paired=paired).log_at_most(by)
-
-    high = 1.0
-    while evidence(high) < log_threshold:
-        high *= 4.0
-        if high > 1e4:
-            return None
-    low = high / 4.0 if high > 1.0 else 0.0
-    for _ in range(6):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if evidence(middle) < log_threshold else (low, middle)
-    return high * total
+    if left.go is left.all and right.go is right.all:
+        return ratio.log_at_most(by)
+    return Ratio.of(left.go, right.go, paired=ratio.paired).log_at_most(by)
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------

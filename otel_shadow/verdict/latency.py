@@ -21,7 +21,7 @@ arXiv 1906.09712 (quantiles through the mean of an indicator); minimum over q: a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -36,6 +36,8 @@ NONE: Final = np.iinfo(np.int16).min
 LEVEL: Final = 0.95
 _LOG_BASE = float(np.log(BASE))
 _IDLE = 1.0 / 16.0
+_DENSE = 1 << 20
+"""Cells up to which a table of kinds and buckets is worth its memory."""
 
 
 def buckets(latency_ms: NDArray[np.generic] | Floats) -> NDArray[np.int16]:
@@ -106,13 +108,10 @@ class Ranks:
         """Number of executions."""
         return int(self.count.sum())
 
-    def curve(self, up: bool) -> Curve:
-        """log E that the share at or below q lies above (``up``) or below 0.95, for every bucket q."""
-        bets = np.r_[0.0, UP / LEVEL] if up else np.r_[0.0, -DOWN / (1.0 - LEVEL)]
-        weights = np.log(np.r_[_IDLE, np.full(len(bets) - 1, (1.0 - _IDLE) / (len(bets) - 1))])
-        capital = self.capital(bets) + weights[:, None]
-        highest = capital.max(axis=0)
-        return Curve(self.lowest - 1, highest + np.log(np.exp(capital - highest).sum(axis=0)))
+    def bets(self, up: bool) -> Bets:
+        """The bets that the share at or below q lies above (``up``) or below 0.95."""
+        sizes = np.r_[0.0, UP / LEVEL] if up else np.r_[0.0, -DOWN / (1.0 - LEVEL)]
+        return Bets(self.lowest - 1, self.capital(sizes))
 
     @property
     def lowest(self) -> int:
@@ -127,12 +126,13 @@ class Ranks:
         steps = np.log1p(bets[:, None] * (self.rank / self.size - LEVEL))
         steps -= np.log1p(bets[:, None] * ((self.rank - 1) / self.size - LEVEL))
         place = self.bucket - self.lowest + 1
-        gained = np.stack([np.bincount(place, weights=step[self.kind] * self.count) for step in steps])
+        width = int(place.max()) + 1
+        if len(self.rank) * width <= _DENSE:
+            by_kind = np.bincount(self.kind * width + place, weights=self.count, minlength=len(self.rank) * width)
+            gained = steps @ by_kind.reshape(len(self.rank), width)
+        else:
+            gained = np.stack([np.bincount(place, weights=step[self.kind] * self.count) for step in steps])
         return self.sessions * np.log1p(-bets * LEVEL)[:, None] + np.cumsum(gained, axis=1)
-
-    def grown(self, times: float) -> Ranks:
-        """So many times the same evidence."""
-        return replace(self, count=self.count * times, sessions=self.sessions * times)
 
     def percentile_ms(self, level: float = LEVEL) -> float:
         """The session-weighted percentile in milliseconds, interpolated inside its bucket; NaN without evidence."""
@@ -144,6 +144,22 @@ class Ranks:
         before = float(share[place - 1]) if place else 0.0
         inside = (level - before) / (float(share[place]) - before) if share[place] > before else 0.0
         return edge_ms(self.lowest + place + min(max(inside, 0.0), 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Bets:
+    """log capital of bets (rows, the idle one first) at buckets from ``low`` on (columns)."""
+
+    low: int
+    capital: Floats
+
+    def curve(self, times: float = 1.0) -> Curve:
+        """log E for every bucket, from so many times the evidence (log capital grows in proportion)."""
+        count = len(self.capital) - 1
+        weights = np.log(np.r_[_IDLE, np.full(count, (1.0 - _IDLE) / count)])
+        weighted = self.capital * times + weights[:, None]
+        highest = weighted.max(axis=0)
+        return Curve(self.low, highest + np.log(np.exp(weighted - highest).sum(axis=0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +176,7 @@ class Curve:
 
     def at(self, bucket: NDArray[np.int64]) -> Floats:
         """The values at these buckets."""
-        return self.values[np.clip(bucket - self.low, 0, len(self.values) - 1)]
+        return self.values[np.minimum(np.maximum(bucket - self.low, 0), len(self.values) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +197,9 @@ class Ratio:
             reference, other: executions of the two arms, or of V1 and V2.
             paired: both are of the same requests: the mean replaces the product.
         """
-        return cls(reference.curve(False), reference.curve(True), other.curve(True), other.curve(False), paired)
+        bets = reference.bets(False), reference.bets(True), other.bets(True), other.bets(False)
+        below, above, other_above, other_below = (bet.curve() for bet in bets)
+        return cls(below, above, other_above, other_below, paired)
 
     def log_at_most(self, by: int) -> float:
         """log E that the ratio is at most ``BASE ** by``. q is the upper edge of its bucket, r q rounded down."""
@@ -209,6 +227,27 @@ class Ratio:
         return np.asarray(np.logaddexp(left, right) - np.log(2.0)) if self.paired else left + right
 
 
+def times_needed(reference: Ranks, other: Ranks, by: int, log_threshold: float, *, paired: bool) -> float | None:
+    """How many times the evidence proves that the ratio is at most ``BASE ** by``; None if no amount in reach does."""
+    left, right = reference.bets(False), other.bets(True)
+
+    def proves(times: float) -> bool:
+        curves = left.curve(times), right.curve(times)
+        return Ratio(curves[0], curves[0], curves[1], curves[1], paired).log_at_most(by) >= log_threshold
+
+    high = 1.0
+    while not proves(high):
+        high *= 4.0
+        if high > _MOST:
+            return None
+    low = high / 4.0
+    for _ in range(6):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if proves(middle) else (middle, high)
+    return high
+
+
+_MOST = 1024.0
 _REACH = 20 * PER_115
 """Ratios looked at: 1.15^±20, which is 0.06 to 16."""
 

@@ -26,6 +26,13 @@ class Reading:
     malformed: int = 0
     truncated: int = 0
     other_schema: Mapping[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    """Lines that told a known pair again, in the same words: it counts once."""
+    contradictory: int = 0
+    """Pairs told twice in different ways: left out, and no GO while there are any."""
+    out_of_window: int = 0
+    future: int = 0
+    """Executions stamped later than the verdict's time: left out."""
     examples: tuple[str, ...] = ()
 
     def __add__(self, other: Reading) -> Reading:

@@ -142,6 +142,42 @@ def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Nod
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Sessions of one node, one by one: first and last execution (ms), and what counts of each."""
+
+    first: Ints
+    last: Ints
+    match: Ints
+    compared: Ints
+    kept: Ints
+    attempted: Ints
+
+
+def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
+    """The sessions of the node with this display name, open ones too.
+
+    Raises:
+        ValueError: there is no such node.
+    """
+    nodes = sorted({(item.graph, item.node) for item in summary.signatures})
+    names = {name: place for place, name in _display_names(nodes).items()}
+    if node not in names:
+        raise ValueError(f"no evidence of node {node!r}; there is {', '.join(names) or 'none'}")
+    rows = within(summary, chosen)
+    mine = np.array([(item.graph, item.node) == names[node] for item in summary.signatures], bool)
+    rows = rows.where(mine[rows.kind])
+    order = np.argsort(rows.session)
+    rows = rows.where(order)
+    empty = np.empty(0, np.int64)
+    if not len(rows):
+        return Sessions(empty, empty, empty, empty, empty, empty)
+    found = _Node(summary, rows, rows.session, chosen, np.empty(0, np.uint64))
+    parity, failures = found.roles()
+    last = np.maximum.reduceat(rows.time, found.starts)
+    return Sessions(found.first, last, *(found.per_session(role) for role in (*parity, *failures)))
+
+
 def within(summary: Summary, chosen: Slice) -> Rows:
     """The rows of a slice's build and time."""
     rows = summary.rows
@@ -169,8 +205,8 @@ class _Node:
         self.closed = np.ones(len(self.starts), bool)
         if len(open_sessions):
             self.closed = ~np.isin(rows.session[self.starts], open_sessions)
-        first = np.minimum.reduceat(rows.time, self.starts)
-        self.slot = np.searchsorted(np.array(chosen.edges, np.int64), first, side="right").astype(np.int64)
+        self.first = np.minimum.reduceat(rows.time, self.starts)
+        self.slot = np.searchsorted(np.array(chosen.edges, np.int64), self.first, side="right").astype(np.int64)
         self.in_go = self.closed & (self.slot < chosen.go_slots)
         self.of_row = np.repeat(np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(rows)]))
 
@@ -188,11 +224,15 @@ class _Node:
         """Sums over sessions of two roles."""
         return Slots.of(self.slot[self.closed], self.per_session(successes), self.per_session(turns), halves)
 
-    def tally(self, name: str, graph: str, intents: Sequence[str]) -> NodeTally:
+    def roles(self) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
+        """Successes and turns of parity and of handoff."""
         compared = self.role(lambda kind: kind.compared) * ~self.accepted
-        matched = self.role(lambda kind: kind.matched)
         attempted = self.role(lambda kind: kind.attempted)
         kept = attempted - self.role(lambda kind: kind.attempted and kind.failed)
+        return (self.role(lambda kind: kind.matched), compared), (kept, attempted)
+
+    def tally(self, name: str, graph: str, intents: Sequence[str]) -> NodeTally:
+        (matched, compared), (kept, attempted) = self.roles()
         noise = self.role(lambda kind: kind.disagreement is not None) * ~self.accepted
         excess = self.role(lambda kind: kind.disagreement) * noise
         agreed = self.role(lambda kind: kind.self_match) * noise

@@ -1,0 +1,98 @@
+"""Summaries in files: what was read once need not be read again."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from otel_shadow.errors import EvidenceError
+from otel_shadow.verdict.reading import Reading
+from otel_shadow.verdict.signature import Signature
+from otel_shadow.verdict.summary import Rows, Sample, Summary, milliseconds, moment
+
+FORMAT = 1
+"""Version of the file: an ``npz`` with the columns of ``Rows`` and the rest as JSON in ``facts``."""
+
+
+def save(summary: Summary, path: str | os.PathLike[str]) -> None:
+    """Write ``summary`` to ``path``: whole, or not at all.
+
+    Raises:
+        EvidenceError: the file can't be written.
+    """
+    rows = summary.rows
+    columns = {item.name: getattr(rows, item.name) for item in fields(Rows)}
+    facts = {
+        "format": FORMAT,
+        "signatures": [asdict(signature) for signature in summary.signatures],
+        "samples": [
+            [summary.signatures.index(kind), [[milliseconds(item.at), item.pair_id, item.trace_id] for item in items]]
+            for kind, items in summary.samples.items()
+        ],
+        "reading": asdict(summary.reading),
+        "duplicates": summary.duplicates,
+    }
+    written = io.BytesIO()
+    text = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)
+    np.savez_compressed(written, facts=text, contradictory=summary.contradictory, **columns)
+    beside = Path(f"{os.fspath(path)}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(written.getvalue())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise EvidenceError(f"{path}: can't be written ({error.strerror or type(error).__name__})") from None
+
+
+def load(path: str | os.PathLike[str]) -> Summary:
+    """Read a summary that ``save`` wrote.
+
+    Raises:
+        EvidenceError: it is missing, broken, or of another version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            columns = {name: file[name] for name in file.files}
+        facts = json.loads(columns.pop("facts").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__})") from None
+    if facts.get("format") != FORMAT:
+        raise EvidenceError(
+            f"{path}: a summary of format {facts.get('format')}; this version reads {FORMAT}: save it again"
+        )
+    try:
+        return _summary(columns, facts)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__}: {error})") from None
+
+
+def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
+    signatures = [_signature(item) for item in facts["signatures"]]
+    contradictory = columns.pop("contradictory")
+    rows = Rows(**columns)
+    if len(rows) and int(rows.kind.max()) >= len(signatures):
+        raise IndexError("a row without a kind")
+    reading = facts["reading"]
+    return Summary(
+        rows,
+        signatures,
+        samples={
+            signatures[kind]: tuple(Sample(moment(at), pair, trace) for at, pair, trace in items)
+            for kind, items in facts["samples"]
+        },
+        reading=Reading(**reading | {"sources": tuple(reading["sources"]), "examples": tuple(reading["examples"])}),
+        contradictory=contradictory,
+        duplicates=facts["duplicates"],
+    )
+
+
+def _signature(item: dict[str, Any]) -> Signature:
+    return Signature(**item | {"diff_fields": tuple(item["diff_fields"])})
