@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Collection
 from typing import Any
 
-import wrapt
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from otel_shadow import semconv
@@ -17,11 +16,9 @@ from otel_shadow.errors import ConfigError
 from otel_shadow.flags import FeatureFlags
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.telemetry.spans import OtelSpans
+from otel_shadow.watch import LANGGRAPH, when_langgraph_is_imported
 
 logger = logging.getLogger("otel_shadow")
-
-_LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
-"""The modules in which graphs come to be; whichever the application imports first."""
 
 ResolveV2 = Callable[[str, str], Any]
 
@@ -65,8 +62,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             give_sockets(graph, manager, resolve)
 
         self._attach = attach
-        for module in _LANGGRAPH:
-            wrapt.register_post_import_hook(lambda _: self._hook(attach), module)
+        when_langgraph_is_imported(lambda: self._hook(attach))
 
     def _hook(self, attach: Callable[[Any], Any]) -> None:
         """LangGraph is there. Registered hooks can't be removed: one of an uninstrumented time does nothing."""
@@ -81,7 +77,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if attach is not None:
             import sys
 
-            if any(module in sys.modules for module in _LANGGRAPH):
+            if any(module in sys.modules for module in LANGGRAPH):
                 from otel_shadow.langgraph.hooks import uninstall
 
                 uninstall(attach)

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import wrapt
 from pydantic import ValidationError
 
 from otel_shadow.config import NodeTable
@@ -15,10 +14,9 @@ from otel_shadow.errors import ConfigError
 from otel_shadow.mark import ATTRIBUTE, ShadowMark
 from otel_shadow.runtime.compare import Differ
 from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.watch import when_langgraph_is_imported
 
 Node = TypeVar("Node", bound=Callable[..., Any])
-
-_LANGGRAPH = "langgraph.graph.state"
 
 
 def with_shadow_v2(
@@ -121,10 +119,10 @@ class ShadowIntegrationMiddleware:
 
 def watch_compilation() -> None:
     """From now on, look for marks in each graph that is compiled. Imports LangGraph no earlier than the application."""
-    wrapt.register_post_import_hook(_hook, _LANGGRAPH)
+    when_langgraph_is_imported(_install)
 
 
-def _hook(_: Any) -> None:
+def _install() -> None:
     from otel_shadow.langgraph.hooks import install
 
     install(_attach_marked)
