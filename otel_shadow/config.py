@@ -12,14 +12,23 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from otel_shadow import semconv
 from otel_shadow.errors import ConfigError
 from otel_shadow.policy import Policy
+from otel_shadow.runtime.paths import compile_path
 
 DEFAULT_FILE = "shadow.toml"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _is_path(value: str) -> str:
+    compile_path(value)
+    return value
+
+
+StatePath = Annotated[str, AfterValidator(_is_path)]
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 
 
@@ -41,14 +50,15 @@ class SessionTable(_Table):
     """Where things are in the state.
 
     Paths are a state key, dotted and indexed (``messages[-1].content``), or ``configurable.NAME`` for a key of the
-    run's configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they are.
+    run's configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they
+    are.
     """
 
-    id: str = "configurable.thread_id"
-    message: str = "messages[-1].content"
-    step: str | None = "current_step"
-    stage: str | None = None
-    intent: str | None = None
+    id: StatePath = "configurable.thread_id"
+    message: StatePath = "messages[-1].content"
+    step: StatePath | None = "current_step"
+    stage: StatePath | None = None
+    intent: StatePath | None = None
     steps: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     intents: tuple[str, ...] = ()
@@ -72,8 +82,8 @@ class CompareTable(_Table):
 class ObserveTable(_Table):
     """State fields whose numbers or declared categories join the record; text never does."""
 
-    numbers: tuple[str, ...] = ()
-    categories: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    numbers: tuple[StatePath, ...] = ()
+    categories: Mapping[StatePath, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class NodeTable(_Table):

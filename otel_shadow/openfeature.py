@@ -5,8 +5,11 @@ The provider is asked in a thread of ours, never on V1's path: what V1's path re
 
 from __future__ import annotations
 
+import os
 import threading
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 from otel_shadow.errors import ConfigError, require
 from otel_shadow.flags import FeatureFlags
@@ -19,13 +22,23 @@ _KINDS = {
     "v2_timeout_ms": "integer",
     "shadow_logging": "boolean",
 }
+_DEFAULTS = ("DEFAULT", "DISABLED")
+"""Reasons with which a provider hands back the value it was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the provider says of one flag: a value, or nothing (``value`` None), or why it can't be asked."""
+
+    value: Any = None
+    problem: str | None = None
 
 
 class OpenFeatureFlags:
     """A flag source that asks an OpenFeature client. Flag keys are the environment variables' names.
 
-    A flag that the provider does not have, or that is out of range, keeps the value it has in ``base``; an error of the
-    provider keeps the last good answer.
+    A flag that the provider does not have is that of ``base``. Where the provider fails, or answers what is out of
+    range or of another type, the flag keeps its last value: an outage of the flag server moves no session.
 
     Arguments:
         base: the flags by environment and configuration.
@@ -45,11 +58,13 @@ class OpenFeatureFlags:
         self._base = base
         self._poll_s = poll_seconds
         self._current = base
+        self._problems: tuple[str, ...] = ()
         self._stopped = threading.Event()
         self._wake = threading.Event()
         self._listen()
         self.refresh()
-        threading.Thread(target=self._poll, name="otel-shadow-flags", daemon=True).start()
+        self._start()
+        _POLLED.add(self)
 
     @property
     def current(self) -> FeatureFlags:
@@ -58,16 +73,14 @@ class OpenFeatureFlags:
 
     def refresh(self) -> None:
         """Ask the provider now."""
-        try:
-            values = {name: self._ask(name, kind) for name, kind in _KINDS.items()}
-            explicit = self._base.timeout_is_explicit or values["v2_timeout_ms"] != self._base.v2_timeout_ms
-            fresh = FeatureFlags(**values, timeout_is_explicit=explicit)
-        except ConfigError as error:
-            logger.error("otel-shadow: flags from OpenFeature are not used: %s", error)
-            return
-        except Exception as error:  # noqa: BLE001 - a provider may raise anything; the last answer stands
-            logger.warning("otel-shadow: OpenFeature raised %s; flags stay as they were", type(error).__name__)
-            return
+        answers = {name: self._ask(name, kind) for name, kind in _KINDS.items()}
+        self._report(tuple(answer.problem for answer in answers.values() if answer.problem))
+        values = {name: self._value(name, answer) for name, answer in answers.items()}
+        limit = answers["v2_timeout_ms"]
+        explicit = self._base.timeout_is_explicit or limit.value is not None
+        if limit.problem:
+            explicit = self._current.timeout_is_explicit
+        fresh = FeatureFlags(**values, timeout_is_explicit=explicit)
         if fresh != self._current:
             logger.warning("otel-shadow: flags by OpenFeature are now %s", fresh)
         self._current = fresh
@@ -77,14 +90,44 @@ class OpenFeatureFlags:
         self._stopped.set()
         self._wake.set()
 
-    def _ask(self, name: str, kind: str) -> Any:
-        default = getattr(self._base, name)
-        return getattr(self._client, f"get_{kind}_value")(name.upper(), default)
+    def _ask(self, name: str, kind: str) -> _Answer:
+        key, default = name.upper(), getattr(self._base, name)
+        try:
+            details = getattr(self._client, f"get_{kind}_details")(key, default)
+        except Exception as error:  # noqa: BLE001 - hooks and providers may raise anything; the last answer stands
+            return _Answer(problem=f"{key}: {type(error).__name__}")
+        code = str(details.error_code or "")
+        if code == "TYPE_MISMATCH" and kind == "float":  # 10 where 10.0 is asked for
+            return self._ask(name, "integer")
+        if code == "FLAG_NOT_FOUND" or (str(details.reason) in _DEFAULTS and details.value == default):
+            return _Answer()
+        return _Answer(problem=f"{key}: {code}") if code else self._checked(name, details.value)
+
+    def _checked(self, name: str, value: Any) -> _Answer:
+        try:
+            FeatureFlags(**(self._base.model_dump() | {name: value}))
+        except ConfigError as error:
+            return _Answer(problem=str(error))
+        return _Answer(value)
+
+    def _value(self, name: str, answer: _Answer) -> Any:
+        if answer.problem:
+            return getattr(self._current, name)
+        return getattr(self._base, name) if answer.value is None else answer.value
+
+    def _report(self, problems: tuple[str, ...]) -> None:
+        """Once per change: the provider is asked every few seconds."""
+        if problems and problems != self._problems:
+            logger.error("otel-shadow: flags by OpenFeature stay as they were: %s", "; ".join(problems))
+        self._problems = problems
 
     def _listen(self) -> None:
         events = require("openfeature.event", "openfeature")
         for event in (events.ProviderEvent.PROVIDER_READY, events.ProviderEvent.PROVIDER_CONFIGURATION_CHANGED):
             self._client.add_handler(event, lambda _: self._wake.set())
+
+    def _start(self) -> None:
+        threading.Thread(target=self._poll, name="otel-shadow-flags", daemon=True).start()
 
     def _poll(self) -> None:
         while not self._stopped.is_set():
@@ -92,3 +135,15 @@ class OpenFeatureFlags:
             self._wake.clear()
             if not self._stopped.is_set():
                 self.refresh()
+
+
+_POLLED: WeakSet[OpenFeatureFlags] = WeakSet()
+
+
+def _after_fork() -> None:
+    for flags in list(_POLLED):
+        flags._wake = threading.Event()  # the parent's thread may have held its lock
+        flags._start()
+
+
+os.register_at_fork(after_in_child=_after_fork)
