@@ -39,6 +39,7 @@ class Pair:
         self._started_at: float | None = None
         self._timeout_s = call.admission.timeout_s
         self._right_to_report = [True]
+        self._reported = False
         self._finished: Facts | None = None
         self._latency_s: float | None = None
         self._span: V2Span | None = None
@@ -52,8 +53,8 @@ class Pair:
 
     @property
     def reported(self) -> bool:
-        """Whether its record is made."""
-        return not self._right_to_report
+        """Whether its record is with the emitter."""
+        return self._reported
 
     def admit(self) -> bool:
         """Ask the node's limiter; when it refuses, report that."""
@@ -69,7 +70,7 @@ class Pair:
         """Report that V2 will not run, and why."""
         if self._claim():
             status = _SHED_STATUS.get(reason, Status.SHED)
-            self._call.emit(lambda: self._call.baseline(f"shed:{reason}", Observation(status)))
+            self._report(lambda: self._call.baseline(f"shed:{reason}", Observation(status)))
 
     def give_up(self, cancelled: bool) -> None:
         """Report V2 as timed out, or as cancelled; a V2 that had finished keeps its status, uncompared."""
@@ -80,10 +81,10 @@ class Pair:
         if self._latency_s is None and self._started_at is not None:
             self._latency_s = perf_counter() - self._started_at
         if self._started_at is None:
-            self._call.emit(lambda: self._call.baseline("cancelled", Observation(facts.status)))
+            self._report(lambda: self._call.baseline("cancelled", Observation(facts.status)))
             return
         self._site.limiter.finished(facts.status, 0)
-        self._call.emit(lambda: self._record(facts, late))
+        self._report(lambda: self._record(facts, late))
 
     def run(self) -> None:
         """Run V2 in this thread, to the report."""
@@ -110,7 +111,7 @@ class Pair:
             facts = Facts(Status.ERROR, error=error)
         self._stop(facts)
         again: Facts | None = None
-        if self._call.admission.noise and not self.reported:
+        if self._call.admission.noise and self._right_to_report:
             again = await self._aagain()
         self._conclude(lambda: again)
 
@@ -121,6 +122,10 @@ class Pair:
             return self._right_to_report.pop()  # atomic: whoever gets the one element reports
         except IndexError:
             return False
+
+    def _report(self, make: Callable[[], ShadowRecord | None]) -> None:
+        self._call.emit(make)
+        self._reported = True  # only now: who waits for reports may flush the emitter next
 
     def _start(self) -> None:
         self._span = self._call.open_v2_span()
@@ -141,7 +146,7 @@ class Pair:
 
     def _conclude(self, again: Callable[[], Facts | None]) -> None:
         facts = self._finished or Facts(Status.ERROR)
-        if self.reported:
+        if not self._right_to_report:
             return
         record: ShadowRecord | None = None
         with self._manager.shield("compare", self._site.node):
@@ -149,7 +154,7 @@ class Pair:
         if self._claim():
             self._site.limiter.finished(facts.status, sum(self._scope.tokens.values()))
             done = record
-            self._call.emit((lambda: done) if done else lambda: self._record(facts, NOT_COMPARED))
+            self._report((lambda: done) if done else lambda: self._record(facts, NOT_COMPARED))
 
     def _again(self, run: Callable[[], Facts]) -> Facts | None:
         """V1 a second time, in the shadow's isolation: the noise floor."""
