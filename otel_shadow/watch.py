@@ -14,8 +14,8 @@ LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
 def when_langgraph_is_imported(act: Callable[[], None]) -> None:
     """Call ``act`` once LangGraph is there: now, or when the application imports it.
 
-    A registered hook can't be removed, so ``act`` has to know whether it is still wanted. It is not called again while it
-    runs: it may itself import the other of LangGraph's modules.
+    A registered hook can't be removed, so ``act`` has to know whether it is still wanted. It is not called again while
+    it runs: it may itself import the other of LangGraph's modules.
     """
     busy = False
 
