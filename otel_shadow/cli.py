@@ -137,7 +137,60 @@ def dashboards(out: Path) -> None:
         click.echo(str(path))
 
 
-# Further commands (doctor, calibrate, coverage) are wired here in the same way: options, one lazy import, one call.
+# --- calibration -----------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--labels", type=FILE_IN, metavar="FILE",
+              help="Human labels (JSONL, CSV: pair_id, and correct or target).  [default: agreement with V1]")  # fmt: skip
+@click.option("--alpha", type=float, default=0.05, show_default=True,
+              help="Disagreement (with labels: error) tolerated among decisions not handed to a person.")  # fmt: skip
+@click.option("--delta", type=float, default=0.05, show_default=True, help="Chance of being mistaken, per threshold.")
+@click.option("--out", type=FILE_OUT, metavar="FILE", help="Write what is proposed as TOML, to be loaded.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+@click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one page with risk-coverage plots as well.")
+@click.option("--current", type=FILE_IN, metavar="FILE",
+              help="Thresholds in force.  [default: template 0.74, llm_rag 0.60, handoff 0.38]")  # fmt: skip
+@click.option("--held-out", type=float, default=0.25, show_default=True,
+              help="Share of the sessions, the last ones, that proposals are shown on.")  # fmt: skip
+@click.option("--build", metavar="BUILD", help="Pairs of this V2 build.  [default: the latest in the evidence]")
+@click.option("--strictness", type=(str, float), multiple=True, metavar="ACTION SHARE",
+              help="An action's share of alpha.  [default: template 0.25, llm_rag 0.5, handoff 1]")  # fmt: skip
+@click.option("--observed", type=(str, str), multiple=True, metavar="QUANTITY FIELD",
+              help="Which observed field holds confidence, action, planned, intent, intent_score.")  # fmt: skip
+def calibrate(**options: Any) -> int:
+    """Propose router thresholds, intent thresholds and V2_TIMEOUT_MS from the pairs in SOURCE...
+
+    A SOURCE is a log file (plain or .gz) or a glob. Nothing that runs is changed: --out writes a file to load.
+
+    Exit code: 0 something is proposed, 2 usage or unreadable input, 3 not enough evidence.
+    """
+    from otel_shadow.calibration.command import run_calibrate
+
+    return run_calibrate(**options)
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--corpus", type=FILE_IN, metavar="FILE",
+              help="JSONL of utterances or dialogues, joined by the keyed hash; read here, sent nowhere.")  # fmt: skip
+@click.option("--config", type=FILE_IN, metavar="FILE",
+              help="shadow.toml with the declared intents.  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
+@click.option("--out", type=FILE_OUT, metavar="FILE", help="Write the proposed patterns as TOML.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
+@click.option("--build", metavar="BUILD", help="Pairs of this V2 build.  [default: the latest in the evidence]")
+@click.option("--observed", type=(str, str), multiple=True, metavar="QUANTITY FIELD",
+              help="Which observed field holds confidence, action, planned, intent, intent_score.")  # fmt: skip
+def coverage(**options: Any) -> int:
+    """Which intents and routes the pairs in SOURCE... cover, and where V2 is unsure or disagrees.
+
+    With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: clusters of
+    unrecognised messages and patterns for the intents they resemble. Message texts are printed on this terminal only.
+    """
+    from otel_shadow.calibration.command import run_coverage
+
+    return run_coverage(**options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

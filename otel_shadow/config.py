@@ -225,6 +225,15 @@ class ShadowConfig(_Table):
         return hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def read_flags(path: str | os.PathLike[str]) -> FlagsTable:
+    """``[flags]`` of a TOML file that may hold other things besides.
+
+    Raises:
+        ConfigError: it can't be read, or the table is wrong.
+    """
+    return ShadowConfig.from_mapping({"flags": _read_toml(Path(path)).get("flags", {})}, str(path)).flags
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))

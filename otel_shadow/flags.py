@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from otel_shadow.config import FlagsTable
+from otel_shadow.config import FlagsTable, read_flags
 from otel_shadow.errors import ConfigError
 from otel_shadow.record import Mode
 from otel_shadow.runtime.buckets import buckets
@@ -81,6 +81,15 @@ class FeatureFlags(BaseSettings):
         for given in (arguments or {}, table.model_dump(exclude_none=True) if table else {}):
             values |= {_TABLE_NAMES.get(name, name): value for name, value in given.items()}
         return cls(**{name: value for name, value in values.items() if not in_environment(name)})
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> FeatureFlags:
+        """Flags from ``[flags]`` of a TOML file, such as ``otel-shadow calibrate`` writes; the environment outranks it.
+
+        Raises:
+            ConfigError: the file can't be read, or a flag is wrong.
+        """
+        return cls.resolve(read_flags(path))
 
     @property
     def current(self) -> FeatureFlags:

@@ -1,0 +1,125 @@
+"""What the commands ``calibrate`` and ``coverage`` do: read, propose, print, write."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from otel_shadow.calibration.current import read_current
+from otel_shadow.calibration.labels import Names, read_labels
+from otel_shadow.calibration.pairs import read_pairs
+from otel_shadow.calibration.proposal_file import document, has_proposal
+from otel_shadow.calibration.result import Options, calibrate
+from otel_shadow.calibration.router import ACTIONS, STRICTNESS
+from otel_shadow.errors import ConfigError
+
+EXIT_NOT_ENOUGH = 3
+
+
+def run_calibrate(
+    sources: Sequence[str],
+    *,
+    labels: Path | None = None,
+    alpha: float = 0.05,
+    delta: float = 0.05,
+    out: Path | None = None,
+    as_json: bool = False,
+    html: Path | None = None,
+    current: Path | None = None,
+    held_out: float = 0.25,
+    build: str | None = None,
+    strictness: Sequence[tuple[str, float]] = (),
+    observed: Sequence[tuple[str, str]] = (),
+) -> int:
+    """Propose thresholds and time limits from the pairs in ``sources``; write them to ``out`` if there are any.
+
+    Returns:
+        0, or 3 where the evidence is not enough for any proposal.
+
+    Raises:
+        EvidenceError, ConfigError: what was given can't be used; the message says what is expected.
+    """
+    options = _options(alpha, delta, held_out, current, strictness, _names(observed))
+    found = calibrate(read_pairs(sources, build), options, read_labels(labels) if labels else None)
+    proposed = has_proposal(found)
+    if as_json:
+        _print_json(found)
+    else:
+        from otel_shadow.calibration.screen import show
+        from otel_shadow.report.terminal import console
+
+        show(found, console(sys.stdout))
+    if html is not None:
+        from otel_shadow.calibration.page import page
+
+        _write(html, page(found))
+    if out is not None and proposed:
+        _write(out, document(found))
+    _tell(out, html, proposed, sys.stderr if as_json else sys.stdout)
+    return 0 if proposed else EXIT_NOT_ENOUGH
+
+
+def _options(
+    alpha: float,
+    delta: float,
+    held_out: float,
+    current: Path | None,
+    strictness: Sequence[tuple[str, float]],
+    names: Names,
+) -> Options:
+    problems = [
+        f"--{name} {value:g}: expected a number between 0 and 1"
+        for name, value in (("alpha", alpha), ("delta", delta))
+        if not 0 < value < 1
+    ]
+    if not 0 <= held_out < 1:
+        problems.append(f"--held-out {held_out:g}: expected a share from 0 to below 1")
+    shares = {**STRICTNESS, **dict(strictness)}
+    problems += [f"--strictness {name}: no such action; expected {', '.join(ACTIONS)}" for name in shares
+                 if name not in ACTIONS]  # fmt: skip
+    problems += [f"--strictness {name}={share:g}: expected a share of alpha in (0, 1]" for name, share in shares.items()
+                 if not 0 < share <= 1]  # fmt: skip
+    if problems:
+        raise ConfigError(problems)
+    base = Options(alpha=alpha, delta=delta, held_out=held_out, names=names, strictness=tuple(shares.items()))
+    if current is None:
+        return base
+    general, nodes, intents = read_current(current)
+    return replace(base, current=general, current_nodes=nodes, current_intents=intents)
+
+
+def _names(observed: Sequence[tuple[str, str]]) -> Names:
+    known = [one.name for one in fields(Names)]
+    problems = [f"--observed {name}: expected one of {', '.join(known)}" for name, _ in observed if name not in known]
+    if problems:
+        raise ConfigError(problems)
+    return Names(**dict(observed))
+
+
+def _print_json(found: Any) -> None:
+    from otel_shadow.verdict.plain import plain
+
+    print(json.dumps({"schema": 1, **plain(found)}, ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
+
+
+def _write(path: Path, text: str) -> None:
+    from otel_shadow.report.html import write
+
+    write(path, text)
+
+
+def _tell(out: Path | None, html: Path | None, proposed: bool, stream: Any) -> None:
+    if html is not None:
+        print(f"page written to {html}", file=stream)  # noqa: T201
+    if not proposed:
+        print("nothing can be proposed: not enough data, or no setting keeps the bounds", file=stream)  # noqa: T201
+    elif out is not None:
+        print(  # noqa: T201
+            f"written to {out}; nothing that runs was changed. Load it with Thresholds.from_file (thresholds, intents) "
+            f"and FeatureFlags.from_file (V2_TIMEOUT_MS)",
+            file=stream,
+        )

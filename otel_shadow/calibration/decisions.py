@@ -1,0 +1,86 @@
+"""Labelled decisions: how sure V2 was, and whether it was wrong; one per session, and the last sessions held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T", bound="Decision")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision of V2.
+
+    Arguments:
+        id: of its pair.
+        session: whose.
+        node: where.
+        at: epoch seconds.
+        score: confidence in [0, 1].
+        wrong: whether it differs from V1's, or from the label.
+        assumed: whether that is not known and the worst was assumed.
+        group: the intent, where thresholds are per intent.
+        action: what the router did, if that was observed.
+    """
+
+    id: str
+    session: str
+    node: str
+    at: float
+    score: float
+    wrong: bool
+    assumed: bool = False
+    group: str | None = None
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Decisions of the first sessions, to choose on, and of the last ones, to show the choice on."""
+
+    chosen_on: tuple[Decision, ...]
+    held_out: tuple[Decision, ...]
+
+    @property
+    def all(self) -> tuple[Decision, ...]:
+        """Both."""
+        return self.chosen_on + self.held_out
+
+    def where(self, node: str | None = None, group: str | None = None) -> Split:
+        """Only those of ``node`` and ``group``; the split stays where it was."""
+
+        def keep(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+            return tuple(one for one in decisions if node in (None, one.node) and (group is None or one.group == group))
+
+        return Split(keep(self.chosen_on), keep(self.held_out))
+
+
+def split(decisions: Sequence[Decision], held_out: float) -> Split:
+    """Hold out the last ``held_out`` share of the sessions by their first decision; a session is never cut in two."""
+    if not 0 <= held_out < 1:
+        raise ValueError(f"held_out={held_out}: expected a share in [0, 1)")
+    starts: dict[str, float] = {}
+    for one in decisions:
+        starts[one.session] = min(one.at, starts.get(one.session, one.at))
+    ordered = sorted(starts, key=lambda session: (starts[session], session))
+    last = set(ordered[len(ordered) - int(len(ordered) * held_out) :])
+    return Split(
+        tuple(one for one in decisions if one.session not in last),
+        tuple(one for one in decisions if one.session in last),
+    )
+
+
+def one_per_session(decisions: Iterable[Decision]) -> list[Decision]:
+    """One decision of each session: the one whose hashed id is smallest, so nothing about it had a say.
+
+    Turns of a session are not independent; one label each is what the binomial test needs.
+    """
+    chosen: dict[str, tuple[bytes, Decision]] = {}
+    for one in decisions:
+        ticket = hashlib.blake2b(one.id.encode(), digest_size=8).digest()
+        if one.session not in chosen or (ticket, one.id) < (chosen[one.session][0], chosen[one.session][1].id):
+            chosen[one.session] = (ticket, one)
+    return [one for _, one in chosen.values()]
