@@ -30,6 +30,7 @@ RESUME = "resume"
 NULL_RESUME = "null_resume"
 NODE_ERROR = "node_error"
 _WHOLE = "whole"
+_KEPT = ("tags", "recursion_limit")
 _ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
 
@@ -62,8 +63,10 @@ class Captured:
     """Bytes that the snapshots hold."""
 
     def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool) -> None:
-        self.config = config
+        # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
+        self.config: RunnableConfig = {key: config[key] for key in _KEPT if key in config}  # type: ignore[misc, literal-required]
         self.configurable: dict[str, Any] = dict(config.get(names.CONF) or {})
+        self.configurable.pop(names.CALL, None)
         self.metadata: dict[str, Any] = dict(config.get("metadata") or {})
         self.task_id = self.configurable.get(names.TASK_ID)
         self.loop = asyncio.get_running_loop() if is_async else None
@@ -95,7 +98,7 @@ class Captured:
         self.null_resume: Any = scratchpad.get_null_resume(False) if scratchpad is not None else None
         user = {key: item for key, item in self.configurable.items() if not key.startswith(names.PRIVATE_PREFIX)}
         if _UNCOPYABLE:
-            inside = self.run_context.values() if type(run_context) is dict else (run_context,)
+            inside = run_context.values() if type(run_context) is dict else (run_context,)
             if any(type(item) in _UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
                 return None
         parts = (

@@ -72,7 +72,7 @@ class Call:
         self.manager = manager
         self.site = site
         self.admission = admission
-        self.configurable = configurable
+        self.configurable = site.keys_of(configurable)
         self.pair_id = manager.new_id()
         self.latency_s = 0.0
         self.span: V1Span = NoSpan()
@@ -217,9 +217,9 @@ class Call:
     def _end_span(self) -> None:
         self.span.close(self._observation() if self.served == "v1" or self.v2 is None else self.v2, self)
 
-    def emit(self, make: Callable[[], ShadowRecord | None]) -> None:
-        """Queue the making of a record."""
-        self.manager.emitter.put(make)
+    def emit(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
+        """Queue the making of a record; ``size`` are the bytes that it holds until then."""
+        self.manager.emitter.put(make, size)
 
     def open_v2_span(self) -> V2Span | None:
         """Open the shadow's span beside V1's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _STEP = re.compile(r"\.?([A-Za-z_][\w-]*)|\[(-?\d+)\]")
@@ -25,6 +25,12 @@ def compile_path(path: str) -> Getter:
     if steps[0] == _CONFIGURABLE and len(steps) > 1:
         return lambda state, configurable: _walk(configurable, steps[1:])
     return lambda state, configurable: _walk(state, steps)
+
+
+def configurable_keys(paths: Iterable[str]) -> frozenset[str]:
+    """Names of the configurable keys that ``paths`` read."""
+    parsed = (_parse(path) for path in paths)
+    return frozenset(str(steps[1]) for steps in parsed if steps[0] == _CONFIGURABLE and len(steps) > 1)
 
 
 def _parse(path: str) -> tuple[str | int, ...]:

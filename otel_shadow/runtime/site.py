@@ -14,7 +14,7 @@ from otel_shadow.record import Observation, Observed, Status
 from otel_shadow.runtime.compare import Comparator, Differ
 from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.limiter import Limiter
-from otel_shadow.runtime.paths import compile_path
+from otel_shadow.runtime.paths import compile_path, configurable_keys
 from otel_shadow.runtime.redact import declared, error_type
 
 _HUGE = 2**63
@@ -67,6 +67,8 @@ class Site:
         self._categories = {
             path: (compile_path(path), frozenset(words)) for path, words in self.table.observe.categories.items()
         }
+        paths = (session.id, session.message, session.step, session.stage, session.intent)
+        self._keys = configurable_keys((*filter(None, paths), *self._numbers, *self._categories)) | {"thread_id"}
         self._targets = frozenset((*targets, semconv.END))
         self._steps = frozenset(session.steps)
         self._stages = frozenset(session.stages) | self._targets
@@ -76,6 +78,10 @@ class Site:
     def has_step(self) -> bool:
         """Whether a step is configured."""
         return self._step is not None
+
+    def keys_of(self, configurable: Mapping[str, Any]) -> dict[str, Any]:
+        """The configurable keys that paths name. The others lead to the run itself, which must end when it ends."""
+        return {key: configurable[key] for key in self._keys if key in configurable}
 
     def view(self, state: Any, writes: Mapping[str, Any], configurable: Mapping[str, Any]) -> View:
         """Read the configured paths on ``state`` with ``writes`` laid over it (the last write of a field counts)."""
@@ -135,7 +141,7 @@ def _number(value: Any) -> float | bool | None:
     if not isinstance(value, Real):
         return None
     if isinstance(value, Integral):
-        return int(value) if abs(value) < _HUGE else None
+        return int(value) if abs(int(value)) < _HUGE else None
     return float(value) if isfinite(value) else None
 
 
