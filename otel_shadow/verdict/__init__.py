@@ -11,7 +11,7 @@ from otel_shadow.policy import Bounds, Policy
 
 require("numpy", "analysis")
 
-from otel_shadow.verdict.evaluation import evaluate  # noqa: E402 - after the check that names the missing extra
+from otel_shadow.verdict.evaluation import evaluate, prepare  # noqa: E402 - after the check that names the missing extra
 from otel_shadow.verdict.reading import Reading  # noqa: E402
 from otel_shadow.verdict.result import (  # noqa: E402
     Build,
@@ -44,4 +44,5 @@ __all__ = [
     "Window",
     "evaluate",
     "looks",
+    "prepare",
 ]

@@ -148,6 +148,24 @@ def log_mean_exp(values: Floats, weights: Floats | None = None) -> float:
     return highest + float(np.log(scaled.mean() if weights is None else (scaled * weights).sum()))
 
 
+def running(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
+    """log E after each session, for sessions in the order in which they closed.
+
+    Arguments:
+        a, b: sessions as pairs of the module's docstring along the last axis; further axes are further streams.
+        m: the bound; for the evidence below it give ``a − b``, ``1 − m`` and ``DOWN``.
+        bets: the fixed grid.
+    """
+    highest = np.full(np.shape(b), -np.inf)
+    paths = [np.cumsum(np.log1p(bet * (b / m - a)), axis=-1) for bet in bets]
+    for path in paths:
+        np.maximum(highest, path, out=highest)
+    total = np.zeros_like(highest)
+    for path in paths:
+        total += np.exp(path - highest)
+    return np.asarray(highest + np.log(total / len(bets)))
+
+
 def crossing(evidence: Callable[[float], float], mean: float, end: float, log_threshold: float) -> float:
     """Where evidence that grows from ``mean`` towards ``end`` (0 or 1) reaches the threshold.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.result import Decision
-from otel_shadow.verdict.sequential import DOWN, UP, Counts, Floats
+from otel_shadow.verdict.sequential import DOWN, UP, Counts, Floats, running
 from otel_shadow.verdict.shares import Levels, look
 from otel_shadow.verdict.summary import Summary, milliseconds
 from otel_shadow.verdict.tally import Sessions, sessions
@@ -130,9 +130,4 @@ class _Path:
 
 
 def _running(a: Floats, b: Floats, m: float, bets: Floats, ends: NDArray[np.int64]) -> Floats:
-    """log E after the first ``ends`` sessions."""
-    capital = np.zeros((len(bets), len(ends)))
-    for row, bet in enumerate(bets):
-        capital[row] = np.r_[0.0, np.cumsum(np.log1p(bet * (b / m - a)))][ends]
-    highest = capital.max(axis=0)
-    return np.asarray(highest + np.log(np.exp(capital - highest).mean(axis=0)))
+    return np.r_[0.0, running(a, b, m, bets)][ends]
