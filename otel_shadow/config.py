@@ -131,6 +131,13 @@ class ToolsTable(_Table):
 
     allow: tuple[str, ...] = ()
     replay: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+    """Blocked like all that is not named here; a record may name them. Others are ``_other`` there."""
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Names that a record may carry."""
+        return frozenset((*self.allow, *self.replay, *self.block))
 
 
 class PrivacyTable(_Table):

@@ -24,6 +24,7 @@ from otel_shadow.record import Status
 from otel_shadow.runtime.call import NOTHING, Call
 from otel_shadow.runtime.live import Attempt, aserve, awithin, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.redact import type_name
 from otel_shadow.runtime.site import Site
 from otel_shadow.runtime.snapshot import SnapshotError, take
 
@@ -57,7 +58,7 @@ class Socket:
         try:
             captured = capture(value, config, is_async=is_async)
         except SnapshotError as error:
-            call.skip(f"not_captured:{error.type_name}")
+            call.skip(f"not_captured:{type_name(error.type_name)}")
             return None
         except Exception as fault:  # noqa: BLE001 - V1 runs whatever breaks here
             self.manager.shield.caught("capture", self.site.node, fault)

@@ -13,6 +13,8 @@ from typing import Any
 from otel_shadow import semconv
 
 _HEX_DIGITS = 12
+_LONGEST_ID = 128
+_CLASS_NAME = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
 
 
 class Redactor:
@@ -41,7 +43,9 @@ class Redactor:
         return mac.hexdigest()[:_HEX_DIGITS]
 
     def _identifier(self, value: str) -> str:
-        return value if self._safe is not None and self._safe.fullmatch(value) else self.digest(value)
+        if len(value) <= _LONGEST_ID and self._safe is not None and self._safe.fullmatch(value):
+            return value
+        return self.digest(value)
 
     def message(self, value: Any) -> str | None:
         """The hash of a message's text (content blocks are hashed as their text); None if there is none."""
@@ -53,8 +57,12 @@ def declared(value: Any, allowed: Container[str]) -> str | None:
     """``value`` if it is a declared word, None if it is None, else ``_other``."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else str(getattr(value, "value", ""))
-    return text if text in allowed else semconv.OTHER
+    return known(value if isinstance(value, str) else str(getattr(value, "value", "")), allowed)
+
+
+def known(name: str, names: Container[str]) -> str:
+    """``name`` if it is one of ``names``, else ``_other``."""
+    return name if name in names else semconv.OTHER
 
 
 def error_type(error: BaseException | type[BaseException] | None) -> str | None:
@@ -62,8 +70,12 @@ def error_type(error: BaseException | type[BaseException] | None) -> str | None:
     if error is None:
         return None
     kind = error if isinstance(error, type) else type(error)
-    name = kind.__qualname__.rpartition(".")[2]
-    return name if re.fullmatch(r"[A-Za-z_]\w{0,79}", name, re.ASCII) else semconv.OTHER
+    return type_name(kind.__name__)
+
+
+def type_name(name: str) -> str:
+    """The name of a class, if it is one that code could have written, else ``_other``."""
+    return name if _CLASS_NAME.fullmatch(name) else semconv.OTHER
 
 
 def _text(value: Any) -> str:

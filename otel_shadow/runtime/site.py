@@ -15,7 +15,7 @@ from otel_shadow.runtime.compare import Comparator, Differ
 from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.limiter import Limiter
 from otel_shadow.runtime.paths import compile_path, configurable_keys
-from otel_shadow.runtime.redact import declared, error_type
+from otel_shadow.runtime.redact import declared, error_type, type_name
 
 _HUGE = 2**63
 """Integers from here on are no measured quantity, and no reader of JSON need hold them."""
@@ -116,9 +116,9 @@ class Site:
 
     def _known(self, target: str) -> str:
         kind, colon, name = target.rpartition(":")
-        if name in self._targets or kind == "error":
-            return kind + colon + name
-        return semconv.OTHER
+        if kind == "error":
+            return kind + colon + type_name(name)
+        return target if name in self._targets and kind in ("", "parent") else semconv.OTHER
 
     def _observe(self, after: Mapping[str, Any], configurable: Mapping[str, Any]) -> Observed:
         seen: dict[str, float | str | bool] = {}

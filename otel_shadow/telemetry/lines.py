@@ -16,8 +16,16 @@ from otel_shadow.record import Observation, ShadowRecord
 
 Line = dict[str, Any]
 
-_CUT = "…"
+_MARK = "…"
 _LONGEST_FIELD = 128
+_CUTTABLE = frozenset(
+    {
+        "graph", "node", "node_name", "original_stage", "shadow_stage", "v1_current_step", "v2_current_step", "intent",
+        "reason", "original_target", "decision_comparison", "diff_fields", "observed", "tokens", "blocked_tools",
+        "v1_error_type", "v2_error_type", "comparison_error_type", "v2_build",
+    }
+)  # fmt: skip
+"""Keys whose values come from the user's code. All others are of a known, small size, and are never cut."""
 
 
 def lines(record: ShadowRecord) -> list[Line]:
@@ -30,29 +38,32 @@ def lines(record: ShadowRecord) -> list[Line]:
 def encode(line: Line) -> bytes:
     """``line`` as one JSON line, newline included, at most 4,096 bytes.
 
-    A longer line has its long strings and lists cut and marked with ``…`` and ``"truncated": true``.
+    A longer line has the long strings, lists and tables of the user's own names cut and marked with ``…`` and
+    ``"truncated": true``; the keys of the contract stay.
     """
     data = _dump(line)
-    longest = _LONGEST_FIELD
-    while len(data) > semconv.LINE_MAX_BYTES:
-        data = _dump({**_cut(line, longest), "truncated": True})
-        longest //= 2
+    room = _LONGEST_FIELD
+    while len(data) > semconv.LINE_MAX_BYTES and room:
+        cut = {key: _cut(item, room) if key in _CUTTABLE else item for key, item in line.items()}
+        data = _dump({**cut, "truncated": True})
+        room //= 2
     return data
 
 
 def _dump(line: Line) -> bytes:
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace") + b"\n"
 
 
-def _cut(value: Any, longest: int) -> Any:
+def _cut(value: Any, room: int) -> Any:
+    """Strings to ``room`` characters, lists to a quarter as many items, tables to as many entries."""
     if isinstance(value, str):
-        return value if len(value) <= longest else value[: max(longest - 1, 0)] + _CUT
-    if isinstance(value, dict):
-        kept = list(value.items()) if longest >= 16 else list(value.items())[:48]
-        return {_cut(key, longest) if longest < 64 else key: _cut(item, longest) for key, item in kept}
+        return value if len(value) <= room else value[: room - 1] + _MARK
     if isinstance(value, list):
-        kept_items = value[: max(longest // 4, 1)]
-        return [_cut(item, longest) for item in kept_items] + ([_CUT] if len(kept_items) < len(value) else [])
+        kept = value[: max(room // 4, 1)]
+        return [_cut(item, room) for item in kept] + ([_MARK] if len(kept) < len(value) else [])
+    if isinstance(value, dict):
+        return {_cut(key, max(room, 16)): _cut(item, room) for key, item in list(value.items())[: max(room, 3)]}
     return value
 
 

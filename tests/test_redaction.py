@@ -1,0 +1,270 @@
+"""What may leave the process: keyed hashes, declared words, type names, numbers. Nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from langchain_core.messages import HumanMessage
+
+from otel_shadow import semconv
+from otel_shadow.config import PrivacyTable, ShadowConfig
+from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
+from otel_shadow.runtime.facts import Facts
+from otel_shadow.runtime.redact import Redactor, declared, error_type
+from otel_shadow.runtime.site import Site
+from otel_shadow.telemetry.lines import encode, lines
+
+SAFE = PrivacyTable().safe_session_id
+HEX12 = re.compile(r"[0-9a-f]{12}")
+Text = st.text(min_size=1)
+
+
+def redactor(key: str = "k") -> Redactor:
+    return Redactor(key, SAFE)
+
+
+def test_the_hash_is_an_hmac_of_twelve_hex_digits() -> None:
+    """HMAC-SHA-256 (RFC 2104) under the key, its first 12 hex digits."""
+    expected = hmac.new(b"secret", "olá".encode(), hashlib.sha256).hexdigest()[:12]
+    assert Redactor("secret").digest("olá") == expected
+
+
+@given(Text, Text)
+def test_one_key_joins_and_another_does_not(text: str, other: str) -> None:
+    """Under one key a text has one hash; under another key, another (a keyless hash of a phone number is no secret)."""
+    assert redactor("a").digest(text) == redactor("a").digest(text)
+    assert redactor("a").digest(text) != redactor("b").digest(text)
+    assert text == other or redactor("a").digest(text) != redactor("a").digest(other)
+
+
+@given(Text)
+def test_an_id_is_hashed_unless_it_is_of_the_safe_pattern(value: str) -> None:
+    """Whatever an id looks like, what is written is its hash, or a whole match of the pattern."""
+    written = redactor().identifier(value)
+    assert HEX12.fullmatch(written) or (written == value and re.fullmatch(SAFE, value))
+
+
+@pytest.mark.parametrize(
+    "value", ["demo_001", "session_123", "sess-9", "u7", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "thread12345"]
+)
+def test_safe_ids_stay_readable(value: str) -> None:
+    """UUIDs and a generic word with at most five digits say nothing of anybody."""
+    assert redactor().identifier(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "maria", "maria_silva", "maria.silva@example.com", "+55 11 91234-5678", "5511912345678", "user_123456",
+        "session_maria", "demo_001 maria", "demo_001\n", "ana1", "São Paulo", "",
+    ],
+)  # fmt: skip
+def test_ids_that_may_name_somebody_are_hashed(value: str) -> None:
+    """Names, addresses, phone numbers, long digits: hashed."""
+    assert HEX12.fullmatch(redactor().identifier(value))
+
+
+def test_the_key_id_tells_keys_apart_and_is_no_part_of_a_hash() -> None:
+    """Replicas with one key have one key id; a random key is said to be one."""
+    assert redactor("a").key_id == redactor("a").key_id != redactor("b").key_id
+    assert Redactor(None).random_key
+    assert Redactor(None).key_id != Redactor(None).key_id
+    assert not redactor().random_key
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``OTEL_SHADOW_HASH_KEY`` makes the hashes of all replicas one."""
+    monkeypatch.setenv("OTEL_SHADOW_HASH_KEY", "shared")
+    assert Redactor().digest("x") == Redactor("shared").digest("x")
+
+
+def test_content_blocks_are_hashed_as_their_text() -> None:
+    """A message in blocks is the same message as one in a string; images and empty ones have no hash."""
+    whole = redactor().message("olá mundo")
+    assert redactor().message([{"type": "text", "text": "olá "}, {"type": "text", "text": "mundo"}]) == whole
+    assert redactor().message(["olá ", "mundo"]) == whole
+    assert redactor().message([{"type": "image", "data": "x"}]) is None
+    assert redactor().message("") is None
+    assert redactor().message(None) is None
+
+
+def test_lone_surrogates_are_hashed_too() -> None:
+    """A text that is no valid Unicode is no reason to lose the pair."""
+    assert HEX12.fullmatch(redactor().digest("\ud800"))
+
+
+@given(st.one_of(st.none(), Text, st.integers(), st.lists(Text)), st.frozensets(Text, max_size=3))
+def test_only_declared_words_pass(value: Any, allowed: frozenset[str]) -> None:
+    """A step, stage or category is a declared word, ``_other``, or absent."""
+    seen = declared(value, allowed)
+    assert seen is None if value is None else seen in allowed or seen == semconv.OTHER
+
+
+def test_an_exception_is_its_type_and_nothing_of_its_message() -> None:
+    """A class made at run time may carry a text in its name: then it is ``_other``."""
+    assert error_type(ValueError("Maria Silva, 11 91234-5678")) == "ValueError"
+    assert error_type(type("Maria Silva", (Exception,), {})()) == semconv.OTHER
+    assert error_type(type("maria@example.com", (Exception,), {})) == semconv.OTHER
+    assert error_type(type("J\u00falia", (Exception,), {})) == semconv.OTHER
+    assert error_type(None) is None
+
+
+class TestSite:
+    """A site's observations: what of a node's facts may be written."""
+
+    config = ShadowConfig.from_mapping(
+        {
+            "session": {"step": "step", "stage": "stage", "intent": "intent", "steps": ["one"], "intents": ["buy"]},
+            "nodes": {
+                "n": {"observe": {"numbers": ["score", "found"], "categories": {"action": ["template", "handoff"]}}}
+            },
+        }
+    )
+    site = Site(config, "g", "n", ["n", "other_node"])
+
+    def see(self, **state: Any) -> Observation:
+        facts = Facts(Status.SUCCESS, ("other_node",), state)
+        return self.site.observation(facts, self.site.view(state, {}, {}), 0.1, None)
+
+    def test_undeclared_steps_and_stages_are_other(self) -> None:
+        """A step that a model made up may be a sentence of the user's."""
+        seen = self.see(step="Maria wants a visit", stage="Maria")
+        assert (seen.step, seen.stage) == (semconv.OTHER, semconv.OTHER)
+        assert self.see(step="one", stage="other_node").step == "one"
+
+    @pytest.mark.parametrize(
+        ("targets", "written"),
+        [
+            (("other_node",), "other_node"),
+            (("__end__",), "__end__"),
+            (("n", "other_node"), "n+other_node"),
+            (("Maria",), "_other"),
+            (("parent:other_node",), "parent:other_node"),
+            (("parent:Maria",), "_other"),
+            (("error:ValueError",), "error:ValueError"),
+            (("error:Maria Silva",), "error:_other"),
+            (("Maria:other_node",), "_other"),
+            ((), None),
+        ],
+    )
+    def test_targets_are_nodes_of_the_graph(self, targets: tuple[str, ...], written: str | None) -> None:
+        """A decision names nodes, joined by ``+``; what is no node, or no type of an error, is ``_other``."""
+        assert self.site.target(targets) == written
+
+    def test_numbers_and_declared_categories_are_observed(self) -> None:
+        """Numbers as they are, lists as their length, categories if declared, text never."""
+        seen = self.see(score=0.5, found=["Ana", "Rui"], action="template")
+        assert dict(seen.observed) == {"score": 0.5, "found": 2, "action": "template"}
+        assert dict(self.see(score="Maria", found={"Maria": 1}, action="Maria").observed) == {"action": "_other"}
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+    def test_a_number_that_json_lacks_is_left_out(self, value: float) -> None:
+        """NaN and infinity would cost the whole line."""
+        assert dict(self.see(score=value).observed) == {}
+
+
+def record(**changes: Any) -> ShadowRecord:
+    """A pair with every field filled in."""
+    v1 = Observation(Status.SUCCESS, 0.0125, "qualification", "one", "greeting", None, "b" * 16, {"score": 0.5})
+    v2 = Observation(Status.SUCCESS, 0.0452, "qualification", "one", "greeting", None, "c" * 16, {"score": 0.75})
+    values: dict[str, Any] = {
+        "pair_id": "p1",
+        "graph": "enrolment",
+        "node": "greeting",
+        "mode": Mode.V2_SHADOW,
+        "arm": Arm.SHADOWED,
+        "session_id": "demo_001",
+        "timestamp": datetime(2025, 1, 9, 10, 30, 45, 123456, UTC),
+        "v1": v1,
+        "v2": v2,
+        "comparison": Comparison(Outcome.MATCH, True, True, ("messages",)),
+        "v1_served": True,
+        "user_message_hash": "a1b2c3d4e5f6",
+        "trace_id": "a" * 32,
+        **changes,
+    }
+    return ShadowRecord(**values)
+
+
+Anything = st.text(max_size=6000)
+Names = st.dictionaries(st.text(max_size=300), st.one_of(st.floats(allow_nan=False, allow_infinity=False), Anything))
+
+
+@example("g" * 6000, "é" * 6000, ("f" * 400,) * 80, {f"{n:0>300}": 1.5 for n in range(80)}, ("t" * 6000,) * 20)
+@example("", "", (), {f"{n:0>30}": "x" * 6000 for n in range(60)}, ())
+@given(
+    graph=Anything,
+    node=Anything,
+    fields=st.lists(st.text(max_size=400), max_size=80).map(tuple),
+    observed=Names,
+    tools=st.lists(Anything, max_size=20).map(tuple),
+)
+def test_a_line_is_one_line_of_json_of_at_most_4096_bytes(
+    graph: str, node: str, fields: tuple[str, ...], observed: dict[str, Any], tools: tuple[str, ...]
+) -> None:
+    """However long the names, a line fits, ends with its one newline, parses, and keeps the keys of the contract."""
+    v1 = Observation(Status.SUCCESS, 0.1, observed=observed)
+    found = record(
+        graph=graph, node=node, v1=v1, v2=v1, comparison=Comparison(Outcome.MISMATCH, False, None, fields),
+        blocked_tools=tools,
+    )  # fmt: skip
+    for line in lines(found):
+        data = encode(line)
+        assert len(data) <= semconv.LINE_MAX_BYTES
+        assert data.endswith(b"\n")
+        assert data.count(b"\n") == 1
+        read = json.loads(data)
+        assert line.keys() <= read.keys()
+        assert read.keys() - line.keys() <= {"truncated"}
+        for key in ("pair_id", "session_id", "mode", "arm", "schema", "timestamp", "trace_id", "comparison"):
+            assert read[key] == line[key]
+
+
+def test_sixty_observed_numbers_leave_the_contract_whole() -> None:
+    """What is cut is what was observed, never a key that a reader of evidence needs."""
+    observed = {f"a_long_name_of_a_number_{n:03}": n / 7 for n in range(60)}
+    v1 = Observation(Status.SUCCESS, 0.1, observed=observed)
+    execution, _ = lines(record(v1=v1, v2=v1))
+    read = json.loads(encode(execution))
+    assert read["truncated"] is True
+    assert read["decision_comparison"]["decisions_match"] is True
+    assert set(read) == {*execution, "truncated"}
+
+
+def test_a_name_that_is_no_valid_unicode_costs_no_line() -> None:
+    """A lone surrogate in the name of a state field is written as a question mark."""
+    found = record(comparison=Comparison(Outcome.MISMATCH, False, True, ("\ud800",)))
+    assert json.loads(encode(lines(found)[0]))["diff_fields"] == ["?"]
+
+
+def test_blocked_tools_are_names_that_the_configuration_knows(make_shadow_capture: Callable[..., Any]) -> None:
+    """A tool's name may be made at run time: what ``[tools]`` does not name is ``_other``."""
+    from small_graphs import call, left, small_graph
+
+    from otel_shadow import side_effect
+    from otel_shadow.runtime.side_effects import SideEffectBlockedError
+
+    def v2(state: dict[str, Any]) -> dict[str, Any]:
+        for name in ("book_visit", "call Maria Silva", "call_maria"):
+            with pytest.raises(SideEffectBlockedError):
+                side_effect(name=name)(lambda: None)()
+        return left(state)  # type: ignore[arg-type]
+
+    capture = make_shadow_capture({"tools": {"block": ["book_visit"]}})
+    call(capture.attach(small_graph(), {"left": v2}))
+    assert capture.lines(semconv.EVENT_V2)[0]["blocked_tools"] == ["book_visit", "_other"]
+
+
+def test_a_message_of_langchain_is_read_at_the_configured_path() -> None:
+    """The default path finds the text of the last message."""
+    site = Site(ShadowConfig(), "g", "n")
+    assert site.message_path({"messages": [HumanMessage("a"), HumanMessage("b")]}, {}) == "b"
