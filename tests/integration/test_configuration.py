@@ -42,7 +42,7 @@ def test_collector_and_jaeger_accept_their_configuration(server: str, file: str)
 
 @pytest.mark.servers
 def test_a_wrong_collector_configuration_is_refused(tmp_path: Path) -> None:
-    """The validator can say no: a misspelt setting does not pass. (Conditions are compiled at the start, see pipeline.)"""
+    """The validator can say no: a misspelt setting does not pass (conditions are compiled only at the start)."""
     broken = (COLLECTOR / "config.yaml").read_text().replace("decision_wait:", "decision_wayt:")
     (tmp_path / "config.yaml").write_text(broken)
     assert run(binary("collector", "collector"), "validate", "--config", tmp_path / "config.yaml").returncode != 0

@@ -1,0 +1,82 @@
+"""An application of its own process: a LangGraph graph that knows nothing of us, and the V2 of its one business node.
+
+``opentelemetry-instrument python assistant.py match=20 mismatch=2 error=1`` plays that many requests of each kind, each
+in a session and under a root span of its own. What the kinds do is V2's business: V1 is always the same.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import sys
+import time
+from typing import Annotated, Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from opentelemetry import trace
+
+tracer = trace.get_tracer("assistant")
+PAUSE_S = float(os.environ.get("ASSISTANT_PAUSE_S", "0.005"))
+FIRST_SESSION = int(os.environ.get("ASSISTANT_FIRST_SESSION", "0"))
+"""Sessions are numbered from here: their arms follow from their ids, so a run is repeatable."""
+SLOW_S = float(os.environ.get("ASSISTANT_SLOW_S", "0.3"))
+
+
+class State(TypedDict, total=False):
+    """What the graph passes on."""
+
+    text: str
+    current_step: str
+    next_node: str
+    trail: Annotated[list[str], operator.add]
+
+
+def triage(state: State) -> dict[str, Any]:
+    """V1: works a moment, and goes on to the answer."""
+    with tracer.start_as_current_span("v1.work"):
+        time.sleep(PAUSE_S)
+    return {"trail": ["triage"], "current_step": "done", "next_node": "answer"}
+
+
+def triage_v2(state: State) -> dict[str, Any]:
+    """V2: agrees, differs, fails or dawdles, as the text says."""
+    kind = state["text"]
+    with tracer.start_as_current_span("v2.work"):
+        time.sleep(SLOW_S if kind == "slow" else PAUSE_S)
+        if kind == "error":
+            raise ValueError("a message that must not leave the process")
+    return {"trail": ["triage"], "current_step": "done", "next_node": END if kind == "mismatch" else "answer"}
+
+
+def answer(state: State) -> dict[str, Any]:
+    """The node after it."""
+    return {"trail": ["answer"]}
+
+
+def build() -> Any:
+    """Compile the graph."""
+    graph = StateGraph(State)
+    graph.add_node("triage", triage)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "triage")
+    graph.add_conditional_edges("triage", lambda state: state["next_node"], ["answer", END])
+    graph.add_edge("answer", END)
+    return graph.compile(name="assistant")
+
+
+def main(plan: list[str]) -> None:
+    """Play the requests; print how long the application waited for each, in milliseconds."""
+    graph = build()
+    number = 0
+    for part in plan:
+        kind, _, times = part.partition("=")
+        for _ in range(int(times)):
+            number += 1
+            began = time.perf_counter()
+            with tracer.start_as_current_span("request"):
+                graph.invoke({"text": kind}, {"configurable": {"thread_id": f"session_{FIRST_SESSION + number}"}})
+            print(f"{(time.perf_counter() - began) * 1000:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
