@@ -16,8 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from otel_shadow import semconv
 from otel_shadow.errors import ConfigError
+from otel_shadow.paths import compile_path
 from otel_shadow.policy import Policy
-from otel_shadow.runtime.paths import compile_path
 
 DEFAULT_FILE = "shadow.toml"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

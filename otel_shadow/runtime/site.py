@@ -10,11 +10,11 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.config import NodeTable, ShadowConfig
+from otel_shadow.paths import compile_path, configurable_keys
 from otel_shadow.record import Observation, Observed, Status
 from otel_shadow.runtime.compare import Comparator, Differ
 from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.limiter import Limiter
-from otel_shadow.runtime.paths import compile_path, configurable_keys
 from otel_shadow.runtime.redact import declared, error_type, type_name
 
 _HUGE = 2**63
