@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from corpus import DEFAULT_DATA, Gold, Row, folded, half, rows
+from corpus import DEFAULT_DATA, TODAY_SGD, Gold, Row, folded, half, read, rows
 
+from otel_shadow.demo.v1 import keywords
 from otel_shadow.demo.v1 import patterns as v1
 from otel_shadow.demo.v2 import extract as v2
 
@@ -155,6 +156,50 @@ def measure(data: Path, part: str, errors: str = "", library: bool = True) -> di
     return tallies
 
 
+def track(data: Path, part: str) -> dict[tuple[str, str], Tally]:
+    """Return the counts of dialogue state tracking by (slot, extractor): date and time after each user turn.
+
+    The tracker is the same for all: a mention replaces what stood; a plain yes takes what the system had offered.
+    """
+    tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
+    for dialogue in read(data / "dialogues_en.jsonl"):
+        if part != "all" and half(dialogue["dialogue_id"]) != part:
+            continue
+        for who in ("V1", "V2"):
+            for gold, standing in _states(dialogue, EXTRACTORS[who]):
+                for slot in (*gold, "joint"):
+                    wanted, got = (gold, standing) if slot == "joint" else (gold[slot], standing.get(slot))
+                    total = tallies[slot, who]
+                    total.gold += bool(wanted) if slot != "joint" else 1
+                    total.predicted += bool(got) if slot != "joint" else 1
+                    total.hits += bool(wanted) and wanted == got if slot != "joint" else _same(gold, standing)
+    return tallies
+
+
+def _same(gold: dict[str, str | None], standing: dict[str, str]) -> bool:
+    return all(value == standing.get(slot) for slot, value in gold.items())
+
+
+def _states(dialogue: dict[str, Any], extractor: Extractor) -> Iterator[tuple[dict[str, str | None], dict[str, str]]]:
+    """Yield, for each user turn, the gold date and time and those that the extractor's mentions come to."""
+    canonical: dict[str, str] = {}
+    standing: dict[str, str] = {}
+    offered: dict[str, str] = {}
+    for turn in dialogue["turns"]:
+        canonical |= {slot["value"]: slot["canonical"] for slot in turn["slots"] if slot.get("canonical")}
+        row = Row(turn["text"], "en", (), TODAY_SGD, frozenset(), "sgd")
+        heard = {slot: found[0][0] for slot in ("date", "time") if (found := extractor(slot, row))}
+        if turn["speaker"] != "user":
+            offered = heard
+            continue
+        agreed = turn["speaker"] == "user" and not heard and keywords.agrees(turn["text"])
+        standing = {**standing, **(offered if agreed else heard)}
+        spoken = {slot: turn["state"].get(f"appointment_{slot}") for slot in ("date", "time")}
+        gold = {slot: canonical.get(value, "?")[:10] if value else None for slot, value in spoken.items()}
+        gold["time"] = gold["time"] and gold["time"][:5]
+        yield gold, dict(standing)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -173,6 +218,9 @@ def main() -> None:
         tallies.items(), key=lambda item: (item[0][0], item[0][1], item[0][2] == "library")
     ):
         print(f"| {slot} | {lang} | {t.gold} | {who} | {t.precision:.3f} | {t.recall:.3f} | {t.f1:.3f} |")
+    print("\n| dialogue state | gold | who | precision | recall | F1 |\n|---|---|---|---|---|---|")
+    for (slot, who), t in sorted(track(arguments.data, arguments.half).items()):
+        print(f"| {slot} | {t.gold} | {who} | {t.precision:.3f} | {t.recall:.3f} | {t.f1:.3f} |")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -90,6 +91,7 @@ def build_graph(
     *,
     checkpointer: Any = None,
     store: Any = None,
+    thresholds: Path | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile the workflow.
 
@@ -98,18 +100,19 @@ def build_graph(
             mapping leaves out are V1's.
         checkpointer: keeps a session from turn to turn; without one, every invocation is a session of its own.
         store: passed on to the compiled graph.
+        thresholds: a file of thresholds for the routers of `"v2"`, see `otel_shadow.demo.v2.Thresholds.from_file`.
 
     Returns:
         The compiled graph. One invocation is one turn of the user's: `{"messages": [HumanMessage(...)]}`.
 
     Raises:
-        ValueError: `nodes` names a version or a node that the workflow does not have.
+        ValueError: `nodes` names a version or a node that the workflow does not have, or the thresholds can't be used.
 
     """
     graph = StateGraph(EnrolmentState)
     graph.add_node(_INTAKE, intake)
     graph.add_node(HUMAN, human)
-    for name, node in _version(nodes).items():
+    for name, node in _version(nodes, thresholds).items():
         graph.add_node(name, node)
         graph.add_conditional_edges(name, onward, [*(n for n in BUSINESS_NODES if n != name), HUMAN, END])
     graph.add_edge(START, _INTAKE)
@@ -118,13 +121,13 @@ def build_graph(
     return graph.compile(checkpointer=checkpointer, store=store, name="enrolment")
 
 
-def _version(nodes: str | Nodes) -> dict[str, Node]:
+def _version(nodes: str | Nodes, thresholds: Path | None) -> dict[str, Node]:
     if nodes == "v1":
         return dict(V1_NODES)
     if nodes == "v2":
-        from otel_shadow.demo.v2 import V2_NODES
+        from otel_shadow.demo.v2 import build_nodes
 
-        return dict(V2_NODES)
+        return dict(build_nodes(thresholds=thresholds))
     if not isinstance(nodes, Mapping):
         raise ValueError(f"nodes={nodes!r}: expected 'v1', 'v2' or a mapping from node name to callable")
     unknown = sorted(set(nodes) - set(BUSINESS_NODES))

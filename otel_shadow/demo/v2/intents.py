@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from otel_shadow.demo.v2 import lexicon
@@ -18,6 +19,7 @@ AFFIRM = "affirm"
 DENY = "deny"
 CLOSE = "close"
 NONE = "none"
+INTENTS = (GREET, ASK, SCHEDULE, HUMAN, AFFIRM, DENY, CLOSE)
 
 _OPENS, _INQUIRES = 0.95, 0.9  # "hello", "how are you"
 GENERAL = "general"  # the topic of a question that none of the known topics is behind
@@ -61,6 +63,11 @@ class Intents:
     def has(self, intent: str, least: float = 0.5) -> bool:
         """Whether `intent` scores at least `least`."""
         return self.scores.get(intent, 0.0) >= least
+
+    def counting(self, least: Mapping[str, float]) -> Intents:
+        """Return these intents, those that score below their least score having none."""
+        scores = {name: score if score >= least.get(name, 0.0) else 0.0 for name, score in self.scores.items()}
+        return replace(self, scores=scores) if least else self
 
 
 @lru_cache(maxsize=256)  # the nodes of one turn ask the same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langgraph.graph import END
@@ -49,7 +49,8 @@ class Routing:
 
 def route(state: EnrolmentState, resolution: Resolution, reading: Understanding, thresholds: Thresholds) -> Routing:
     """Decide: plan by the node's policy, weigh the evidence, hand over to a person where it is too thin."""
-    plan = POLICIES[resolution.node](state, resolution, reading)
+    counted = replace(reading, intents=reading.intents.counting(thresholds.intents))
+    plan = POLICIES[resolution.node](state, resolution, counted)
     confidence = confidence_of(plan, resolution.text)
     action = thresholds.action(confidence)
     return Routing(plan, confidence, action, HUMAN if action == "handoff" else plan.target)
