@@ -81,7 +81,7 @@ def _worst_verdict() -> str:
 
 def _not_running() -> str:
     eligible = _count(semconv.ELIGIBLE, "15m", where(ARM=Arm.SHADOWED))
-    started = _count(semconv.EXECUTIONS, "15m", where(STATUS=queries.STARTED))
+    started = _count(semconv.EXECUTIONS, "15m", where(STATUS=queries.EXECUTED))
     return f"({eligible} >= 10) unless ({started} > 0)"
 
 

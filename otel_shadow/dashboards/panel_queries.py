@@ -100,7 +100,7 @@ MARGIN: Final = (
 """How far each node is on the good side of each bound; below zero is beyond it."""
 EVIDENCE: Final = _recorded(queries.EVIDENCE, semconv.CRITERION_PARITY, "node", NODE)
 EXPECTED: Final = _rate(semconv.ELIGIBLE, ARM="shadowed")
-EXECUTED: Final = _rate(semconv.EXECUTIONS, STATUS=queries.STARTED)
+EXECUTED: Final = _rate(semconv.EXECUTIONS, STATUS=queries.EXECUTED)
 
 
 # --- pairs ----------------------------------------------------------------------------------------------------------

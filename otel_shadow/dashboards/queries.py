@@ -21,8 +21,10 @@ GRAPH: Final = (SERVICE, label(semconv.GRAPH))
 NODE: Final = (*GRAPH, label(semconv.NODE))
 LEVELS: Final = {"node": NODE, "graph": GRAPH}
 
-STARTED: Final = tuple(str(status) for status in Status if status.started)
+FINISHED: Final = (str(Status.SUCCESS), str(Status.INTERRUPT))
 FAILED: Final = (str(Status.ERROR), str(Status.TIMEOUT))
+EXECUTED: Final = FINISHED + FAILED
+"""Shadows that ran to an end of their own: a cancelled one says nothing of V2."""
 SHED: Final = tuple(str(status) for status in (Status.SHED, Status.BREAKER_OPEN, Status.OVER_BUDGET))
 COMPARED: Final = (str(Outcome.MATCH), str(Outcome.MISMATCH))
 
@@ -54,20 +56,25 @@ def recorded(metric: Metric) -> str:
 
 
 IN_SHADOW: Final = where(MODE=Mode.V2_SHADOW)
-_RECORDED: Final = (
-    (semconv.COMPARISONS, IN_SHADOW, (semconv.COMPARISON,)),
-    (semconv.EXECUTIONS, "", (semconv.STATUS,)),
-    (semconv.ELIGIBLE, "", (semconv.ARM,)),
-    (semconv.NODE_DURATION, IN_SHADOW, (semconv.VERSION, semconv.ARM)),
+_COUNTED: Final = (
+    (semconv.COMPARISONS, IN_SHADOW, semconv.COMPARISON),
+    (semconv.EXECUTIONS, "", semconv.STATUS),
+    (semconv.ELIGIBLE, "", semconv.ARM),
 )
 
 
 def increases() -> dict[str, str]:
     """The recorded increases: name to expression."""
-    return {
-        recorded(metric): by(NODE, increase(metric, selector), *map(label, kept))
-        for metric, selector, kept in _RECORDED
-    }
+    counted = {recorded(metric): by(NODE, increase(metric, scope), label(kept)) for metric, scope, kept in _COUNTED}
+    return counted | {recorded(semconv.NODE_DURATION): _durations()}
+
+
+def _durations() -> str:
+    """Times that may be compared: V1's of all but cancelled runs, V2's where it ended or hit its time limit."""
+    v1 = where(MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V1)[:-1] + f',{label(semconv.STATUS)}!="cancelled"}}'
+    v2 = where(MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V2, STATUS=(*FINISHED, str(Status.TIMEOUT)))
+    kept = (label(semconv.VERSION), label(semconv.ARM))
+    return " or ".join(by(NODE, increase(semconv.NODE_DURATION, scope), *kept) for scope in (v1, v2))
 
 
 # --- what a window says ---------------------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ def estimates(level: str, window: str) -> dict[str, str]:
     of = evidence(level, window)
     match = total(semconv.COMPARISONS, level, window, where(COMPARISON=Outcome.MATCH))
     failed = total(semconv.EXECUTIONS, level, window, where(STATUS=FAILED))
-    started = total(semconv.EXECUTIONS, level, window, where(STATUS=STARTED))
+    started = total(semconv.EXECUTIONS, level, window, where(STATUS=EXECUTED))
     v1 = quantile(level, window, _v1(Arm.SHADOWED))
     return {
         semconv.CRITERION_PARITY: f"{match} / ({of[semconv.CRITERION_PARITY]} > 0)",
@@ -120,7 +127,7 @@ def evidence(level: str, window: str) -> dict[str, str]:
     """How many pairs or executions each estimate rests on (of two arms, the smaller)."""
     return {
         semconv.CRITERION_PARITY: total(semconv.COMPARISONS, level, window, where(COMPARISON=COMPARED)),
-        semconv.CRITERION_HANDOFF: total(semconv.EXECUTIONS, level, window, where(STATUS=STARTED)),
+        semconv.CRITERION_HANDOFF: total(semconv.EXECUTIONS, level, window, where(STATUS=EXECUTED)),
         semconv.CRITERION_COVERAGE: total(semconv.ELIGIBLE, level, window, where(ARM=Arm.SHADOWED)),
         semconv.CRITERION_LATENCY_NOW: _latency_evidence(level, window, _v1(Arm.SHADOWED), _v1(Arm.HOLDOUT)),
         semconv.CRITERION_LATENCY_AFTER: _latency_evidence(level, window, _v1(Arm.SHADOWED), _V2),
