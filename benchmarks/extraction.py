@@ -52,7 +52,7 @@ def by_v2(slot: str, row: Row) -> Spans | None:
     if slot == "date":
         found = v2.dates(row.text, language, row.reference, asked="date" in row.asked)
         return [(m.value.isoformat(), m.start, m.end) for m in found]
-    return [(m.value, m.start, m.end) for m in v2.times(row.text, language, asked="time" in row.asked)]
+    return [(m.value, m.start, m.end) for m in v2.times(row.text, row.reference, asked="time" in row.asked)]
 
 
 def by_library(slot: str, row: Row) -> Spans | None:

@@ -54,7 +54,7 @@ def _read(text: str, language: Language, pending: str | None, now: datetime) -> 
         ages=_sure(extract.ages(text, asked=pending in ("child_name", "child_age")), 0.5),
         levels=tuple(extract.levels(text)),
         dates=tuple(extract.dates(text, language, now, asked=pending == "date")),
-        times=tuple(extract.times(text, language, asked=pending == "time")),
+        times=tuple(extract.times(text, now, asked=pending == "time")),
     )
 
 

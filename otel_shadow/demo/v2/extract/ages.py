@@ -17,7 +17,8 @@ _YEARS = re.compile(
     rf"\b{_N}[\s-]*(?:anos?|aninhos?){_HALF}(?:\s+(?:de idade|de vida))?\b(?!\s*(?:de ensino|letiv|fiscal|serie))"
 )
 _YEARS_OLD = re.compile(
-    rf"\b{_N}(?:\s+and a half)?[\s-]*(?:years?|yrs?|y){_HALF}[\s/-]*(?:olds?|of age)\b|\b{_N.replace('<n>', '<n2>')}\s*(?:yo|y/o)\b|"
+    rf"\b{_N}(?:\s+and a half)?[\s-]*(?:years?|yrs?|y){_HALF}[\s/-]*(?:olds?|of age)\b|"
+    rf"\b{_N.replace('<n>', '<n2>')}\s*(?:yo|y/o)\b|"
     rf"{_IS}{_ALMOST}{_N.replace('<n>', '<n3>')}\s+years\b{_ENDS}"
 )
 _MONTHS = re.compile(

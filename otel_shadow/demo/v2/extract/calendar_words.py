@@ -52,7 +52,7 @@ NO_CLOCK = r"(?!\s*(?::|h\b|hs\b|hrs?\b|horas?\b|am\b|pm\b|a\.m|p\.m|o'?clock|(?
 UNIT = r"(?P<unit>dias?|days?|semanas?|weeks?|m[e]s(?:es)?|months?|anos?|years?|fortnights?)"
 COUNT = r"(?P<n>\d{1,3}|um|uma|an?|a couple(?: of)?|couple(?: of)?|uns|umas)"
 NEXT = r"(?P<next>proxim[oa]s?|next|seguinte|following)"
-THIS = r"(?P<this>este|esta|est[ea]s|nest[ea]|ness[ea]|desse|dessa|dest[ea]|this|coming|this coming|upcoming)"
+THIS = r"(?P<this>este|esta|est[ea]s|ess[ea]|nest[ea]|ness[ea]|desse|dessa|dest[ea]|this|coming|this coming|upcoming)"
 LAST = r"(?P<last>ultim[oa]|last|past|previous)"
 NEXT_WEEK = r"(?:(?:da|na) (?:proxima semana|semana que vem|outra semana)|(?:of )?next week)"
 THIS_WEEK = r"(?:(?:d?esta|d?essa|nest[ea]|ness[ea]) semana|(?:of )?this week)"
@@ -86,3 +86,12 @@ OF_MONTH = (
     r"(?P<last>mes passado|last month)|este mes|esse mes|deste mes|desse mes|this month|the month|mes|"
     r"current month)\b"
 )
+# The n-th of something, as words that normal form leaves alone; -1 is the last.
+NTH = {
+    "primeir[oa]|1th|1st|1[oa]": 1,
+    "segund[oa]|second|2nd|2[oa]": 2,
+    "terceir[oa]|3th|3rd|3[oa]": 3,
+    "quart[oa]|4th|4[oa]": 4,
+    "quint[oa]|5th|5[oa]": 5,
+    "ultim[oa]|last": -1,
+}

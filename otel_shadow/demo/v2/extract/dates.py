@@ -23,6 +23,7 @@ from otel_shadow.demo.v2.extract.calendar_words import (
     NEXT_WEEK,
     NO_CLOCK,
     NOT_A_DAY,
+    NTH,
     OF_MONTH,
     ORD,
     REL,
@@ -109,7 +110,7 @@ _READERS = _compile(
         (
             rf"\b{LEAD}(?:the\s+)?{D}\s*(?:-|/|,)?\s*(?:(?:de|of|do mes de|in|d)\s+)?{M}"
             rf"(?:(?:\s*,?\s*(?:de|of|in|do ano de|-|/)?\s*){Y4}\b|(?:\s*(?:-|/|"
-            rf"\bde\s)\s*){Y.replace('<y>', '<y2>')}\b{NO_CLOCK})?{TRAIL}"
+            rf"\bde\s|\s(?='))\s*){Y.replace('<y>', '<y2>')}\b{NO_CLOCK})?{TRAIL}"
         ),
         to.named_month_short_year,
         0.95,
@@ -129,6 +130,23 @@ _READERS = _compile(
     (rf"\b{LEAD}(?P<a>\d{{1,2}}) (?:de|do) (?P<b>\d{{1,2}})(?: (?:de|do) {Y4})\b", to.numeric, 0.9),
     # 17/2
     (rf"(?<![\d/.,-]){LEAD}(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})\b(?![/,.]?\d)", to.numeric, 0.85),
+    # last Monday of March, terceira terca de setembro, ultimo dia do mes
+    (
+        (
+            rf"\b(?:the\s+|[oa]\s+)?(?P<nth>{'|'.join(NTH)})\s+(?:{WD}|days?|dia)\s+(?:of|in|de|do|em|no)\s+"
+            rf"(?:the\s+)?(?:mes de\s+)?(?:{M}(?:\s+(?:de\s+|of\s+)?{Y4})?\b|(?P<next>proximo mes|mes que vem|"
+            r"next month)|"
+            r"(?:este |this )?(?:mes|month)\b)"
+        ),
+        to.nth_of_month,
+        0.95,
+    ),
+    # 15 do 3, 15 do mes 3
+    (
+        r"\b(?P<a>3[01]|[12]?\d) d[eo] (?:mes )?(?P<b>1[0-2]|0?[1-9])\b(?! ?[/:h%]| \w*(?:anos|dias))",
+        to.numeric_day_first,
+        0.7,
+    ),
     # the 5th of this month, dia 5 do mes que vem
     (rf"\b{LEAD}(?:the\s+|dia\s+)?{D}{OF_MONTH}", to.day_of_that_month, 0.95),
     # Friday the 13th, terca-feira dia 25

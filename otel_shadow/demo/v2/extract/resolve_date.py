@@ -7,10 +7,10 @@ import re
 from datetime import date, datetime, timedelta
 
 from dateutil.relativedelta import relativedelta  # type: ignore[import-untyped]  # ships no types
-from dateutil.rrule import DAILY, rrule  # type: ignore[import-untyped]
+from dateutil.rrule import DAILY, MONTHLY, rrule  # type: ignore[import-untyped]
 
 from otel_shadow.demo.state import Language
-from otel_shadow.demo.v2.extract.calendar_words import DAYS, MONTHS, WEEKDAYS
+from otel_shadow.demo.v2.extract.calendar_words import DAYS, MONTHS, NTH, WEEKDAYS
 from otel_shadow.demo.v2.extract.holidays import holiday_on
 
 
@@ -69,6 +69,11 @@ def numeric(match: re.Match[str], today: date, language: Language) -> date:
     return next_on(today, day=day, month=month, year=year, weekday=weekday_of(match))
 
 
+def numeric_day_first(match: re.Match[str], today: date, language: Language) -> date:
+    """A day and a month by number, in the words of a language that has the day first."""
+    return next_on(today, day=int(match["a"]), month=int(match["b"]))
+
+
 def day_of_that_month(match: re.Match[str], today: date, language: Language) -> date:
     """A day of this, the next or the last month."""
     groups = match.groupdict()
@@ -85,6 +90,23 @@ def day_of_month(match: re.Match[str], today: date, language: Language) -> date 
     start = datetime.combine(today, datetime.min.time())
     rule = rrule(DAILY, dtstart=start, bymonthday=day, byweekday=weekday, until=start + timedelta(days=1500))
     return next((_day(found) for found in rule), None)
+
+
+def nth_of_month(match: re.Match[str], today: date, language: Language) -> date | None:
+    """The n-th such weekday, or the first or last day, of a named month, of this one or the next."""
+    groups = match.groupdict()
+    nth = next(n for words, n in NTH.items() if re.fullmatch(words, match["nth"]))
+    year, month = full_year(groups.get("y")), groups.get("m")
+    start = today.replace(day=1) if month is None else date(year or today.year, MONTHS[month], 1)
+    if groups.get("next"):
+        start = _day(datetime.combine(start, datetime.min.time()) + relativedelta(months=1))
+    kind = groups.get("wd")
+    chosen = {"bymonthday": nth} if kind is None else {"byweekday": WEEKDAYS[kind], "bysetpos": nth}
+    begin = datetime.combine(start, datetime.min.time())
+    months = {} if month is None else {"bymonth": MONTHS[month]}
+    rule = rrule(MONTHLY, dtstart=begin, until=begin + timedelta(days=800), **chosen, **months)
+    earliest = start if year or month is None else today
+    return next((_day(found) for found in rule if _day(found) >= earliest), None)
 
 
 def weekday(match: re.Match[str], today: date, language: Language) -> date:

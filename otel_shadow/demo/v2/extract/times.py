@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from otel_shadow.demo.state import Language
 from otel_shadow.demo.v2.extract.mention import Mention, first_disjoint
 from otel_shadow.demo.v2.extract.normal import normalise
 
@@ -44,23 +45,38 @@ _THEN = (
     r"fica|seria|serve|ta|esta|"
     r"obrigad[oa]|segunda|terca|quarta|quinta|sexta|sabado|domingo|entao|mesmo|horario|dinner|lunch|breakfast)\b))"
 )
+_UNIT = r"(?P<unit>hours?|horas?|hrs?|minutes?|minutos?|mins?)\b"
+_FROM_NOW = re.compile(
+    r"\b(?:in|within|daqui(?: a)?|em|dentro de|(?P<ha>ha|faz(?:em)?))\s+(?:about\s+|uns\s+|umas\s+)?"
+    rf"(?:(?P<half>half an hour|meia hora)|(?P<n>\d{{1,3}}|an?|um|uma|(?:a )?couple(?: of)?)\s+{_UNIT})|"
+    rf"\b(?P<n2>\d{{1,3}}|an?|uma?)\s+{_UNIT.replace('<unit>', '<unit2>')}\s+(?:(?P<ago>ago|atras)|from now)\b"
+)
+_ONE_O_CLOCK = re.compile(r"(?<=\ba )uma(?=\s+(?:da\b|e\b|hora\b|$)|$)|^uma(?=\s+(?:da|e meia|e \d))")
 _PARTS_PM = ("tarde", "tardinha", "afternoon", "evening")
 _PARTS_NIGHT = ("noite", "noitinha", "night")
 
 
-def times(text: str, language: Language = "pt", *, asked: bool = False) -> list[Mention[str]]:
+def times(text: str, now: datetime | None = None, *, asked: bool = False) -> list[Mention[str]]:
     """Find times of day.
 
     Args:
-        text: the message.
-        language: not needed by the grammar, which reads both; kept for the callers' symmetry.
+        text: the message; the grammar reads both languages.
+        now: what "in two hours" is counted from; without it such times are not found.
         asked: a time was asked for: a lone number counts.
 
     """
     normal = normalise(text)
+    normal = replace(normal, text=_ONE_O_CLOCK.sub("1  ", normal.text))
     if not _HINT.search(normal.text):
         return []
-    found: list[Mention[str]] = []
+    found = (
+        []
+        if now is None
+        else [
+            Mention(_from_now(match, now), *normal.span(match.start(), match.end()), 0.92)
+            for match in _FROM_NOW.finditer(normal.text)
+        ]
+    )
     for pattern, read, score in _READERS:
         for match in pattern.finditer(normal.text):
             value = read(match)
@@ -71,6 +87,15 @@ def times(text: str, language: Language = "pt", *, asked: bool = False) -> list[
     if not kept and asked and (bare := _BARE.search(normal.text)) and (value := _clock(bare, int(bare["h"]), 0)):
         kept = [Mention(value, *normal.span(bare.start("h"), bare.end("h")), 0.7)]
     return _by_part_of_day(kept, normal.text)
+
+
+def _from_now(match: re.Match[str], now: datetime) -> str:
+    groups = match.groupdict()
+    count = groups["n"] or groups["n2"] or groups["half"] or "1"
+    number = int(count) if count.isdigit() else 2 if "couple" in count else 0.5 if groups["half"] else 1
+    unit = groups["unit"] or groups["unit2"] or "hours"
+    minutes = number * (60 if unit.startswith("h") else 1)
+    return f"{now + timedelta(minutes=-minutes if groups['ago'] or groups['ha'] else minutes):%H:%M}"
 
 
 def _by_part_of_day(found: list[Mention[str]], text: str) -> list[Mention[str]]:
@@ -114,6 +139,14 @@ def _with_half(match: re.Match[str]) -> str | None:
     return _clock(match, int(match["h"]), 30)
 
 
+def _quarter(match: re.Match[str]) -> str | None:
+    return _clock(match, int(match["h"]), 15)
+
+
+def _twelve(match: re.Match[str]) -> str:
+    return f"{12 if match['noon'] else 0:02d}:{30 if match['e30'] else int(match['min'] or 0):02d}"
+
+
 def _offset(match: re.Match[str]) -> str | None:
     """Minutes past or to an hour; noon and midnight are hours too."""
     words = {"quarter": 15, "a quarter": 15, "half": 30, "meia": 30, "um quarto": 15}
@@ -148,7 +181,8 @@ _READERS = _compile(
     ),
     (
         (
-            r"(?<!from )(?<!between )(?<!of )(?<!\d )(?<!:)\b(?P<off>5|10|15|20|25)\s+(?P<dir>past|after|to|"
+            r"(?<!from )(?<!between )(?<!of )(?<!\d )(?<!:)\b(?P<off>(?:(?<=falta )|(?<=faltam ))\d{1,2}|5|10|"
+            r"15|20|25)\s+(?P<dir>past|after|to|"
             rf"para)(?:\s+as?|\s+o)?\s+(?:{_NAMED}|{_H}\b)(?![:/]){_EXACT}{_MARK}"
         ),
         _offset,
@@ -181,15 +215,33 @@ _READERS = _compile(
     (rf"(?<![\d:/.$€£])\b(?P<h>1[0-2]|[1-9]){_MIN}\s?{_HALF}", _plain, 0.95),
     # 8 e meia, oito e quinze da tarde, 8pm e meia
     (rf"\b{_H}{_EXACT}\s*{_HALF}?\s+e\s+meia\b(?:\s+{_PART})?", _with_half, 0.95),
-    (rf"\b{_H}{_EXACT}\s+e\s+(?P<min>[0-5]\d|5)\b(?:\s*minutos)?{_MARK}(?!\s*(?:anos|reais))", _plain, 0.85),
+    (
+        (
+            rf"(?<!entre )(?<!entre as )(?<!das )\b{_H}{_EXACT}\s+e\s+(?P<min>[0-5]\d|"
+            rf"5)\b(?:\s*minutos)?{_MARK}(?!\s*(?:anos|reais))"
+        ),
+        _plain,
+        0.85,
+    ),
+    (rf"\b{_H}{_EXACT}\s+e\s+(?:um\s+)?quarto\b{_MARK}", _quarter, 0.9),
+    # at 1430, 1430h, and a whole message like "eleven fifteen"
+    (rf"(?:{_BEFORE}(?P<at>)(?P<h>2[0-3]|[01]\d){_MIN}\b(?!\s*[-/:.]\d){_THEN})", _plain, 0.8),
+    (rf"(?<![\d:/.])\b(?P<h>2[0-3]|[01]\d){_MIN}\s?(?:h|hs|hrs?)\b", _plain, 0.9),
+    (rf"^\W*(?P<at>){_H}\s+{_MIN}\W*$", _plain, 0.8),
     # 6 55 evening, at 17 30, five-thirty pm
     (rf"(?<![\d:/.])\b{_H}(?:\s|\s?-\s?){_MIN}(?:\s*{_HALF}|\s+{_PART}|\s*hrs?\b)", _plain, 0.92),
     (rf"{_BEFORE}(?P<at>){_H}(?:\s|-){_MIN}\b(?!\s*[-/:.]?\d){_NOT_A_COUNT}", _plain, 0.75),
     # 8 pm, 8 da manha, 3 in the afternoon
     (rf"(?<![\d:/.,])\b{_H}{_EXACT}(?:\s*{_HALF}|\s+{_PART})", _plain, 0.95),
-    # noon, meia-noite
-    (r"\b(?:12\s+)?(?:meio[- ]dia(?P<e30> e meia)?|noon|mid-?day)\b", lambda m: "12:30" if m["e30"] else "12:00", 0.92),
-    (r"\b(?:12\s+)?(?:meia[- ]noite|midnight)\b", lambda m: "00:00", 0.92),
+    # noon, meia-noite e meia
+    (
+        (
+            r"\b(?:12\s+)?(?:(?P<noon>meio[- ]dia|noon(?:ish)?|mid-?day)|meia[- ]noite|"
+            rf"midnight)(?:\s+e\s+(?:(?P<e30>meia)|{_MIN}))?\b"
+        ),
+        _twelve,
+        0.92,
+    ),
     # 10 o'clock, 7 horas, 16hr, 8h, 7ish, 7 em ponto
     (
         (
@@ -228,5 +280,7 @@ _READERS = _compile(
     # at 7, as oito, after 12
     (rf"{_BEFORE}(?P<at>){_H}\b{_NOT_A_COUNT}{_THEN}", _plain, 0.7),
 )
-_HINT = re.compile(r"\d|dia|noite|noon|midday|midnight")  # one cheap look spares most messages the whole grammar
+_HINT = re.compile(
+    r"\d|dia|noite|noon|midday|midnight|hora|hour|minut|\buma\b"
+)  # one cheap look spares most messages the whole grammar
 _BARE = re.compile(rf"(?<![\d:/.])\b{_H}\b{_NOT_A_COUNT}")
