@@ -64,7 +64,19 @@ def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str 
     )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class ReaderGoneError(Exception):
+    """The reader of our output went away. click and rich would exit with 1 here, which is NO-GO."""
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGoneError from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="otel-shadow")
 def cli() -> None:
     """Run rewritten LangGraph nodes in shadow, and get an honest GO / NO-GO / WAIT."""
@@ -143,7 +155,7 @@ def dashboards(out: Path) -> None:
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--labels", type=FILE_IN, metavar="FILE",
-              help="Human labels (JSONL, CSV: pair_id, and correct or target).  [default: agreement with V1]")  # fmt: skip
+              help="Human labels: pair_id, and correct or target.  [default: agreement with V1]")  # fmt: skip
 @click.option("--alpha", type=float, default=0.05, show_default=True,
               help="Disagreement (with labels: error) tolerated among decisions not handed to a person.")  # fmt: skip
 @click.option("--delta", type=float, default=0.05, show_default=True, help="Chance of being mistaken, per threshold.")
@@ -198,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         # The interpreter flushes stdout once more on its way out; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BROKEN_PIPE

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_shadow.calibration.current import read_current
 from otel_shadow.calibration.labels import Names, read_labels
@@ -15,7 +15,12 @@ from otel_shadow.calibration.pairs import read_pairs
 from otel_shadow.calibration.proposal_file import document, has_proposal
 from otel_shadow.calibration.result import Options, calibrate
 from otel_shadow.calibration.router import ACTIONS, STRICTNESS
+from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from otel_shadow.calibration.coverage_screen import CorpusFindings
+    from otel_shadow.calibration.pairs import PairSet
 
 EXIT_NOT_ENOUGH = 3
 
@@ -61,6 +66,65 @@ def run_calibrate(
         _write(out, document(found))
     _tell(out, html, proposed, sys.stderr if as_json else sys.stdout)
     return 0 if proposed else EXIT_NOT_ENOUGH
+
+
+def run_coverage(
+    sources: Sequence[str],
+    *,
+    corpus: Path | None = None,
+    config: Path | None = None,
+    out: Path | None = None,
+    as_json: bool = False,
+    build: str | None = None,
+    observed: Sequence[tuple[str, str]] = (),
+) -> int:
+    """Show what the pairs in ``sources`` cover and, with a local ``corpus``, what is missing.
+
+    Raises:
+        EvidenceError, ConfigError: what was given can't be used; the message says what is expected.
+    """
+    from otel_shadow.calibration.coverage import coverage_of
+
+    names, settings = _names(observed), ShadowConfig.load(config)
+    declared = tuple(dict.fromkeys((*settings.session.intents, *settings.sla.intents)))
+    if out is not None and corpus is None:
+        raise ConfigError(["--out writes patterns, which are found in texts: name a local --corpus"])
+    pairs = read_pairs(sources, build)
+    found = coverage_of(pairs.pairs, declared, names)
+    texts = _corpus(corpus, pairs, declared, names) if corpus else None
+    if as_json:
+        _print_json({"coverage": found, "corpus": texts, "notes": pairs.notes})
+    else:
+        from otel_shadow.calibration.coverage_screen import show
+        from otel_shadow.report.terminal import console
+
+        show(found, texts, pairs.notes, console(sys.stdout))
+    if out is not None and texts is not None:
+        from otel_shadow.calibration.coverage_screen import pattern_file
+
+        _write(out, pattern_file(texts))
+    return 0
+
+
+def _corpus(path: Path, pairs: PairSet, declared: Sequence[str], names: Names) -> CorpusFindings:
+    from otel_shadow.calibration.clusters import cluster
+    from otel_shadow.calibration.corpus import read_corpus
+    from otel_shadow.calibration.coverage_screen import CorpusFindings
+    from otel_shadow.calibration.meaning import meanings
+    from otel_shadow.calibration.patterns import propose_patterns
+
+    corpus = read_corpus(path, pairs, declared)
+    meant = meanings(corpus.messages, names)
+    return CorpusFindings(
+        messages=len(corpus.messages),
+        unsaid=corpus.unsaid,
+        joined_pairs=corpus.joined_pairs,
+        malformed=corpus.malformed,
+        judged_by=meant.judged_by,
+        unrecognised=len(meant.unrecognised),
+        clusters=cluster(meant),
+        patterns=propose_patterns(meant),
+    )
 
 
 def _options(
@@ -114,11 +178,11 @@ def _write(path: Path, text: str) -> None:
 
 def _tell(out: Path | None, html: Path | None, proposed: bool, stream: Any) -> None:
     if html is not None:
-        print(f"page written to {html}", file=stream)  # noqa: T201
+        print(f"page written to {html}", file=stream)
     if not proposed:
-        print("nothing can be proposed: not enough data, or no setting keeps the bounds", file=stream)  # noqa: T201
+        print("nothing can be proposed: not enough data, or no setting keeps the bounds", file=stream)
     elif out is not None:
-        print(  # noqa: T201
+        print(
             f"written to {out}; nothing that runs was changed. Load it with Thresholds.from_file (thresholds, intents) "
             f"and FeatureFlags.from_file (V2_TIMEOUT_MS)",
             file=stream,

@@ -132,7 +132,7 @@ def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
         EvidenceError: no pair has the confidence, one lies outside [0, 1], or no label matches a pair; the message says
             what to configure.
     """
-    require_field(pairs, names.confidence, "--confidence")
+    require_field(pairs, names.confidence, "--observed confidence")
     found = []
     for pair in pairs.pairs:
         score = pair.v2.get(names.confidence)
@@ -200,7 +200,7 @@ def require_field(pairs: PairSet, name: str, option: str) -> None:
     told = f"observed are {', '.join(sorted(seen))}" if seen else "no pair has any observed field"
     raise EvidenceError(
         f"{', '.join(pairs.sources)}: no pair has observed.v2.{name} ({told}); add [nodes.{nodes[0]}.observe] "
-        f'numbers = ["{name}"] to shadow.toml and collect again, or name another field with {option}'
+        f'numbers = ["{name}"] to shadow.toml and collect again, or name another field with {option} FIELD'
     )
 
 
