@@ -195,3 +195,12 @@ def test_nodes_can_have_thresholds_of_their_own() -> None:
     nodes = build_nodes(thresholds={"greeting": Thresholds(1.0, 1.0, 1.0)})
     assert nodes["greeting"](state("Olha só", language="pt"))["threshold_action"] == "handoff"
     assert nodes["scheduling"](state("amanhã às 15h"))["threshold_action"] == "template"
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [("às 3", "15:00"), ("às 9", "09:00"), ("7 da manhã", "07:00"), ("7:30 am", "07:30"), ("às 17h", "17:00")],
+)
+def test_an_unmarked_hour_is_one_at_which_the_centre_is_open(text: str, clock: str) -> None:
+    """Nobody visits a school at three in the night, unless they say so."""
+    assert V2_NODES["scheduling"](state(text, requested_slot="time"))["requested_time"] == clock

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -12,9 +13,12 @@ from otel_shadow.demo.v2 import extract
 from otel_shadow.demo.v2.extract import Mention
 from otel_shadow.demo.v2.intents import Intents, recognise
 from otel_shadow.demo.v2.resolver import Resolution, resolve
+from otel_shadow.demo.v2.text import fold
 
 Names = tuple[Mention[str], ...]
 V = TypeVar("V")
+OPENS_AT = 8
+_MORNING = re.compile(r"\d\s*a\.?\s?m\b|manha|madrugada|morning|\b0\d[:h]")
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,16 @@ def _read(text: str, language: Language, pending: str | None, now: datetime) -> 
         ages=_sure(extract.ages(text, asked=pending in ("child_name", "child_age")), 0.5),
         levels=tuple(extract.levels(text)),
         dates=tuple(extract.dates(text, language, now, asked=pending == "date")),
-        times=tuple(extract.times(text, now, asked=pending == "time")),
+        times=tuple(in_opening_hours(m, text) for m in extract.times(text, now, asked=pending == "time")),
     )
+
+
+def in_opening_hours(mention: Mention[str], text: str) -> Mention[str]:
+    """Read an hour that nothing marks as the morning's as the one at which the centre is open: "às 3" is 15:00."""
+    hour, rest = int(mention.value[:2]), mention.value[2:]
+    if not 1 <= hour < OPENS_AT or _MORNING.search(fold(text[mention.start : mention.end + 12])):
+        return mention
+    return replace(mention, value=f"{hour + 12:02d}{rest}")
 
 
 def _sure(mentions: list[Mention[V]], least: float) -> tuple[Mention[V], ...]:
