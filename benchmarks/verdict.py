@@ -247,7 +247,7 @@ def handoff(streams: int) -> Iterator[Row]:
 
 
 def latency(streams: int) -> Iterator[Row]:
-    """Ratio of p95: exactly 1.15 with sessions of 5 that share half of the variance; 1.0 with σ 0.5, iid, 10 % holdout."""
+    """Ratio of p95: exactly 1.15, sessions of 5 that share half of the variance; and 1.0, iid. σ 0.5, 10 % holdout."""
     streams = min(streams, 1000)
     wrong = 0
     for place in range(streams):
@@ -270,7 +270,8 @@ def _ratio_go(session: Ints, x: Floats, held: NDArray[np.bool_], every: int) -> 
     bucket = buckets(x).astype(np.int64)
     for end in range(every, len(x) + 1, every):
         seen, mine = slice(0, end), held[:end]
-        left, right = Ranks.of(session[seen][mine], bucket[seen][mine]), Ranks.of(session[seen][~mine], bucket[seen][~mine])
+        left = Ranks.of(session[seen][mine], bucket[seen][mine])
+        right = Ranks.of(session[seen][~mine], bucket[seen][~mine])
         if left.sessions and Ratio.of(left, right, paired=False).log_at_most(shift(1.15)) >= LOG_LEVEL:
             return end
     return math.inf
@@ -357,8 +358,8 @@ def text(row: Row) -> str:
     value = f"{row.value:.2g}" if row.value < 0.01 else f"{row.value:,.1f}".removesuffix(".0")
     bar = f"≤ {row.bar:,g}"
     others = ", ".join(f"{name} {share:.0f} %" for name, share in row.others.items())
-    verdict = "met" if row.met else "MISSED"
-    return f"| {row.setting} | {row.measure} | {value}{row.unit and ' %'} | {bar}{row.unit and ' %'} | {verdict} | {others} |"
+    verdict, unit = "met" if row.met else "MISSED", row.unit and " %"
+    return f"| {row.setting} | {row.measure} | {value}{unit} | {bar}{unit} | {verdict} | {others} |"
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,20 +50,38 @@ class _Codes:
     labels: tuple[Any, ...]
 
 
-def table(
-    node: ArrayLike,
-    session: ArrayLike,
-    timestamp: ArrayLike | Sequence[datetime],
-    match: ArrayLike | None,
-    status: ArrayLike | None,
-    v1_latency_ms: ArrayLike | None,
-    arm: ArrayLike,
-    more: Mapping[str, Any],
-) -> Table:
-    """See ``Summary.from_arrays``."""
-    unknown = sorted(set(more) - {*_TEXTS, *_FLAGS, "pair", "v2_latency_ms"})
+_PIECE = 1 << 19
+"""Rows that are worked on at a time: pieces of memory that are used again cost less than fresh ones."""
+
+
+def tables(columns: Mapping[str, Any]) -> Iterator[Table]:
+    """The columns of ``Summary.from_arrays``, piece by piece.
+
+    Raises:
+        ValueError: columns of different lengths, an unknown column, or a value that is not allowed.
+    """
+    unknown = sorted(set(columns) - {*_FIRST, *_TEXTS, *_FLAGS, "pair", "v2_latency_ms"})
     if unknown:
         raise ValueError(f"no such column: {', '.join(unknown)}")
+    arrays = {name: values if values is None else np.asarray(values) for name, values in columns.items()}
+    length = np.atleast_1d(np.asarray(columns["timestamp"])).shape[0]
+    for name, array in arrays.items():
+        if array is not None and array.ndim and array.shape != (length,):
+            raise ValueError(f"{name} has shape {array.shape}, timestamp has {length} values")
+    for start in range(0, length, _PIECE):
+        piece = {
+            name: array if array is None or not array.ndim else array[start : start + _PIECE]
+            for name, array in arrays.items()
+        }
+        yield _table(piece)
+
+
+_FIRST = ("node", "session", "timestamp", "match", "status", "v1_latency_ms", "arm")
+
+
+def _table(given: Mapping[str, Any]) -> Table:
+    node, session, timestamp, match, status, v1_latency_ms, arm = (given[name] for name in _FIRST)
+    more = {name: values for name, values in given.items() if name not in _FIRST}
     times = _times(timestamp)
     length = len(times)
     columns = {
@@ -97,7 +115,7 @@ def _sized(name: str, array: NDArray[Any], length: int) -> NDArray[Any]:
     return array
 
 
-def _times(timestamp: ArrayLike | Sequence[datetime]) -> NDArray[np.int64]:
+def _times(timestamp: ArrayLike) -> NDArray[np.int64]:
     array = np.atleast_1d(np.asarray(timestamp))
     if array.dtype.kind == "M":
         return array.astype("datetime64[ms]").astype(np.int64)

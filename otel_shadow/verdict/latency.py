@@ -20,7 +20,7 @@ arXiv 1906.09712 (quantiles through the mean of an indicator); minimum over q: a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,8 +85,7 @@ class Ranks:
             bucket: its bucket, never ``NONE``.
         """
         if not len(session):
-            nothing = np.empty(0, np.int64)
-            return cls(nothing, nothing, nothing, nothing, np.empty(0), 0)
+            return NO_RANKS
         lowest = int(bucket.min())
         width = int(bucket.max()) - lowest + 1
         # One sort of one number: rows come nearly sorted by session, which the stable sort makes use of.
@@ -98,10 +97,33 @@ class Ranks:
         rank = np.arange(len(owner)) - np.repeat(starts, sizes)
         longest = int(sizes.max())
         found, count = count_codes((np.repeat(sizes, sizes) - 1) * longest + rank, level, longest * longest, width)
+        return cls._of_codes(found, count, longest, lowest, width, len(starts))
+
+    @classmethod
+    def merged(cls, parts: Sequence[Ranks]) -> Ranks:
+        """The ranks of other sessions too."""
+        parts = [part for part in parts if part.sessions]
+        if len(parts) <= 1:
+            return parts[0] if parts else NO_RANKS
+        bucket = np.concatenate([part.bucket for part in parts])
+        rank = np.concatenate([part.rank[part.kind] for part in parts])
+        size = np.concatenate([part.size[part.kind] for part in parts])
+        lowest, longest = int(bucket.min()), int(size.max())
+        width = int(bucket.max()) - lowest + 1
+        counts = np.concatenate([part.count for part in parts])
+        code = ((size - 1) * longest + rank - 1) * width + (bucket - lowest)
+        found, inverse = np.unique(code, return_inverse=True)
+        count = np.bincount(inverse.ravel(), weights=counts).astype(np.float64)
+        return cls._of_codes(found, count, longest, lowest, width, sum(part.sessions for part in parts))
+
+    @classmethod
+    def _of_codes(
+        cls, found: NDArray[np.int64], count: Floats, longest: int, lowest: int, width: int, sessions: float
+    ) -> Ranks:
         places, level = np.divmod(found, width)
         kinds, kind = np.unique(places, return_inverse=True)
         size, rank = np.divmod(kinds, longest)
-        return cls(rank + 1, size + 1, level + lowest, kind.ravel(), count, len(starts))
+        return cls(rank + 1, size + 1, level + lowest, kind.ravel(), count, sessions)
 
     @property
     def events(self) -> int:
@@ -144,6 +166,11 @@ class Ranks:
         before = float(share[place - 1]) if place else 0.0
         inside = (level - before) / (float(share[place]) - before) if share[place] > before else 0.0
         return edge_ms(self.lowest + place + min(max(inside, 0.0), 1.0))
+
+
+_NOTHING = np.empty(0, np.int64)
+NO_RANKS: Final = Ranks(_NOTHING, _NOTHING, _NOTHING, _NOTHING, np.empty(0), 0)
+"""No execution."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,13 +104,13 @@ class Summary:
         contradictory: NDArray[np.uint64] | None = None,
         duplicates: int = 0,
     ) -> None:
-        self._rows = Rows.empty() if rows is None else rows
+        self._parts = [Rows.empty() if rows is None else rows]
         self.signatures = tuple(signatures)
         self.samples: Samples = samples or {}
         self.reading = reading or Reading()
         self._contradictory = np.empty(0, np.uint64) if contradictory is None else contradictory
         self._duplicates = duplicates
-        self._clean = not len(self._rows)
+        self._clean = not len(self._parts[0])
         self.accepted: tuple[str, ...] = ("",) * len(self.signatures)
         """Per signature the reason of the rule that accepts it, else empty."""
         self.accepted_rules: tuple[Rule, ...] = ()
@@ -166,30 +166,27 @@ class Summary:
         **more: Any,
     ) -> None:
         """Add executions, one or many; the arguments are those of ``from_arrays``."""
-        table = arrays.table(node, session, timestamp, match, status, v1_latency_ms, arm, more)
-        rows = Rows(
-            table.pair,
-            table.session,
-            table.time,
-            table.kind,
-            buckets(table.v1_ms),
-            buckets(table.v2_ms),
-        )
-        self._take(Summary(rows, table.signatures))
+        columns = {"node": node, "session": session, "timestamp": timestamp, "match": match, "status": status}
+        columns |= {"v1_latency_ms": v1_latency_ms, "arm": arm} | more
+        for table in arrays.tables(columns):
+            rows = Rows(table.pair, table.session, table.time, table.kind, buckets(table.v1_ms), buckets(table.v2_ms))
+            self._take(Summary(rows, table.signatures))
 
     def _take(self, other: Summary) -> None:
         known = {signature: index for index, signature in enumerate(self.signatures)}
         for signature in other.signatures:
             known.setdefault(signature, len(known))
         places = np.array([known[signature] for signature in other.signatures], np.int32)
-        moved = replace(other._rows, kind=places[other._rows.kind] if len(places) else other._rows.kind)
-        self._rows = Rows.joined([self._rows, moved]) if len(self._rows) else moved
+        known_already = self.signatures == other.signatures
+        for part in other._parts:
+            if len(part):
+                self._parts.append(part if known_already else replace(part, kind=places[part.kind]))
         self.signatures = tuple(known)
         self._contradictory = np.union1d(self._contradictory, other._contradictory)
         self._duplicates += other._duplicates
         self.samples = _joined_samples(self.samples, other.samples)
         self.reading += other.reading
-        self._clean = self._clean and not len(moved)
+        self._clean = self._clean and not any(len(part) for part in other._parts)
         self.cache.clear()
         self.accepting(self.accepted_rules + self.expired_rules, None)
 
@@ -206,7 +203,7 @@ class Summary:
     def rows(self) -> Rows:
         """The executions, every pair once."""
         self._deduplicate()
-        return self._rows
+        return self._parts[0]
 
     @property
     def duplicates(self) -> int:
@@ -247,13 +244,13 @@ class Summary:
         if self._clean:
             return
         self._clean = True
-        rows = self._rows
+        rows = Rows.joined([part for part in self._parts if len(part)] or [Rows.empty()])
         if len(self._contradictory):
             rows = rows.where(~np.isin(rows.pair, self._contradictory))
         told = np.sort(rows.pair)
         if np.any((told[1:] == told[:-1]) & (told[1:] != NO_PAIR)):
             rows = self._once(rows)
-        self._rows = rows
+        self._parts = [rows]
 
     def _once(self, rows: Rows) -> Rows:
         order = np.lexsort((rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))

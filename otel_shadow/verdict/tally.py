@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.latency import Ranks, count_codes
+from otel_shadow.verdict.latency import NO_RANKS, Ranks, count_codes
 from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.signature import Signature
 from otel_shadow.verdict.summary import Rows, Summary
@@ -60,6 +60,15 @@ class Slots:
         where, successes = np.divmod(rest, k_size)
         return cls(where, successes, turns, sessions, halves)
 
+    @classmethod
+    def merged(cls, parts: Sequence[Slots]) -> Slots:
+        """The sums of all parts."""
+        slot, k, n = (np.concatenate([getattr(part, name) for part in parts]) for name in ("slot", "k", "n"))
+        sessions = np.concatenate([part.sessions for part in parts])
+        cells, inverse = np.unique(np.stack([slot, k, n], axis=1), axis=0, return_inverse=True)
+        total = np.bincount(inverse.ravel(), weights=sessions, minlength=len(cells)).astype(np.float64)
+        return cls(cells[:, 0], cells[:, 1], cells[:, 2], total, parts[0].halves)
+
     def counts(self, chosen: NDArray[np.bool_] | None = None) -> Counts:
         """Counts of all slots, or of the chosen rows."""
         rows = slice(None) if chosen is None else chosen
@@ -81,6 +90,19 @@ class Pair:
 
     all: Ranks
     go: Ranks
+
+    @classmethod
+    def both(cls, ranks: Ranks) -> Pair:
+        """The whole cycles are everything."""
+        return cls(ranks, ranks)
+
+    @classmethod
+    def merged(cls, pairs: Sequence[Pair]) -> Pair:
+        """The sums of all pairs."""
+        everything = Ranks.merged([pair.all for pair in pairs])
+        if all(pair.go is pair.all for pair in pairs):
+            return cls.both(everything)
+        return cls(everything, Ranks.merged([pair.go for pair in pairs]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +139,139 @@ def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Node
 
 def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
     rows = within(summary, chosen)
-    nodes = sorted({(item.graph, item.node) for item in summary.signatures})
-    code = {name: place for place, name in enumerate(nodes)}
-    of_kind = np.array([code[item.graph, item.node] for item in summary.signatures], np.uint64)
-    open_sessions = np.unique(rows.session[rows.time > chosen.at - chosen.idle])
     if not len(rows):
         return ()
+    nodes = sorted({(item.graph, item.node) for item in summary.signatures})
     if len(nodes) >= 1 << _NODE_BITS:
         raise ValueError(f"{len(nodes)} nodes: at most {(1 << _NODE_BITS) - 1} can be judged at once")
-    key = rows.session >> np.uint64(_NODE_BITS)
-    if len(nodes) > 1:
-        key |= of_kind[rows.kind] << np.uint64(64 - _NODE_BITS)
-    order = np.argsort(key)
-    rows, key = rows.where(order), key[order]
-    owners = key >> np.uint64(64 - _NODE_BITS)
-    limits = np.searchsorted(owners, np.arange(len(nodes) + 1, dtype=np.uint64))
-    names = _display_names(nodes)
-    found = []
-    for place, (graph, node) in enumerate(nodes):
-        part = slice(int(limits[place]), int(limits[place + 1]))
-        if part.start < part.stop:
-            mine = _Node(summary, rows.where(part), key[part], chosen, open_sessions)
-            found.append(mine.tally(names[graph, node], graph, intents))
-    return tuple(found)
+    per_kind = np.bincount(rows.kind, minlength=len(summary.signatures))
+    plan = _Plan(summary, chosen, nodes, _intents(summary.signatures, per_kind, intents))
+    open_sessions = np.unique(rows.session[rows.time > chosen.at - chosen.idle])
+    pieces: dict[int, list[_Piece]] = {}
+    for shard in _shards(rows):
+        for place, piece in plan.pieces(shard, open_sessions):
+            pieces.setdefault(place, []).append(piece)
+    return tuple(plan.node_tally(place, _Piece.merged(found), per_kind) for place, found in sorted(pieces.items()))
+
+
+_SHARD = 1 << 19
+
+
+def _shards(rows: Rows) -> Iterator[Rows]:
+    """Rows in pieces of whole sessions: small pieces of memory, used again and again, are the fast ones."""
+    count = 1
+    while len(rows) > count * _SHARD:
+        count *= 2
+    if count == 1:
+        yield rows
+        return
+    owner = (rows.session & np.uint64(count - 1)).astype(np.uint16)
+    for shard in range(count):
+        yield rows.where(np.flatnonzero(owner == shard))
+
+
+def _intents(kinds: Sequence[Signature], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
+    """The declared intents with evidence, and the most frequent others."""
+    weight: dict[str, int] = dict.fromkeys(declared, 0)
+    for kind, count in zip(kinds, per_kind.tolist(), strict=True):
+        if kind.intent and count:
+            weight[kind.intent] = weight.get(kind.intent, 0) + count
+    frequent = sorted(weight, key=lambda intent: (intent not in declared, -weight[intent], intent))
+    return tuple(intent for intent in frequent[: max(_INTENTS, len(declared))] if weight[intent])
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What a part of a node's sessions adds up to."""
+
+    sessions: int
+    go_sessions: int
+    open_sessions: int
+    slots: Mapping[str, Slots]
+    intents: Mapping[str, tuple[Slots, Slots]]
+    latency: Mapping[str, Pair]
+
+    @classmethod
+    def merged(cls, pieces: Sequence[_Piece]) -> _Piece:
+        """The sums of all pieces."""
+        if len(pieces) == 1:
+            return pieces[0]
+        first = pieces[0]
+        return cls(
+            sum(piece.sessions for piece in pieces),
+            sum(piece.go_sessions for piece in pieces),
+            sum(piece.open_sessions for piece in pieces),
+            {name: Slots.merged([piece.slots[name] for piece in pieces]) for name in first.slots},
+            {
+                intent: (
+                    Slots.merged([piece.intents[intent][0] for piece in pieces]),
+                    Slots.merged([piece.intents[intent][1] for piece in pieces]),
+                )
+                for intent in first.intents
+            },
+            {name: Pair.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
+        )
+
+
+class _Plan:
+    """What all pieces have in common: what each kind of execution contributes."""
+
+    def __init__(
+        self, summary: Summary, chosen: Slice, nodes: Sequence[tuple[str, str]], intents: Sequence[str]
+    ) -> None:
+        self.kinds, self.chosen, self.nodes, self.intents = summary.signatures, chosen, nodes, intents
+        self.names = _display_names(nodes)
+        self.accepted = np.array([bool(reason) for reason in summary.accepted], bool)
+        code = {name: place for place, name in enumerate(nodes)}
+        self.of_kind = np.array([code[item.graph, item.node] for item in self.kinds], np.uint64)
+        self.compared = self.role(lambda kind: kind.compared) * ~self.accepted
+        self.matched = self.role(lambda kind: kind.matched)
+        self.attempted = self.role(lambda kind: kind.attempted)
+        self.kept = self.attempted - self.role(lambda kind: kind.attempted and kind.failed)
+        self.noise = self.role(lambda kind: kind.disagreement is not None) * ~self.accepted
+        self.excess = self.role(lambda kind: kind.disagreement) * self.noise
+        self.agreed = self.role(lambda kind: kind.self_match) * self.noise
+        self.shadowed = self.role(lambda kind: kind.latency_arm == Arm.SHADOWED)
+        self.holdout = self.role(lambda kind: kind.latency_arm == Arm.HOLDOUT)
+        self.paired = self.role(lambda kind: kind.same_request)
+        self.of_intent = {name: self.role(lambda kind, name=name: kind.intent == name) for name in intents}  # type: ignore[misc]
+
+    def role(self, of: Callable[[Signature], int | bool | None]) -> Ints:
+        """What each signature contributes."""
+        return np.array([int(of(kind) or 0) for kind in self.kinds], np.int64)
+
+    def pieces(self, rows: Rows, open_sessions: NDArray[np.uint64]) -> Iterator[tuple[int, _Piece]]:
+        """Sums of a part of the rows, node by node."""
+        key = rows.session >> np.uint64(_NODE_BITS)
+        if len(self.nodes) > 1:
+            key |= self.of_kind[rows.kind] << np.uint64(64 - _NODE_BITS)
+        order = np.argsort(key)
+        rows, key = rows.where(order), key[order]
+        places = np.arange(len(self.nodes) + 1, dtype=np.uint64) << np.uint64(64 - _NODE_BITS)
+        limits = np.searchsorted(key, places) if len(self.nodes) > 1 else np.array([0, len(key)])
+        for place in range(len(self.nodes)):
+            part = slice(int(limits[place]), int(limits[place + 1]))
+            if part.start < part.stop:
+                yield place, _Node(self, rows.where(part), key[part], open_sessions).piece()
+
+    def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
+        mine = per_kind * (self.of_kind == np.uint64(place))
+        graph, _ = self.nodes[place]
+        return NodeTally(
+            name=self.names[self.nodes[place]],
+            graph=graph,
+            sessions=piece.sessions,
+            go_sessions=piece.go_sessions,
+            open_sessions=piece.open_sessions,
+            parity=piece.slots["parity"],
+            relative=piece.slots["relative"],
+            self_agreement=piece.slots["agreement"].counts(),
+            handoff=piece.slots["handoff"],
+            intents=piece.intents,
+            latency=piece.latency,
+            counts=_counts(self.kinds, self.accepted, mine),
+            constant_decision=_constant(self.kinds, self.compared * mine),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +304,11 @@ def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
     empty = np.empty(0, np.int64)
     if not len(rows):
         return Sessions(empty, empty, empty, empty, empty, empty)
-    found = _Node(summary, rows, rows.session, chosen, np.empty(0, np.uint64))
-    parity, failures = found.roles()
+    plan = _Plan(summary, chosen, nodes, ())
+    found = _Node(plan, rows, rows.session, np.empty(0, np.uint64))
     last = np.maximum.reduceat(rows.time, found.starts)
-    return Sessions(found.first, last, *(found.per_session(role) for role in (*parity, *failures)))
+    roles = (plan.matched, plan.compared, plan.kept, plan.attempted)
+    return Sessions(found.first, last, *(found.per_session(role) for role in roles))
 
 
 def within(summary: Summary, chosen: Slice) -> Rows:
@@ -194,25 +327,19 @@ def _display_names(nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], st
 
 
 class _Node:
-    """One node's rows, sorted by session, on their way to counts."""
+    """Rows of one node, sorted by session, on their way to sums."""
 
-    def __init__(
-        self, summary: Summary, rows: Rows, key: NDArray[np.uint64], chosen: Slice, open_sessions: NDArray[np.uint64]
-    ) -> None:
-        self.rows, self.chosen, self.kinds = rows, chosen, summary.signatures
-        self.accepted = np.array([bool(reason) for reason in summary.accepted], bool)
+    def __init__(self, plan: _Plan, rows: Rows, key: NDArray[np.uint64], open_sessions: NDArray[np.uint64]) -> None:
+        self.plan, self.rows = plan, rows
         self.starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
         self.closed = np.ones(len(self.starts), bool)
         if len(open_sessions):
             self.closed = ~np.isin(rows.session[self.starts], open_sessions)
         self.first = np.minimum.reduceat(rows.time, self.starts)
-        self.slot = np.searchsorted(np.array(chosen.edges, np.int64), self.first, side="right").astype(np.int64)
-        self.in_go = self.closed & (self.slot < chosen.go_slots)
+        edges = np.array(plan.chosen.edges, np.int64)
+        self.slot = np.searchsorted(edges, self.first, side="right").astype(np.int64)
+        self.in_go = self.closed & (self.slot < plan.chosen.go_slots)
         self.of_row = np.repeat(np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(rows)]))
-
-    def role(self, of: Callable[[Signature], int | bool | None]) -> Ints:
-        """What each signature contributes."""
-        return np.array([int(of(kind) or 0) for kind in self.kinds], np.int64)
 
     def per_session(self, role: Ints) -> Ints:
         """Sum of a role over each closed session."""
@@ -224,72 +351,49 @@ class _Node:
         """Sums over sessions of two roles."""
         return Slots.of(self.slot[self.closed], self.per_session(successes), self.per_session(turns), halves)
 
-    def roles(self) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
-        """Successes and turns of parity and of handoff."""
-        compared = self.role(lambda kind: kind.compared) * ~self.accepted
-        attempted = self.role(lambda kind: kind.attempted)
-        kept = attempted - self.role(lambda kind: kind.attempted and kind.failed)
-        return (self.role(lambda kind: kind.matched), compared), (kept, attempted)
-
-    def tally(self, name: str, graph: str, intents: Sequence[str]) -> NodeTally:
-        (matched, compared), (kept, attempted) = self.roles()
-        noise = self.role(lambda kind: kind.disagreement is not None) * ~self.accepted
-        excess = self.role(lambda kind: kind.disagreement) * noise
-        agreed = self.role(lambda kind: kind.self_match) * noise
-        per_kind = np.bincount(self.rows.kind, minlength=len(self.kinds))
-        return NodeTally(
-            name=name,
-            graph=graph,
+    def piece(self) -> _Piece:
+        plan = self.plan
+        return _Piece(
             sessions=int(self.closed.sum()),
             go_sessions=int(self.in_go.sum()),
             open_sessions=int((~self.closed).sum()),
-            parity=self.slots(matched, compared),
-            relative=self.slots(noise - excess, noise, halves=True),
-            self_agreement=self.slots(agreed, noise).counts(),
-            handoff=self.slots(kept, attempted),
-            intents={
-                intent: (self.slots(matched * mine, compared * mine), self.slots(kept * mine, attempted * mine))
-                for intent, mine in self._intents(intents, per_kind).items()
+            slots={
+                "parity": self.slots(plan.matched, plan.compared),
+                "handoff": self.slots(plan.kept, plan.attempted),
+                "relative": self.slots(plan.noise - plan.excess, plan.noise, halves=True),
+                "agreement": self.slots(plan.agreed, plan.noise),
             },
-            latency=self._latency(),
-            counts=_counts(self.kinds, self.accepted, per_kind),
-            constant_decision=_constant(self.kinds, compared * per_kind),
+            intents={
+                intent: (
+                    self.slots(plan.matched * mine, plan.compared * mine),
+                    self.slots(plan.kept * mine, plan.attempted * mine),
+                )
+                for intent, mine in plan.of_intent.items()
+            },
+            latency=self.latency(),
         )
 
-    def _intents(self, declared: Sequence[str], per_kind: Ints) -> dict[str, Ints]:
-        weight: dict[str, int] = dict.fromkeys(declared, 0)
-        for kind, count in zip(self.kinds, per_kind.tolist(), strict=True):
-            if kind.intent and count:
-                weight[kind.intent] = weight.get(kind.intent, 0) + count
-        frequent = sorted(weight, key=lambda intent: (intent not in declared, -weight[intent], intent))
+    def latency(self) -> dict[str, Pair]:
+        """Ranks of every arm."""
+        v1, v2 = self.rows.v1, self.rows.v2
+        timed = v1 != latency.NONE
+        both = timed & (v2 != latency.NONE)
         return {
-            intent: self.role(lambda kind, wanted=intent: kind.intent == wanted)  # type: ignore[misc]
-            for intent in frequent[: max(_INTENTS, len(declared))]
-            if weight[intent]
+            "shadowed": self.ranks(self.plan.shadowed, v1, timed),
+            "holdout": self.ranks(self.plan.holdout, v1, timed),
+            "v1": self.ranks(self.plan.paired, v1, both),
+            "v2": self.ranks(self.plan.paired, v2, both),
         }
 
-    def _latency(self) -> dict[str, Pair]:
-        shadowed = self.role(lambda kind: kind.latency_arm == Arm.SHADOWED)
-        holdout = self.role(lambda kind: kind.latency_arm == Arm.HOLDOUT)
-        paired = self.role(lambda kind: kind.same_request)
-        both = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
-        return {
-            "shadowed": self._ranks(shadowed, self.rows.v1, self.rows.v1 != latency.NONE),
-            "holdout": self._ranks(holdout, self.rows.v1, self.rows.v1 != latency.NONE),
-            "v1": self._ranks(paired, self.rows.v1, both),
-            "v2": self._ranks(paired, self.rows.v2, both),
-        }
-
-    def _ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> Pair:
+    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> Pair:
         if not role.any():
-            nothing = Ranks.of(np.empty(0, np.int64), np.empty(0, np.int64))
-            return Pair(nothing, nothing)
+            return Pair.both(NO_RANKS)
         mask = measured & (role[self.rows.kind] > 0)
         if not self.closed.all():
             mask &= self.closed[self.of_row]
         everything = Ranks.of(self.of_row[mask], bucket[mask])
         if np.array_equal(self.in_go, self.closed):
-            return Pair(everything, everything)
+            return Pair.both(everything)
         mask &= self.in_go[self.of_row]
         return Pair(everything, Ranks.of(self.of_row[mask], bucket[mask]))
 

@@ -130,4 +130,4 @@ class _Path:
 
 
 def _running(a: Floats, b: Floats, m: float, bets: Floats, ends: NDArray[np.int64]) -> Floats:
-    return np.r_[0.0, running(a, b, m, bets)][ends]
+    return np.asarray(np.r_[0.0, running(a, b, m, bets)][ends])
