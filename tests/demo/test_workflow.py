@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -240,3 +242,14 @@ def test_a_branch_leads_to_a_node_that_has_not_run_or_ends(target: str, visited:
     for wanted in (target, *BUSINESS_NODES, HUMAN, END):
         reached = onward({"next_node": wanted, "visited": visited})
         assert reached == END or (reached == wanted and reached not in visited)
+
+
+def test_v2_without_its_extra_says_which_pip_line_brings_it() -> None:
+    """A user who installed the core alone is told the remedy, not the module that is missing."""
+    code = (
+        "import sys; sys.modules['dateutil'] = None\n"
+        "from otel_shadow.errors import MissingExtraError\n"
+        "try:\n    import otel_shadow.demo.v2\nexcept MissingExtraError as error:\n    print(error)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "dateutil is not installed: pip install 'otel-shadow[demo]'"

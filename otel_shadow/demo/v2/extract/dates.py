@@ -41,6 +41,7 @@ from otel_shadow.demo.v2.extract.calendar_words import (
 from otel_shadow.demo.v2.extract.holidays import HOLIDAYS
 from otel_shadow.demo.v2.extract.mention import Mention, first_disjoint
 from otel_shadow.demo.v2.extract.normal import normalise
+from otel_shadow.errors import require
 
 _BIRTH = re.compile(r"\b(?:nasc\w*|born|birthday is|aniversario e)\s+(?:(?:em|no|on|in|dia|the)\s+)*$")
 
@@ -78,11 +79,9 @@ def _guarded(read: Reader, match: re.Match[str], today: date, language: Language
 
 
 def _by_library(text: str, language: Language, now: datetime) -> Iterator[Mention[date]]:
-    import dateparser
-
     if len(text) > 40 or not any(character.isdigit() for character in text):
         return
-    found = dateparser.parse(
+    found = require("dateparser", "demo").parse(
         text,
         languages=[language],
         settings={"RELATIVE_BASE": now, "PREFER_DATES_FROM": "future", "STRICT_PARSING": True},

@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from dateutil.easter import easter  # type: ignore[import-untyped]  # ships no types
+from otel_shadow.errors import require
+
+easter: Callable[[int], date] = require("dateutil.easter", "demo").easter
 
 
 def _nth_weekday(year: int, month: int, weekday: int, nth: int) -> date:

@@ -6,12 +6,14 @@ import calendar
 import re
 from datetime import date, datetime, timedelta
 
-from dateutil.relativedelta import relativedelta  # type: ignore[import-untyped]  # ships no types
-from dateutil.rrule import DAILY, MONTHLY, rrule  # type: ignore[import-untyped]
-
 from otel_shadow.demo.state import Language
 from otel_shadow.demo.v2.extract.calendar_words import DAYS, MONTHS, NTH, WEEKDAYS
 from otel_shadow.demo.v2.extract.holidays import holiday_on
+from otel_shadow.errors import require
+
+relativedelta = require("dateutil.relativedelta", "demo").relativedelta
+_rules = require("dateutil.rrule", "demo")
+rrule, DAILY, MONTHLY = _rules.rrule, _rules.DAILY, _rules.MONTHLY
 
 
 def full_year(text: str | None) -> int | None:
