@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import numpy as np
 
 from otel_shadow import evidence
@@ -59,7 +60,7 @@ def judge(
     if html is not None:
         page.write(html, page.page(verdict, shown, trace_url))
     if as_json:
-        print(document.text(verdict, shown))
+        click.echo(document.text(verdict, shown))
     else:
         terminal.show(presenter.present(verdict, shown, trace_url), terminal.console(sys.stdout))
     return verdict.exit_code

@@ -15,10 +15,14 @@ from otel_shadow.report import plots, rows, words
 from otel_shadow.report.plots import Plot
 from otel_shadow.verdict.result import CriterionResult, Verdict
 
-_MERGE = 8
-"""Buckets of the evidence that make one on a plot: steps of 7 % instead of 0.9 %."""
+_MERGE = 12
+"""Buckets of the evidence that make one on a plot: steps of 11 % instead of 0.9 %."""
 _BASE = 1.15 ** (1 / 16)
 _TABLE_ROWS = 12
+_FEW = 20
+"""Pairs below which the share of an hour says nothing."""
+_FIRST = 10
+"""Closed sessions below which an estimate is not drawn."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def _band(
     plot = plots.band(
         f"{result.criterion}-{number}",
         caption,
-        [plots.Moment(point.at, _middle(point), point.lower, point.upper) for point in points],
+        [plots.Moment(point.at, _drawn(point), point.lower, point.upper) for point in points],
         result.bound,
         _cycles(verdict, points),
         above=above,
@@ -97,8 +101,8 @@ def _band(
     return Drawing(plot, caption, ("Time", title, "Always-valid band", "Closed sessions"), table)
 
 
-def _middle(point: BandPoint) -> float:
-    return (point.lower + point.upper) / 2 if point.estimate is None else point.estimate
+def _drawn(point: BandPoint) -> float | None:
+    return point.estimate if point.sessions >= _FIRST else None
 
 
 def _thinned(points: Sequence[BandPoint]) -> list[BandPoint]:
@@ -108,12 +112,16 @@ def _thinned(points: Sequence[BandPoint]) -> list[BandPoint]:
 
 
 def _hours(evidence: EvidenceView, node: str, parity: bool) -> list[tuple[datetime, float, int]]:
-    """The middle of each hour, its raw share and how many pairs made it."""
-    found = []
-    for point in evidence.parity:
-        part, whole = (point.matches, point.comparisons) if parity else (point.failures, point.executions)
-        if point.node == node and whole:
-            found.append((point.hour + timedelta(minutes=30), part / whole, whole))
+    """The middle of each hour, its raw share and how many pairs made it; hours with few pairs are joined."""
+    found, begun, part, whole = [], None, 0, 0
+    for point in sorted((one for one in evidence.parity if one.node == node), key=lambda one: one.hour):
+        begun = begun or point.hour
+        part += point.matches if parity else point.failures
+        whole += point.comparisons if parity else point.executions
+        if whole >= _FEW:
+            end = point.hour + timedelta(hours=1)
+            found.append((begun + (end - begun) / 2, part / whole, whole))
+            begun, part, whole = None, 0, 0
     return found
 
 

@@ -23,7 +23,7 @@ class Moment:
     """What was known of a quantity at ``time``: estimate and always-valid band."""
 
     time: datetime
-    estimate: float
+    estimate: float | None
     lower: float
     upper: float
 
@@ -75,7 +75,7 @@ def band(
     def draw(axes: Axes, small: bool) -> None:
         _band(axes, moments, bound, told(bound))
         _time_axis(axes, moments, cycles, 0.0 if above else 0.9, small)
-        low, high = _limits([moment.estimate for moment in moments], bound, above)
+        low, high = _limits([moment.estimate for moment in moments if moment.estimate is not None], bound, above)
         _points(axes, hours, low, high)
         axes.set_ylim(low, high)
         axes.yaxis.set_major_formatter(lambda value, _: told(value))
@@ -104,7 +104,13 @@ def _band(axes: Axes, moments: Sequence[Moment], bound: float, told: str) -> Non
         times, [moment.lower for moment in moments], [moment.upper for moment in moments],
         color=theme.BAND, alpha=0.22, linewidth=0, label="always-valid band",
     )  # fmt: skip
-    axes.plot(times, [moment.estimate for moment in moments], color=theme.V2, linewidth=2, label="estimate")
+    axes.plot(
+        times,
+        [math.nan if moment.estimate is None else moment.estimate for moment in moments],
+        color=theme.V2,
+        linewidth=2,
+        label="estimate",
+    )
     axes.axhline(bound, color=theme.BOUND, linewidth=1.4, dashes=(5, 3), label=f"bound {told}")
 
 
@@ -157,8 +163,8 @@ def _tick(time: datetime, ticks: Sequence[datetime]) -> str:
 
 def _limits(estimates: Sequence[float], bound: float, above: bool) -> tuple[float, float]:
     """Room for the estimate and the bound; a band that is still wide may leave the picture."""
-    settled = estimates[len(estimates) // 4 :] or estimates
-    reach = max(0.05, *(abs(value - bound) * 1.6 for value in settled))
+    settled = estimates[len(estimates) // 4 :]
+    reach = max([0.05, *(abs(value - bound) * 1.6 for value in settled)])
     if above:
         return max(0.0, bound - reach), min(1.002, max(bound + reach, 1.0 if bound > 0.9 else 0.0))
     return -0.002 if bound - reach <= 0 else bound - reach, min(1.0, bound + reach)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
 from otel_shadow import semconv
 from otel_shadow.evidence.view import Confusion, EvidenceView, LatencyHistogram, MismatchGroup, Reading, Sample
 from otel_shadow.policy import Policy
+from otel_shadow.record import Outcome
 from otel_shadow.report import words
 from otel_shadow.report.rows import STATES, row, sentence
-from otel_shadow.report.view import Cell, Fact, Group, Matrix, Node, Speed, Trace, View
-from otel_shadow.verdict.result import Decision, NodeVerdict, Verdict, Window
+from otel_shadow.report.view import Cell, Fact, Group, Matrix, Node, Row, Speed, Trace, View
+from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict, Window
 
 WHOLE = "*"
 """The whole workflow, where evidence is counted per node."""
@@ -32,6 +34,8 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
         trace_url: a link with ``{trace_id}`` in it, for the traces of mismatches.
     """
     counted = [group for group in evidence.mismatches if group.accepted is None]
+    settled = verdict.decision is not Decision.WAIT
+    heaviest = max((group.share for group in counted), default=0.0) or 1.0
     return View(
         state=STATES[verdict.decision],
         headline=_headline(verdict),
@@ -41,17 +45,17 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
         slowest=_title(verdict),
         blockers=_besides(verdict.blockers, ()),
         warnings=_besides(verdict.warnings, verdict.blockers),
-        missing=_besides(verdict.missing, (verdict.reason, *verdict.blockers, *verdict.warnings)),
+        missing=() if settled else _besides(verdict.missing, (verdict.reason, *verdict.blockers, *verdict.warnings)),
         advice=_besides(verdict.advice, ()),
         notes=_besides(verdict.notes, ()),
         facts=_facts(verdict, evidence),
-        rows=tuple(row(result) for result in verdict.criteria),
-        nodes=tuple(_node(node, evidence, number) for number, node in enumerate(verdict.nodes)),
+        rows=_rows(verdict, verdict.criteria),
+        nodes=tuple(_node(verdict, node, evidence, number) for number, node in enumerate(verdict.nodes)),
         matrices=tuple(_matrix(confusion) for confusion in evidence.confusion),
         speeds=tuple(_speed(histogram) for histogram in evidence.latency),
-        groups=tuple(_group(group, trace_url) for group in counted),
-        accepted=tuple(_group(group, trace_url) for group in evidence.mismatches if group.accepted is not None),
-        mismatches=sum(group.count for group in counted),
+        groups=tuple(_group(group, trace_url, heaviest) for group in counted),
+        accepted=tuple(_group(group, trace_url, 1.0) for group in evidence.mismatches if group.accepted is not None),
+        mismatches=max(_compared(evidence).get(Outcome.MISMATCH, 0), sum(group.count for group in counted)),
         left_out=(*_left_out(evidence.reading), *_builds(verdict)),
         examples=evidence.reading.examples,
         noise=_noise(verdict),
@@ -68,9 +72,29 @@ def _headline(verdict: Verdict) -> str:
     told = sentence(verdict.reason)
     if verdict.window is None:
         return f"Not enough evidence: {told}"
+    broken = [row(result) for result in verdict.criteria if result.required and result.decision is Decision.NO_GO]
+    if verdict.decision is Decision.NO_GO and broken:
+        return "; ".join(_broken(one, first=one is broken[0]) for one in broken) + "."
     if verdict.decision is Decision.WAIT:
         return f"Not enough evidence yet. First of all: {told}"
     return told[:1].upper() + told[1:]
+
+
+def _broken(broken: Row, first: bool) -> str:
+    title = broken.title if first else broken.title.lower()
+    so_far = " so far" if broken.state.word.endswith("so far") else ""
+    where = f" in {broken.weakest}" if broken.weakest else ""
+    return f"{title}{where} is {broken.estimate}{so_far}, proven to break its bound {broken.bound}"
+
+
+def _rows(verdict: Verdict, criteria: Sequence[CriterionResult]) -> tuple[Row, ...]:
+    """The criteria in words; after a NO-GO none promises a date."""
+    told = tuple(row(result) for result in criteria)
+    return tuple(replace(one, earliest="") for one in told) if verdict.decision is Decision.NO_GO else told
+
+
+def _compared(evidence: EvidenceView) -> Mapping[str, int]:
+    return evidence.counts.get(WHOLE, {}).get("comparison", {})
 
 
 def _eta(verdict: Verdict) -> datetime | None:
@@ -84,7 +108,7 @@ def _title(verdict: Verdict) -> str:
 
 def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:
     sessions = max((node.sessions for node in verdict.nodes), default=0)
-    pairs = sum(evidence.counts.get(WHOLE, {}).get("comparison", {}).values())
+    pairs = sum(_compared(evidence).values())
     build = verdict.build
     return (
         *_window(verdict.window),
@@ -118,7 +142,7 @@ def _next_cycle(window: Window) -> str:
     return f"next ends {words.moment(window.next_cycle)}{gaps}"
 
 
-def _node(node: NodeVerdict, evidence: EvidenceView, number: int) -> Node:
+def _node(verdict: Verdict, node: NodeVerdict, evidence: EvidenceView, number: int) -> Node:
     counts = evidence.counts.get(node.node, {})
     return Node(
         name=node.node,
@@ -131,7 +155,7 @@ def _node(node: NodeVerdict, evidence: EvidenceView, number: int) -> Node:
             Fact("Parity judged", "against V1's own noise floor" if node.relative_parity else "against the bound"),
         ),
         notes=tuple(map(sentence, node.notes)),
-        rows=tuple(row(result) for result in node.criteria),
+        rows=_rows(verdict, node.criteria),
         counts=tuple(_counted(counts)),
     )
 
@@ -185,7 +209,7 @@ def _ms(value: float | None) -> str:
     return words.milliseconds(None if value is None else value / 1000.0)
 
 
-def _group(group: MismatchGroup, trace_url: str | None) -> Group:
+def _group(group: MismatchGroup, trace_url: str | None, heaviest: float) -> Group:
     original, _, shadow = group.route.partition("->")
     return Group(
         node=group.node,
@@ -199,6 +223,7 @@ def _group(group: MismatchGroup, trace_url: str | None) -> Group:
         count=group.count,
         sessions=group.sessions,
         share=group.share,
+        weight=round(group.share / heaviest, 3),
         accepted=group.accepted or "",
         traces=tuple(_trace(sample, trace_url) for sample in group.samples),
     )

@@ -36,6 +36,8 @@ _ALWAYS = ("match", "mismatch", "error", "timeout", "served", "executed")
 _NAMES = re.compile(rf"(?:^|(?<=; ))(?:{'|'.join(TITLES)})(?= \(| needs)")
 _INSIDE = re.compile(r"\b(?:latency_now|latency_after|v1_served)\b")
 _PLURAL = re.compile(r"\b(\d+)((?: \w+)+)\(s\)")
+_THOUSANDS = re.compile(r"\b\d{5,}(?= (?:more|sessions|executions|lines|pairs)\b)")
+_HOURS = re.compile(r"\b([\d.]+) h (?=before )")
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
@@ -76,6 +78,8 @@ def sentence(text: str) -> str:
     """A sentence of the verdict's for people: criteria by their titles, and one cycle, two cycles."""
     text = _NAMES.sub(lambda found: TITLES[found[0]].title, text)
     text = _INSIDE.sub(lambda found: TITLES[found[0]].title.lower(), text)
+    text = _THOUSANDS.sub(lambda found: f"{int(found[0]):,}", text)
+    text = _HOURS.sub(lambda found: words.span(float(found[1]) * 3600) + " ", text)
     return _PLURAL.sub(lambda found: f"{found[1]}{found[2]}{'' if found[1] == '1' else 's'}", text)
 
 

@@ -36,11 +36,17 @@ _WIDE = 110
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller: rich would exit with 1, which is NO-GO here."""
+        raise BrokenPipeError
+
+
 def console(stream: TextIO, width: int | None = None) -> Console:
     """A console on ``stream``; piped, it is 120 columns wide unless ``COLUMNS`` says otherwise."""
     if width is None and not stream.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         width = _PIPED_WIDTH
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    return _Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
 def show(view: View, out: Console) -> None:
@@ -159,7 +165,7 @@ def _groups(view: View, out: Console) -> None:
         table.add_row(*map(_text, [*cells, _trace(group)][: len(heads)]))
     out.print(table)
     if len(view.groups) > _GROUPS:
-        out.print(_text(f"  and {len(view.groups) - _GROUPS} more kinds; --html and --json show them all", "dim"))
+        out.print(_text(f"  and {len(view.groups) - _GROUPS} more kinds; --html and --json show them", "dim"))
 
 
 def _differs(group: Group) -> str:

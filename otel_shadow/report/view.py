@@ -120,6 +120,8 @@ class Group:
     count: int
     sessions: int
     share: float
+    weight: float
+    """The share against the heaviest group's, for a bar."""
     accepted: str
     traces: tuple[Trace, ...]
 
@@ -189,6 +191,7 @@ class View:
     groups: tuple[Group, ...]
     accepted: tuple[Group, ...]
     mismatches: int
+    """All that count; the groups may be the heaviest only."""
     left_out: tuple[Fact, ...]
     examples: tuple[str, ...]
     noise: tuple[Fact, ...]

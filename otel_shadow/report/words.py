@@ -53,7 +53,7 @@ def _signed(change: float) -> str:
 
 
 def count(number: float | None) -> str:
-    """A count with thin groups: 12,345."""
+    """A count with its thousands apart: 12,345."""
     return DASH if number is None else f"{number:,.0f}"
 
 

@@ -48,6 +48,8 @@ class Traffic:
     holdout: float = 0.1
     seed: int = 7
     build: str = "2.4.0"
+    spread: float = 0.5
+    """Spread of V1's latency (sigma of its logarithm)."""
 
 
 GO = Traffic()
@@ -97,7 +99,7 @@ def _base(
     return ShadowRecord(
         pair_id=f"{dice.getrandbits(128):032x}", graph="enrolment", node=node, mode=Mode.V2_SHADOW, arm=arm,
         session_id=f"demo_{number:05d}", timestamp=moment,
-        v1=Observation(Status.SUCCESS, dice.lognormvariate(math.log(0.08), 0.5), target, "step_a", node,
+        v1=Observation(Status.SUCCESS, dice.lognormvariate(math.log(0.08), traffic.spread), target, "step_a", node,
                        span_id=f"{dice.getrandbits(64):016x}"),
         v1_served=traffic.served or dice.random() > 0.002, reason="holdout" if arm is Arm.HOLDOUT else None,
         user_message_hash=f"{dice.getrandbits(48):012x}", intent=intent, v2_build=traffic.build,

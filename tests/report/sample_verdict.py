@@ -128,7 +128,7 @@ def evidence(found: Verdict) -> EvidenceView:
                                   ((5000, 40, 31), (22, 3027, 0))) for node in nodes),
         mismatches=(
             MismatchGroup(nodes[-1], "qualification->__end__", None, ("outbox",), "price", "2.4.0", 40, 31, 0.62,
-                          None, tuple(Sample(f"pair{n}", f"{n:032x}", START + timedelta(hours=n)) for n in range(3))),
+                          None, tuple(Sample(START + timedelta(hours=n), f"pair{n}", f"{n:032x}") for n in range(3))),
             MismatchGroup(nodes[-1], "__end__->__end__", "age_collection->qualification_complete",
                           ("child_age", "education_level"), None, "2.4.0", 22, 20, 0.38),
             MismatchGroup(nodes[0], "__end__->information", None, (), None, "2.4.0", 4, 4, 0.0, "greets in two turns"),
@@ -143,7 +143,7 @@ def hostile(text: str = "<script>alert('x')</script>") -> tuple[Verdict, Evidenc
     found = verdict(Decision.NO_GO, (text, f"{text}[bold]"))
     read = evidence(found)
     groups = tuple(replace(group, route=f"{text}->{text}2", fields=(text,), intent=text, build=text, steps=f"{text}->x",
-                           samples=(Sample(text, text, START), Sample(text, f'"onmouseover="{text}', START)))
+                           samples=(Sample(START, text, text), Sample(START, text, f'"onmouseover="{text}')))
                    for group in read.mismatches)  # fmt: skip
     confusion = tuple(replace(one, original=(text, "b"), shadow=(text, "b", "c")) for one in read.confusion)
     reading = replace(read.reading, sources=(text,), examples=(text,), other_schema={text: 1})

@@ -1,0 +1,215 @@
+"""``otel-shadow verdict`` as users run it: a process, real log lines in, an exit code and clean streams out."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sample_evidence
+
+ROOT = Path(__file__).parents[2]
+AT = ("--at", "2025-01-11T05:00:00Z")
+POLICY = '[sla]\nmax_turns = 1\nintents = ["enrol", "price", "schedule"]\n'
+GO = replace(sample_evidence.GO, sessions=6000, holdout=0.3, spread=0.2, nodes=("greeting", "qualification"))
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "otel_shadow.cli", "verdict", *map(str, arguments)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_SHADOW_", "COLUMNS"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(), timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logs of a GO, a NO-GO and a WAIT, and a policy."""
+    path = tmp_path_factory.mktemp("evidence")
+    sample_evidence.write(path / "go.log", GO)
+    sample_evidence.write(path / "no-go.log", replace(sample_evidence.NO_GO, sessions=1200))
+    sample_evidence.write(path / "wait.log", sample_evidence.WAIT)
+    (path / "policy.toml").write_text(POLICY, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("name", "code"), [("go", 0), ("no-go", 1), ("wait", 3)])
+def test_each_verdict_has_its_exit_code(folder: Path, name: str, code: int) -> None:
+    """0 GO, 1 NO-GO, 3 WAIT; the word comes first, standard error stays empty."""
+    done = run(f"{name}.log", "--config", "policy.toml", *AT, cwd=folder)
+    assert (done.returncode, done.stdout.split(maxsplit=1)[0], done.stderr) == (code, name.upper(), "")
+
+
+def test_json_is_all_there_is_on_standard_output(folder: Path) -> None:
+    """One document, with the same exit code inside and outside, and what was read."""
+    done = run("no-go.log", "--json", *AT, cwd=folder)
+    found = json.loads(done.stdout)
+    assert (found["exit_code"], found["decision"]) == (done.returncode, "NO-GO")
+    assert found["evidence"]["reading"]["used"] == 4800
+    assert {node["node"] for node in found["nodes"]} == {"greeting", "qualification", "information", "scheduling"}
+
+
+def test_the_page_is_written_beside_the_verdict(folder: Path) -> None:
+    """--html writes the page, the verdict is printed all the same."""
+    done = run("wait.log", "--html", "page.html", "--trace-url", "http://tempo/{trace_id}", *AT, cwd=folder)
+    assert done.stdout.startswith("WAIT")
+    assert "<title>WAIT" in (folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_saved_summary_is_a_source_like_any(folder: Path, tmp_path: Path) -> None:
+    """Two halves, one of them gzip, saved and read again give the numbers of the whole."""
+    lines = (folder / "no-go.log").read_bytes().splitlines(keepends=True)
+    (tmp_path / "one.log").write_bytes(b"".join(lines[:3000]))
+    (tmp_path / "two.log.gz").write_bytes(gzip.compress(b"".join(lines[3000:])))
+    run("one.log", "--save", "one.summary", *AT, cwd=tmp_path)
+    run("two.log.gz", "--save", "two.summary", *AT, cwd=tmp_path)
+    merged = json.loads(run("*.summary", "--json", *AT, cwd=tmp_path).stdout)
+    whole = json.loads(run(folder / "no-go.log", "--json", *AT, cwd=tmp_path).stdout)
+    assert merged["criteria"] == whole["criteria"]
+    twice = json.loads(run("one.summary", "one.log", "two.log.gz", "--json", *AT, cwd=tmp_path).stdout)
+    assert twice["criteria"] == whole["criteria"]
+
+
+def test_another_build_is_judged_when_asked(folder: Path, tmp_path: Path) -> None:
+    """--build picks one of several builds and names the others; an unknown one is an error that lists them."""
+    old = sample_evidence.write(
+        tmp_path / "old.log", replace(sample_evidence.NO_GO, sessions=600, build="2.3.9", seed=1)
+    )
+    sources = (old, folder / "wait.log")
+    found = json.loads(run(*sources, "--json", "--build", "2.3.9", *AT, cwd=tmp_path).stdout)
+    assert (found["build"]["build"], [one["build"] for one in found["left_out"]]) == ("2.3.9", ["2.4.0"])
+    unknown = run(*sources, "--build", "9", *AT, cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert unknown.stderr == "otel-shadow: --build 9: no evidence of this V2 build; found: '2.3.9', '2.4.0'\n"
+
+
+BAD = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.write_bytes(b""),
+    "folder": lambda path: path.mkdir(),
+    "binary": lambda path: path.write_bytes(bytes(range(256)) * 64),
+    "no-lines-of-ours": lambda path: path.write_text("INFO started\n" * 5, encoding="utf-8"),
+    "half-a-gzip": lambda path: path.write_bytes(gzip.compress(b"INFO started\n" * 500)[:40]),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_source_that_cant_be_read_is_one_clear_line(kind: str, tmp_path: Path) -> None:
+    """Exit code 2, one line on standard error that names the file, nothing on standard output."""
+    BAD[kind](tmp_path / "app.log")
+    done = run("app.log", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("otel-shadow: ")
+    assert "app.log" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_skipped_is_counted(folder: Path, tmp_path: Path) -> None:
+    """A truncated last line, a malformed one and one of another schema are told with their numbers."""
+    text = (folder / "wait.log").read_text(encoding="utf-8").splitlines(keepends=True)
+    ours = next(line for line in text if '"SHADOW_V2"' in line)
+    broken = ours[:200] + "\n"
+    other = ours.replace('"schema":1', '"schema":99').replace('"pair_id":"', '"pair_id":"x')
+    (tmp_path / "app.log").write_text("".join([*text, broken, other, ours[:300]]), encoding="utf-8")
+    done = run("app.log", *AT, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Malformed lines: 1 " in done.stdout
+    assert "Truncated last lines: 1 " in done.stdout
+    assert "Lines of another schema: 1 (schema 99: 1)" in done.stdout
+    reading = json.loads(run("app.log", "--json", *AT, cwd=tmp_path).stdout)["evidence"]["reading"]
+    assert (reading["malformed"], reading["truncated"], reading["other_schema"]) == (1, 1, {"99": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--at", "yesterday"], "expected ISO 8601"),
+        (["--trace-url", "tempo/"], "{trace_id} once"),
+        (["--html", "missing/page.html"], "missing/page.html: can't be written"),
+        (["--save", "missing/summary"], "missing/summary: can't be written"),
+        (["--config", "missing.toml"], "missing.toml: no such file"),
+        (["--config", "bad.toml"], "bad.toml: sla.parity: got 95"),
+        (["--surprise"], "No such option"),
+    ],
+)
+def test_wrong_usage_says_what_is_expected(arguments: list[str], expected: str, folder: Path) -> None:
+    """Exit code 2, the remedy on standard error, nothing on standard output."""
+    (folder / "bad.toml").write_text("[sla]\nparity = 95\n", encoding="utf-8")
+    done = run("wait.log", *AT, *arguments, cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert expected in done.stderr
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_reader_that_goes_away_is_no_error(folder: Path, form: tuple[str, ...]) -> None:
+    """``| head -1``: quiet, and neither GO nor NO-GO by accident."""
+    process = subprocess.Popen(
+        command("no-go.log", *form, *AT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait(60) == 141
+
+
+def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
+    """An interrupted run leaves no traceback and exits with 130."""
+    code = (
+        "import otel_shadow.cli as cli, otel_shadow.report.command as command, time, sys\n"
+        "def wait(**_):\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "command.judge = wait\n"
+        "cli.main(['verdict', 'app.log'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment()
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors.strip()) == (130, b"")
+
+
+def test_colours_and_progress_are_for_terminals(folder: Path) -> None:
+    """On a terminal the verdict is coloured; piped it was plain in the tests above."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        command("wait.log", *AT), stdout=follower, stderr=follower, cwd=folder, env=environment(TERM="xterm-256color")
+    )
+    os.close(follower)
+    told = b""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        told += piece
+    os.close(leader)
+    assert process.wait(60) == 3
+    assert b"\x1b[" in told
