@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,7 +54,7 @@ _PIECE = 1 << 19
 """Rows that are worked on at a time: pieces of memory that are used again cost less than fresh ones."""
 
 
-def tables(columns: Mapping[str, Any]) -> Iterator[Table]:
+def pieces(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The columns of ``Summary.from_arrays``, piece by piece.
 
     Raises:
@@ -68,18 +68,24 @@ def tables(columns: Mapping[str, Any]) -> Iterator[Table]:
     for name, array in arrays.items():
         if array is not None and array.ndim and array.shape != (length,):
             raise ValueError(f"{name} has shape {array.shape}, timestamp has {length} values")
-    for start in range(0, length, _PIECE):
-        piece = {
+    return [
+        {
             name: array if array is None or not array.ndim else array[start : start + _PIECE]
             for name, array in arrays.items()
         }
-        yield _table(piece)
+        for start in range(0, length, _PIECE)
+    ]
 
 
 _FIRST = ("node", "session", "timestamp", "match", "status", "v1_latency_ms", "arm")
 
 
-def _table(given: Mapping[str, Any]) -> Table:
+def table(given: Mapping[str, Any]) -> Table:
+    """One piece, as codes.
+
+    Raises:
+        ValueError: a value that is not allowed.
+    """
     node, session, timestamp, match, status, v1_latency_ms, arm = (given[name] for name in _FIRST)
     more = {name: values for name, values in given.items() if name not in _FIRST}
     times = _times(timestamp)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from otel_shadow.verdict import arrays
 from otel_shadow.verdict.hashes import NO_PAIR
 from otel_shadow.verdict.latency import buckets
+from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.reading import Reading
 from otel_shadow.verdict.signature import Signature
 
@@ -168,9 +169,8 @@ class Summary:
         """Add executions, one or many; the arguments are those of ``from_arrays``."""
         columns = {"node": node, "session": session, "timestamp": timestamp, "match": match, "status": status}
         columns |= {"v1_latency_ms": v1_latency_ms, "arm": arm} | more
-        for table in arrays.tables(columns):
-            rows = Rows(table.pair, table.session, table.time, table.kind, buckets(table.v1_ms), buckets(table.v2_ms))
-            self._take(Summary(rows, table.signatures))
+        for part in in_parallel(_of_table, arrays.pieces(columns)):
+            self._take(part)
 
     def _take(self, other: Summary) -> None:
         known = {signature: index for index, signature in enumerate(self.signatures)}
@@ -282,6 +282,12 @@ def milliseconds(at: datetime) -> int:
     if at.tzinfo is None:
         raise ValueError(f"{at!r} has no time zone; give datetime(..., tzinfo=UTC)")
     return round(at.timestamp() * 1000)
+
+
+def _of_table(piece: Mapping[str, Any]) -> Summary:
+    table = arrays.table(piece)
+    rows = Rows(table.pair, table.session, table.time, table.kind, buckets(table.v1_ms), buckets(table.v2_ms))
+    return Summary(rows, table.signatures)
 
 
 def _joined_samples(mine: Samples, others: Samples) -> Samples:

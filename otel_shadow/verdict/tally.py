@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.latency import NO_RANKS, Ranks, count_codes
+from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.signature import Signature
 from otel_shadow.verdict.summary import Rows, Summary
@@ -148,26 +149,24 @@ def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Nod
     plan = _Plan(summary, chosen, nodes, _intents(summary.signatures, per_kind, intents))
     open_sessions = np.unique(rows.session[rows.time > chosen.at - chosen.idle])
     pieces: dict[int, list[_Piece]] = {}
-    for shard in _shards(rows):
-        for place, piece in plan.pieces(shard, open_sessions):
+    for found in in_parallel(lambda shard: list(plan.pieces(shard(), open_sessions)), _shards(rows)):
+        for place, piece in found:
             pieces.setdefault(place, []).append(piece)
-    return tuple(plan.node_tally(place, _Piece.merged(found), per_kind) for place, found in sorted(pieces.items()))
+    return tuple(plan.node_tally(place, _Piece.merged(mine), per_kind) for place, mine in sorted(pieces.items()))
 
 
 _SHARD = 1 << 19
 
 
-def _shards(rows: Rows) -> Iterator[Rows]:
+def _shards(rows: Rows) -> list[Callable[[], Rows]]:
     """Rows in pieces of whole sessions: small pieces of memory, used again and again, are the fast ones."""
     count = 1
     while len(rows) > count * _SHARD:
         count *= 2
     if count == 1:
-        yield rows
-        return
+        return [lambda: rows]
     owner = (rows.session & np.uint64(count - 1)).astype(np.uint16)
-    for shard in range(count):
-        yield rows.where(np.flatnonzero(owner == shard))
+    return [lambda shard=shard: rows.where(np.flatnonzero(owner == shard)) for shard in range(count)]  # type: ignore[misc]
 
 
 def _intents(kinds: Sequence[Signature], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
