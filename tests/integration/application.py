@@ -44,6 +44,8 @@ class Application:
     protocol: str = "grpc"
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    peak_mib: float = 0.0
+    """The most memory it ever had resident."""
 
     @property
     def instance(self) -> str:
@@ -69,7 +71,9 @@ class Application:
         assert self.process is not None
         out, err = self.process.communicate(timeout=within)
         assert self.process.returncode == 0, err[-4000:]
-        return [float(line) for line in out.split()]
+        *times, peak = out.splitlines()
+        self.peak_mib = float(peak.split()[1])
+        return [float(line) for line in times]
 
     def run(self) -> list[float]:
         """Start it and wait for its end."""

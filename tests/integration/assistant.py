@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import operator
 import os
+import resource
+import signal
 import sys
 import time
 from typing import Annotated, Any, TypedDict
@@ -79,4 +81,8 @@ def main(plan: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as application servers do
+    try:
+        main(sys.argv[1:])
+    finally:
+        print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB", flush=True)

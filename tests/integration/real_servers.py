@@ -56,7 +56,7 @@ def eventually(claim: Callable[[], T], within: float = 60.0) -> T:
     while True:
         try:
             value: Any = claim()
-        except (urllib.error.URLError, ConnectionError, LookupError) as error:
+        except (OSError, LookupError) as error:
             value, seen = None, repr(error)
         else:
             seen = repr(value)
