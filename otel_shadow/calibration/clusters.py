@@ -14,7 +14,10 @@ from otel_shadow.errors import require
 
 _EXAMPLES = 3
 _NGRAMS = 6
-_LEAST = 8
+_LEAST = 5
+"""Messages of a group worth a look, and of an intent worth learning."""
+_APART = 0.75
+"""Mean cosine distance at which two groups are left apart."""
 _MOST = 2000
 """Messages that are clustered; of more, every so many-th is taken."""
 _DIMENSIONS = 50
@@ -57,8 +60,8 @@ class Clusters:
 def cluster(meanings: Meanings) -> Clusters:
     """Cluster the unrecognised messages.
 
-    TF-IDF of words and letters, latent semantic analysis (Deerwester et al. 1990), HDBSCAN (Campello, Moulavi & Sander
-    2013), which leaves what is like nothing else alone.
+    TF-IDF of words and letters, latent semantic analysis (Deerwester et al. 1990), average linkage (Sokal & Michener
+    1958) up to a fixed distance: what is like nothing else stays alone.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -68,14 +71,10 @@ def cluster(meanings: Meanings) -> Clusters:
     if len(looked_at) < _LEAST:
         return Clusters((), len(looked_at), len(looked_at), len(missed))
     vectors = _vectors([one.message.text for one in looked_at])
-    labels = _hdbscan(vectors, len(looked_at))
+    groups, scattered = _groups(vectors)
     likeness = _likeness(meanings, looked_at)
     background = Counter(gram for one in meanings.messages for gram in ngrams(words(one.message.text)))
-    groups: dict[int, list[int]] = {}
-    for place, label in enumerate(labels):
-        groups.setdefault(int(label), []).append(place)
-    scattered = len(groups.pop(-1, []))
-    found = [_cluster(places, looked_at, vectors, likeness, background) for places in groups.values()]
+    found = [_cluster(places, looked_at, vectors, likeness, background) for places in groups]
     ordered = tuple(sorted(found, key=lambda one: (-one.messages, one.ngrams)))
     return Clusters(ordered, scattered, len(looked_at), len(missed))
 
@@ -98,10 +97,16 @@ def _vectors(texts: Sequence[str]) -> Any:
     return require("sklearn.preprocessing", "calibration").normalize(found)
 
 
-def _hdbscan(vectors: Any, count: int) -> Any:
-    least = max(_LEAST // 2, round(count**0.5 / 4))
-    method = require("sklearn.cluster", "calibration").HDBSCAN(min_cluster_size=least, min_samples=3, copy=True)
-    return method.fit_predict(vectors)
+def _groups(vectors: Any) -> tuple[list[list[int]], int]:
+    """Places of messages alike, and how many are in no group that is worth a look."""
+    method = require("sklearn.cluster", "calibration").AgglomerativeClustering(
+        n_clusters=None, distance_threshold=_APART, metric="cosine", linkage="average"
+    )
+    found: dict[int, list[int]] = {}
+    for place, label in enumerate(method.fit_predict(vectors)):
+        found.setdefault(int(label), []).append(place)
+    groups = [places for places in found.values() if len(places) >= _LEAST]
+    return groups, len(vectors) - sum(map(len, groups))
 
 
 def _likeness(meanings: Meanings, missed: Sequence[Meant]) -> dict[int, dict[str, float]]:

@@ -111,7 +111,7 @@ def _corpus(path: Path, pairs: PairSet, declared: Sequence[str], names: Names) -
     from otel_shadow.calibration.corpus import read_corpus
     from otel_shadow.calibration.coverage_screen import CorpusFindings
     from otel_shadow.calibration.meaning import meanings
-    from otel_shadow.calibration.patterns import propose_patterns
+    from otel_shadow.calibration.patterns import propose_patterns, too_few
 
     corpus = read_corpus(path, pairs, declared)
     meant = meanings(corpus.messages, names)
@@ -124,6 +124,7 @@ def _corpus(path: Path, pairs: PairSet, declared: Sequence[str], names: Names) -
         unrecognised=len(meant.unrecognised),
         clusters=cluster(meant),
         patterns=propose_patterns(meant),
+        too_few=too_few(meant),
     )
 
 

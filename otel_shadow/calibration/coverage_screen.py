@@ -33,6 +33,7 @@ class CorpusFindings:
     unrecognised: int
     clusters: Clusters
     patterns: tuple[PatternProposal, ...]
+    too_few: tuple[tuple[str, str, int], ...]
 
 
 def show(coverage: Coverage, found: CorpusFindings | None, notes: Sequence[str], out: Console) -> None:
@@ -138,6 +139,9 @@ def _cluster_head(cluster: Cluster) -> str:
 
 def _patterns(found: CorpusFindings, out: Console) -> None:
     _heading(f"Patterns, judged by {found.judged_by} (5-fold cross-validation over conversations)", out)
+    if found.too_few:
+        told = ", ".join(f"{intent} {lang} ({missed})" for intent, lang, missed in found.too_few)
+        out.print(Padding(Text(clean(f"not enough data (missed messages): {told}"), "dim"), (0, 0, 0, 2), expand=False))
     if not found.patterns:
         out.print(f"  none: no intent misses {LEAST_MISSED} messages of one language, or nothing sets them apart")
         return
@@ -167,7 +171,7 @@ def pattern_file(found: CorpusFindings) -> str:
                         f"lang = {json.dumps(one.lang)}",
                         f"pattern = {json.dumps(one.pattern, ensure_ascii=False)}",
                         f"score = {round(one.precision or 0.0, 2)!r}",
-                        f"# cross-validated precision {one.right}/{one.matched}, recall {one.found}/{one.missed}",
+                        f"# cross-validated precision {one.found}/{one.matched}, recall {one.found}/{one.missed}",
                     )
                 )
             )

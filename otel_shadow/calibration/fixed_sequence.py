@@ -80,9 +80,9 @@ def certify(
     numpy = require("numpy", "calibration")
     scores, errors = numpy.asarray(confidence, dtype=float), numpy.asarray(wrong, dtype=bool)
     _check(scores, errors, alpha, delta, start)
-    curve, going = [], True
-    for threshold in _thresholds(numpy, scores, start):
-        tested = _test(threshold, scores, errors, alpha, delta)
+    curve: list[Tested] = []
+    going = True
+    for tested in _tests(numpy, scores, errors, start, alpha, delta):
         going = going and tested.p_value <= delta
         curve.append(replace(tested, rejected=going))
     passed = [tested.threshold for tested in curve if tested.rejected]
@@ -99,26 +99,30 @@ def _check(scores: Any, errors: Any, alpha: float, delta: float, start: float) -
         raise ValueError(f"confidences from {scores.min():g} to {scores.max():g}: expected numbers in [0, 1]")
 
 
-def _thresholds(numpy: Any, scores: Any, start: float) -> list[float]:
-    """Confidences at coverages from ``start`` to 1, descending, each once.
+def _tests(numpy: Any, scores: Any, errors: Any, start: float, alpha: float, delta: float) -> list[Tested]:
+    """A test at each coverage from ``start`` to 1, the highest threshold first, each threshold once.
 
     Given the order statistic at a threshold, the scores above it are a fresh sample from there (David & Nagaraja,
     §2.5), so a quantile of the same data serves as well as a grid fixed beforehand.
     """
     if not scores.size:
         return []
-    falling = numpy.sort(scores)[::-1]
-    places = numpy.ceil(numpy.linspace(start, 1.0, STEPS + 1) * len(falling)).astype(int) - 1
-    return list(dict.fromkeys(float(falling[place]) for place in places))
-
-
-def _test(threshold: float, scores: Any, errors: Any, alpha: float, delta: float) -> Tested:
-    binom = require("scipy.stats", "calibration").binom
-    accepted = scores >= threshold
-    count, wrong = int(accepted.sum()), int(errors[accepted].sum())
-    p_value = float(binom.cdf(wrong, count, alpha))
-    upper = upper_bound(wrong, count, delta)
-    return Tested(threshold, count, wrong, count / len(scores), wrong / count, upper, p_value, rejected=False)
+    stats = require("scipy.stats", "calibration")
+    order = numpy.argsort(-scores, kind="stable")
+    falling, total = scores[order], len(scores)
+    places = numpy.ceil(numpy.linspace(start, 1.0, STEPS + 1) * total).astype(int) - 1
+    thresholds = numpy.array(list(dict.fromkeys(falling[places].tolist())))
+    accepted = numpy.searchsorted(-falling, -thresholds, side="right")
+    wrong = numpy.cumsum(errors[order])[accepted - 1]
+    p_values = stats.binom.cdf(wrong, accepted, alpha)
+    uppers = numpy.where(
+        wrong < accepted, stats.beta.ppf(1 - delta, wrong + 1, numpy.maximum(accepted - wrong, 1)), 1.0
+    )
+    rows = zip(*(column.tolist() for column in (thresholds, accepted, wrong, p_values, uppers)), strict=True)
+    return [
+        Tested(threshold, count, bad, count / total, bad / count, upper, p_value, rejected=False)
+        for threshold, count, bad, p_value, upper in rows
+    ]
 
 
 def _why_not(curve: Sequence[Tested], alpha: float, delta: float) -> str:

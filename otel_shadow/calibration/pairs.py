@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow.calibration.lines import read_lines
+from otel_shadow.calibration.lines import Counts, read_objects
 from otel_shadow.errors import EvidenceError
 
 Observed = Mapping[str, float | str | bool]
@@ -69,24 +68,16 @@ class PairSet:
         return dict(Counter(name for pair in self.pairs for name in (pair.v2 if version == "v2" else pair.v1)))
 
 
-@dataclass
-class _Counts:
-    lines: int = 0
-    malformed: int = 0
-    duplicates: int = 0
-
-
 def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
     """Read the pairs of ``build`` (default: that of the latest pair) from log files.
 
     Raises:
         EvidenceError: a source can't be read, or there is no pair in any; the message says what is expected.
     """
-    counts, rows = _Counts(), dict[str, Mapping[str, Any]]()
-    for line in read_lines(sources):
-        counts.lines += 1
-        row = _row(line, counts)
-        if row is None:
+    counts, rows = Counts(), dict[str, Mapping[str, Any]]()
+    for row in read_objects(sources, counts):
+        if not _usable(row):
+            counts.malformed += 1
             continue
         counts.duplicates += row["pair_id"] in rows
         rows.setdefault(row["pair_id"], row)
@@ -98,24 +89,18 @@ def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
     return _select(rows, counts, tuple(sources), build)
 
 
-def _row(line: bytes, counts: _Counts) -> dict[str, Any] | None:
-    """The line's object if it is one of ours of this schema, with the keys that are needed."""
-    if b'"' + semconv.EVENT_V2.encode() + b'"' not in line:
-        return None
+def _usable(row: Mapping[str, Any]) -> bool:
+    """Whether it is a pair of this schema with the keys that are needed."""
     try:
-        row = json.loads(line[line.index(b"{") :])
         datetime.fromisoformat(row["timestamp"])
-        good = row["event"] == semconv.EVENT_V2 and row["schema"] == semconv.LINE_SCHEMA
-        needed = all(isinstance(row[key], str) for key in ("pair_id", "session_id", "node", "shadow_status"))
+        texts = all(isinstance(row[key], str) for key in ("pair_id", "session_id", "node", "shadow_status"))
     except (ValueError, KeyError, TypeError):
-        counts.malformed += 1
-        return None
-    counts.malformed += not (good and needed)
-    return row if good and needed else None
+        return False
+    return texts and str(row.get("schema")) == str(semconv.LINE_SCHEMA)
 
 
 def _select(
-    rows: Mapping[str, Mapping[str, Any]], counts: _Counts, sources: tuple[str, ...], build: str | None
+    rows: Mapping[str, Mapping[str, Any]], counts: Counts, sources: tuple[str, ...], build: str | None
 ) -> PairSet:
     builds = Counter(str(row.get("v2_build", "")) for row in rows.values())
     latest = str(max(rows.values(), key=lambda row: str(row["timestamp"])).get("v2_build", ""))
@@ -139,7 +124,7 @@ def _select(
     )
 
 
-def _notes(build: str, builds: Mapping[str, int], keys: Mapping[str, int], counts: _Counts) -> Iterable[str]:
+def _notes(build: str, builds: Mapping[str, int], keys: Mapping[str, int], counts: Counts) -> Iterable[str]:
     if len(builds) > 1:
         others = sum(builds.values()) - builds[build]
         yield f"{others:,} pairs of other V2 builds are left out (--build chooses one)"

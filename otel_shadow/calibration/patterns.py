@@ -31,9 +31,9 @@ class PatternProposal:
         pattern: a regular expression for folded text (lower case, no accents).
         ngrams: what it is made of, the most useful first.
         missed: messages of the intent that V2 does not recognise now.
-        matched, right: messages that held-out patterns matched, and those of them that meant the intent.
-        found: messages of ``missed`` that held-out patterns matched.
-        precision, recall: right / matched and found / missed, by cross-validation over whole conversations: each
+        matched, found: messages that held-out patterns matched, and those of them that meant the intent. Messages that
+            V2 recognises as this intent already don't count: a pattern changes nothing there.
+        precision, recall: found / matched and found / missed, by cross-validation over whole conversations: each
             message is judged by a pattern made without its conversation. ``precision_lower`` is its exact lower
             confidence bound at 95 %.
         proposed: whether precision is at least :data:`LEAST_PRECISION`.
@@ -45,7 +45,6 @@ class PatternProposal:
     ngrams: tuple[str, ...]
     missed: int
     matched: int
-    right: int
     found: int
     precision: float | None
     precision_lower: float
@@ -58,7 +57,6 @@ class _Text:
     tokens: tuple[str, ...]
     folded: str
     group: str
-    right: bool
     missed: bool
 
 
@@ -75,34 +73,42 @@ def propose_patterns(meanings: Meanings) -> tuple[PatternProposal, ...]:
     return tuple(sorted((one for one in found if one), key=lambda one: (not one.proposed, -one.found)))
 
 
+def too_few(meanings: Meanings) -> tuple[tuple[str, str, int], ...]:
+    """Intents and languages that miss some messages, but too few to learn from: intent, language, how many."""
+    missed = Counter((str(one.intent), one.message.lang) for one in meanings.unrecognised if one.intent is not None)
+    return tuple((*key, often) for key, often in missed.most_common() if often < LEAST_MISSED and key[0] != NO_INTENT)
+
+
 def _propose(intent: str, lang: str, known: Sequence[Meant]) -> PatternProposal | None:
-    texts = [_text(one, intent) for one in known if one.message.lang == lang]
+    texts = [_text(one, intent) for one in known if one.message.lang == lang and not _settled(one, intent)]
     missed = sum(text.missed for text in texts)
     if len({text.group for text in texts if text.missed}) < _FOLDS:
         return None
-    matched = right = found = 0
+    matched = found = 0
     for learn, judge in _folds(texts):
         pattern, _ = learn_pattern(learn)
         hits = [text for text in judge if pattern and pattern.search(text.folded)]
         matched += len(hits)
-        right += sum(text.right for text in hits)
         found += sum(text.missed for text in hits)
     final, grams = learn_pattern(texts)
     if final is None:
         return None
-    precision = right / matched if matched else None
-    lower = lower_bound(right, matched, 0.05)
+    precision = found / matched if matched else None
+    lower = lower_bound(found, matched, 0.05)
     good = precision is not None and precision >= LEAST_PRECISION and found > 0
     return PatternProposal(
-        intent, lang, final.pattern, grams, missed, matched, right, found, precision, lower, found / missed, good
+        intent, lang, final.pattern, grams, missed, matched, found, precision, lower, found / missed, good
     )
 
 
+def _settled(one: Meant, intent: str) -> bool:
+    """Whether V2 has recognised it as ``intent`` already: a pattern would change nothing there."""
+    return one.intent == intent and not one.unrecognised
+
+
 def _text(one: Meant, intent: str) -> _Text:
-    right = one.intent == intent
     message = one.message
-    return _Text(tuple(words(message.text)), fold(message.text), message.conversation, right,
-                 right and one.unrecognised)  # fmt: skip
+    return _Text(tuple(words(message.text)), fold(message.text), message.conversation, one.intent == intent)
 
 
 def _folds(texts: Sequence[_Text]) -> list[tuple[list[_Text], list[_Text]]]:
@@ -121,7 +127,7 @@ def learn_pattern(texts: Sequence[_Text]) -> tuple[re.Pattern[str] | None, tuple
     spelling = misspellings(text.tokens for text in texts)
     having = _having(texts, spelling)
     left = {place for place, text in enumerate(texts) if text.missed}
-    right = {place for place, text in enumerate(texts) if text.right}
+    right = frozenset(left)
     precise = {gram: places for gram, places in having.items() if _precision(places, right) >= LEAST_PRECISION}
     chosen: list[str] = []
     while precise and len(chosen) < _MOST_NGRAMS:
@@ -148,7 +154,7 @@ def _having(texts: Sequence[_Text], spelling: Mapping[str, str]) -> dict[str, se
     }
 
 
-def _precision(places: set[int], right: set[int]) -> float:
+def _precision(places: set[int], right: frozenset[int]) -> float:
     """Share of right ones, smoothed (Laplace's rule), so that three of three are not taken for certain."""
     return (len(places & right) + _PRIOR * LEAST_PRECISION) / (len(places) + 2 * _PRIOR)
 
