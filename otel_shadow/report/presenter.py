@@ -44,7 +44,7 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
         earliest=words.moment(_eta(verdict)) if _eta(verdict) else "",
         slowest=_title(verdict),
         blockers=_besides(verdict.blockers, ()),
-        warnings=_besides(verdict.warnings, verdict.blockers),
+        warnings=tuple(text for text in _besides(verdict.warnings, verdict.blockers) if not _said(text, verdict)),
         missing=() if settled else _besides(verdict.missing, (verdict.reason, *verdict.blockers, *verdict.warnings)),
         advice=_besides(verdict.advice, ()),
         notes=_besides(verdict.notes, ()),
@@ -65,6 +65,11 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
 
 def _besides(sentences: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
     return tuple(sentence(text) for text in sentences if text not in told)
+
+
+def _said(warning: str, verdict: Verdict) -> bool:
+    """Every output has its own, louder words for a simulated clock."""
+    return verdict.simulated and "clock was simulated" in warning
 
 
 def _headline(verdict: Verdict) -> str:

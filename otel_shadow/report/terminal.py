@@ -158,26 +158,29 @@ def _groups(view: View, out: Console) -> None:
     if not view.groups:
         return
     title = f"Mismatches that weigh most ({view.mismatches:,} pairs in all)"
-    heads = ["Pairs", "Share", "Node", "V1 → V2", "Differs", "Intent", *(["A trace"] if out.width >= _WIDE else [])]
+    heads = ["Pairs", "Share", "Where, and what differs", *(["A trace"] if out.width >= _WIDE else [])]
     table = _table(title, out, *heads, right=(0, 1))
     for group in view.groups[:_GROUPS]:
-        cells = [f"{group.count:,}", group.percent, group.node, _route(group), _differs(group), group.intent]
-        table.add_row(*map(_text, [*cells, _trace(group)][: len(heads)]))
+        what = Text("\n").join([_text(_where(group)), _text(_differs(group), "dim")])
+        cells = [_text(f"{group.count:,}"), _text(group.percent), what, _text(_trace(group))]
+        table.add_row(*cells[: len(heads)])
     out.print(table)
     if len(view.groups) > _GROUPS:
         out.print(_text(f"  and {len(view.groups) - _GROUPS} more kinds; --html and --json show them", "dim"))
 
 
+def _where(group: Group) -> str:
+    route = f"{group.original} (same decision)" if group.same_route else f"{group.original} → {group.shadow}"
+    return f"{group.node}: {route}{f', intent {group.intent}' if group.intent else ''}"
+
+
 def _differs(group: Group) -> str:
-    return ", ".join((*group.fields, *filter(None, [group.steps]))) or "the decision only"
+    step = [f"step {group.steps}"] if group.steps else []
+    return "; ".join(filter(None, [", ".join(group.fields), *step])) or "the decision only"
 
 
 def _trace(group: Group) -> str:
     return next((trace.trace_id or trace.pair_id for trace in group.traces), "")
-
-
-def _route(group: Group) -> str:
-    return f"{group.original} (same)" if group.same_route else f"{group.original} → {group.shadow}"
 
 
 def _left_out(view: View, out: Console) -> None:

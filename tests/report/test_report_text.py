@@ -66,13 +66,14 @@ def test_a_pipe_gets_no_escape_codes_and_a_terminal_gets_colours() -> None:
 
 def test_a_name_from_a_log_cant_draw_on_the_terminal() -> None:
     """Escape codes, direction marks and rich's own markup in names are shown, not obeyed."""
-    planted = "\x1b]0;owned\x07[bold]name\u202e"
+    planted = "\x1b]0;owned\x07[bold]name\u202e\nGO  all is well"
     verdict, evidence = sample_verdict.hostile(planted)
     text = printed(verdict, evidence)
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "\u202e" not in text
     assert "[bold]" in text
+    assert "\nGO  all is well" not in text
 
 
 @pytest.mark.parametrize("simulated", [True, False])
