@@ -151,3 +151,34 @@ def test_names_in_the_configuration_are_ours() -> None:
     assert set(re.findall(r"key: (\S+)", links)) <= names
     known = {label(name) for name in names} | {series(metric) for metric in semconv.METRICS}
     assert set(re.findall(r"\bshadow_[a-z_]+", links)) <= known
+
+
+@pytest.mark.servers
+def test_the_gateway_tier_is_valid_but_for_its_one_exporter(tmp_path: Path) -> None:
+    """With the load balancer (not in our build) replaced by what it wraps, the real Collector accepts the file."""
+    gateway = yaml.safe_load((COLLECTOR / "gateway.yaml").read_text())
+    balancer = gateway["exporters"].pop("loadbalancing")
+    assert set(balancer) == {"routing_key", "protocol", "resolver"}
+    assert balancer["routing_key"] == "traceID"
+    gateway["exporters"]["otlp_grpc/balanced"] = {"endpoint": "127.0.0.1:4317", **balancer["protocol"]["otlp"]}
+    gateway["service"]["pipelines"]["traces"]["exporters"] = ["otlp_grpc/balanced"]
+    (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(gateway))
+    done = run(binary("collector", "collector"), "validate", "--config", tmp_path / "gateway.yaml")
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_variable_of_the_collector_is_documented_with_its_default() -> None:
+    """docs/pipeline.md has a row for each `${env:NAME:-default}` of the Collector's configuration."""
+    text = (COLLECTOR / "config.yaml").read_text()
+    documented = (ROOT / "docs" / "pipeline.md").read_text()
+    for name, default in set(re.findall(r"\$\{env:([A-Z_]+):-([^}]+)\}", text)):
+        assert f"| `{name}` | `{default}` |" in documented, name
+
+
+def test_the_documented_waits_follow_their_formula() -> None:
+    """The default waits are longer than queue wait + V2's time limit + the span batch delay, as the page says."""
+    text = (COLLECTOR / "config.yaml").read_text()
+    after_root, longest = (int(found[1]) for found in re.finditer(r"COLLECTOR_WAIT(?:_AFTER_ROOT)?:-(\d+)s", text))
+    queue_s, limit_s, batch_s = 5, 5, 5
+    assert after_root > queue_s + limit_s + batch_s
+    assert longest >= after_root + 60

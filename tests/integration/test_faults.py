@@ -131,6 +131,29 @@ def test_a_collector_that_comes_late_gets_everything_that_counts(
         collector.stop()
 
 
+def test_a_prometheus_that_was_away_gets_what_it_missed(tmp_path: Path) -> None:
+    """Prometheus is killed mid-run and comes back: the Collector kept what it could not deliver."""
+    prometheus = Prometheus(tmp_path / "prometheus")
+    prometheus.start()
+    collector = Collector(tmp_path / "collector", prometheus.otlp, "127.0.0.1:9", KEEP_ALL)
+    collector.start()
+    application = Application(
+        tmp_path / "missed", "missed", collector.grpc, ("match=150",), env={"ASSISTANT_PAUSE_S": "0.04"}
+    )
+    eligible = f'sum({series(semconv.ELIGIBLE)}{{instance="missed"}})'
+    try:
+        application.start()
+        eventually(lambda: (prometheus.value(eligible) or 0) > 20)
+        prometheus.kill()
+        application.finish()
+        prometheus.start()
+        eventually(lambda: prometheus.value(eligible) == 150)
+    finally:
+        application.end()
+        collector.stop()
+        prometheus.stop()
+
+
 def test_sigterm_under_load_loses_nothing_that_was_accepted(
     tmp_path: Path, collector: Collector, prometheus: Prometheus
 ) -> None:
