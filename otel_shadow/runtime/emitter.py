@@ -16,6 +16,7 @@ from otel_shadow.runtime.sinks import Sink
 _POLL_S = 0.02
 _NAP_S = 0.001
 _BOUND = 20_000
+_BYTES = 64 * 1024 * 1024
 
 MakeRecord = Callable[[], ShadowRecord | None]
 
@@ -25,30 +26,47 @@ class Emitter:
 
     What is appended is a function, so that redaction and formatting happen here and not on V1's path. When the queue is
     full the record is dropped and counted (``emit_dropped``).
+
+    Arguments:
+        sinks: take the records, one after the other.
+        shield: counts what breaks.
+        bound: records that may wait.
+        bound_bytes: bytes that they may hold together.
     """
 
-    def __init__(self, sinks: Sequence[Sink], shield: Shield, bound: int = _BOUND) -> None:
+    def __init__(self, sinks: Sequence[Sink], shield: Shield, bound: int = _BOUND, bound_bytes: int = _BYTES) -> None:
         self.sinks = list(sinks)
         self._shield = shield
         self._bound = bound
+        self._bound_bytes = bound_bytes
         self._reset()
         _EMITTERS.add(self)
 
     def _reset(self) -> None:
-        self._queue: deque[MakeRecord] = deque()
+        self._queue: deque[tuple[MakeRecord, int]] = deque()
+        self._bytes = 0
+        self._accounts = threading.Lock()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._busy = False
 
-    def put(self, make: MakeRecord) -> None:
-        """Queue a record. Never waits."""
-        if len(self._queue) >= self._bound:
+    def put(self, make: MakeRecord, size: int = 0) -> None:
+        """Queue a record that holds ``size`` bytes until it is made. Never waits."""
+        if len(self._queue) >= self._bound or not self._account(size):
             self._shield.counts["emit_dropped"] += 1
             return
-        self._queue.append(make)
+        self._queue.append((make, size))
         if self._thread is None:
             self._start()
+
+    def _account(self, size: int) -> bool:
+        if size:
+            with self._accounts:
+                if self._bytes + size > self._bound_bytes:
+                    return False
+                self._bytes += size
+        return True
 
     def _start(self) -> None:
         if not self._starting.acquire(blocking=False):
@@ -58,6 +76,8 @@ class Emitter:
                 thread = threading.Thread(target=self._run, name="otel-shadow-emitter", daemon=True)
                 thread.start()
                 self._thread = thread
+        except RuntimeError:  # the interpreter is ending and starts no more threads; flush does the rest
+            return
         finally:
             self._starting.release()
 
@@ -77,34 +97,60 @@ class Emitter:
         return self._flush_sinks(end) and done
 
     def _flush_sinks(self, end: float) -> bool:
-        thread = threading.Thread(target=self._flush_each, args=(end,), name="otel-shadow-flush", daemon=True)
-        thread.start()
-        thread.join(max(end - perf_counter(), 0.001))
-        return not thread.is_alive()
+        """Each in a thread of its own: one that blocks takes no time from the others."""
+        threads = [
+            threading.Thread(target=self._flush_one, args=(sink, end), name="otel-shadow-flush", daemon=True)
+            for sink in self.sinks
+        ]
+        for thread in threads:
+            try:
+                thread.start()
+            except RuntimeError:  # as above
+                thread.run()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(end - perf_counter(), 0.001))
+        return not any(thread.is_alive() for thread in threads)
 
-    def _flush_each(self, end: float) -> None:
-        for sink in self.sinks:
-            with self._shield("flush"):
-                sink.flush(max(end - perf_counter(), 0.001))
+    def _flush_one(self, sink: Sink, end: float) -> None:
+        try:
+            sink.flush(max(end - perf_counter(), 0.001))
+        except BaseException as error:  # noqa: BLE001 - nothing that a sink raises ends more than this thread
+            self._caught("flush", "-", error)
 
     def _run(self) -> None:
         while True:
             while self._queue:
                 self._busy = True
-                self._emit(self._queue.popleft())
+                make, size = self._queue.popleft()
+                self._emit(make)
+                del make
+                with self._accounts:
+                    self._bytes -= size
             self._busy = False
             self._wake.wait(_POLL_S)
             self._wake.clear()
 
     def _emit(self, make: MakeRecord) -> None:
         record: ShadowRecord | None = None
-        with self._shield("record"):
+        try:
             record = make()
+        except BaseException as error:  # noqa: BLE001 - as above: reading the state runs user code
+            self._caught("record", "-", error)
         if record is None:
             return
         for sink in self.sinks:
-            with self._shield("sink", record.node):
+            try:
                 sink.emit(record)
+            except BaseException as error:  # noqa: BLE001 - as above
+                self._caught("sink", record.node, error)
+
+    def _caught(self, operation: str, node: str, error: BaseException) -> None:
+        try:
+            self._shield.caught(operation, node, error)
+        except BaseException as raised:  # noqa: BLE001 - re-raised for tests: they see it, and this thread goes on
+            seen = (type(raised), raised, raised.__traceback__, threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(seen))
 
 
 _EMITTERS: WeakSet[Emitter] = WeakSet()

@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 from otel_shadow.runtime.facts import Facts, Work
+from otel_shadow.runtime.redact import known
 from otel_shadow.runtime.scope import ShadowScope
 from otel_shadow.runtime.sinks import V2Span
 
 if TYPE_CHECKING:
     from otel_shadow.runtime.call import Call
 
-_LOOP_GRACE_S = 0.25
-"""How long past its limit an awaited shadow may ignore its cancellation before its loop is given up."""
+_GRACE_S = 0.25
+"""How long past its limit a shadow that ends itself (awaited, in a process) may take to do so before it is given up."""
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
 
 
@@ -37,6 +39,7 @@ class Pair:
         self._site = call.site
         self._queued_at = perf_counter()
         self._started_at: float | None = None
+        self._admitted = False
         self._timeout_s = call.admission.timeout_s
         self._right_to_report = [True]
         self._reported = False
@@ -46,8 +49,11 @@ class Pair:
         self._scope = ShadowScope(self._site.graph, self._site.node, call.manager.config.tools)
         self.deadline = float("inf")
         self.size = work.size
-        self.is_async = work.is_async
-        self.loop = work.loop if self._site.table.executor == "loop" else None
+        self.executor: str = self._site.table.executor
+        self.is_async = work.is_async and self.executor != "process"
+        self.loop = work.loop
+        self._ends_itself = self.is_async or self.executor == "process"
+        self._counted_tokens = 0
 
     # --- the runner's side -----------------------------------------------------------------------------------------
 
@@ -62,29 +68,31 @@ class Pair:
         if reason is not None:
             self.shed(reason)
             return False
-        grace = _LOOP_GRACE_S if self.is_async else 0.0
-        self.deadline = perf_counter() + self._timeout_s + grace
+        self._set_deadline(perf_counter())
+        self._admitted = True
         return True
 
     def shed(self, reason: str) -> None:
         """Report that V2 will not run, and why."""
         if self._claim():
-            status = _SHED_STATUS.get(reason, Status.SHED)
-            self._report(lambda: self._call.baseline(f"shed:{reason}", Observation(status)))
+            status, call = _SHED_STATUS.get(reason, Status.SHED), self._call
+            self._report(partial(_shed, call, reason, status))  # without this pair, which holds the snapshot
 
     def give_up(self, cancelled: bool) -> None:
         """Report V2 as timed out, or as cancelled; a V2 that had finished keeps its status, uncompared."""
         if not self._claim():
             return
+        if self._started_at is None:
+            if self._admitted:
+                self._site.limiter.finished(Status.CANCELLED, 0)
+            self._report(partial(self._call.baseline, "cancelled", Observation(Status.CANCELLED)))
+            return
         facts = self._finished or Facts(Status.CANCELLED if cancelled else Status.TIMEOUT)
         late = Comparison(Outcome.ERROR, error_type="TimeoutError") if self._finished else NOT_COMPARED
-        if self._latency_s is None and self._started_at is not None:
+        if self._latency_s is None:
             self._latency_s = perf_counter() - self._started_at
-        if self._started_at is None:
-            self._report(lambda: self._call.baseline("cancelled", Observation(facts.status)))
-            return
-        self._site.limiter.finished(facts.status, 0)
-        self._report(lambda: self._record(facts, late))
+        self._site.limiter.finished(facts.status, self._new_tokens())
+        self._report(lambda: self._record(facts, late), self.size)
 
     def run(self) -> None:
         """Run V2 in this thread, to the report."""
@@ -96,8 +104,8 @@ class Pair:
         self._stop(facts)
         self._conclude(lambda: self._again(lambda: self._work.run(self._fresh_scope(), _nothing, again=True)))
 
-    async def arun(self) -> None:
-        """Await V2 on this loop, within its time limit, to the report."""
+    async def arun(self, aside: Callable[[Callable[[], None]], None] | None = None) -> None:
+        """Await V2 on this loop, within its time limit, to the report; ``aside`` compares in some other thread."""
         self._start()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -113,7 +121,10 @@ class Pair:
         again: Facts | None = None
         if self._call.admission.noise and self._right_to_report:
             again = await self._aagain()
-        self._conclude(lambda: again)
+        if aside is None:
+            self._conclude(lambda: again)
+        else:
+            aside(lambda: self._conclude(lambda: again))
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -123,9 +134,17 @@ class Pair:
         except IndexError:
             return False
 
-    def _report(self, make: Callable[[], ShadowRecord | None]) -> None:
-        self._call.emit(make)
+    def _report(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
+        self._call.emit(make, size)
         self._reported = True  # only now: who waits for reports may flush the emitter next
+
+    def _set_deadline(self, started: float) -> None:
+        self.deadline = started + self._timeout_s + (_GRACE_S if self._ends_itself else 0.0)
+
+    def _new_tokens(self) -> int:
+        spent = sum(list(self._scope.tokens.values()))
+        new, self._counted_tokens = spent - self._counted_tokens, spent
+        return new
 
     def _start(self) -> None:
         self._span = self._call.open_v2_span()
@@ -133,6 +152,7 @@ class Pair:
 
     def _enter(self) -> None:
         self._started_at = perf_counter()  # V2's own time begins here: isolation was built before
+        self._set_deadline(self._started_at)
         if self._span is not None:
             self._span.enter()
 
@@ -146,15 +166,21 @@ class Pair:
 
     def _conclude(self, again: Callable[[], Facts | None]) -> None:
         facts = self._finished or Facts(Status.ERROR)
-        if not self._right_to_report:
-            return
         record: ShadowRecord | None = None
-        with self._manager.shield("compare", self._site.node):
-            record = self._record(facts, None, again() if self._call.admission.noise else None)
-        if self._claim():
-            self._site.limiter.finished(facts.status, sum(self._scope.tokens.values()))
-            done = record
-            self._report((lambda: done) if done else lambda: self._record(facts, NOT_COMPARED))
+        if self._right_to_report:
+            try:
+                record = self._record(facts, None, again() if self._call.admission.noise else None)
+            except BaseException as fault:  # noqa: BLE001 - a comparator may raise SystemExit; the pair is recorded
+                self._manager.shield.caught("compare", self._site.node, fault)
+        if not self._claim():
+            self._site.limiter.spent(self._new_tokens())  # given up, it went on spending
+            return
+        self._site.limiter.finished(facts.status, self._new_tokens())
+        done = record
+        if done is not None:
+            self._report(lambda: done)
+        else:
+            self._report(lambda: self._record(facts, NOT_COMPARED), self.size)
 
     def _again(self, run: Callable[[], Facts]) -> Facts | None:
         """V1 a second time, in the shadow's isolation: the noise floor."""
@@ -196,13 +222,18 @@ class Pair:
             intent=site.intent(views[0]) or site.intent(views[1]),
             queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
             tokens=dict(self._scope.tokens),
-            blocked_tools=tuple(dict.fromkeys(self._scope.blocked)),
+            blocked_tools=tuple(dict.fromkeys(known(tool, self._scope.tools.known) for tool in self._scope.blocked)),
         )
         if self._span is not None:
             self._span.close(record)
         if self._manager.inspect is not None:
             self._manager.inspect(record, v1, facts)
         return record
+
+
+def _shed(call: Call, reason: str, status: Status) -> ShadowRecord:
+    call.site.limiter.refused(reason)
+    return call.baseline(f"shed:{reason}", Observation(status))
 
 
 def _nothing() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
 Job = Callable[[], None]
+
+logger = logging.getLogger("otel_shadow")
 
 
 class Worker:
@@ -20,7 +24,7 @@ class Worker:
         self._thread.start()
 
     def give(self, job: Job) -> None:
-        """Run ``job`` after those given before. It must not raise."""
+        """Run ``job`` after those given before. What it raises is logged; not even ``SystemExit`` ends the thread."""
         self._jobs.put(job)
 
     def stop(self) -> None:
@@ -34,7 +38,10 @@ class Worker:
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
+            try:
+                job()
+            except BaseException as error:  # noqa: BLE001 - the thread outlives its jobs
+                logger.warning("a shadow's job raised %s", type(error).__name__)
             del job
 
 
@@ -42,23 +49,21 @@ class LoopThread:
     """A daemon thread with an event loop of its own, apart from production's."""
 
     def __init__(self, name: str) -> None:
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop = asyncio.new_event_loop()
+        self.stopped = False
+        """Whether :meth:`stop` was called."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def give(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start ``coroutine()`` as a task on this loop. It must not raise."""
-        self._ready.wait()
-        loop = self._loop
-        if loop is None:
-            raise RuntimeError("the loop thread has stopped")
-        loop.call_soon_threadsafe(lambda: keep(loop.create_task(coroutine())))
+        self._loop.call_soon_threadsafe(lambda: keep(self._loop.create_task(coroutine())))
 
     def stop(self) -> None:
-        """Cancel what runs and end the thread."""
-        if (loop := self._loop) is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(loop.stop)
+        """Cancel what runs and end the thread, as soon as the loop gets to it."""
+        self.stopped = True
+        with suppress(RuntimeError):  # closed already
+            self._loop.call_soon_threadsafe(self._loop.stop)
 
     @property
     def alive(self) -> bool:
@@ -66,15 +71,19 @@ class LoopThread:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        self._loop = loop
-        self._ready.set()
+        asyncio.set_event_loop(self._loop)
         try:
-            loop.run_forever()
+            while not self.stopped:
+                self._turn()
         finally:
-            _cancel_all(loop)
-            loop.close()
+            _cancel_all(self._loop)
+            self._loop.close()
+
+    def _turn(self) -> None:
+        try:
+            self._loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - a task that raises SystemExit stops the loop, not its thread
+            logger.warning("a shadow's task raised %s", type(error).__name__)
 
 
 _TASKS: set[asyncio.Task[None]] = set()
@@ -83,7 +92,13 @@ _TASKS: set[asyncio.Task[None]] = set()
 def keep(task: asyncio.Task[None]) -> None:
     """Hold a reference: the loop keeps weak ones only."""
     _TASKS.add(task)
-    task.add_done_callback(_TASKS.discard)
+    task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    _TASKS.discard(task)
+    if not task.cancelled():
+        task.exception()  # taken, so that asyncio does not complain of one that nobody took
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
@@ -91,4 +106,5 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
     for task in tasks:
         task.cancel()
     if tasks:
-        loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
+        with suppress(BaseException):
+            loop.run_until_complete(asyncio.wait(tasks, timeout=1.0))
