@@ -146,7 +146,7 @@ def _markable(node: Node) -> Node:
 
 
 def _copy(node: Node) -> Node:
-    if inspect.iscoroutinefunction(node):
+    if inspect.iscoroutinefunction(node) or inspect.iscoroutinefunction(getattr(node, "__call__", None)):  # noqa: B004
 
         @functools.wraps(node)
         async def awaited(*args: Any, **kwargs: Any) -> Any:

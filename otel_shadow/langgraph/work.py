@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop
-from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
-from langgraph.pregel._algo import local_read
 from langgraph.pregel._read import PregelNode
 
 from otel_shadow.langgraph import names
@@ -106,15 +103,6 @@ def fields(writes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         else:
             found[channel] = Several([found[channel], value])
     return found
-
-
-def task_writes(config: RunnableConfig) -> deque[tuple[str, Any]] | None:
-    """The queue that collects the writes of the task that ``config`` belongs to."""
-    read = config.get(names.CONF, {}).get(names.READ)
-    if isinstance(read, partial) and read.func is local_read:
-        writes: deque[tuple[str, Any]] = read.args[3].writes
-        return writes
-    return None
 
 
 def _keep(writes: list[tuple[str, Any]]) -> Snapshot | list[tuple[str, Any]]:

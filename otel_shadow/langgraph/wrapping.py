@@ -6,6 +6,7 @@ mode are what they were.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -18,9 +19,10 @@ from langgraph.pregel._read import PregelNode
 
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.capture import Captured, capture
+from otel_shadow.langgraph.coerce import is_async
 from otel_shadow.langgraph.retries import seen_before
-from otel_shadow.langgraph.work import NodeWork, classify, task_writes
-from otel_shadow.record import Status
+from otel_shadow.langgraph.trial import Trial
+from otel_shadow.langgraph.work import NodeWork, classify
 from otel_shadow.runtime.call import NOTHING, Call
 from otel_shadow.runtime.live import Attempt, aserve, awithin, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
@@ -50,10 +52,9 @@ class Socket:
 
     def capture(self, call: Call, value: Any, config: RunnableConfig, *, is_async: bool) -> Captured | None:
         """Capture the input before V1 runs; None where there is to be no shadow of it."""
+        if self.v2 is None and (call.shadowed or call.live):
+            call.not_implemented()
         if not call.shadowed:
-            return None
-        if self.v2 is None:
-            call.skip(Status.NOT_IMPLEMENTED)
             return None
         try:
             captured = capture(value, config, is_async=is_async)
@@ -74,17 +75,6 @@ class Socket:
         if captured is None or self.v2 is None:
             return None
         return NodeWork(captured, self.node, self.v2, error)
-
-    def attempt(self, config: RunnableConfig) -> Attempt:
-        """How a failed live V2 is taken back."""
-        writes = task_writes(config)
-        kept = len(writes) if writes is not None else 0
-
-        def undo() -> None:
-            while writes is not None and len(writes) > kept:
-                writes.pop()
-
-        return Attempt((GraphBubbleUp,), (InvalidUpdateError,), undo)
 
 
 class ShadowSeq(RunnableSeq):
@@ -182,23 +172,29 @@ class ShadowSeq(RunnableSeq):
     def _live(
         self, call: Call, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]
     ) -> Any:
-        sequence = self._with_v2(call.admission.timeout_s)
-        v2 = partial(sequence.invoke, _copy(input), config.copy(), **kwargs)
-        return serve(call, self._socket.attempt(config), v2, v1)
+        trial = Trial(config)
+
+        def v2() -> Any:
+            return self._with_v2(call.admission.timeout_s).invoke(_copy(input), trial.begin(), **kwargs)
+
+        return serve(call, Attempt((GraphBubbleUp,), (InvalidUpdateError,), trial.commit), v2, v1)
 
     async def _alive(
         self, call: Call, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]
     ) -> Any:
-        sequence = self._with_v2(call.admission.timeout_s)
-        v2 = partial(sequence.ainvoke, _copy(input), config.copy(), **kwargs)
-        return await aserve(call, self._socket.attempt(config), v2, v1)
+        trial = Trial(config)
+
+        async def v2() -> Any:
+            return await self._with_v2(call.admission.timeout_s).ainvoke(_copy(input), trial.begin(), **kwargs)
+
+        return await aserve(call, Attempt((GraphBubbleUp,), (InvalidUpdateError,), trial.commit), v2, v1)
 
     def _with_v2(self, timeout_s: float) -> RunnableSeq:
         """The same sequence, with V2 (under its time limit) where V1 stands; the writers stay the graph's own."""
         if self._socket.v2 is None:
             raise NotImplementedError(f"node {self._socket.site.node!r} has no V2")
         sequence: RunnableSeq = copy.copy(self)
-        sequence.__class__ = RunnableSeq  # type: ignore[assignment]
+        sequence.__class__ = RunnableSeq
         sequence.steps = [Timed(self._socket.v2, timeout_s), *self.steps[1:]]
         return sequence
 
@@ -216,6 +212,8 @@ class Timed(Runnable[Any, Any]):
         Raises:
             V2TimeoutError: it took longer.
         """
+        if is_async(self._inner):
+            return within(self._timeout_s, lambda: asyncio.run(self._inner.ainvoke(input, config, **kwargs)))
         return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:

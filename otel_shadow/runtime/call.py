@@ -103,6 +103,13 @@ class Call:
         """V2 can't run on this execution, because of ``reason``."""
         self.admission = self.admission._replace(reason=reason)
 
+    def not_implemented(self) -> None:
+        """There is no V2 for this node."""
+        if self.live:
+            self.fallback_reason = str(Status.NOT_IMPLEMENTED)
+        self.skip(Status.NOT_IMPLEMENTED)
+        self.v2 = Observation(Status.NOT_IMPLEMENTED)
+
     # --- the user's path -------------------------------------------------------------------------------------------
 
     def through(self, v1: Callable[[], Any]) -> Any:

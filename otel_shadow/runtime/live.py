@@ -19,6 +19,13 @@ class V2TimeoutError(Exception):
     """A live V2 took longer than its time limit."""
 
 
+class V2CancelledError(Exception):
+    """A live V2 was cancelled, though nobody had cancelled the node."""
+
+
+_FAILURES = {"timeout": Status.TIMEOUT, "not_implemented": Status.NOT_IMPLEMENTED}
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A live V2 and what surrounds it.
@@ -26,17 +33,19 @@ class Attempt:
     Arguments:
         passing: exceptions that are no failure of V2's and pass through (interrupts, parent commands, drains).
         unusable: exceptions that mean "V2 answered what the graph can't use".
-        undo: takes back what V2 had written into the run before it failed.
+        commit: makes what V2 has done to the run the run's; until then V2 has done nothing to it.
     """
 
     passing: tuple[type[BaseException], ...]
     unusable: tuple[type[BaseException], ...]
-    undo: Callable[[], None]
+    commit: Callable[[], None]
 
     def reason(self, error: Exception) -> str:
         """Why V1 answers in V2's stead."""
         if isinstance(error, V2TimeoutError):
             return "timeout"
+        if isinstance(error, NotImplementedError):
+            return "not_implemented"
         return "unusable_output" if isinstance(error, self.unusable) else "error"
 
 
@@ -45,8 +54,9 @@ def serve(call: Call, attempt: Attempt, v2: Callable[[], Any], v1: Callable[[], 
     started = _open(call)
     try:
         value = v2()
+        attempt.commit()
     except attempt.passing:
-        _served(call, started)
+        _passed(call, attempt, started)
         raise
     except Exception as error:  # noqa: BLE001 - V1 answers whatever V2 raises
         _failed(call, attempt, error, started)
@@ -65,8 +75,9 @@ async def aserve(
     started = _open(call)
     try:
         value = await v2()
+        attempt.commit()
     except attempt.passing:
-        _served(call, started)
+        _passed(call, attempt, started)
         raise
     except Exception as error:  # noqa: BLE001 - as above
         _failed(call, attempt, error, started)
@@ -83,6 +94,7 @@ def within(timeout_s: float, function: Callable[[], Any]) -> Any:
 
     Raises:
         V2TimeoutError: it took longer; the thread is left to itself.
+        V2CancelledError: it was cancelled from within.
     """
     outcome: list[Any] = []
     context = contextvars.copy_context()
@@ -99,24 +111,38 @@ def within(timeout_s: float, function: Callable[[], Any]) -> Any:
     if not outcome:
         raise V2TimeoutError
     value, error = outcome[0]
+    if isinstance(error, asyncio.CancelledError):
+        raise V2CancelledError from error
     if error is not None:
         raise error
     return value
 
 
 async def awithin(timeout_s: float, awaitable: Awaitable[Any]) -> Any:
-    """Await no longer than ``timeout_s`` seconds.
+    """Await no longer than ``timeout_s`` seconds, in a task of its own: one that ignores its cancellation is left.
 
     Raises:
         V2TimeoutError: it took longer and was cancelled.
+        V2CancelledError: it was cancelled from within.
     """
+    task = asyncio.ensure_future(awaitable)
     try:
-        async with asyncio.timeout(timeout_s) as scope:
-            return await awaitable
-    except TimeoutError as error:
-        if scope.expired():
-            raise V2TimeoutError from error
-        raise
+        await asyncio.wait({task}, timeout=timeout_s)
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+    if not task.done():
+        raise V2TimeoutError
+    if task.cancelled():
+        raise V2CancelledError
+    return task.result()
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    """Take the late error, or the loop reports it as never retrieved."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _open(call: Call) -> float:
@@ -129,10 +155,16 @@ def _served(call: Call, started: float, status: Status = Status.SUCCESS) -> None
     call.v2 = Observation(status, perf_counter() - started, span_id=call.span.span_id)
 
 
+def _passed(call: Call, attempt: Attempt, started: float) -> None:
+    """An interrupt, a parent command or a drain goes on to the run, with what belongs to it."""
+    with call.manager.shield("commit", call.site.node):
+        attempt.commit()
+    _served(call, started)
+
+
 def _failed(call: Call, attempt: Attempt, error: Exception, started: float) -> None:
     reason = attempt.reason(error)
-    status = Status.TIMEOUT if reason == "timeout" else Status.ERROR
+    status = _FAILURES.get(reason, Status.ERROR)
     call.fallback_reason = reason
     call.v2 = Observation(status, perf_counter() - started, error_type=error_type(error), span_id=call.span.span_id)
     call.close_live_span()
-    attempt.undo()

@@ -24,7 +24,6 @@ from otel_shadow.runtime.shield import Shield
 from otel_shadow.runtime.sinks import NoSpans, Sink, Spans
 from otel_shadow.runtime.site import Site
 
-
 Inspect = Callable[[ShadowRecord, Facts, Facts], None]
 
 
@@ -127,13 +126,15 @@ class ShadowTrafficManager:
     # --- the owner's side ------------------------------------------------------------------------------------------
 
     def site(self, graph: str, node: str, make: Callable[[], Site]) -> Site:
-        """The site of a node; made once, so that its limiter sees all its executions."""
-        found = self.sites.get((graph, node))
-        if found is None:
-            found = self.sites[(graph, node)] = make()
-            for sink in self.emitter.sinks:
-                with self.shield("sink", node):
-                    sink.open(graph, node)
+        """A site for a node. Graphs of one name have sites of their own with one limiter, which sees all executions."""
+        found = make()
+        first = self.sites.setdefault((graph, node), found)
+        if first is not found:
+            found.limiter = first.limiter
+            return found
+        for sink in self.emitter.sinks:
+            with self.shield("sink", node):
+                sink.open(graph, node)
         return found
 
     def flush(self, timeout: float = 5.0) -> bool:

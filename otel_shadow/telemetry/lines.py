@@ -138,7 +138,7 @@ def _baseline(record: ShadowRecord) -> Line:
         "event_type": semconv.EVENT_TYPE_BASELINE,
         "session_id": record.session_id,
         "user_message_hash": record.user_message_hash,
-        "reason": record.reason,
+        "reason": record.reason or (str(v2.status) if v2 and not v2.status.started else None),
         "original_target": record.v1.target,
         "timestamp": timestamp(record.timestamp),
         **_common(record),

@@ -245,5 +245,5 @@ def _conclude(span: Span, facts: Observation) -> None:
         span.set_attribute(semconv.ERROR_TYPE, facts.error_type)
     if facts.status is Status.TIMEOUT:
         span.set_attribute(semconv.ERROR_TYPE, "timeout")
-    if facts.status in (Status.ERROR, Status.TIMEOUT):
+    if facts.status in (Status.ERROR, Status.TIMEOUT, Status.NOT_IMPLEMENTED):
         span.set_status(StatusCode.ERROR)
