@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.pregel._algo import local_read
 
@@ -71,6 +72,7 @@ class Captured:
         self.task_id = self.configurable.get(names.TASK_ID)
         self.loop = asyncio.get_running_loop() if is_async else None
         self.context = contextvars.copy_context()
+        self.context.run(var_child_runnable_config.set, None)  # it leads to the run; V2 gets a configuration of its own
         self._take_channels()
         self.resume_generation = _generation(self.task.writes) if self.task is not None else object()
         self._bundle, self._shared = self._whole(value) or _bundle(value, self._beside())
