@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import numpy as np
 
 from otel_shadow import evidence
 from otel_shadow.config import ShadowConfig
@@ -81,6 +80,8 @@ def _evaluate(summary: Summary, policy: Policy, at: datetime, build: str | None)
 
 
 def _only(summary: Summary, build: str) -> Summary:
+    import numpy as np  # only once the verdict's own import has said how to install it
+
     kinds = np.array([kind.build == build for kind in summary.signatures], bool)
     rows = summary.rows
     chosen = Summary(

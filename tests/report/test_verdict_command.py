@@ -175,6 +175,21 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path, form: tuple[str, ...]
     assert process.wait(60) == 141
 
 
+@pytest.mark.parametrize("module", ["numpy", "duckdb", "matplotlib", "jinja2"])
+def test_a_missing_extra_is_answered_with_its_pip_line(module: str, folder: Path) -> None:
+    """Exit code 2 and the exact line, whichever part is missing."""
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "import otel_shadow.cli as cli\n"
+        "cli.main(['verdict', 'no-go.log', '--html', 'missing-extra.html'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment(), check=False
+    )
+    line = f"otel-shadow: {module} is not installed: pip install 'otel-shadow[analysis]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
 def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
     """An interrupted run leaves no traceback and exits with 130."""
     code = (
