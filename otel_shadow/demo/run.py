@@ -61,7 +61,7 @@ def run_demo(
         ConfigError: the graph can't be found, or configuration, flags or the conversations file can't be read.
     """
     screen = Screen()
-    settings = ShadowConfig.load(config) if config or graph else _bundled_config()
+    settings = ShadowConfig.load(config) if config or graph else bundled_config()
     played_from, bad = _read(conversations, lang)
     log = _fresh_log(out)
     if graph is None:  # authored or public conversations: a known key makes two runs comparable
@@ -137,7 +137,8 @@ class Tally(Sink):
         return sum(self.pairs.values()) + sum(self.baselines.values())
 
 
-def _bundled_config() -> ShadowConfig:
+def bundled_config() -> ShadowConfig:
+    """The configuration of the enrolment assistant."""
     import tomllib
 
     text = files("otel_shadow.demo").joinpath("shadow.toml").read_text(encoding="utf-8")
