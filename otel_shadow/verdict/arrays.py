@@ -19,7 +19,7 @@ _TEXTS = (
     "graph", "mode", "v1_status", "intent", "original_target", "shadow_target", "v1_step", "v2_step",
     "build", "digest", "key_id", "reason", "served", "fallback_reason",
 )  # fmt: skip
-_FLAGS = ("v1_served", "self_match", "steps_match", "fields_compared")
+_FLAGS = ("v1_served", "self_match", "decisions_match", "steps_match", "fields_compared")
 _ALLOWED = {
     "status": {"", *Status},
     "v1_status": {*Status},

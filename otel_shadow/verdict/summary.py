@@ -144,9 +144,10 @@ class Summary:
             arm: ``shadowed`` or ``holdout``; a holdout has no shadow whatever ``status`` says.
             pair: ids of pairs, for deduplication; without them no row is ever a duplicate.
             self_match: V1 against itself on the noise-floor share; None or NaN elsewhere.
-            v1_served, v1_status, mode, reason, intent, original_target, shadow_target, v1_step, v2_step, steps_match,
-            fields_compared, build, digest, key_id, graph, served, fallback_reason: as in the log line. By default V1
-            served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to ``shed``.
+            v1_served, v1_status, mode, reason, intent, original_target, shadow_target, decisions_match, v1_step,
+            v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason: as in the log
+            line. By default V1 served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status
+            defaults to ``shed``.
 
         Raises:
             ValueError: columns of different lengths, or a value that is not one of those allowed.
