@@ -59,7 +59,10 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         def attach(graph: Any) -> None:
             from otel_shadow.langgraph.attach import attach as give_sockets
 
-            give_sockets(graph, manager, resolve)
+            try:
+                give_sockets(graph, manager, resolve)
+            except ConfigError as error:
+                logger.error("otel-shadow: graph %r gets no shadow: %s", graph.get_name(), error)
 
         self._attach = attach
         when_langgraph_is_imported(lambda: self._hook(attach))
@@ -80,7 +83,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             if any(module in sys.modules for module in LANGGRAPH):
                 from otel_shadow.langgraph.hooks import uninstall
 
-                uninstall(attach)
+                uninstall(attach, manager)
         set_default_manager(None)
         if manager is not None:
             manager.shutdown(kwargs.get("timeout"))

@@ -11,7 +11,7 @@ from langgraph.pregel import Pregel
 
 from otel_shadow.config import NodeTable
 from otel_shadow.langgraph.coerce import coerce
-from otel_shadow.langgraph.wrapping import unwrap, wrap
+from otel_shadow.langgraph.wrapping import is_wrapped, unwrap, wrap
 from otel_shadow.mark import ShadowMark, mark_of
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.runtime.site import Site
@@ -57,10 +57,15 @@ def attach(
     return attached
 
 
-def detach(graph: Pregel[Any, Any, Any, Any]) -> None:
-    """Take all sockets of ``graph`` away."""
+def detach(graph: Pregel[Any, Any, Any, Any], manager: ShadowTrafficManager | None = None) -> None:
+    """Take the sockets of ``graph`` away: all, or those of ``manager``."""
     for node in graph.nodes.values():
-        unwrap(node)
+        unwrap(node, manager)
+
+
+def has_socket(graph: Pregel[Any, Any, Any, Any]) -> bool:
+    """Whether a node of ``graph`` has a shadow."""
+    return any(is_wrapped(node) for node in graph.nodes.values())
 
 
 def _table(manager: ShadowTrafficManager, graph: str, node: str, mark: ShadowMark | None) -> NodeTable | None:

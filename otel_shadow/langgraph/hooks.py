@@ -13,7 +13,7 @@ from langgraph.graph.state import StateGraph
 from langgraph.pregel import Pregel
 
 from otel_shadow.errors import ShadowError
-from otel_shadow.langgraph.attach import detach
+from otel_shadow.langgraph.attach import detach, has_socket
 from otel_shadow.langgraph.guards import install_guards, uninstall_guards
 from otel_shadow.langgraph.patches import Patches
 
@@ -43,16 +43,16 @@ def install(attach: Attach, *, existing: bool = False) -> None:
             _offer(attach, graph)
 
 
-def uninstall(attach: Attach) -> None:
-    """Stop; with the last one gone, LangGraph's methods are the originals and no live graph has a socket."""
+def uninstall(attach: Attach, manager: Any = None) -> None:
+    """Stop, and take the sockets of ``manager`` from live graphs; with the last one gone LangGraph is as it was."""
     if attach in _attachers:
         _attachers.remove(attach)
-    if _attachers or not _patches.installed:
-        return
-    _patches.undo()
-    uninstall_guards()
     for graph in _compiled():
-        detach(graph)
+        detach(graph, manager)
+    if not _attachers and _patches.installed:
+        _patches.undo()
+        if not any(has_socket(graph) for graph in _compiled()):
+            uninstall_guards()
 
 
 def _wrapped(original: Any) -> Any:

@@ -245,7 +245,13 @@ def wrap(node: PregelNode, manager: ShadowTrafficManager, site: Site, v2: Runnab
     return True
 
 
-def unwrap(node: PregelNode) -> None:
-    """Take the socket away: LangGraph builds the plain sequence anew."""
-    if isinstance(node.__dict__.get("node"), ShadowSeq):
+def is_wrapped(node: PregelNode) -> bool:
+    """Whether ``node`` has a socket."""
+    return isinstance(node.__dict__.get("node"), ShadowSeq)
+
+
+def unwrap(node: PregelNode, manager: ShadowTrafficManager | None = None) -> None:
+    """Take the socket away (if it is one of ``manager``): LangGraph builds the plain sequence anew."""
+    sequence = node.__dict__.get("node")
+    if isinstance(sequence, ShadowSeq) and manager in (None, sequence._socket.manager):
         del node.__dict__["node"]

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any
 
 from otel_shadow.config import CompareTable
+from otel_shadow.errors import ConfigError
 from otel_shadow.record import NOT_COMPARED, Comparison, Outcome, Status
 from otel_shadow.runtime.facts import Facts
 from otel_shadow.runtime.redact import error_type
@@ -132,5 +133,9 @@ def _load(path: str | None) -> Differ | None:
     if path is None:
         return None
     module, _, name = path.partition(":")
-    function: Differ = getattr(importlib.import_module(module), name)
+    try:
+        function: Differ = getattr(importlib.import_module(module), name)
+    except Exception as error:
+        told = f"compare.function: {path!r} can't be imported ({type(error).__name__}); expected module:name"
+        raise ConfigError([told]) from error
     return function
