@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from corpus import DEFAULT_DATA, half, read
+from corpus import DEFAULT_DATA, half, utterances
 
 from otel_shadow.demo.v1 import keywords, patterns
 from otel_shadow.demo.v2.intents import node_of
@@ -40,8 +40,8 @@ RECOGNISERS: dict[str, Callable[[str], str]] = {"V1": by_v1, "V2": node_of}
 def measure(data: Path, part: str, errors: str = "") -> dict[tuple[str, str], Counter[tuple[str, str]]]:
     """Return, by (language, recogniser), how often each gold node was predicted as which."""
     confusion: dict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
-    for row in (*read(data / "utterances_pt.jsonl"), *read(data / "utterances_en.jsonl")):
-        if row["node_basis"] != "intent" or (part != "all" and half(row["text"]) != part):
+    for row in utterances(data):
+        if row.get("node_basis") != "intent" or (part != "all" and half(row["text"]) != part):
             continue
         for who, recognise in RECOGNISERS.items():
             predicted = recognise(row["text"])

@@ -11,7 +11,10 @@ from otel_shadow.demo.v2.text import fold
 _N = rf"(?P<n>\d{{1,3}}|{NUMBER_PATTERN})"
 _HALF = r"(?:\s+(?:e meio|and a half))?"
 _ENDS = r"(?=\s*(?:$|[.;:!?)(]|,(?!\d)|(?:and|e|but|mas|now|agora|ja|so|in|em|this|esse|next|que|who|aninhos)\b))"
-_IS = r"\b(?:tem|tinha|tera|fez|faz|fara|completou|completa|vai fazer|com|de|has|is|am|turned|turns|turning)\s+"
+_IS = (
+    r"\b(?:tem|tinha|tera|fez|faz|fara|completou|completa|vai fazer|com|de|has|(?<!it )is|am|be|(?:he|"
+    r"she|who)['’]s|turned|turns|turning)\s+"
+)
 _ALMOST = r"(?:(?:ja|so|quase|uns|apenas|almost|only|just|about|already)\s+)*"
 _YEARS = re.compile(
     rf"\b{_N}[\s-]*(?:anos?|aninhos?){_HALF}(?:\s+(?:de idade|de vida))?\b(?!\s*(?:de ensino|letiv|fiscal|serie))"

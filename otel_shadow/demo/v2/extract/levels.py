@@ -8,14 +8,20 @@ from otel_shadow.demo.v2.extract.mention import Mention
 from otel_shadow.demo.v2.text import fold
 
 _ORDINAL_PT = "primeiro segundo terceiro quarto quinto sexto setimo oitavo nono"
+_ORDINAL_PT_F = "primeira segunda terceira quarta quinta sexta setima oitava nona"
 _ORDINAL_EN = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
-_GRADES = {word: n for words in (_ORDINAL_PT, _ORDINAL_EN) for n, word in enumerate(words.split(), start=1)}
+_GRADES = {
+    word: n for words in (_ORDINAL_PT, _ORDINAL_PT_F, _ORDINAL_EN) for n, word in enumerate(words.split(), start=1)
+}
 _GRADE = re.compile(
     rf"\b(?P<n>\d{{1,2}}|{'|'.join(_GRADES)})\s*(?:o|a|°|st|nd|rd|th)?\.?\s*(?P<unit>ano|serie|grade|grader|year)\b"
     r"(?P<level>\s+(?:do\s+)?(?:ensino\s+)?(?:medio|fundamental))?(?!\s*(?:de idade|old|atras|ago))"
 )
 _NAMED = (
-    ("high_school", r"ensino medio|colegial|2o grau|segundo grau|vestibular|enem|high[ -]?school(?:er)?|senior high"),
+    (
+        "high_school",
+        r"ensino medio|terceirao|colegial|2o grau|segundo grau|vestibular|enem|high[ -]?school(?:er)?|senior high",
+    ),
     ("elementary_2", r"(?:ensino )?fundamental (?:2|ii|dois)|ginasio|middle[ -]?school|junior high|anos finais"),
     (
         "elementary_1",
@@ -34,7 +40,7 @@ _NAMED = (
     (
         "adult",
         (
-            r"faculdade|universidade|ensino superior|graduacao|adultos?|eja|college|university|adults?|"
+            r"faculdade|universidade|ensino superior|graduacao|adult[oa]s?|eja|college|university|adults?|"
             r"grown[ -]?up"
         ),
     ),
@@ -57,6 +63,8 @@ def _of_grade(match: re.Match[str]) -> str:
         return "high_school" if grade <= 3 else ""
     if match["unit"] == "year" and word.isdigit():
         return ""
+    if match["unit"] == "serie":
+        grade += 1  # parents still count as before 2006, when school began a year later
     if not 1 <= grade <= 12:
         return ""
     return "elementary_1" if grade <= 5 else "elementary_2" if grade <= 9 else "high_school"

@@ -45,7 +45,8 @@ _STRONG = re.compile(
     r"my (?:full |first |last |middle |second |family )?(?:sur)?name'?s?(?: is|:)?|(?:the |first |"
     r"last |sur|family )name(?: is|'s)?|"
     r"i am called|(?:(?:they|you can|please|just|people) )?call (?:me|be)|i go by|known as|named me|"
-    r"(?:in|on|under|by|use)(?: the)? name(?: of)?|and the name of|on behalf of)\s*:?\s+(?:[oa]\s+)?"
+    r"(?:in|on|under|by|use)(?: the)? name(?: of)?|and the name of|on behalf of|"
+    r"responsavel(?! pel))\s*:?\s+(?:[oa]\s+)?"
 )
 _UNDER = re.compile(
     r"(?:^\W*|\b(?:book\w*|reserv\w*|table|appointment|session|slot|listed|registered|party|it'?s|be|"
@@ -53,8 +54,9 @@ _UNDER = re.compile(
     r"under\s+"
 )
 _WEAK = re.compile(
-    r"\b(?:aqui (?:quem fala )?(?:e|eh)|(?:eu )?sou|fal[ao] (?:com )?(?:aqui )?(?:e|eh)|"
-    r"this is|i am|i'm|im|i’m|it's|its|it is|you are (?:talking|speaking) (?:to|with))\s+"
+    r"(?:(?:^|[,.!]\s*)(?:e|eh)(?=\s+[oa]\s)|\b(?:aqui (?:quem fala )?(?:e|eh)|(?:eu )?sou|"
+    r"fal[ao] (?:com )?(?:aqui )?(?:e|eh)|"
+    r"this is|i am|i'm|im|i’m|it's|its|it is|you are (?:talking|speaking) (?:to|with)))\s+"
     r"(?:(?:a|o) (?:mae|pai|avo|tia|tio|responsavel)(?: d[eoa] \w+)?\s*,?\s*)?(?:[oa]\s+)?"
 )
 _FOR = re.compile(r"\b(?:for|by|with|i - )\s*")
@@ -65,9 +67,13 @@ _SUFFIX = re.compile(
 _CHILD_WORD = (
     r"(?:filh[oa]|filhinh[oa]|filhote|filhota|crianca|net[oa]|netinh[oa]|sobrinh[oa]|entead[oa]|"
     r"afilhad[oa]|menin[oa]|"
-    r"garot[oa]|bebe|pequen[oa]|irmaozinho|irmazinha|son|daughter|child|kid|boy|girl|grandson|granddaughter|nephew|"
+    r"garot[oa]|alun[oa]|bebe|pequen[oa]|irmaozinho|irmazinha|son|daughter|child|kid|boy|girl|grandson|"
+    r"granddaughter|nephew|"
     r"niece|stepson|stepdaughter|toddler|little one)"
 )
+_KIN_PT = r"(?:mae|pai|mamae|papai|avo|vovo|tia|tio|madrasta|padrasto|madrinha|padrinho)"
+_KIN_EN = r"(?:mother|father|mom|mum|mommy|dad|daddy|parent|grandmother|grandma|grandfather|aunt|uncle|guardian)"
+_POSSESSED = re.compile(rf"\b([^\W\d_]+)['’]s (?:{_KIN_EN})\b")
 _CHILD_STRONG = re.compile(
     rf"\b(?:{_CHILD_WORD}(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?(?:'s|s)?\s+"
     r"(?:se chama|chama-se|chama|chamad[oa]|(?:o )?nome (?:e|eh)|(?:tem|de) nome(?: de)?|is called|"
@@ -76,15 +82,17 @@ _CHILD_STRONG = re.compile(
     rf"(?:o )?nome (?:dele|dela|d[oa] (?:meu |minha )?{_CHILD_WORD})(?: e| eh|:)?|"
     rf"(?:his|her|their|the {_CHILD_WORD}'?s|my {_CHILD_WORD}'?s) name(?: is|'s|:)?|(?:ele|ela|que|anos|"
     r"se) (?:se )?chama|chamad[oa]|"
-    r"(?:he|she)(?:'s| is) (?:called|named))\s*:?\s+(?:[oa]\s+)?"
+    r"(?:he|she)(?:'s| is) (?:called|named)|(?:year|month)s?[- ]olds? (?:called|named))\s*:?\s+(?:[oa]\s+)?"
 )
 _CHILD_WEAK = re.compile(
     rf"\b(?:{_CHILD_WORD}(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?(?:\s*[,:(]|\s+(?:e|eh|is))?|"
+    rf"{_KIN_PT} d[eoa]s?|{_KIN_EN} (?:of|to)|"
+    r"(?:matricular|inscrever|cadastrar|enroll?|register|sign up|twins,?|gemeos:?|gemeas:?)|"
     rf"(?:para|pra|pro|for)(?:\s+(?:meu|minha|my))?(?:\s+{_CHILD_WORD},?)?)\s+(?:[oa]\s+)?"
 )
 _CHILD_AGE = re.compile(
     r"(?:\s+(?:\w+\s+){0,2}?(?:tem|fez|faz|vai fazer|completou|ta com|esta com|de|com|is|who is|who's|"
-    r"turned|turns)|\s*[,(]|\s+-)?"
+    r"turned|turns)|\s*,?\s*(?:aged?|idade:?|both)|\s*[,(]|\s+-)?"
     r"\s*(?:ja\s+)?(?:so\s+)?(?:\d{1,2}\b(?!\s*(?:h\b|:|/|horas|am\b|pm\b|de\s+[a-z]+o\b))|"
     r"(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|onze|doze|treze|catorze|quatorze|quinze|"
     r"dezesseis|dezessete|"
@@ -122,6 +130,7 @@ def child_names(text: str, *, asked: bool = False) -> list[Mention[str]]:
         *_after(_CHILD_STRONG, text, folded, 0.95),
         *(m for m in _after(_CHILD_WEAK, text, folded, 0.85) if _child_like(m, folded)),
         *_before_age(text, folded),
+        *(Mention(text[m.start(1) : m.end(1)], m.start(1), m.end(1), 0.85) for m in _POSSESSED.finditer(folded)),
     ]
     return first_disjoint(found) or (bare_name(text, asked=True) if asked else [])
 
