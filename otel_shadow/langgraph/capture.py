@@ -36,6 +36,9 @@ _ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
 
 
+_NO_DECISION = names.BOOKKEEPING - {names.TASKS}
+
+
 class Captured:
     """One call of a node, ready to be repeated elsewhere.
 
@@ -184,8 +187,13 @@ class Captured:
         return self.restore()[INPUT]
 
     def writes(self) -> list[tuple[str, Any]]:
-        """V1's writes so far. They are complete once V1's sequence of node and writers has returned."""
-        return list(self.task.writes) if self.task is not None else []
+        """V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers.
+
+        They are complete once V1's sequence of node and writers has returned.
+        """
+        if self.task is None:
+            return []
+        return [write for write in list(self.task.writes) if write[0] not in _NO_DECISION]
 
 
 def capture(value: Any, config: RunnableConfig, *, is_async: bool) -> Captured:
