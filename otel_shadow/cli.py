@@ -83,7 +83,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one self-contained page as well.")
 @click.option("--save", type=FILE_OUT, metavar="SUMMARY", help="Save the evidence's summary; it is a SOURCE like any.")
@@ -94,6 +94,11 @@ def cli() -> None:
 @click.option(
     "--trace-url", callback=trace_link, metavar="URL", help="Link trace ids on the page: http://…/{trace_id}."
 )
+@click.option("--watch", is_flag=True, help="Judge again and again; with OTEL_EXPORTER_OTLP_* also export gauges.")
+@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Pause between looks.  [default: 30]")
+@click.option(
+    "--prometheus", metavar="URL", help="Instead of SOURCE...: what counts alone can tell, and what they can't."
+)
 def verdict(**options: Any) -> int:
     """GO, NO-GO or WAIT from the evidence in SOURCE...
 
@@ -102,9 +107,36 @@ def verdict(**options: Any) -> int:
 
     Exit code: 0 GO, 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence.
     """
+    prometheus, watch, every = (options.pop(name) for name in ("prometheus", "watch", "every"))
+    given = {name for name, value in options.items() if value}
+    if prometheus is not None:
+        _only_with("--prometheus", given, {"config"}, every, watch)
+        from otel_shadow.report.counts import show_counts
+
+        return show_counts(prometheus, options["config"])
+    if not options["sources"]:
+        raise click.UsageError("Missing argument 'SOURCE...': a log file, a glob or a saved summary.")
+    if watch:
+        _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
+        from otel_shadow.report.watching import watch as keep_watching
+
+        return keep_watching(
+            every=every or 30.0, **{name: options[name] for name in ("sources", "config", "build", "trace_url")}
+        )
+    _only_with("one look", given, given, every)
     from otel_shadow.report.command import judge
 
     return judge(**options)
+
+
+def _only_with(mode: str, given: set[str], allowed: set[str], every: float | None = None, watch: bool = False) -> None:
+    """Refuse options that mean nothing in this mode of ``verdict``."""
+    extra = sorted(given - allowed) + ["every"] * bool(every) + ["watch"] * watch
+    if extra:
+        names = ", ".join(
+            "SOURCE..." if name == "sources" else f"--{name.removeprefix('as_').replace('_', '-')}" for name in extra
+        )
+        raise click.UsageError(f"{names}: not together with {mode}.")
 
 
 @cli.command()
@@ -166,6 +198,8 @@ def dashboards(out: Path) -> None:
               help="Thresholds in force.  [default: template 0.74, llm_rag 0.60, handoff 0.38]")  # fmt: skip
 @click.option("--held-out", type=float, default=0.25, show_default=True,
               help="Share of the sessions, the last ones, that proposals are shown on.")  # fmt: skip
+@click.option("--start", type=float, default=0.5, show_default=True,
+              help="Coverage of the first threshold tested; lower it where the surest half is not good.")  # fmt: skip
 @click.option("--build", metavar="BUILD", help="Pairs of this V2 build.  [default: the latest in the evidence]")
 @click.option("--strictness", type=(str, float), multiple=True, metavar="ACTION SHARE",
               help="An action's share of alpha.  [default: template 0.25, llm_rag 0.5, handoff 1]")  # fmt: skip

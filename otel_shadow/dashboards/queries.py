@@ -7,12 +7,14 @@ Increases are summed over the window and quantiles taken of the sum: p95s are ne
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow.dashboards.names import SERVICE, WINDOW, label, series
 from otel_shadow.record import Arm, Mode, Outcome, Status
-from otel_shadow.semconv import Metric
+from otel_shadow.semconv import VERSION_V1, VERSION_V2, Metric
 
 STEP: Final = "5m"
 """Recording interval; the increases' range is the same, so that windows count nothing twice."""
@@ -69,12 +71,17 @@ def increases() -> dict[str, str]:
     return counted | {recorded(semconv.NODE_DURATION): _durations()}
 
 
+_TIMED: Final = {
+    VERSION_V1: f'{label(semconv.STATUS)}!="{Status.CANCELLED}"',
+    VERSION_V2: where(STATUS=(*FINISHED, str(Status.TIMEOUT)))[1:-1],
+}
+"""Times that may be compared: V1's of all but cancelled runs, V2's where it ended or hit its time limit."""
+
+
 def _durations() -> str:
-    """Times that may be compared: V1's of all but cancelled runs, V2's where it ended or hit its time limit."""
-    v1 = where(MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V1)[:-1] + f',{label(semconv.STATUS)}!="cancelled"}}'
-    v2 = where(MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V2, STATUS=(*FINISHED, str(Status.TIMEOUT)))
+    scopes = [f"{where(MODE=Mode.V2_SHADOW, VERSION=version)[:-1]},{timed}}}" for version, timed in _TIMED.items()]
     kept = (label(semconv.VERSION), label(semconv.ARM))
-    return " or ".join(by(NODE, increase(semconv.NODE_DURATION, scope), *kept) for scope in (v1, v2))
+    return " or ".join(by(NODE, increase(semconv.NODE_DURATION, scope), *kept) for scope in scopes)
 
 
 # --- what a window says ---------------------------------------------------------------------------------------------
@@ -94,10 +101,10 @@ def quantile(level: str, window: str, selector: str = "", *more: str, share: flo
 
 
 def _v1(arm: Arm) -> str:
-    return where(VERSION=semconv.VERSION_V1, ARM=arm)
+    return where(VERSION=VERSION_V1, ARM=arm)
 
 
-_V2: Final = where(VERSION=semconv.VERSION_V2)
+_V2: Final = where(VERSION=VERSION_V2)
 
 
 def _latency_evidence(level: str, window: str, one: str, other: str) -> str:
@@ -149,3 +156,21 @@ def objective(criterion: str | None = None, level: tuple[str, ...] = (SERVICE,))
 def in_window(record: str, window: str, level: str = "node") -> str:
     """A recorded quantity of one window."""
     return f'{level}:{record}{{{WINDOW}="{window}"}}'
+
+
+def unrecorded(expression: str) -> str:
+    """The same quantity from the raw series: for a Prometheus that has no rules of ours, or had none all the window."""
+    for metric in (semconv.COMPARISONS, semconv.EXECUTIONS, semconv.ELIGIBLE, semconv.NODE_DURATION):
+        pattern = rf"sum_over_time\({re.escape(recorded(metric))}\{{([^}}]*)\}}\[(\w+)\]\)"
+        expression = re.sub(pattern, partial(_raw, metric), expression)
+    return expression
+
+
+def _raw(metric: Metric, found: re.Match[str]) -> str:
+    selector, window = found.groups()
+    scopes = [selector]
+    if label(semconv.MODE) in (label(name) for name in metric.attributes):
+        scopes.append(IN_SHADOW[1:-1])
+    if metric is semconv.NODE_DURATION:
+        scopes.append(_TIMED[VERSION_V1 if f'"{VERSION_V1}"' in selector else VERSION_V2])
+    return f"increase({series(metric)}{{{','.join(scopes)}}}[{window}])"

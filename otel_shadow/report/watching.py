@@ -1,0 +1,135 @@
+"""``otel-shadow verdict --watch``: judge again and again as evidence arrives, show it, export it as gauges.
+
+The evidence may be looked at at any time, so this is no more than a loop around the verdict. All sources are read anew
+each time (rotated and new files of a glob included), and the policy with its accepted differences too.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from types import FrameType
+
+import click
+
+from otel_shadow import evidence
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import ShadowError
+from otel_shadow.report import command, presenter, terminal
+from otel_shadow.report.export import meter_provider
+from otel_shadow.report.gauges import VerdictGauges
+from otel_shadow.report.view import View
+from otel_shadow.verdict import Verdict
+
+EXIT_NOTHING = 3
+_AT_REST = 9.0
+"""Looking takes at most a tenth of the time, however large the evidence has become."""
+Look = tuple[Verdict, View]
+
+
+def watch(
+    *,
+    sources: Sequence[str],
+    every: float = 30.0,
+    config: Path | None = None,
+    build: str | None = None,
+    trace_url: str | None = None,
+) -> int:
+    """Watch the evidence in ``sources`` until SIGINT or SIGTERM.
+
+    On a terminal the whole verdict is redrawn; otherwise a line is printed when it changes. Where the environment
+    names an OTLP endpoint, the verdict goes there as gauges (``shadow.verdict`` and its bands). Sources that are not
+    there yet are waited for.
+
+    Arguments:
+        every: seconds between two looks; more where a look takes long.
+
+    Returns:
+        the exit code of the last verdict; 3 if there was none.
+    """
+    provider = meter_provider()
+    gauges = VerdictGauges(provider) if provider is not None else None
+    show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
+    code = EXIT_NOTHING
+    try:
+        with _until_told() as told:
+            while True:
+                began = perf_counter()
+                found = _look(sources, config, build, trace_url)
+                if gauges is not None:
+                    gauges.verdict = found[0] if isinstance(found, tuple) else None
+                code = found[0].exit_code if isinstance(found, tuple) else EXIT_NOTHING
+                show(found)
+                if told.wait(max(every, _AT_REST * (perf_counter() - began))):
+                    return code
+    finally:
+        if provider is not None:
+            provider.shutdown()
+
+
+def _look(sources: Sequence[str], config: Path | None, build: str | None, trace_url: str | None) -> Look | str:
+    """The verdict now, or why there is none."""
+    at = datetime.now(UTC)
+    try:
+        settings = ShadowConfig.load(config)
+        summary = evidence.read(sources)
+        summary.accepting(settings.accept, at)
+        verdict, judged = command._evaluate(summary, settings.sla, at, build)
+        return verdict, presenter.present(verdict, evidence.view_of(judged, verdict), trace_url)
+    except ShadowError as error:
+        return f"no verdict yet: {' '.join(str(error).split())}"
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set: both end the watch in good order."""
+    told = threading.Event()
+
+    def stop(_: int, __: FrameType | None) -> None:
+        told.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_terminal(every: float) -> Callable[[Look | str], None]:
+    out = terminal.console(sys.stdout)
+
+    def show(found: Look | str) -> None:
+        out.clear()
+        if isinstance(found, str):
+            out.print(found)
+        else:
+            terminal.show(found[1], out)
+        out.print(f"\nwatching: a look every {every:g} s or more; Ctrl-C ends it", style="dim")
+
+    return show
+
+
+def _in_lines() -> Callable[[Look | str], None]:
+    last = ""
+
+    def show(found: Look | str) -> None:
+        nonlocal last
+        line = found if isinstance(found, str) else _line(*found)
+        if line != last:
+            click.echo(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}")
+            sys.stdout.flush()
+            last = line
+
+    return show
+
+
+def _line(verdict: Verdict, view: View) -> str:
+    rows = ", ".join(f"{row.key} {row.state.word}" for row in view.rows)
+    return f"{verdict.decision} ({rows}): {view.headline}"
