@@ -87,7 +87,7 @@ def _bands(summary: Summary, verdict: Verdict) -> tuple[BandPoint, ...]:
 def _times(start: datetime, end: datetime) -> list[datetime]:
     step = max((end - start) / _LOOKS, timedelta(minutes=1))
     count = int((end - start) / step)
-    return [start + step * place for place in range(1, count + 1)] or [end]
+    return [*(start + step * place for place in range(1, count)), end]
 
 
 class _Page:

@@ -59,7 +59,7 @@ def load(path: str | os.PathLike[str]) -> Summary:
         EvidenceError: it is missing, broken, or of another version.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
         facts = json.loads(columns.pop("facts").tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
