@@ -36,6 +36,7 @@ def run_calibrate(
     html: Path | None = None,
     current: Path | None = None,
     held_out: float = 0.25,
+    start: float = 0.5,
     build: str | None = None,
     strictness: Sequence[tuple[str, float]] = (),
     observed: Sequence[tuple[str, str]] = (),
@@ -48,7 +49,7 @@ def run_calibrate(
     Raises:
         EvidenceError, ConfigError: what was given can't be used; the message says what is expected.
     """
-    options = _options(alpha, delta, held_out, current, strictness, _names(observed))
+    options = _options(alpha, delta, (held_out, start), current, strictness, _names(observed))
     found = calibrate(read_pairs(sources, build), options, read_labels(labels) if labels else None)
     proposed = has_proposal(found)
     if as_json:
@@ -131,7 +132,7 @@ def _corpus(path: Path, pairs: PairSet, declared: Sequence[str], names: Names) -
 def _options(
     alpha: float,
     delta: float,
-    held_out: float,
+    shares: tuple[float, float],
     current: Path | None,
     strictness: Sequence[tuple[str, float]],
     names: Names,
@@ -141,16 +142,21 @@ def _options(
         for name, value in (("alpha", alpha), ("delta", delta))
         if not 0 < value < 1
     ]
+    held_out, start = shares
+    if not 0 < start <= 1:
+        problems.append(f"--start {start:g}: expected a coverage above 0, at most 1")
     if not 0 <= held_out < 1:
         problems.append(f"--held-out {held_out:g}: expected a share from 0 to below 1")
-    shares = {**STRICTNESS, **dict(strictness)}
-    problems += [f"--strictness {name}: no such action; expected {', '.join(ACTIONS)}" for name in shares
+    parts = {**STRICTNESS, **dict(strictness)}
+    problems += [f"--strictness {name}: no such action; expected {', '.join(ACTIONS)}" for name in parts
                  if name not in ACTIONS]  # fmt: skip
-    problems += [f"--strictness {name}={share:g}: expected a share of alpha in (0, 1]" for name, share in shares.items()
+    problems += [f"--strictness {name}={share:g}: expected a share of alpha in (0, 1]" for name, share in parts.items()
                  if not 0 < share <= 1]  # fmt: skip
     if problems:
         raise ConfigError(problems)
-    base = Options(alpha=alpha, delta=delta, held_out=held_out, names=names, strictness=tuple(shares.items()))
+    base = Options(
+        alpha=alpha, delta=delta, held_out=held_out, names=names, strictness=tuple(parts.items()), start=start
+    )
     if current is None:
         return base
     general, nodes, intents = read_current(current)

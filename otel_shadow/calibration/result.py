@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from otel_shadow.calibration.decisions import Decision, Split, one_per_session, split
-from otel_shadow.calibration.fixed_sequence import USEFUL_SESSIONS, upper_bound
+from otel_shadow.calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
 from otel_shadow.calibration.labels import Labels, Names, intent_decisions, router_decisions
 from otel_shadow.calibration.pairs import COUNTED, Pair, PairSet
 from otel_shadow.calibration.router import (
@@ -33,6 +33,7 @@ class Options:
         budget: share of requests that may fall back (V2's errors and timeouts).
         names: of the observed fields.
         strictness: each action's share of ``alpha``.
+        start: coverage of the first threshold that is tested.
     """
 
     alpha: float = 0.05
@@ -44,6 +45,7 @@ class Options:
     budget: float = 0.03
     names: Names = field(default_factory=Names)
     strictness: tuple[tuple[str, float], ...] = tuple(STRICTNESS.items())
+    start: float = START
 
     def thresholds(self, node: str | None = None) -> dict[str, float]:
         """Those in force in ``node``."""
@@ -100,11 +102,19 @@ def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) ->
     strictness = dict(options.strictness)
     by_node = [
         propose_thresholds(
-            data, options.thresholds(node), options.alpha, options.delta, node=node, strictness=strictness
+            data,
+            options.thresholds(node),
+            options.alpha,
+            options.delta,
+            node=node,
+            strictness=strictness,
+            start=options.start,
         )
         for node in sorted({one.node for one in decisions})
     ]
-    overall = propose_thresholds(data, options.thresholds(), options.alpha, options.delta, strictness=strictness)
+    overall = propose_thresholds(
+        data, options.thresholds(), options.alpha, options.delta, strictness=strictness, start=options.start
+    )
     return Calibration(
         risk="disagreement with V1" if labels is None else "error",
         options=options,
@@ -119,7 +129,7 @@ def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) ->
         held_out_sessions=len({one.session for one in data.held_out}),
         overall=overall,
         nodes=tuple(by_node),
-        intents=propose_intents(intents, dict(options.current_intents), options.alpha, options.delta),
+        intents=propose_intents(intents, dict(options.current_intents), options.alpha, options.delta, options.start),
         timeouts=tuple(_timeouts(pairs, options)),
         notes=(*pairs.notes, *_notes(decisions, pairs, options, labels)),
     )

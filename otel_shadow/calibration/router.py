@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from otel_shadow.calibration.decisions import Decision, Split, one_per_session
-from otel_shadow.calibration.fixed_sequence import Certificate, certify, lower_bound, upper_bound
+from otel_shadow.calibration.fixed_sequence import START, Certificate, certify, lower_bound, upper_bound
 
 ACTIONS = ("template", "llm_rag", "handoff")
 """From the highest threshold to the lowest: what is at or above it is answered by a template; by a template or with a
@@ -109,6 +109,7 @@ def propose_thresholds(
     *,
     node: str | None = None,
     strictness: Mapping[str, float] = STRICTNESS,
+    start: float = START,
 ) -> Proposals:
     """Thresholds for the decisions of ``data``.
 
@@ -117,13 +118,15 @@ def propose_thresholds(
         current: threshold per action, as in force.
         alpha: risk among the decisions that are not handed over; the stricter actions have their share of it.
         delta: chance of being mistaken, for each threshold taken alone.
+        strictness: each action's share of ``alpha``.
+        start: coverage of the first threshold that is tested.
     """
     here = data.where(node=node)
     one_each = Split(tuple(one_per_session(here.chosen_on)), tuple(one_per_session(here.held_out)))
     found: list[Proposal] = []
     floor = 0.0
     for name in reversed(ACTIONS):
-        proposal = _propose(name, node, one_each, current[name], alpha * strictness[name], delta, floor)
+        proposal = _propose(name, node, one_each, current[name], alpha * strictness[name], delta, floor, start)
         floor = proposal.proposed
         found.append(proposal)
     thresholds = tuple(reversed(found))
@@ -131,22 +134,31 @@ def propose_thresholds(
     return Proposals(node, thresholds, change(here.all, current, new))
 
 
-def propose_intents(data: Split, current: Mapping[str, float], alpha: float, delta: float) -> tuple[Proposal, ...]:
+def propose_intents(
+    data: Split, current: Mapping[str, float], alpha: float, delta: float, start: float = START
+) -> tuple[Proposal, ...]:
     """A least score per intent (``Decision.group``), likewise."""
     names = sorted({one.group for one in data.all if one.group})
     proposals = []
     for name in names:
         here = data.where(group=name)
         one_each = Split(tuple(one_per_session(here.chosen_on)), tuple(one_per_session(here.held_out)))
-        proposals.append(_propose(name, None, one_each, current.get(name, 0.5), alpha, delta, 0.0))
+        proposals.append(_propose(name, None, one_each, current.get(name, 0.5), alpha, delta, 0.0, start))
     return tuple(proposals)
 
 
 def _propose(
-    name: str, node: str | None, data: Split, current: float, alpha: float, delta: float, floor: float
+    name: str,
+    node: str | None,
+    data: Split,
+    current: float,
+    alpha: float,
+    delta: float,
+    floor: float,
+    start: float,
 ) -> Proposal:
     chosen = data.chosen_on
-    certificate = certify([one.score for one in chosen], [one.wrong for one in chosen], alpha, delta)
+    certificate = certify([one.score for one in chosen], [one.wrong for one in chosen], alpha, delta, start=start)
     proposed = max(current if certificate.threshold is None else certificate.threshold, floor)
     return Proposal(
         name=name,

@@ -1,8 +1,9 @@
 """The loop, closed: shadow, verdict, why, calibrate, a new V2 build, shadow again; on recorded conversations.
 
-``python -m otel_shadow.demo.loop FILE... --out DIR`` plays half of the conversations in a first simulated window with V2
-as it is, learns thresholds and patterns from its pairs, and plays the other half, which nothing was learned from, in a
-second window: with the old build, as a control, and with the new one. Whatever the verdicts are, they are the data's.
+``python -m otel_shadow.demo.loop FILE... --out DIR`` plays half of the conversations in a first simulated window with
+V2 as it is, learns thresholds and patterns from its pairs, and plays the other half, which nothing was learned from,
+in a second window: with the old build, as a control, and with the new one. The verdicts are the data's, whatever they
+are.
 """
 
 from __future__ import annotations
