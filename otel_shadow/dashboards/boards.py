@@ -41,6 +41,15 @@ _OUTGROWN: Final = frozenset(
 """Fields that grafanalib still writes and Grafana no longer reads."""
 
 
+class Choice(Template):  # type: ignore[misc]  # grafanalib has no types
+    """A variable of several values, all of them chosen at first, in Grafana's own words for "all"."""
+
+    def to_json_data(self) -> dict[str, Any]:
+        """As Grafana reads it."""
+        everything = {"selected": True, "text": ["All"], "value": ["$__all"]}
+        return {**super().to_json_data(), "current": everything}
+
+
 def row(title: str) -> RowPanel:
     """A heading."""
     return RowPanel(title=title, gridPos=at(COLUMNS, 1), maxDataPoints=None)
@@ -106,12 +115,11 @@ def _placed(panels: Sequence[Panel]) -> list[Panel]:
 
 
 def _query(name: str, label: str, query: str) -> Template:
-    return Template(
+    return Choice(
         name=name,
         label=label,
         query=query,
         dataSource=PROMETHEUS,
-        default="All",
         multi=True,
         includeAll=True,
         allValue=".*",

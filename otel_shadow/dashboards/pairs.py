@@ -13,10 +13,24 @@ from otel_shadow.dashboards.names import label
 from otel_shadow.dashboards.panels import TEMPO, Query, TraceQuery, Traces, at, column, lines, matching, table
 
 UID: Final = "otel-shadow-pairs"
-_LINKS: Final = [
-    {"title": "Show below", "url": f"/d/{UID}?${{__url_time_range}}&${{__all_variables}}&var-trace=${{__value.raw}}"},
-    {"title": "Open in Jaeger", "url": "${jaeger}/trace/${__value.raw}", "targetBlank": True},
+_KEPT: Final = "&".join(
+    f"${{{name}:queryparam}}" for name in ("datasource", "tempo", "service", "graph", "node", "window", "jaeger")
+)
+
+
+def _links(trace: str) -> list[dict[str, Any]]:
+    """Where a trace id leads; ``trace`` is Grafana's expression for it in this column."""
+    return [
+        {"title": "Show below", "url": f"/d/{UID}?${{__url_time_range}}&{_KEPT}&var-trace={trace}"},
+        {"title": "Open in Jaeger", "url": f"${{jaeger}}/trace/{trace}", "targetBlank": True},
+    ]
+
+
+_TRACE_LINKS: Final = [
+    column("traceID", links=_links("${__value.raw}")),
+    column("spanID", links=_links("${__data.fields.traceIdHidden}")),
 ]
+"""Grafana 9 lists traces, later ones list spans beside a hidden column of trace ids."""
 
 
 def dashboard() -> Dashboard:
@@ -79,8 +93,6 @@ def _arms() -> Any:
         gridPos=at(24, 7),
         unit="s",
         transformations=[
-            {"id": "labelsToFields", "options": {}},
-            {"id": "merge", "options": {}},
             {
                 "id": "organize",
                 "options": {
@@ -89,7 +101,7 @@ def _arms() -> Any:
                         q.GRAPH: "Graph",
                         q.NODE: "Node",
                         q.VERSION: "Version",
-                        "shadow_arm": "Arm",
+                        label(semconv.ARM): "Arm",
                         "Value": "p95",
                     },
                 },
@@ -145,13 +157,7 @@ def _outcomes() -> Any:
 
 
 def _list(title: str, description: str, query: str) -> Any:
-    return table(
-        title,
-        description,
-        [TraceQuery(query)],
-        gridPos=at(24, 9),
-        overrides=[matching("/^(traceID|Trace ID|traceIdHidden)$/", links=_LINKS)],
-    )
+    return table(title, description, [TraceQuery(query)], gridPos=at(24, 9), overrides=_TRACE_LINKS)
 
 
 def _chosen() -> Any:

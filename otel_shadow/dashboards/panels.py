@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attr
-from grafanalib.core import Panel, Stat, StateTimeline, Table, Text, TimeSeries
+from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
 
 PROMETHEUS: Final = {"type": "prometheus", "uid": "${datasource}"}
 TEMPO: Final = {"type": "tempo", "uid": "${tempo}"}
@@ -176,8 +176,3 @@ def states(title: str, description: str, expr: str, legend: str, mappings: list[
         mappings=mappings,
         **settings | more,
     )
-
-
-def text(title: str, markdown: str, width: int = 24, height: int = 3) -> Text:
-    """Words of ours."""
-    return Text(title=title, content=markdown, mode="markdown", gridPos=at(width, height), maxDataPoints=None)

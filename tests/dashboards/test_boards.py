@@ -106,6 +106,21 @@ def test_variables() -> None:
         variables = {variable["name"]: variable for variable in board(uid)["templating"]["list"]}
         assert variables.keys() >= {"datasource", "service", "graph", "node", "window"}
         assert variables["window"]["query"] == "1h,24h,48h"
+        for name in ("service", "graph", "node"):
+            assert variables[name]["current"]["value"] == ["$__all"]
+
+
+def test_links_keep_every_variable() -> None:
+    """Choosing a pair in a list keeps the board's choice of service, graph, node and the rest."""
+    names = {variable["name"] for variable in board("otel-shadow-pairs")["templating"]["list"]} - {"trace"}
+    texts = [
+        value
+        for path, value in leaves(board("otel-shadow-pairs"))
+        if path.endswith(".url") and "var-trace" in str(value)
+    ]
+    assert texts
+    for text in texts:
+        assert set(re.findall(r"\$\{(\w+):queryparam\}", text)) == names
 
 
 def test_prometheus_queries_use_our_names_only() -> None:
