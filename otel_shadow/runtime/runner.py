@@ -122,7 +122,7 @@ class Runner:
     @property
     def _busy(self) -> bool:
         """Whether a shadow waits or runs; asked in the order in which it moves, so that none slips through."""
-        return bool(self.depth or self._launching or self._running)
+        return bool(self.depth or self._launching or any(not running.shadow.reported for running in self._running))
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing waits or runs.
