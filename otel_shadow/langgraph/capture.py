@@ -68,7 +68,7 @@ class Captured:
 
     def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool) -> None:
         # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
-        self.config: RunnableConfig = {key: config[key] for key in _KEPT if key in config}  # type: ignore[misc, literal-required]
+        self.config: dict[str, Any] = {key: config.get(key) for key in _KEPT if key in config}
         self.configurable: dict[str, Any] = dict(config.get(names.CONF) or {})
         self.configurable.pop(names.CALL, None)
         self.metadata: dict[str, Any] = dict(config.get("metadata") or {})

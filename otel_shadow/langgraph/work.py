@@ -69,7 +69,7 @@ class NodeWork:
     def v1(self) -> Facts:
         """What V1 did."""
         writes = self._writes.restore() if isinstance(self._writes, Snapshot) else self._writes
-        here = (str(self._captured.configurable.get(names.CHECKPOINT_NS)),)
+        here = self._captured.here
         return Facts(
             self._status,
             v1_targets(writes, self._error, here) if self._status is Status.SUCCESS else (),
