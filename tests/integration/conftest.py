@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from real_servers import Collector, Jaeger, Prometheus
-
-KEEP_ALL = {"COLLECTOR_KEEP_PERCENT": "100", "COLLECTOR_WAIT_AFTER_ROOT": "2s", "COLLECTOR_WAIT": "6s"}
-"""Exemplars and single pairs are asked for by their ids, so nothing may be sampled away."""
+from real_servers import KEEP_ALL, Collector, Jaeger, Prometheus
 
 
 @pytest.fixture(scope="session")

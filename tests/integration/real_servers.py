@@ -19,6 +19,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "servers" / "build.sh"
 T = TypeVar("T")
+KEEP_ALL = {"COLLECTOR_KEEP_PERCENT": "100", "COLLECTOR_WAIT_AFTER_ROOT": "2s", "COLLECTOR_WAIT": "6s"}
+"""Exemplars and single pairs are asked for by their ids, so nothing may be sampled away."""
 
 
 def binary(folder: str, name: str) -> str:

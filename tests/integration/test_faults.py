@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 from application import Application
-from conftest import KEEP_ALL
-from real_servers import Collector, Jaeger, Prometheus, eventually, free_port
+from real_servers import KEEP_ALL, Collector, Jaeger, Prometheus, eventually, free_port
 
 from otel_shadow import semconv
 from otel_shadow.dashboards.names import label, series

@@ -36,10 +36,19 @@ def policy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def watcher(collector: Collector, policy: Path) -> Iterator[subprocess.Popen[str]]:
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.grpc, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
+def fresh(tmp_path: Path, prometheus: Prometheus) -> Iterator[Collector]:
+    """A Collector whose file holds this test's evidence alone."""
+    server = Collector(tmp_path / "collector", prometheus.otlp, "127.0.0.1:9", {})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def watcher(fresh: Collector, policy: Path) -> Iterator[subprocess.Popen[str]]:
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": fresh.grpc, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
     env["OTEL_SERVICE_NAME"] = "watcher"
-    arguments = (collector.evidence.parent / "*.jsonl", "--watch", "--every", "1", "--config", policy)
+    arguments = (fresh.evidence.parent / "*.jsonl", "--watch", "--every", "1", "--config", policy)
     process = verdict(*arguments, **env)
     yield process
     process.kill()
@@ -48,10 +57,10 @@ def watcher(collector: Collector, policy: Path) -> Iterator[subprocess.Popen[str
 
 @pytest.mark.servers
 def test_the_watched_verdict_is_on_the_wall(
-    tmp_path: Path, collector: Collector, prometheus: Prometheus, watcher: subprocess.Popen[str]
+    tmp_path: Path, fresh: Collector, prometheus: Prometheus, watcher: subprocess.Popen[str]
 ) -> None:
     """From the Collector's file of log events to gauges in Prometheus, while evidence arrives; SIGTERM ends it."""
-    application = Application(tmp_path / "wall", "wall", collector.grpc, PLAN, env={"ASSISTANT_FIRST_SESSION": "7000"})
+    application = Application(tmp_path / "wall", "wall", fresh.grpc, PLAN, env={"ASSISTANT_FIRST_SESSION": "7000"})
     application.run()
     pairs = application.lines(semconv.EVENT_V2)
     place = 'shadow_graph_name="assistant",job="watcher"'
