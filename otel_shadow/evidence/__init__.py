@@ -17,6 +17,7 @@ from otel_shadow.evidence.view import (  # noqa: E402
     MismatchGroup,
     ParityPoint,
 )
+from otel_shadow.evidence.watch import Watch  # noqa: E402
 from otel_shadow.verdict.reading import Reading  # noqa: E402
 from otel_shadow.verdict.summary import Sample  # noqa: E402
 
@@ -31,6 +32,7 @@ __all__ = [
     "Progress",
     "Reading",
     "Sample",
+    "Watch",
     "load",
     "read",
     "save",

@@ -49,6 +49,8 @@ _KIND = (
 )  # fmt: skip
 _FLAGS = {"v1_served", "decisions_match", "steps_match", "self_match"}
 _START = '{"event":"SHADOW_'
+_PEOPLE = f'{{"event":"{semconv.EVENT_COMPARISON}"'
+"""The line for people repeats its pair: it is passed over unread."""
 
 
 class NotColumnarError(Exception):
@@ -139,20 +141,23 @@ def _query(source: Source, hashed: str) -> str:
     packed = ", compression='gzip'" if source.packed else ", compression='none'"
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
     kind = ", ".join(f"coalesce({value}::VARCHAR, '')" for _, value in _KIND)
-    marked = f"contains(l, '{semconv.EVENT_V2}') OR contains(l, '{semconv.EVENT_BASELINE}')"
     event = f"j.event IN ('{semconv.EVENT_V2}', '{semconv.EVENT_BASELINE}')"
     whole = "j.pair_id <> '' AND j.session_id <> '' AND j.node <> '' AND t IS NOT NULL"
     sample = "j.comparison = 'mismatch' OR j.shadow_status IN ('error', 'timeout') OR NOT j.v1_served"
     sample += " OR j.fallback_reason <> ''"
     return f"""
     WITH raw AS (
-      SELECT l, {marked} AS marked, {line} AS text FROM read_csv('{path}', columns={{'l': 'VARCHAR'}}, header=false,
+      SELECT l, {line} AS text FROM read_csv('{path}', columns={{'l': 'VARCHAR'}}, header=false,
         delim=chr(1), quote='', escape='', auto_detect=false, strict_mode=false, max_line_size={_LONGEST}{packed})
-    ), found AS (
-      SELECT l, marked, CASE WHEN marked THEN
-        TRY(json_transform(substr(text, position('{_START}' IN text)), '{_SHAPE}')) END AS j,
-        marked AND contains(text, '{_START}') AS ours
+    ), placed AS (
+      SELECT l, CASE WHEN contains(l, 'SHADOW_') THEN substr(text, position('{_START}' IN text)) END AS body,
+        CASE WHEN body IS NULL THEN contains(l, 'SHADOW_') AND text IS NULL
+          WHEN starts_with(body, '{_PEOPLE}') THEN false
+          ELSE contains(l, '{semconv.EVENT_V2}') OR contains(l, '{semconv.EVENT_BASELINE}') END AS marked,
+        starts_with(body, '{_START}') AS ours
       FROM raw
+    ), found AS (
+      SELECT l, marked, ours, CASE WHEN marked AND ours THEN TRY(json_transform(body, '{_SHAPE}')) END AS j FROM placed
     ), timed AS (
       SELECT *, epoch_ms(try_cast(j.timestamp AS TIMESTAMPTZ)) AS t FROM found
     ), classed AS (

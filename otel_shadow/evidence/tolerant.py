@@ -22,17 +22,22 @@ def read_tolerantly(source: Source, collector: Collector, progress: Callable[[in
     told = 0
     with open_lines(source) as file:
         position = 0
-        for number, line in enumerate(file, start=1):
-            collector.lines += 1
-            position += len(line)
-            if any(mark in line for mark in _MARKS):
-                take(line, collector, f"{source.name}, line {number}", ended=line.endswith(b"\n"))
-            else:
-                collector.other_lines += 1
+        for number, text in enumerate(file, start=1):
+            position += len(text)
+            line(text, collector, f"{source.name}, line {number}")
             if position - told > _EVERY and not source.packed:
                 progress(position - told)
                 told = position
     progress(max(source.size - told, 0))
+
+
+def line(text: bytes, collector: Collector, where: str) -> None:
+    """One line of any kind."""
+    collector.lines += 1
+    if any(mark in text for mark in _MARKS):
+        take(text, collector, where, ended=text.endswith(b"\n"))
+    else:
+        collector.other_lines += 1
 
 
 def take(line: bytes, collector: Collector, where: str, *, ended: bool) -> None:
