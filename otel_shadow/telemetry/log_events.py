@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
 
 from otel_shadow import semconv
@@ -9,6 +11,8 @@ from otel_shadow.record import ShadowRecord
 from otel_shadow.runtime.sinks import Sink
 from otel_shadow.telemetry.lines import encode, lines
 from otel_shadow.telemetry.metrics import span_context
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class LogEventSink(Sink):
@@ -26,7 +30,7 @@ class LogEventSink(Sink):
         for line in lines(record):
             self._logger.emit(
                 LogRecord(
-                    timestamp=round(record.timestamp.timestamp() * 1e9),
+                    timestamp=(record.timestamp - _EPOCH) // timedelta(microseconds=1) * 1000,
                     context=span_context(record, line.get("v2_span_id") or record.v1.span_id),
                     severity_number=SeverityNumber.INFO,
                     severity_text="INFO",
