@@ -203,4 +203,10 @@ CRITERIA: Final = (
 )  # fmt: skip
 
 LIMITER_REASONS: Final = ("queue", "breaker", "budget", "abandoned", "rate", "memory")
+OPERATIONS: Final = (
+    "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",
+    "emit_dropped",
+)  # fmt: skip
+"""What the shield guards, in the order of an execution; ``emit_dropped`` is a record that the full emitter refused."""
+TOKEN_TYPES: Final = ("input", "output")
 FALLBACK_REASONS: Final = ("error", "timeout", "unusable_output", "not_implemented")

@@ -36,6 +36,7 @@ class MetricsSink(Sink):
 
     def __init__(self, provider: MeterProvider | None = None) -> None:
         self._meter = metrics.get_meter(semconv.SCOPE, meter_provider=provider)
+        self._manager: ref[ShadowTrafficManager] | None = None
         self._duration = self._histogram(semconv.NODE_DURATION, semconv.DURATION_BUCKETS_S)
         self._overhead = self._histogram(semconv.OVERHEAD, semconv.OVERHEAD_BUCKETS_S)
         self._counters = {
@@ -46,6 +47,7 @@ class MetricsSink(Sink):
 
     def bind(self, manager: ShadowTrafficManager) -> None:
         """Export what the manager's parts know: queue, running shadows, limiters, bounds, swallowed errors."""
+        self._manager = ref(manager)
         gauges = _Gauges(manager)
         create = self._meter.create_observable_gauge
         for metric, callback in (
@@ -67,10 +69,18 @@ class MetricsSink(Sink):
             self._add(semconv.EXECUTIONS, 0, {**place, semconv.STATUS: str(status)})
         for reason in semconv.FALLBACK_REASONS:
             self._add(semconv.FALLBACKS, 0, {**place, semconv.REASON: reason})
-        for outcome, decision in ((Outcome.MATCH, True), (Outcome.MISMATCH, False), (Outcome.MISMATCH, True)):
-            for step in (True, False) if outcome is Outcome.MISMATCH else (True,):
-                compared = _compared(outcome, decision, step)
-                self._add(semconv.COMPARISONS, 0, {**place, semconv.MODE: str(Mode.V2_SHADOW), **compared})
+        for kind in semconv.TOKEN_TYPES:
+            self._add(semconv.TOKENS, 0, {**place, semconv.TOKEN_TYPE: kind})
+        for compared in self._outcomes(graph, node):
+            self._add(semconv.COMPARISONS, 0, {**place, semconv.MODE: str(Mode.V2_SHADOW), **compared})
+
+    def _outcomes(self, graph: str, node: str) -> list[dict[str, str | bool]]:
+        """How pairs of a node can compare, as far as its configuration tells."""
+        manager = self._manager() if self._manager is not None else None
+        site = manager.sites.get((graph, node)) if manager is not None else None
+        steps = (True, False) if site is None or site.has_step else (None,)
+        mismatches = [_compared(Outcome.MISMATCH, decision, step) for decision in (True, False) for step in steps]
+        return [_compared(Outcome.MATCH, True, steps[0]), *mismatches, _compared(Outcome.ERROR, None, None)]
 
     def emit(self, record: ShadowRecord) -> None:
         """Count and time ``record``."""
@@ -156,7 +166,7 @@ class _Gauges:
 
     def swallowed(self, _: CallbackOptions) -> Iterable[Observation]:
         manager = self._manager()
-        counts = dict(manager.shield.counts) if manager else {}
+        counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(manager.shield.counts) if manager else {}
         return [Observation(count, {semconv.OPERATION: name}) for name, count in counts.items()]
 
 
