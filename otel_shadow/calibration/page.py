@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import resources
 
 from otel_shadow.calibration import words
@@ -50,6 +51,7 @@ def page(calibration: Calibration) -> str:
         loader=jinja2.PackageLoader("otel_shadow.calibration", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: value.replace(" %", "\u00a0%") if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -76,8 +78,6 @@ def _limit(milliseconds: int | None) -> str:
 
 
 def _facts(calibration: Calibration) -> list[tuple[str, str]]:
-    from datetime import UTC, datetime
-
     times = [moment(datetime.fromtimestamp(at, UTC)) for at in (calibration.first, calibration.last)]
     return [
         ("V2 build", calibration.build),
@@ -132,6 +132,6 @@ def _line(one: Proposal, risk: str) -> Line:
 
 def _moved(before: Effect, after: Effect) -> tuple[str, str]:
     return (
-        f"{percent(before.coverage)} → {percent(after.coverage)}",
-        f"{percent(before.risk)} → {percent(after.risk)}",
+        words.arrow(percent(before.coverage), percent(after.coverage)),
+        words.arrow(percent(before.risk), percent(after.risk)),
     )

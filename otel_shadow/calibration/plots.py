@@ -21,6 +21,7 @@ def risk_coverage(name: str, proposal: Proposal, risk: str) -> Plot | None:
     for size, suffix in ((theme.WIDE, "wide"), (theme.NARROW, "narrow")):
         with theme.canvas(size) as (figure, axes):
             _draw(axes, proposal, risk)
+            figure.legend(loc="outside upper left", ncols=3 if suffix == "wide" else 2, frameon=False, fontsize=8)
             drawn.append(theme.svg(figure, f"{name}-{suffix}", _label(proposal, risk)))
     return Plot(*drawn)
 
@@ -43,11 +44,12 @@ def _draw(axes: Axes, proposal: Proposal, risk: str) -> None:
     _point(axes, proposal.before, theme.V1, "s", f"now {proposal.current:g}")
     if proposal.certified:
         _point(axes, proposal.after, theme.V2, "o", f"proposed {proposal.proposed:g}")
-    axes.set_xlabel("coverage: share of sessions whose decision is accepted")
+    _point(axes, proposal.held_out_after, theme.INK, "D", "held out")
+    axes.set_xlabel("coverage: share of sessions accepted")
     axes.xaxis.set_major_formatter(lambda value, _: percent(value, 0))
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
-    axes.set_ylim(0, max(alpha * 2, *(tested.risk * 1.3 for tested in curve)))
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=8)
+    shown = [tested.upper for tested in curve] + [proposal.held_out_after.risk or 0.0]
+    axes.set_ylim(0, max(alpha * 2, *(height * 1.1 for height in shown)))
 
 
 def _point(axes: Axes, effect: Effect, colour: str, marker: str, label: str) -> None:

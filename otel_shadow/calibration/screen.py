@@ -64,11 +64,8 @@ def _table(proposals: tuple[Proposal, ...], risk: str, head: str) -> Table:
 
 
 def _moved(before: Effect, after: Effect) -> tuple[str, str]:
-    return _arrow(percent(before.coverage), percent(after.coverage)), _arrow(percent(before.risk), percent(after.risk))
-
-
-def _arrow(before: str, after: str) -> str:
-    return after if before == after else f"{before} → {after}"
+    coverage = words.arrow(percent(before.coverage), percent(after.coverage))
+    return coverage, words.arrow(percent(before.risk), percent(after.risk))
 
 
 def _outcomes(proposals: tuple[Proposal, ...], risk: str, out: Console) -> None:

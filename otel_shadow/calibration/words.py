@@ -33,6 +33,11 @@ def share(value: float) -> str:
     return f"{value * 100:.4g} %"
 
 
+def arrow(before: str, after: str) -> str:
+    """From one to the other, or the one where nothing changes."""
+    return after if before == after else f"{before} → {after}"
+
+
 def heading(risk: str) -> str:
     """What a column of risks is called."""
     return risk[0].upper() + risk[1:]
