@@ -26,6 +26,7 @@ from otel_shadow.telemetry.lines import encode, lines, timestamp
 from otel_shadow.telemetry.log_file import LogFileSink
 from otel_shadow.testing.capture import ShadowCapture
 
+TESTS = Path(__file__).resolve().parents[1]
 MakeCapture = Callable[..., ShadowCapture]
 SETTINGS = {"session": {"message": "text", "steps": ["one", "two"], "intents": ["buy"]}}
 RECORD = ShadowRecord(
@@ -256,7 +257,7 @@ manager.shutdown(10)
 def run_application(log: str, stream: str = "stdout") -> subprocess.CompletedProcess[bytes]:
     """An application whose own lines are no JSON, with shadows."""
     return subprocess.run(
-        [sys.executable, "-c", APPLICATION.format(log=log, stream=stream)], cwd="tests", check=True, capture_output=True
+        [sys.executable, "-c", APPLICATION.format(log=log, stream=stream)], cwd=TESTS, check=True, capture_output=True
     )
 
 
@@ -295,7 +296,7 @@ class TestJq:
     def test_the_stream_is_stderr_by_default(self, tmp_path: Path) -> None:
         """Nobody named a file: standard error has the lines, standard output is the application's own."""
         code = APPLICATION.replace("log_file={log!r}", "log_file=None").format(log="", stream="stdout")
-        done = subprocess.run([sys.executable, "-c", code], cwd="tests", check=True, capture_output=True)
+        done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, check=True, capture_output=True)
         assert b"SHADOW_V2" not in done.stdout
         (tmp_path / "err.log").write_bytes(done.stderr)
         assert len(self.events(tmp_path / "err.log")) == 40

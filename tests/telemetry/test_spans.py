@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from otel_shadow.runtime.sinks import Sink
 from otel_shadow.telemetry.spans import OtelSpans
 from otel_shadow.testing.capture import CapturedSpan, ShadowCapture, default_flags
 
+TESTS = Path(__file__).resolve().parents[1]
 MakeCapture = Callable[..., ShadowCapture]
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
@@ -315,7 +317,7 @@ print(sorted((span.name, span.attributes.get("shadow.mode", "")) for span in spa
 found = reader.get_metrics_data().resource_metrics[0].scope_metrics
 print(any(m.name == "shadow.node.duration" for scope in found for m in scope.metrics))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd="tests", capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
         "[('model', 'v2_shadow'), ('v1.node', 'v2_shadow'), ('v2.shadow', 'v2_shadow')]",
         "True",
