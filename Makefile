@@ -15,7 +15,7 @@ help:
 	@echo "make bench     the benchmarks' table"
 
 demo: $(READY)
-	$(BIN)/otel-shadow demo --out $(OUT)
+	$(BIN)/otel-shadow demo --simulate-window 48h --out $(OUT)
 
 test: $(READY) servers lint
 	$(BIN)/python -m pytest

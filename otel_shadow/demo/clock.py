@@ -26,17 +26,17 @@ class SimulatedClock:
 def session_starts(count: int, window: timedelta, end: datetime, seed: int) -> list[float]:
     """Start times of ``count`` sessions over ``window`` before ``end``, in order: many by day, few at night.
 
-    A thinned Poisson process (Lewis & Shedler 1979) with a daily sine as its rate; the first session opens the window.
+    A thinned Poisson process (Lewis & Shedler 1979) with a daily sine as its rate; the first session opens the window and
+    the last closes it.
 
     Returns:
         Epoch seconds.
     """
     source = random.Random(seed)  # noqa: S311 - a simulation, repeatable by its seed
     start = end.timestamp() - window.total_seconds()
-    span = max(window.total_seconds() - 3600.0, 60.0)
-    starts = [start] if count else []
+    starts = [start, end.timestamp()][:count]
     while len(starts) < count:
-        moment = start + source.random() * span
+        moment = source.uniform(start, end.timestamp())
         if source.random() < _rate(moment):
             starts.append(moment)
     return sorted(starts)

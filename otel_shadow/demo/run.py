@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from time import time
@@ -18,16 +18,15 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.demo.clock import SimulatedClock, session_starts, this_minute
 from otel_shadow.demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
 from otel_shadow.demo.play import play
-from otel_shadow.demo.providers import make_providers
+from otel_shadow.demo.providers import Providers, make_providers
 from otel_shadow.demo.scenarios import SCENARIOS
 from otel_shadow.demo.screen import Screen
+from otel_shadow.demo.tally import Tally
 from otel_shadow.doctor.graph import import_graph
 from otel_shadow.errors import ConfigError
-from otel_shadow.record import ShadowRecord
 from otel_shadow.runtime.manager import ShadowTrafficManager
-from otel_shadow.runtime.sinks import Sink
 
-_IDLE = timedelta(minutes=31)
+_IDLE = timedelta(minutes=60)
 """After a simulated window this much silence, so that its last sessions are closed."""
 
 
@@ -67,9 +66,37 @@ def run_demo(
     if graph is None:  # authored or public conversations: a known key makes two runs comparable
         os.environ.setdefault(semconv.ENV_HASH_KEY, "otel-shadow demo")
     clock = SimulatedClock() if simulate_window else None
-    providers = make_providers()
-    tally = Tally()
-    manager = build_manager(
+    end = this_minute()
+    starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
+    providers, tally = make_providers(), Tally()
+    manager = _manager(settings, providers, log, tally, clock)
+    if show_values:
+        manager.inspect = screen.differences
+    subject = _graph(graph, manager)
+    if clock is not None:
+        clock.now = starts[0]
+    if graph is None:
+        _scenarios(subject, manager, tally, screen)
+        screen.span_tree(providers.first_spans.spans)
+    with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
+        message = settings.session.message
+        played = play(
+            subject, played_from, manager, message=message, clock=clock, starts=starts, seed=seed, advance=advance
+        )
+    complete = manager.flush(60.0)
+    manager.shutdown()
+    providers.shutdown()
+    screen.summary(played, tally, bad, manager.shield.counts, complete)
+    screen.heading("Verdict")
+    _judge(out, log, config, end if simulate_window else None)
+    screen.where(log, out / "report.html", providers.exporting)
+    return 0
+
+
+def _manager(
+    settings: ShadowConfig, providers: Providers, log: Path, tally: Tally, clock: SimulatedClock | None
+) -> ShadowTrafficManager:
+    return build_manager(
         settings,
         tracer_provider=providers.tracer,
         meter_provider=providers.meter,
@@ -79,62 +106,6 @@ def run_demo(
         clock=clock or time,
         clock_name="simulated" if clock else "system",
     )
-    if show_values:
-        manager.inspect = screen.differences
-    subject = _graph(graph, manager)
-    end = this_minute()
-    starts: list[float] = []
-    if simulate_window is not None:
-        starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed)
-    if graph is None:
-        if clock is not None:
-            clock.now = starts[0] if starts else end.timestamp()
-        _scenarios(subject, manager, tally, screen)
-        screen.span_tree(providers.first_spans.spans)
-    with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
-        played = play(
-            subject,
-            played_from,
-            manager,
-            message=settings.session.message,
-            clock=clock,
-            starts=starts,
-            seed=seed,
-            advance=advance,
-        )
-    complete = manager.flush(60.0)
-    manager.shutdown()
-    providers.shutdown()
-    screen.summary(played, tally, bad, manager.shield.counts, complete)
-    _judge(out, log, config, simulate_window is not None, end, screen)
-    screen.where(log, out / "report.html", providers.exporting)
-    return 0
-
-
-class Tally(Sink):
-    """Counts records by what became of them, and keeps the last of each session for the scenarios' table."""
-
-    def __init__(self) -> None:
-        self.pairs: Counter[str] = Counter()
-        self.outcomes: Counter[str] = Counter()
-        self.baselines: Counter[str] = Counter()
-        self.by_session: dict[str, list[ShadowRecord]] = {}
-        self.keep = True
-
-    def emit(self, record: ShadowRecord) -> None:
-        """Count ``record``."""
-        if record.is_pair and record.v2 is not None:
-            self.pairs[str(record.v2.status)] += 1
-            self.outcomes[str(record.comparison.outcome)] += 1
-        else:
-            self.baselines[record.reason or "-"] += 1
-        if self.keep:
-            self.by_session.setdefault(record.session_id, []).append(record)
-
-    @property
-    def executions(self) -> int:
-        """Executions of configured nodes that left a record."""
-        return sum(self.pairs.values()) + sum(self.baselines.values())
 
 
 def bundled_config() -> ShadowConfig:
@@ -202,17 +173,17 @@ def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: 
     tally.keep = False
 
 
-def _judge(out: Path, log: Path, config: Path | None, simulated: bool, end: Any, screen: Screen) -> None:
+def _judge(out: Path, log: Path, config: Path | None, at: datetime | None) -> None:
+    """Judge the run's own log and write the page."""
     from otel_shadow.report.command import judge
 
-    screen.heading("Verdict")
     judge(
         sources=(str(log),),
         as_json=False,
         html=out / "report.html",
         save=None,
         config=config,
-        at=end if simulated else None,
+        at=at,
         build=None,
         trace_url=None,
     )

@@ -20,8 +20,8 @@ from otel_shadow.runtime.facts import Facts
 if TYPE_CHECKING:
     from otel_shadow.demo.conversations import MalformedLine
     from otel_shadow.demo.play import Played
-    from otel_shadow.demo.run import Tally
     from otel_shadow.demo.scenarios import Scenario
+    from otel_shadow.demo.tally import Tally
 
 _SHOWN = 5
 
