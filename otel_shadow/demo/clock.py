@@ -26,7 +26,7 @@ class SimulatedClock:
 def session_starts(count: int, window: timedelta, end: datetime, seed: int) -> list[float]:
     """Start times of ``count`` sessions over ``window`` before ``end``, in order: many by day, few at night.
 
-    A thinned Poisson process (Lewis & Shedler 1979) with a daily sine as its rate; the first session opens the window and
+    A thinned Poisson process (Lewis & Shedler 1979) with a daily sine as its rate; the first session opens the window,
     the last closes it.
 
     Returns:
