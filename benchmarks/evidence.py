@@ -57,12 +57,12 @@ def made(pairs: int, seed: int = 1) -> Iterator[str]:
         if number % 6 == 0:
             sessions[rng.randrange(40)] = f"{rng.getrandbits(128):032x}"
         pair, moment = f"{rng.getrandbits(128):032x}", timestamp(START + timedelta(hours=48 * number / pairs))
-        v1, v2 = f"{rng.lognormvariate(3, 0.5):.3f}", f"{rng.lognormvariate(3, 0.5):.3f}"
+        v1, v2 = f":{rng.lognormvariate(3, 0.5):.3f},", f":{rng.lognormvariate(3, 0.5):.3f},"
         session = sessions[rng.randrange(40)]
         for form in forms[rng.randrange(len(forms))]:
             yield (
                 form.replace(PAIR, pair).replace(SESSION, session).replace(MOMENT, moment).replace(TRACE, pair)
-                .replace("42.1", v1).replace("39.9", v2)
+                .replace(":42.1,", v1).replace(":39.9,", v2)
             )  # fmt: skip
 
 
@@ -98,8 +98,8 @@ def main() -> int:
         summary = read([str(path) for path in paths], threads=options.threads)
         seconds = time.perf_counter() - began
         print(
-            f"read {summary.reading.lines:,} lines in {seconds:.1f} s ({time.process_time() - used:.1f} s of processor), "
-            f"{summary.reading.lines / seconds:,.0f} lines/s, {size / seconds / 1e6:,.0f} MB/s"
+            f"read {summary.reading.lines:,} lines in {seconds:.1f} s ({time.process_time() - used:.1f} s of "
+            f"processor), {summary.reading.lines / seconds:,.0f} lines/s, {size / seconds / 1e6:,.0f} MB/s"
         )
         began = time.perf_counter()
         prepare(summary)

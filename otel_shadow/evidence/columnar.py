@@ -18,7 +18,8 @@ from otel_shadow.verdict.hashes import text_hash
 from otel_shadow.verdict.signature import Signature
 from otel_shadow.verdict.summary import Sample, moment
 
-_LONGEST = 16 << 20
+_LONGEST = 1 << 20
+"""Bytes of a line; a file with longer ones is read by the slow reader."""
 _ODD = 1000
 """Odd lines that are handed over; a file with more is read by the slow reader."""
 _TEXTS = (
@@ -82,7 +83,10 @@ class Columnar:
         Raises:
             NotColumnarError: the slow reader has to do it.
         """
-        groups = self._watched(_query(source, self._hash), source.size, progress)
+        try:
+            groups = self._watched(_query(source, self._hash, careful=False), source.size, progress)
+        except NotColumnarError:
+            groups = self._watched(_query(source, self._hash, careful=True), source.size, progress)
         odd = [group for group in groups if group["class"] == "odd"]
         if any(group["rows"] > _ODD for group in odd):
             raise NotColumnarError
@@ -136,9 +140,12 @@ class Columnar:
             outcome["error"] = error
 
 
-def _query(source: Source, hashed: str) -> str:
+def _query(source: Source, hashed: str, *, careful: bool) -> str:
+    """Careful: a line that is not JSON makes no error but an odd line; that costs some speed."""
     path = str(source.path).replace("'", "''")
     packed = ", compression='gzip'" if source.packed else ", compression='none'"
+    parse = f"json_transform(body, '{_SHAPE}')"
+    parse = f"TRY({parse})" if careful else parse
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
     kind = ", ".join(f"coalesce({value}::VARCHAR, '')" for _, value in _KIND)
     event = f"j.event IN ('{semconv.EVENT_V2}', '{semconv.EVENT_BASELINE}')"
@@ -150,14 +157,16 @@ def _query(source: Source, hashed: str) -> str:
       SELECT l, {line} AS text FROM read_csv('{path}', columns={{'l': 'VARCHAR'}}, header=false,
         delim=chr(1), quote='', escape='', auto_detect=false, strict_mode=false, max_line_size={_LONGEST}{packed})
     ), placed AS (
-      SELECT l, CASE WHEN contains(l, 'SHADOW_') THEN substr(text, position('{_START}' IN text)) END AS body,
-        CASE WHEN body IS NULL THEN contains(l, 'SHADOW_') AND text IS NULL
+      SELECT l, CASE WHEN starts_with(text, '{_START}') THEN text
+          WHEN contains(l, 'SHADOW_') THEN substr(text, position('{_START}' IN text)) END AS body,
+        CASE WHEN body IS NULL THEN text IS NULL AND contains(l, 'SHADOW_')
           WHEN starts_with(body, '{_PEOPLE}') THEN false
+          WHEN starts_with(body, '{_START}') THEN true
           ELSE contains(l, '{semconv.EVENT_V2}') OR contains(l, '{semconv.EVENT_BASELINE}') END AS marked,
         starts_with(body, '{_START}') AS ours
       FROM raw
     ), found AS (
-      SELECT l, marked, ours, CASE WHEN marked AND ours THEN TRY(json_transform(body, '{_SHAPE}')) END AS j FROM placed
+      SELECT l, marked, ours, CASE WHEN marked AND ours THEN {parse} END AS j FROM placed
     ), timed AS (
       SELECT *, epoch_ms(try_cast(j.timestamp AS TIMESTAMPTZ)) AS t FROM found
     ), classed AS (
