@@ -53,8 +53,9 @@ def test_the_process_ends_by_itself_and_loses_nothing(tmp_path: Path) -> None:
 def test_a_dead_endpoint_holds_nobody(tmp_path: Path) -> None:
     """An endpoint where nobody listens: answers come, lines are written, shutdown keeps its limit."""
     log = tmp_path / "app.log"
+    at_once = "seen}))\nmanager.shutdown(1); sys.stdout.flush(); import os; os._exit(0)"
     code = """
-import sys, json, time
+import sys, json
 seen = []
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -63,7 +64,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 provider = TracerProvider(shutdown_on_exit=False)
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter("http://127.0.0.1:9/v1/traces", timeout=1)))
 trace.set_tracer_provider(provider)
-""" + APPLICATION.replace("seen}))", "seen}))\nmanager.shutdown(1); sys.stdout.flush(); import os; os._exit(0)")  # fmt: skip
+""" + APPLICATION.replace("seen}))", at_once)
     told = run(code, log)
     assert (told["flushed"], told["swallowed"]) == (True, {})
     assert len(log.read_bytes().splitlines()) == 4
