@@ -13,7 +13,7 @@ from rich.text import Text
 
 from otel_shadow.calibration.clusters import Cluster, Clusters
 from otel_shadow.calibration.coverage import FEW_SESSIONS, Coverage, Row
-from otel_shadow.calibration.patterns import LEAST_MISSED, LEAST_PRECISION, PatternProposal
+from otel_shadow.calibration.patterns import LEAST_LOWER, LEAST_MISSED, LEAST_PRECISION, PatternProposal
 from otel_shadow.report.terminal import clean
 from otel_shadow.report.words import DASH, percent, plural
 
@@ -152,7 +152,8 @@ def _patterns(found: CorpusFindings, out: Console) -> None:
                       f"{percent(one.recall)} ({one.found})", f"{one.matched:,}")  # fmt: skip
     out.print(table)
     for one in found.patterns:
-        told = "" if one.proposed else f"not proposed, precision below {percent(LEAST_PRECISION)}: "
+        wanted = f"{percent(LEAST_PRECISION)} precision, {percent(LEAST_LOWER)} at its lower bound"
+        told = "" if one.proposed else f"not proposed (wanted: {wanted}): "
         out.print(Padding(Text(clean(f"{one.intent} {one.lang}: {told}{one.pattern}")), (0, 0, 0, 2), expand=False))
 
 

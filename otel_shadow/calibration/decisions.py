@@ -74,13 +74,18 @@ def split(decisions: Sequence[Decision], held_out: float) -> Split:
 
 
 def one_per_session(decisions: Iterable[Decision]) -> list[Decision]:
-    """One decision of each session: the one whose hashed id is smallest, so nothing about it had a say.
+    """One decision of each session, at a place that a hash of the session's id gives, so nothing about it had a say.
 
-    Turns of a session are not independent; one label each is what the binomial test needs.
+    Turns of a session are not independent; one label each is what the binomial test needs. The same traffic played
+    again chooses the same turns.
     """
-    chosen: dict[str, tuple[bytes, Decision]] = {}
+    sessions: dict[str, list[Decision]] = {}
     for one in decisions:
-        ticket = hashlib.blake2b(one.id.encode(), digest_size=8).digest()
-        if one.session not in chosen or (ticket, one.id) < (chosen[one.session][0], chosen[one.session][1].id):
-            chosen[one.session] = (ticket, one)
-    return [one for _, one in chosen.values()]
+        sessions.setdefault(one.session, []).append(one)
+    return [_chosen(session, own) for session, own in sessions.items()]
+
+
+def _chosen(session: str, own: Sequence[Decision]) -> Decision:
+    ordered = sorted(own, key=lambda one: (one.at, one.node, one.id))
+    ticket = hashlib.blake2b(session.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return ordered[int.from_bytes(ticket) % len(ordered)]

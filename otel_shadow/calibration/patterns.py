@@ -16,6 +16,8 @@ from otel_shadow.errors import require
 LEAST_MISSED = 15
 """Missed messages of an intent and language from which a pattern is looked for."""
 LEAST_PRECISION = 0.8
+LEAST_LOWER = 0.6
+"""Lower confidence bound of the precision: four right of four prove nothing."""
 _FOLDS = 5
 _MOST_NGRAMS = 20
 _LEAST_MESSAGES = 3
@@ -36,7 +38,7 @@ class PatternProposal:
         precision, recall: found / matched and found / missed, by cross-validation over whole conversations: each
             message is judged by a pattern made without its conversation. ``precision_lower`` is its exact lower
             confidence bound at 95 %.
-        proposed: whether precision is at least :data:`LEAST_PRECISION`.
+        proposed: whether precision is at least :data:`LEAST_PRECISION`, and its lower bound :data:`LEAST_LOWER`.
     """
 
     intent: str
@@ -95,7 +97,7 @@ def _propose(intent: str, lang: str, known: Sequence[Meant]) -> PatternProposal 
         return None
     precision = found / matched if matched else None
     lower = lower_bound(found, matched, 0.05)
-    good = precision is not None and precision >= LEAST_PRECISION and found > 0
+    good = precision is not None and precision >= LEAST_PRECISION and lower >= LEAST_LOWER
     return PatternProposal(
         intent, lang, final.pattern, grams, missed, matched, found, precision, lower, found / missed, good
     )
