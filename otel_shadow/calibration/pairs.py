@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.calibration.lines import Counts, read_objects
 from otel_shadow.errors import EvidenceError
+from otel_shadow.evidence.decode import SIMULATED
 
 Observed = Mapping[str, float | str | bool]
 COUNTED = frozenset({"success", "error", "timeout", "interrupt"})
@@ -74,13 +76,14 @@ def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
     Raises:
         EvidenceError: a source can't be read, or there is no pair in any; the message says what is expected.
     """
-    counts, rows = Counts(), dict[str, Mapping[str, Any]]()
-    for row in read_objects(sources, counts):
-        if not _usable(row):
+    counts, rows = Counts(), dict[str, _Row]()
+    for found in read_objects(sources, counts):
+        if not _usable(found):
             counts.malformed += 1
             continue
-        counts.duplicates += row["pair_id"] in rows
-        rows.setdefault(row["pair_id"], row)
+        row = _Row.of(found)
+        counts.duplicates += row.pair.pair_id in rows
+        rows.setdefault(row.pair.pair_id, row)
     if not rows:
         raise EvidenceError(
             f"{', '.join(sources)}: no {semconv.EVENT_V2} line among {counts.lines:,} lines; name the log files that "
@@ -99,23 +102,36 @@ def _usable(row: Mapping[str, Any]) -> bool:
     return texts and str(row.get("schema")) == str(semconv.LINE_SCHEMA)
 
 
-def _select(
-    rows: Mapping[str, Mapping[str, Any]], counts: Counts, sources: tuple[str, ...], build: str | None
-) -> PairSet:
-    builds = Counter(str(row.get("v2_build", "")) for row in rows.values())
-    latest = str(max(rows.values(), key=lambda row: str(row["timestamp"])).get("v2_build", ""))
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A pair and where it comes from; the line's other keys are not kept."""
+
+    pair: Pair
+    build: str
+    key: str
+    simulated: bool
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> _Row:
+        """From the line's object."""
+        build, key = (intern(str(line.get(name, ""))) for name in ("v2_build", "key_id"))
+        return cls(_pair(line), build, key, line.get("clock") == SIMULATED)
+
+
+def _select(rows: Mapping[str, _Row], counts: Counts, sources: tuple[str, ...], build: str | None) -> PairSet:
+    builds = Counter(row.build for row in rows.values())
+    latest = max(rows.values(), key=lambda row: row.pair.at).build
     wanted = latest if build is None else build
     if wanted not in builds:
         raise EvidenceError(f"no pair of V2 build {wanted!r}; the sources have {', '.join(map(repr, builds))}")
-    chosen = [row for row in rows.values() if str(row.get("v2_build", "")) == wanted]
-    keys = Counter(str(row.get("key_id", "")) for row in chosen)
-    pairs = sorted((_pair(row) for row in chosen), key=lambda pair: (pair.at, pair.pair_id))
+    chosen = [row for row in rows.values() if row.build == wanted]
+    keys = Counter(row.key for row in chosen)
     return PairSet(
-        pairs=tuple(pairs),
+        pairs=tuple(sorted((row.pair for row in chosen), key=lambda pair: (pair.at, pair.pair_id))),
         build=wanted,
         builds=builds,
         keys=keys,
-        simulated=any(row.get("clock") == "simulated" for row in chosen),
+        simulated=any(row.simulated for row in chosen),
         lines=counts.lines,
         malformed=counts.malformed,
         duplicates=counts.duplicates,
@@ -144,18 +160,18 @@ def _pair(row: Mapping[str, Any]) -> Pair:
     return Pair(
         pair_id=row["pair_id"],
         session=row["session_id"],
-        node=row["node"],
+        node=intern(row["node"]),
         at=datetime.fromisoformat(row["timestamp"]).timestamp(),
-        status=row["shadow_status"],
+        status=intern(row["shadow_status"]),
         latency_ms=float(latency) if isinstance(latency, int | float) else None,
         original_target=_word(decision.get("original_target")),
         shadow_target=_word(decision.get("shadow_target")),
         decisions_match=decision.get("decisions_match") if row.get("comparison") in ("match", "mismatch") else None,
-        outcome=str(row.get("comparison")),
+        outcome=intern(str(row.get("comparison"))),
         intent=_word(row.get("intent")),
         message_hash=_word(row.get("user_message_hash")),
-        v1=_table(observed.get("v1")),
-        v2=_table(observed.get("v2")),
+        v1=_named(observed.get("v1")),
+        v2=_named(observed.get("v2")),
     )
 
 
@@ -163,5 +179,11 @@ def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _named(value: Any) -> Observed:
+    """Observed fields, names and words kept once for all pairs."""
+    items = _table(value).items()
+    return {intern(name): intern(item) if isinstance(item, str) else item for name, item in items}
+
+
 def _word(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return intern(value) if isinstance(value, str) else None
