@@ -116,6 +116,18 @@ class LimitsTable(_Table):
     shutdown_seconds: Annotated[float, Field(gt=0.0)] = 5.0
 
 
+class ProcessTable(_Table):
+    """Worker processes of nodes with ``executor = "process"``."""
+
+    workers: Annotated[int, Field(ge=1)] = 1
+    init: ImportPath | None = None
+    """A function without arguments that each worker calls before its first job, for instance to set up tracing."""
+    idle_priority: bool = True
+    """Run them at ``SCHED_IDLE`` (the lowest niceness where the system has no such class)."""
+    memory_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Address space that a worker may use; V2 gets ``MemoryError`` beyond it."""
+
+
 class ArmsTable(_Table):
     """Shares of sessions (own hashes, independent of the rollout's bucket)."""
 
@@ -187,6 +199,7 @@ class ShadowConfig(_Table):
     session: SessionTable = SessionTable()
     nodes: Mapping[str, NodeTable] = Field(default_factory=dict)
     limits: LimitsTable = LimitsTable()
+    process: ProcessTable = ProcessTable()
     arms: ArmsTable = ArmsTable()
     tools: ToolsTable = ToolsTable()
     privacy: PrivacyTable = PrivacyTable()

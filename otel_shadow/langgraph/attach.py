@@ -11,6 +11,7 @@ from langgraph.pregel import Pregel
 
 from otel_shadow.config import NodeTable
 from otel_shadow.langgraph.coerce import coerce
+from otel_shadow.langgraph.remote import Remote, importable
 from otel_shadow.langgraph.wrapping import is_wrapped, unwrap, wrap
 from otel_shadow.mark import ShadowMark, mark_of
 from otel_shadow.runtime.manager import ShadowTrafficManager
@@ -33,6 +34,9 @@ def attach(
     Returns:
         The names of the nodes that have one now. A V2 that can't be imported is logged; its node records
         ``not_implemented`` and V1 runs as ever.
+
+    Raises:
+        ConfigError: a V2 that is to run in a worker process can't.
     """
     name = graph.get_name()
     attached = []
@@ -51,6 +55,9 @@ def attach(
         if table is None and v2 is None:
             continue
         runnable = _runnable(v2, node.bound, key)
+        if runnable is not None and table is not None and table.executor == "process":
+            path = importable(node.bound if v2 == _SELF else v2, key, owner.config)
+            runnable = Remote(path, runnable, owner.workers)
         site = _site(owner, graph, name, key, table or NodeTable(), mark)
         if wrap(node, owner, site, runnable):
             attached.append(key)

@@ -50,6 +50,7 @@ class Emitter:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._busy = False
+        self._stopping = False
 
     def put(self, make: MakeRecord, size: int = 0) -> None:
         """Queue a record that holds ``size`` bytes until it is made. Never waits."""
@@ -96,6 +97,11 @@ class Emitter:
         done = not self._queue and not self._busy
         return self._flush_sinks(end) and done
 
+    def stop(self) -> None:
+        """End the thread once the queue is empty; a record that comes later starts another."""
+        self._stopping = True
+        self._wake.set()
+
     def _flush_sinks(self, end: float) -> bool:
         """Each in a thread of its own: one that blocks takes no time from the others."""
         threads = [
@@ -119,7 +125,7 @@ class Emitter:
             self._caught("flush", "-", error)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopping or self._queue:
             while self._queue:
                 self._busy = True
                 make, size = self._queue.popleft()
@@ -130,6 +136,7 @@ class Emitter:
             self._busy = False
             self._wake.wait(_POLL_S)
             self._wake.clear()
+        self._stopping, self._thread = False, None
 
     def _emit(self, make: MakeRecord) -> None:
         record: ShadowRecord | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor as FutureExecutor
 from random import Random
 from time import perf_counter, time
 from typing import Any
@@ -16,13 +18,17 @@ from otel_shadow.record import Arm, Mode, ShadowRecord
 from otel_shadow.runtime.buckets import buckets
 from otel_shadow.runtime.call import Admission, Call, Classify, classify
 from otel_shadow.runtime.emitter import Emitter
+from otel_shadow.runtime.executors import Futures
 from otel_shadow.runtime.facts import Facts
+from otel_shadow.runtime.process import ProcessExecutor
 from otel_shadow.runtime.redact import Redactor
-from otel_shadow.runtime.runner import Runner
+from otel_shadow.runtime.runner import Factory, Runner
 from otel_shadow.runtime.scope import SHADOW
 from otel_shadow.runtime.shield import Shield
 from otel_shadow.runtime.sinks import NoSpans, Sink, Spans
 from otel_shadow.runtime.site import Site
+from otel_shadow.runtime.worker import WorkerOptions
+from otel_shadow.runtime.workers import WorkerPool
 
 Inspect = Callable[[ShadowRecord, Facts, Facts], None]
 
@@ -39,6 +45,7 @@ class ShadowTrafficManager:
         clock: epoch seconds, for timestamps only (durations are monotonic).
         clock_name: ``simulated`` if the clock is made up; it is written on every line.
         new_id: makes pair ids; random hex digits by default.
+        executor: threads of yours for blocking V2s, instead of ours.
 
     Raises:
         ConfigError: configuration or flags are wrong; every fault is listed.
@@ -55,6 +62,7 @@ class ShadowTrafficManager:
         clock: Callable[[], float] = time,
         clock_name: str = "system",
         new_id: Callable[[], str] | None = None,
+        executor: FutureExecutor | None = None,
     ) -> None:
         self.config = config if config is not None else ShadowConfig.load()
         self.flags: FlagSource = flags or FeatureFlags.resolve(self.config.flags)
@@ -67,7 +75,11 @@ class ShadowTrafficManager:
         self.v2_build = self.config.v2_build or _build_from_environment()
         self.config_digest = self.config.digest
         self.emitter = Emitter(sinks, self.shield)
-        self.runner = Runner(self.config.limits, self.shield)
+        self.workers = WorkerPool(self.config.process.workers, self._worker_options(), self.shield)
+        executors: dict[str, Factory] = {"process": lambda: ProcessExecutor(self.workers)}
+        if executor is not None:
+            executors["thread"] = lambda: Futures(executor)
+        self.runner = Runner(self.config.limits, self.shield, executors)
         self.inspect: Inspect | None = None
         """Sees raw values beside each record, in a local run that shows them on the terminal. None in production."""
         self.sites: dict[tuple[str, str], Site] = {}
@@ -123,6 +135,18 @@ class ShadowTrafficManager:
         own = site.table.timeout_ms
         return (own if own is not None and not flags.timeout_is_explicit else flags.v2_timeout_ms) / 1000.0
 
+    def _worker_options(self) -> WorkerOptions:
+        table = self.config.process
+        v2s = {node.v2 for node in self.config.nodes.values() if node.executor == "process" and node.v2}
+        return WorkerOptions(
+            path=tuple(sys.path),
+            warm=tuple(sorted(v2s - {"self"})),
+            init=(table.init,) if table.init else (),
+            flush=("otel_shadow.telemetry.remote:flush",),
+            idle=table.idle_priority,
+            memory_bytes=table.memory_bytes,
+        )
+
     # --- the owner's side ------------------------------------------------------------------------------------------
 
     def site(self, graph: str, node: str, make: Callable[[], Site]) -> Site:
@@ -159,6 +183,7 @@ class ShadowTrafficManager:
         end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
         self.runner.close(max((end - perf_counter()) * 0.6, 0.0))
         self.emitter.flush(max(end - perf_counter(), 0.05))
+        self.emitter.stop()
 
 
 _RANDOM = Random(os.urandom(32))  # noqa: S311 - ids, no secrets

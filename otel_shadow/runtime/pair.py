@@ -148,6 +148,9 @@ class Pair:
 
     def _start(self) -> None:
         self._span = self._call.open_v2_span()
+        self._scope.timeout_s = self._timeout_s
+        if self.executor == "process" and self._span is not None:
+            self._scope.carrier = self._span.carrier()
         self._started_at = perf_counter()
 
     def _enter(self) -> None:

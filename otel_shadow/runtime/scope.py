@@ -20,6 +20,8 @@ class ShadowScope:
         tools: the side-effect policy.
         recorded_calls: results of V1's own tool calls by (tool, arguments), for ``replay``.
         state: private overlays of the isolation (stores, savers, caches), keyed by what they cover.
+        timeout_s: V2's time limit in seconds.
+        carrier: the pair's trace context in W3C headers, for what runs in another process.
     """
 
     graph: str
@@ -27,6 +29,8 @@ class ShadowScope:
     tools: ToolsTable = field(default_factory=ToolsTable)
     recorded_calls: Mapping[Any, Any] = field(default_factory=dict)
     state: dict[Any, Any] = field(default_factory=dict)
+    timeout_s: float = float("inf")
+    carrier: dict[str, str] = field(default_factory=dict)
     blocked: list[str] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
 

@@ -58,6 +58,9 @@ class V2Span(Protocol):
     def enter(self) -> None:
         """Make it current in the calling context, with the mark of the shadow in the baggage."""
 
+    def carrier(self) -> dict[str, str]:
+        """Its trace context and the mark of the shadow as W3C headers."""
+
     def close(self, facts: ShadowRecord) -> None:
         """End it with everything that is known of the pair."""
 
@@ -86,6 +89,10 @@ class NoSpan:
 
     def enter(self) -> None:
         """Do nothing."""
+
+    def carrier(self) -> dict[str, str]:
+        """Nothing."""
+        return {}
 
     def leave(self) -> None:
         """Do nothing."""

@@ -6,8 +6,10 @@ from time import time_ns
 from typing import Any
 
 from opentelemetry import baggage, context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_shadow import semconv
 from otel_shadow.record import Mode, Observation, ShadowRecord, Status
@@ -86,6 +88,15 @@ class OtelV2Span:
         self._started_ns = started_ns
         self._suppress = suppress
         self._ended = False
+
+    def carrier(self) -> dict[str, str]:
+        """Its trace context and the mark, as W3C headers: what a worker process goes on with."""
+        headers: dict[str, str] = {}
+        inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
+        inside = trace.set_span_in_context(self._span, inside)
+        TraceContextTextMapPropagator().inject(headers, inside)
+        W3CBaggagePropagator().inject(headers, inside)
+        return headers
 
     def enter(self) -> None:
         """Make it current in the calling context, and put the mark into the baggage for outgoing calls."""

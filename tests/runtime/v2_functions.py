@@ -1,0 +1,132 @@
+"""V2s that worker processes import: well-behaved ones and others."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command, interrupt
+from opentelemetry import baggage, trace
+
+from otel_shadow.runtime.scope import is_shadow
+
+INITIALISED: list[int] = []
+
+
+def init() -> None:
+    """Called once per worker."""
+    INITIALISED.append(os.getpid())
+
+
+def trace_to_file() -> None:
+    """Set up tracing that writes each span to the file named in the environment when it is flushed."""
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class ToFile(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            with open(os.environ["TEST_SPANS"], "a") as file:
+                for span in spans:
+                    file.write(span.to_json(indent=None) + "\n")
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(ToFile(), schedule_delay_millis=60_000))
+    trace.set_tracer_provider(provider)
+
+
+def same(state: dict[str, Any]) -> dict[str, Any]:
+    """What V1 does."""
+    return {"trail": ["left"], "current_step": "one", "next_node": "right"}
+
+
+async def same_async(state: dict[str, Any]) -> dict[str, Any]:
+    """What V1 does, awaited."""
+    return same(state)
+
+
+def facts(state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    """Tells where it runs."""
+    data = {
+        "pid": os.getpid(),
+        "shadow": is_shadow(),
+        "main": getattr(sys.modules["__main__"], "__file__", ""),
+        "mode": baggage.get_baggage("shadow.mode"),
+        "trace": f"{trace.get_current_span().get_span_context().trace_id:032x}",
+        "thread": config["configurable"].get("thread_id"),
+        "initialised": list(INITIALISED),
+        "text": state.get("text"),
+        "policy": os.sched_getscheduler(0),
+    }
+    return {"data": data, "next_node": "right"}
+
+
+def command(state: dict[str, Any]) -> Command[str]:
+    """Decides by a command."""
+    return Command(update={"current_step": "one"}, goto="right")
+
+
+def ask(state: dict[str, Any]) -> dict[str, Any]:
+    """Interrupts, or goes on with the answer."""
+    return {"trail": [str(interrupt("which one?"))], "next_node": "right"}
+
+
+def spin(state: dict[str, Any]) -> dict[str, Any]:
+    """Burns CPU for ever."""
+    while True:
+        pass
+
+
+def span_then_spin(state: dict[str, Any]) -> dict[str, Any]:
+    """Ends a span, then burns CPU for ever."""
+    with trace.get_tracer("v2").start_as_current_span("inside v2"):
+        pass
+    return spin(state)
+
+
+def sleep(state: dict[str, Any]) -> dict[str, Any]:
+    """Sleeps for ever."""
+    time.sleep(3600)
+    return {}
+
+
+def leave(state: dict[str, Any]) -> dict[str, Any]:
+    """Ends its process."""
+    os._exit(7)
+
+
+def devour(state: dict[str, Any]) -> dict[str, Any]:
+    """Allocates until it is stopped."""
+    hoard = []
+    while True:
+        hoard.append(bytearray(16 * 1024 * 1024))
+
+
+def unpicklable(state: dict[str, Any]) -> dict[str, Any]:
+    """Returns what can't be sent."""
+    return {"data": {"f": lambda: 1}}
+
+
+class OddError(Exception):
+    """Pickles, but can't be restored."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("x")
+
+
+def odd(state: dict[str, Any]) -> dict[str, Any]:
+    """Raises what can't be sent."""
+    raise OddError(1, 2)
+
+
+def big(state: dict[str, Any]) -> dict[str, Any]:
+    """Returns fifty megabytes."""
+    return {"data": {"blob": b"x" * 50_000_000}, "next_node": "right"}
+
+
+def wants_store(state: dict[str, Any], *, store: Any) -> dict[str, Any]:
+    """Needs what a worker has not."""
+    return {}
