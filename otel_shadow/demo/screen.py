@@ -113,7 +113,7 @@ class Screen:
         """The values in which a pair differs, on this terminal."""
         if record.comparison.outcome == "match" or not record.is_pair:
             return
-        rows = [("target", v1.targets, v2.targets)]
+        rows: list[tuple[str, Any, Any]] = [("target", v1.targets, v2.targets)]
         rows += [(name, v1.writes.get(name), v2.writes.get(name)) for name in record.comparison.diff_fields]
         self._out.print(f"[bold]{record.node}[/bold] {record.session_id} {record.comparison.outcome}")
         for name, left, right in rows:
