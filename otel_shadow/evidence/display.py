@@ -31,6 +31,7 @@ from otel_shadow.verdict.window import frame
 _HOUR = 3_600_000
 _LOOKS = 96
 _GROUPS = 50
+_COARSER = latency.PER_115 // 16
 _SAMPLES = 10
 ALL = "*"
 
@@ -235,11 +236,12 @@ def _labels(kind: Signature, accepted: str) -> list[tuple[str, str]]:
 def _histogram(
     node: str, version: str, arm: str, session: NDArray[np.uint64], buckets: NDArray[np.int64]
 ) -> LatencyHistogram:
-    lowest = int(buckets.min())
-    counts = np.bincount(buckets - lowest)
+    shown = buckets // _COARSER
+    lowest = int(shown.min())
+    counts = np.bincount(shown - lowest)
     owners = np.unique(session, return_inverse=True)[1].ravel()
     ranks = Ranks.of(owners, buckets)
-    edges = tuple(latency.edge_ms(lowest + place) for place in range(len(counts) + 1))
+    edges = tuple(latency.edge_ms((lowest + place) * _COARSER) for place in range(len(counts) + 1))
     return LatencyHistogram(
         node, version, arm, edges, tuple(counts.tolist()), ranks.percentile_ms(0.5), ranks.percentile_ms(0.95)
     )

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
-from otel_shadow.verdict.latency import Ratio, shift, times_needed
+from otel_shadow.verdict.latency import shift, times_needed
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.shares import Levels, block_parts, look, needed, parts
 from otel_shadow.verdict.summary import moment
-from otel_shadow.verdict.tally import NodeTally, Pair, Slots
+from otel_shadow.verdict.tally import NodeTally, Slots
 from otel_shadow.verdict.window import Frame, block_of_slots
 
 STATISTICAL = (
@@ -234,7 +234,8 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
             else "latencies of both versions"
         )
         return replace(blank, counts=counts, reason=f"no latency of {lacking}", missing=(hint,))
-    ratio, by, levels = Ratio.of(left.all, right.all, paired=paired), shift(blank.bound), case.levels
+    ratios, by, levels = case.node.ratios[other], shift(blank.bound), case.levels
+    ratio = ratios.all
     lower, upper = ratio.band(levels.go, levels.no_go)
     p95 = {name: pair.all.percentile_ms() for name, pair in ((reference, left), (other, right))}
     result = replace(
@@ -251,21 +252,13 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
         log_e_no_go=ratio.log_above(by),
     )
     whole = int(right.go.sessions) if left.go.sessions else 0
-    go = _ratio_go(case, left, right, ratio, by)
+    go = ratios.go.log_at_most(by) if ratios.go and case.frame.window.go_end else -math.inf
 
     def wanted() -> float | None:
         times = times_needed(left.all, right.all, by, levels.go, paired=paired)
         return None if times is None else times * result.sessions
 
     return _decide(case, result, go, wanted, whole, "{:.3f}".format)
-
-
-def _ratio_go(case: Case, left: Pair, right: Pair, ratio: Ratio, by: int) -> float:
-    if case.frame.window.go_end is None or not left.go.sessions or not right.go.sessions:
-        return -math.inf
-    if left.go is left.all and right.go is right.all:
-        return ratio.log_at_most(by)
-    return Ratio.of(left.go, right.go, paired=ratio.paired).log_at_most(by)
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------

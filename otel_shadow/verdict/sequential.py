@@ -21,6 +21,7 @@ The product does not depend on the order, so that counts of (k, n) are all one n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,7 @@ UP: Final[Floats] = np.linspace(0.02, 0.95, 14)
 DOWN: Final[Floats] = np.geomspace(0.004, 0.6, 14)
 """Bets that the mean is lower: spaced evenly in the logarithm, because a loss of 1 − m is small."""
 _BISECTIONS = 40
+_PRECISION = 5e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +141,12 @@ class Unit:
         return growth @ self.sessions
 
 
-def log_mean_exp(values: Floats, weights: Floats | None = None) -> float:
-    """log of the (weighted) mean of exp(values), without overflow; weights sum to 1."""
-    highest = float(np.max(values))
-    if not np.isfinite(highest):
+def log_mean_exp(values: Floats) -> float:
+    """log of the mean of exp(values), without overflow."""
+    highest = float(values.max())
+    if not math.isfinite(highest):
         return highest
-    scaled = np.exp(values - highest)
-    return highest + float(np.log(scaled.mean() if weights is None else (scaled * weights).sum()))
+    return highest + math.log(float(np.exp(values - highest).sum()) / len(values))
 
 
 def running(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
@@ -176,7 +177,7 @@ def crossing(evidence: Callable[[float], float], mean: float, end: float, log_th
         log_threshold: what E must reach.
 
     Returns:
-        The first bound that is rejected, to 1e-6; ``end`` if none is.
+        The first bound that is rejected, to five decimals; ``end`` if none is.
     """
     if abs(mean - end) < 1e-12:
         return end
@@ -191,7 +192,7 @@ def crossing(evidence: Callable[[float], float], mean: float, end: float, log_th
         if last:
             return end
         weak, step = strong, min(step * 3.0, 1.0)
-    while abs(strong - weak) > 1e-6:
+    while abs(strong - weak) > _PRECISION:
         middle = (weak + strong) / 2.0
         weak, strong = (weak, middle) if evidence(middle) >= log_threshold else (middle, strong)
     return strong

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-import numpy as np
-
 from otel_shadow.verdict.result import Decision, Part
-from otel_shadow.verdict.sequential import Counts, crossing, log_mean_exp, sessions_needed
+from otel_shadow.verdict.sequential import Counts, crossing, sessions_needed
 from otel_shadow.verdict.tally import Slots
 
 PartKind = Literal["block", "intent"]
+_LOG_2 = math.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ def look(counts: Counts, m: float, levels: Levels, *, band: bool = True) -> Shar
     units = (counts.session_unit(), counts.event_unit(levels.max_turns))
 
     def broken(bound: float) -> float:
-        return log_mean_exp(np.array([unit.log_down(bound) for unit in units]))
+        one, other = (unit.log_down(bound) for unit in units)
+        return max(one, other) + math.log1p(math.exp(-abs(one - other))) - _LOG_2
 
     return ShareEvidence(
         go=min(unit.log_up(m) for unit in units),

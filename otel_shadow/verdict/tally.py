@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.latency import NO_RANKS, Ranks, count_codes
+from otel_shadow.verdict.latency import NO_RANKS, Ranks, Ratio, count_codes
 from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.signature import Signature
@@ -107,11 +107,32 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Ratios:
+    """Evidence about a ratio from all closed sessions, and from those of the whole cycles if there is any."""
+
+    all: Ratio
+    go: Ratio | None
+
+    @classmethod
+    def of(cls, reference: Pair, other: Pair, *, paired: bool) -> Ratios | None:
+        """None where an arm has no session."""
+        if not reference.all.sessions or not other.all.sessions:
+            return None
+        everything = Ratio.of(reference.all, other.all, paired=paired)
+        if reference.go is reference.all and other.go is other.all:
+            return cls(everything, everything)
+        if not reference.go.sessions or not other.go.sessions:
+            return cls(everything, None)
+        return cls(everything, Ratio.of(reference.go, other.go, paired=paired))
+
+
+@dataclass(frozen=True, slots=True)
 class NodeTally:
     """Counts of one node.
 
     ``counts`` holds whole numbers of executions, open sessions included; everything else is of closed sessions.
-    ``latency`` has the arms ``shadowed`` and ``holdout`` (V1), and ``v1`` and ``v2`` of the same requests.
+    ``latency`` has the arms ``shadowed`` and ``holdout`` (V1), and ``v1`` and ``v2`` of the same requests; ``ratios``
+    the evidence about them, by the name of the other arm, where both have sessions.
     """
 
     name: str
@@ -125,6 +146,7 @@ class NodeTally:
     handoff: Slots
     intents: Mapping[str, tuple[Slots, Slots]]
     latency: Mapping[str, Pair]
+    ratios: Mapping[str, Ratios]
     counts: Mapping[str, int]
     constant_decision: bool
 
@@ -256,6 +278,11 @@ class _Plan:
     def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
         mine = per_kind * (self.of_kind == np.uint64(place))
         graph, _ = self.nodes[place]
+        arms = piece.latency
+        ratios = {
+            "shadowed": Ratios.of(arms["holdout"], arms["shadowed"], paired=False),
+            "v2": Ratios.of(arms["v1"], arms["v2"], paired=True),
+        }
         return NodeTally(
             name=self.names[self.nodes[place]],
             graph=graph,
@@ -267,7 +294,8 @@ class _Plan:
             self_agreement=piece.slots["agreement"].counts(),
             handoff=piece.slots["handoff"],
             intents=piece.intents,
-            latency=piece.latency,
+            latency=arms,
+            ratios={name: ratio for name, ratio in ratios.items() if ratio is not None},
             counts=_counts(self.kinds, self.accepted, mine),
             constant_decision=_constant(self.kinds, self.compared * mine),
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_shadow.verdict.latency import BASE, LEVEL, NONE, Ranks, Ratio, buckets, edge_ms, shift, times_needed
+from otel_shadow.verdict.latency import BASE, LEVEL, NONE, PER_115, Ranks, Ratio, buckets, edge_ms, shift, times_needed
 from otel_shadow.verdict.sequential import DOWN, UP
 
 arms = st.lists(st.tuples(st.integers(0, 8), st.integers(-5, 25)), min_size=1, max_size=60)
@@ -73,12 +73,12 @@ def test_ranks_merge_by_session(arm: list[tuple[int, int]], parts: int) -> None:
     assert merged.percentile_ms() == pytest.approx(whole.percentile_ms())
 
 
-def test_a_ratio_of_one_point_fifteen_is_sixteen_buckets() -> None:
+def test_a_ratio_of_one_point_fifteen_is_a_whole_number_of_buckets() -> None:
     """The base is chosen for it; rounding does not lose one."""
-    assert shift(1.15) == 16
+    assert shift(1.15) == PER_115
     values = np.array([1.0, 3.7, 40.0, 812.0, 5000.0])
-    assert (buckets(values * 1.15) - buckets(values) == 16).all()
-    assert edge_ms(16) == pytest.approx(1.15)
+    assert (buckets(values * 1.15) - buckets(values) == PER_115).all()
+    assert edge_ms(PER_115) == pytest.approx(1.15)
 
 
 def test_buckets_hold_their_latencies() -> None:
@@ -120,12 +120,12 @@ def test_times_needed_is_how_often_the_evidence_must_be_repeated() -> None:
     rng = np.random.default_rng(4)
     x = buckets(rng.lognormal(3, 0.4, 800)).astype(np.int64)
     left, right = Ranks.of(np.arange(200), x[:200]), Ranks.of(np.arange(600), x[200:])
-    times = times_needed(left, right, 16, math.log(20), paired=False)
+    times = times_needed(left, right, PER_115, math.log(20), paired=False)
     assert times is not None
     assert times > 1
 
     def proof(often: float) -> float:
         curves = left.bets(False).curve(often), right.bets(True).curve(often)
-        return Ratio(curves[0], curves[0], curves[1], curves[1], False).log_at_most(16)
+        return Ratio(curves[0], curves[0], curves[1], curves[1], False).log_at_most(PER_115)
 
     assert proof(times) >= math.log(20) > proof(times * 0.9)
