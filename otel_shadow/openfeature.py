@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from otel_shadow.errors import ConfigError, require
 from otel_shadow.flags import FeatureFlags
-from otel_shadow.runtime.shield import logger
+from otel_shadow.runtime.voice import logger
 
 _KINDS = {
     "router_v2_enabled": "boolean",

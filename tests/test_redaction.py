@@ -19,7 +19,7 @@ from otel_shadow import semconv
 from otel_shadow.config import PrivacyTable, ShadowConfig
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
 from otel_shadow.runtime.facts import Facts
-from otel_shadow.runtime.redact import Redactor, declared, error_type
+from otel_shadow.runtime.redact import Redactor, class_name, declared, error_type
 from otel_shadow.runtime.site import Site
 from otel_shadow.telemetry.lines import encode, lines
 
@@ -110,12 +110,32 @@ def test_only_declared_words_pass(value: Any, allowed: frozenset[str]) -> None:
 
 
 def test_an_exception_is_its_type_and_nothing_of_its_message() -> None:
-    """A class made at run time may carry a text in its name: then it is ``_other``."""
+    """A class's name, unless the class was made at run time: such a name could be anything, its base's name is code."""
     assert error_type(ValueError("Maria Silva, 11 91234-5678")) == "ValueError"
-    assert error_type(type("Maria Silva", (Exception,), {})()) == semconv.OTHER
-    assert error_type(type("maria@example.com", (Exception,), {})) == semconv.OTHER
-    assert error_type(type("J\u00falia", (Exception,), {})) == semconv.OTHER
+    for name in ("Maria Silva", "maria@example.com", "J\u00falia", "MariaSilva_11912345678"):
+        assert error_type(type(name, (ValueError,), {})()) == "ValueError"
+        assert error_type(type(name, (ValueError,), {})) == "ValueError"
+        assert class_name(type(name, (), {})) == semconv.OTHER
     assert error_type(None) is None
+
+
+def test_a_metaclass_does_not_name_its_classes() -> None:
+    """What a metaclass or an instance answers when asked for its class or name is not asked for."""
+
+    class Named(type):
+        @property
+        def __name__(cls) -> str:
+            return "Maria"
+
+    class Sly(Exception, metaclass=Named):
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError("Maria")
+
+    renamed = type("Local", (KeyError,), {"__qualname__": "somewhere.<locals>.Local"})
+    renamed.__name__ = "Maria"
+    assert error_type(Sly()) == "Sly"
+    assert error_type(renamed()) == "KeyError"
 
 
 class TestSite:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import re
+import sys
 from collections.abc import Container
 from functools import lru_cache
 from typing import Any
@@ -66,16 +67,56 @@ def known(name: str, names: Container[str]) -> str:
 
 
 def error_type(error: BaseException | type[BaseException] | None) -> str | None:
-    """The name of an exception's class, if it is one that code could have written; a made-up name is ``_other``."""
+    """The name of an exception's class as :func:`class_name` gives it."""
     if error is None:
         return None
-    kind = error if isinstance(error, type) else type(error)
-    return type_name(kind.__name__)
+    kind = type(error)
+    return class_name(error if issubclass(kind, type) else kind)  # type: ignore[arg-type]
+
+
+def class_name(kind: type) -> str:
+    """The name of the first among a class and its bases that somebody wrote into code, else ``_other``.
+
+    A class that a program makes as it runs may be named after anything, a person too; one in a module (or in a
+    function's body) was named by a programmer. Asks the class for nothing that a metaclass could answer.
+    """
+    for base in _MRO(kind)[:-1]:  # the last is object
+        name: str = _NAME(base)
+        if _CLASS_NAME.fullmatch(name) and _is_written(base, name):
+            return name
+    return semconv.OTHER
 
 
 def type_name(name: str) -> str:
     """The name of a class, if it is one that code could have written, else ``_other``."""
     return name if _CLASS_NAME.fullmatch(name) else semconv.OTHER
+
+
+_MRO = type.__dict__["__mro__"].__get__
+_NAME = type.__dict__["__name__"].__get__
+_QUALIFIED = type.__dict__["__qualname__"].__get__
+_MODULE = type.__dict__["__module__"].__get__
+_FLAGS = type.__dict__["__flags__"].__get__
+_LOCAL = "<locals>"
+_IMMUTABLE = 1 << 8
+_HEAP = 1 << 9
+"""``Py_TPFLAGS_IMMUTABLETYPE`` and ``Py_TPFLAGS_HEAPTYPE``: what is the former, or not the latter, C code has made."""
+
+
+def _is_written(kind: type, name: str) -> bool:
+    flags = _FLAGS(kind)
+    if flags & _IMMUTABLE or not flags & _HEAP:
+        return True
+    *outer, last = _QUALIFIED(kind).split(".")
+    if last != name:
+        return False
+    if _LOCAL in outer:
+        return True
+    module = _MODULE(kind)
+    place: Any = sys.modules.get(module) if isinstance(module, str) else None
+    for part in (*outer, last):
+        place = getattr(place, "__dict__", {}).get(part)
+    return place is kind
 
 
 def _text(value: Any) -> str:

@@ -8,8 +8,8 @@ from collections import Counter
 from time import monotonic
 
 from otel_shadow import semconv
-
-logger = logging.getLogger("otel_shadow")
+from otel_shadow.runtime.redact import class_name
+from otel_shadow.runtime.voice import say
 
 _LOG_EVERY_S = 60.0
 
@@ -38,12 +38,13 @@ class Guard:
 class Shield:
     """Swallows exceptions of our own work (never cancellation or exit), counts them, logs each kind rarely.
 
-    ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests.
+    ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests; it is read once, so that no V2 can switch it on.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._logged: dict[tuple[str, str], float] = {}
+        self._raises = os.environ.get(semconv.ENV_RAISE, "").lower() == "true"
 
     def __call__(self, operation: str, node: str = "-") -> Guard:
         """A context manager that guards a block; ``operation`` is one of a few literals, a metric attribute."""
@@ -52,10 +53,10 @@ class Shield:
     def caught(self, operation: str, node: str, error: BaseException) -> None:
         """Count and (rarely) log ``error``; its message stays here, it may hold personal data."""
         self.counts[operation] += 1
-        if os.environ.get(semconv.ENV_RAISE, "").lower() == "true":
+        if self._raises:
             raise error
-        kind = type(error).__name__
+        kind = class_name(type(error))
         now = monotonic()
         if now - self._logged.get((operation, kind), -_LOG_EVERY_S) >= _LOG_EVERY_S:
             self._logged[(operation, kind)] = now
-            logger.warning("shadow %r: %s raised %s; counted, V1 unaffected", node, operation, kind)
+            say(logging.WARNING, "shadow %r: %s raised %s; counted, V1 unaffected", node, operation, kind)

@@ -10,9 +10,10 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-Job = Callable[[], None]
+from otel_shadow.runtime.redact import class_name
+from otel_shadow.runtime.voice import say
 
-logger = logging.getLogger("otel_shadow")
+Job = Callable[[], None]
 
 
 class Worker:
@@ -41,7 +42,7 @@ class Worker:
             try:
                 job()
             except BaseException as error:  # noqa: BLE001 - the thread outlives its jobs
-                logger.warning("a shadow's job raised %s", type(error).__name__)
+                say(logging.WARNING, "a shadow's job raised %s", class_name(type(error)))
             del job
 
 
@@ -83,7 +84,7 @@ class LoopThread:
         try:
             self._loop.run_forever()
         except BaseException as error:  # noqa: BLE001 - a task that raises SystemExit stops the loop, not its thread
-            logger.warning("a shadow's task raised %s", type(error).__name__)
+            say(logging.WARNING, "a shadow's task raised %s", class_name(type(error)))
 
 
 _TASKS: set[asyncio.Task[None]] = set()

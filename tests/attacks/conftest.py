@@ -1,0 +1,37 @@
+"""What the attacks share."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+@pytest.fixture
+def handler() -> Iterator[Callable[[logging.Handler], None]]:
+    """Give the application's root logger a handler; it is gone after the test."""
+    root, added = logging.getLogger(), []
+
+    def add(made: logging.Handler) -> None:
+        root.addHandler(made)
+        added.append(made)
+
+    yield add
+    for made in added:
+        root.removeHandler(made)
+
+
+@pytest.fixture
+def quiet_threads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Exceptions that ended a thread, instead of a warning."""
+    import threading
+
+    seen: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", seen.append)
+    return seen
