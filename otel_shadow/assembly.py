@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from time import time
 from typing import Any
 
@@ -44,6 +45,7 @@ def build_manager(
     redactor: Redactor | None = None,
     clock: Callable[[], float] = time,
     clock_name: str = "system",
+    executor: Executor | None = None,
 ) -> ShadowTrafficManager:
     """A manager with spans, metrics, log events and log lines.
 
@@ -53,6 +55,7 @@ def build_manager(
         tracer_provider: and the other providers: default the global ones, also when set later.
         log_file: where lines go; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
         sinks: further sinks.
+        executor: threads of yours for V2s that block, instead of ours.
 
     Raises:
         ConfigError: configuration or flags are wrong.
@@ -74,6 +77,7 @@ def build_manager(
         redactor=redactor,
         clock=clock,
         clock_name=clock_name,
+        executor=executor,
     )
     metrics.bind(manager)
     return manager

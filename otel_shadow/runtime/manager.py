@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from otel_shadow import semconv
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import Arm, Mode, ShadowRecord
+from otel_shadow.runtime.atexit import AtExit
 from otel_shadow.runtime.buckets import buckets
 from otel_shadow.runtime.call import Admission, Call, Classify, classify
 from otel_shadow.runtime.emitter import Emitter
@@ -83,7 +83,7 @@ class ShadowTrafficManager:
         self.inspect: Inspect | None = None
         """Sees raw values beside each record, in a local run that shows them on the terminal. None in production."""
         self.sites: dict[tuple[str, str], Site] = {}
-        atexit.register(self.shutdown)
+        self._exit = AtExit(self.shutdown)
 
     # --- V1's path -------------------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class ShadowTrafficManager:
 
         V1 goes on without shadows.
         """
-        atexit.unregister(self.shutdown)
+        self._exit.cancel()
         end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
         self.runner.close(max((end - perf_counter()) * 0.6, 0.0))
         self.emitter.flush(max(end - perf_counter(), 0.05))

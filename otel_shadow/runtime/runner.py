@@ -236,7 +236,9 @@ _RUNNERS: WeakSet[Runner] = WeakSet()
 
 def _after_fork() -> None:
     for runner in list(_RUNNERS):
+        closed = runner._closed
         runner._reset()
+        runner._closed = closed
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,4 +1,4 @@
-"""V2 in worker processes: same record as in a thread; what hangs, dies or can't be sent costs a worker and nothing else."""
+"""V2 in worker processes: the record of a thread's; what hangs, dies or can't be sent costs a worker, nothing else."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_workers_that_cannot_start_are_errors_not_a_standstill(shadow: Any) -> N
 
 
 def test_spans_are_flushed_before_a_kill(shadow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The spans that V2 ended before it was killed are exported, marked, in the pair's trace, under the shadow's span."""
+    """Spans that V2 ended before it was killed are exported, marked, in the pair's trace, under the shadow's span."""
     file = tmp_path / "spans"
     monkeypatch.setenv("TEST_SPANS", str(file))
     capture, graph = shadow("span_then_spin", timeout_ms=1000, process={"init": "v2_functions:trace_to_file"})
@@ -185,7 +185,9 @@ sys.path[:0] = {paths!r}
 from small_graphs import call, small_graph
 from otel_shadow.langgraph.attach import attach
 from otel_shadow.testing.capture import ShadowCapture
-capture = ShadowCapture({{"nodes": {{"left": {{"v2": "v2_functions:spin", "executor": "process"}}}}, "process": {{"idle_priority": False}}, "arms": {{"holdout": 0.0}}}})
+node = {{"v2": "v2_functions:spin", "executor": "process"}}
+process = {{"idle_priority": False}}
+capture = ShadowCapture({{"nodes": {{"left": node}}, "process": process, "arms": {{"holdout": 0.0}}}})
 graph = small_graph()
 attach(graph, capture.manager)
 call(graph)

@@ -1,0 +1,130 @@
+"""Sinks may raise, block or be slow: nobody waits for them, and what is lost is counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from small_graphs import call, small_graph
+
+from otel_shadow.langgraph.attach import attach
+from otel_shadow.record import ShadowRecord
+from otel_shadow.runtime.emitter import Emitter
+from otel_shadow.runtime.shield import Shield
+from otel_shadow.runtime.sinks import Sink
+from otel_shadow.testing.capture import ShadowCapture
+
+Make = Callable[..., ShadowCapture]
+
+
+class Blocking(Sink):
+    """Waits until it is released, in ``emit`` or ``flush``."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.released = threading.Event()
+
+    def emit(self, record: ShadowRecord) -> None:
+        if self.where == "emit":
+            self.released.wait()
+
+    def flush(self, timeout_s: float) -> None:
+        if self.where == "flush":
+            self.released.wait()
+
+
+class Raising(Sink):
+    """Raises what no sink should."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def emit(self, record: ShadowRecord) -> None:
+        raise self.error
+
+    def flush(self, timeout_s: float) -> None:
+        raise self.error
+
+
+@pytest.fixture(params=["emit", "flush"])
+def blocking(request: pytest.FixtureRequest) -> Iterator[Blocking]:
+    """A sink that blocks until the end of the test."""
+    sink = Blocking(request.param)
+    yield sink
+    sink.released.set()
+
+
+def shadowed(capture: ShadowCapture) -> Any:
+    graph = small_graph()
+    attach(graph, capture.manager, lambda _, node: (lambda state: {}) if node == "left" else None)
+    return graph
+
+
+CONFIG = {"arms": {"holdout": 0.0}}
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), KeyboardInterrupt()], ids=repr)
+def test_sink_that_raises(make_shadow_capture: Make, error: BaseException) -> None:
+    """It is counted, the other sinks get the record, and the next record comes."""
+    capture = make_shadow_capture(CONFIG)
+    capture.manager.emitter.sinks.insert(0, Raising(error))
+    graph = shadowed(capture)
+    assert [call(graph)["trail"] for _ in range(3)] == [["left", "right"]] * 3
+    assert capture.manager.flush(10)
+    assert len(capture.records) == 3
+    assert capture.manager.shield.counts["sink"] == 3
+    capture.manager.emitter.sinks.pop(0)
+
+
+def test_flush_and_shutdown_keep_their_deadline(make_shadow_capture: Make, blocking: Blocking) -> None:
+    """Though a sink's own flush, or its emit, takes for ever: V1 goes on, and ``flush`` says that it was not done."""
+    capture = make_shadow_capture(CONFIG)
+    capture.manager.emitter.sinks.append(blocking)
+    graph = shadowed(capture)
+    for _ in range(3):
+        assert call(graph)["trail"] == ["left", "right"]
+    started = time.monotonic()
+    assert capture.manager.flush(0.3) is False
+    capture.manager.shutdown(0.5)
+    assert time.monotonic() - started < 5
+
+
+def test_full_queue_drops_and_counts() -> None:
+    """The bound holds in number and in bytes; nothing waits."""
+    shield, started, released = Shield(), threading.Event(), threading.Event()
+    emitter = Emitter([], shield, bound=10, bound_bytes=100)
+
+    def first() -> None:
+        started.set()
+        released.wait()
+
+    emitter.put(first)
+    started.wait(10)
+    for _ in range(3):
+        emitter.put(lambda: None, 40)
+    assert shield.counts["emit_dropped"] == 1, "the third would be 120 bytes"
+    for _ in range(20):
+        emitter.put(lambda: None)
+    assert shield.counts["emit_dropped"] == 1 + 12
+    released.set()
+    assert emitter.flush(10)
+    emitter.put(lambda: None, 100)
+    assert shield.counts["emit_dropped"] == 13, "bytes are given back"
+    emitter.stop()
+
+
+def test_record_that_cannot_be_made_is_counted() -> None:
+    """An exception while a record is made costs that record."""
+    shield = Shield()
+    emitter = Emitter([], shield)
+
+    def bad() -> ShadowRecord:
+        raise SystemExit
+
+    emitter.put(bad)
+    assert emitter.flush(10)
+    assert shield.counts["record"] == 1
+    emitter.stop()
