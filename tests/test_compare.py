@@ -72,6 +72,8 @@ def test_the_step_decides_unless_told_otherwise(table: dict[str, Any], outcome: 
 def test_without_a_configured_step_there_is_nothing_to_say_of_it() -> None:
     """``steps_match`` is None, not True."""
     assert compare(facts(), facts(), None).steps_match is None
+    assert compare(facts(), facts(), (None, None)).steps_match is None
+    assert compare(facts(), facts(), ("one", None)).steps_match is False
 
 
 def test_configured_fields_decide() -> None:
@@ -344,3 +346,17 @@ def differ_by_trail(v1: Any, v2: Any) -> list[str]:
 def broken(v1: Any, v2: Any) -> list[str]:
     """A comparator with a bug."""
     raise KeyError("Maria Silva")
+
+
+def test_the_users_message_is_the_last_human_one_whoever_answered_in_between() -> None:
+    """The hash of a turn's message is the same at every node of the turn, so that texts can be joined to pairs."""
+    from langchain_core.messages import AIMessage, HumanMessage
+
+    from otel_shadow.config import ShadowConfig
+    from otel_shadow.runtime.site import Site
+
+    site = Site(ShadowConfig(), "graph", "node")
+    said = [HumanMessage("first"), AIMessage("answer"), HumanMessage("mine"), AIMessage("another node's answer")]
+    assert site.user_message({"messages": said}, {}) == "mine"
+    assert site.user_message({"messages": [{"role": "user", "content": "plain"}]}, {}) == "plain"
+    assert site.user_message({}, {}) is None

@@ -221,7 +221,7 @@ class Pair:
             call.record(site.observation(v1, views[0], call.latency_s, call.span.span_id)),
             v2=site.observation(facts, views[1], self._latency_s, span_id),
             comparison=comparison,
-            user_message_hash=call.manager.redactor.message(site.message_path(state, configurable)),
+            user_message_hash=call.manager.redactor.message(site.user_message(state, configurable)),
             intent=site.intent(views[0]) or site.intent(views[1]),
             queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
             tokens=dict(self._scope.tokens),

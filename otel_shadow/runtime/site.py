@@ -10,7 +10,7 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.config import NodeTable, ShadowConfig
-from otel_shadow.paths import compile_path, configurable_keys
+from otel_shadow.paths import compile_path, configurable_keys, member
 from otel_shadow.record import Observation, Observed, Status
 from otel_shadow.runtime.compare import Comparator, Differ
 from otel_shadow.runtime.facts import Facts, Several
@@ -19,6 +19,9 @@ from otel_shadow.runtime.redact import declared, error_type, type_name
 
 _HUGE = 2**63
 """Integers from here on are no measured quantity, and no reader of JSON need hold them."""
+
+
+_LAST = "[-1]."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Site:
         session = config.session
         self.session_path = compile_path(session.id)
         self.message_path = compile_path(session.message)
+        messages, last, rest = session.message.partition(_LAST)
+        self._last_message = (compile_path(messages), compile_path(rest)) if last and messages and rest else None
         self._step = compile_path(session.step) if session.step else None
         self._stage = compile_path(session.stage) if session.stage else None
         self._intent = compile_path(session.intent) if session.intent else None
@@ -82,6 +87,20 @@ class Site:
     def keys_of(self, configurable: Mapping[str, Any]) -> dict[str, Any]:
         """The configurable keys that paths name. The others lead to the run itself, which must end when it ends."""
         return {key: configurable[key] for key in self._keys if key in configurable}
+
+    def user_message(self, state: Any, configurable: Mapping[str, Any]) -> Any:
+        """The user's message: what the path leads to; the last human one where it leads into a list of chat messages.
+
+        When several nodes answer within a turn, the last message of the list is another node's answer.
+        """
+        if self._last_message is not None:
+            messages, rest = self._last_message
+            found = messages(state, configurable)
+            if isinstance(found, list | tuple):
+                human = next((item for item in reversed(found) if member(item, "type") == "human"), None)
+                if human is not None:
+                    return rest(human, {})
+        return self.message_path(state, configurable)
 
     def view(self, state: Any, writes: Mapping[str, Any], configurable: Mapping[str, Any]) -> View:
         """Read the configured paths on ``state`` with ``writes`` laid over it (the last write of a field counts)."""
