@@ -231,7 +231,8 @@ def _signature(row: dict[str, Any]) -> Signature:
         row["reason"] = row.get("reason") or (missing if row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW else "live")
         return Signature(pair=False, v2_status=status if arm == Arm.SHADOWED else "", **row)
     compared = {True: Outcome.MATCH, False: Outcome.MISMATCH, None: Outcome.NONE}[match]
-    # A failed V2 has nothing to compare, whatever the column says: it counts in the handoff rate only.
-    if Status(status) in (Status.ERROR, Status.TIMEOUT, Status.CANCELLED):
+    # Where either version failed there is nothing to compare, whatever the column says.
+    failed = {Status.ERROR, Status.TIMEOUT, Status.CANCELLED}
+    if status in failed or row.get("v1_status") in failed:
         compared = Outcome.NONE
     return Signature(pair=True, v2_status=status, comparison=compared.value, **row)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Work = TypeVar("Work")
 Done = TypeVar("Done")
-_MOST = 4
-"""Threads: beyond these it is the memory that is busy."""
+_THREADS = 4
+"""Beyond these it is the memory that is busy; on fewer cores they take turns."""
 
 
 def in_parallel(do: Callable[[Work], Done], pieces: Sequence[Work]) -> Iterable[Done]:
     """``do`` of every piece, in their order."""
     if len(pieces) < 2:
         return [do(piece) for piece in pieces]
-    with ThreadPoolExecutor(min(_MOST, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(do, pieces))
