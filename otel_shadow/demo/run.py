@@ -13,7 +13,7 @@ from time import time
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow.assembly import build_manager
+from otel_shadow.assembly import build_manager, set_default_manager
 from otel_shadow.config import ShadowConfig
 from otel_shadow.demo.clock import SimulatedClock, session_starts, this_minute
 from otel_shadow.demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
@@ -72,6 +72,7 @@ def run_demo(
     manager = _manager(settings, providers, log, tally, clock)
     if show_values:
         manager.inspect = screen.differences
+    set_default_manager(manager)  # decorated nodes of the user's own graph report here
     subject = _graph(graph, manager)
     if clock is not None:
         clock.now = starts[0]

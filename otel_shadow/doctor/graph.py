@@ -34,6 +34,13 @@ def import_graph(path: str) -> Any:
     return compiled(found, path)
 
 
+def _called(function: Any, path: str) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        raise ConfigError([f"{path}: calling it raised {type(error).__name__}; expected a graph"]) from error
+
+
 def compiled(found: Any, path: str) -> Any:
     """A compiled graph from a compiled graph, a builder, or a function that returns either.
 
@@ -47,7 +54,7 @@ def compiled(found: Any, path: str) -> Any:
     if isinstance(found, StateGraph):
         found = found.compile(checkpointer=InMemorySaver())
     if callable(found) and not isinstance(found, Pregel):
-        return compiled(found(), path)
+        return compiled(_called(found, path), path)
     if not isinstance(found, Pregel):
         raise ConfigError([f"{path}: expected a graph, found {type(found).__name__}"])
     return found

@@ -59,7 +59,8 @@ def attach(
             path = importable(node.bound if v2 == _SELF else v2, key, owner.config)
             runnable = Remote(path, runnable, owner.workers)
         site = _site(owner, graph, name, key, table or NodeTable(), mark)
-        if wrap(node, owner, site, runnable):
+        wrap(node, owner, site, runnable)
+        if is_wrapped(node):
             attached.append(key)
     return attached
 

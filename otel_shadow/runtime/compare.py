@@ -39,7 +39,7 @@ class Comparator:
         return bool(self._table.fields) or self._function is not None
 
     def __call__(self, v1: Facts, v2: Facts, steps: tuple[Any, Any] | None) -> Comparison:
-        """Compare; ``steps`` are the raw steps of both, or None where no step is configured.
+        """Compare; ``steps`` are the raw steps of both, or None where none is configured. Two absent ones say nothing.
 
         Never raises: a comparator that does is an outcome.
         """
@@ -52,7 +52,8 @@ class Comparator:
 
     def _compare(self, v1: Facts, v2: Facts, steps: tuple[Any, Any] | None) -> Comparison:
         decisions = v1.status is v2.status and v1.targets == v2.targets and self._same(v1.sends, v2.sends, "")
-        stepped = None if steps is None else bool(steps[0] == steps[1])
+        absent = steps is None or (steps[0] is None and steps[1] is None)
+        stepped = None if steps is None or absent else bool(steps[0] == steps[1])
         differing = () if v1.status is not v2.status else tuple(sorted(self._differing(v1.writes, v2.writes)))
         agree = (
             v1.status is v2.status

@@ -78,9 +78,10 @@ class MetricsSink(Sink):
         """How pairs of a node can compare, as far as its configuration tells."""
         manager = self._manager() if self._manager is not None else None
         site = manager.sites.get((graph, node)) if manager is not None else None
-        steps = (True, False) if site is None or site.has_step else (None,)
+        steps = (True, False, None) if site is None or site.has_step else (None,)
         mismatches = [_compared(Outcome.MISMATCH, decision, step) for decision in (True, False) for step in steps]
-        return [_compared(Outcome.MATCH, True, steps[0]), *mismatches, _compared(Outcome.ERROR, None, None)]
+        matches = [_compared(Outcome.MATCH, True, step) for step in steps if step is not False]
+        return [*matches, *mismatches, _compared(Outcome.ERROR, None, None)]
 
     def emit(self, record: ShadowRecord) -> None:
         """Count and time ``record``."""
