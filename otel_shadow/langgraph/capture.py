@@ -22,6 +22,7 @@ from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.pregel._algo import local_read
 
 from otel_shadow.langgraph import names
+from otel_shadow.langgraph.sqlite import note_file
 from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 
 INPUT = "input"
@@ -98,6 +99,8 @@ class Captured:
         runtime = self.configurable.get(names.RUNTIME)
         scratchpad = self.configurable.get(names.SCRATCHPAD)
         run_context = runtime.context if runtime is not None else None
+        if runtime is not None and runtime.store is not None:
+            note_file(runtime.store)
         self.run_context: Any = dict(run_context) if type(run_context) is dict else run_context
         # a peek: True would steal V1's answer
         self.null_resume: Any = scratchpad.get_null_resume(False) if scratchpad is not None else None

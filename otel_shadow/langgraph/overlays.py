@@ -9,6 +9,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from otel_shadow.langgraph.saver import ShadowSaver
+from otel_shadow.langgraph.sqlite import note_file
 from otel_shadow.langgraph.store import OverlayStore
 from otel_shadow.runtime.scope import ShadowScope
 
@@ -21,6 +22,7 @@ def overlay_store(scope: ShadowScope, store: BaseStore, loop: asyncio.AbstractEv
     """
     if isinstance(store, OverlayStore):
         return store
+    note_file(store)
     if loop is None:
         loop = scope.state.get("loop")
     # the overlay holds the store, so its id stays taken

@@ -9,7 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
+from langgraph.store.base.batch import AsyncBatchedBaseStore
 from langgraph.store.memory import InMemoryStore
+
+from otel_shadow.langgraph.loops import await_on, call_on, running_loop
+from otel_shadow.langgraph.sqlite import is_sqlite, read
 
 _TRIES = 5
 _UNBOUNDED = 2**31
@@ -46,25 +50,27 @@ class OverlayStore(BaseStore):
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Run ``ops``; writes stay here."""
         plan, asked = self._plan(ops)
-        return self._finish(plan, _read(self.base, asked) if asked else [])
+        return self._finish(plan, self._read(asked) if asked else [])
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """The same, awaited."""
         plan, asked = self._plan(ops)
         return self._finish(plan, await self._aread(asked) if asked else [])
 
-    async def _aread(self, asked: list[Op]) -> list[Result]:
+    def _read(self, asked: list[Op]) -> list[Result]:
+        if is_sqlite(self.base):
+            return read(self.base, asked)
         loop = self._loop
-        if loop is None or loop is asyncio.get_running_loop():
+        if loop is None or loop is running_loop() or not isinstance(self.base, AsyncBatchedBaseStore):
+            return _read_again(self.base, asked)
+        return call_on(loop, lambda: self.base.abatch(asked))
+
+    async def _aread(self, asked: list[Op]) -> list[Result]:
+        if is_sqlite(self.base):
+            return read(self.base, asked)
+        if self._loop is None or self._loop is running_loop():
             return await self.base.abatch(asked)
-        if loop.is_closed():
-            raise RuntimeError("the event loop that the store belongs to is closed")
-        work = self.base.abatch(asked)
-        try:
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
-        except RuntimeError:
-            work.close()  # the loop closed in between: nobody will await it
-            raise
+        return await await_on(self._loop, lambda: self.base.abatch(asked))
 
     def _plan(self, ops: Iterable[Op]) -> tuple[list[_Step], list[Op]]:
         plan: list[_Step] = []
@@ -138,7 +144,7 @@ class OverlayStore(BaseStore):
         return [*through, *own][op.offset : op.offset + op.limit]
 
 
-def _read(base: BaseStore, asked: list[Op]) -> list[Result]:
+def _read_again(base: BaseStore, asked: list[Op]) -> list[Result]:
     """Read, again if production changed an in-memory store meanwhile."""
     for _ in range(_TRIES - 1):
         try:
