@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -16,7 +17,7 @@ from otel_shadow.errors import ConfigError
 from otel_shadow.flags import FeatureFlags
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.telemetry.spans import OtelSpans
-from otel_shadow.watch import LANGGRAPH, when_langgraph_is_imported
+from otel_shadow.watch import when_langgraph_is_imported
 
 logger = logging.getLogger("otel_shadow")
 
@@ -77,18 +78,21 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def _uninstrument(self, **kwargs: Any) -> None:
         attach, manager = self._attach, self.manager
         self._attach = self.manager = None
-        if attach is not None:
-            import sys
-
-            if any(module in sys.modules for module in LANGGRAPH):
-                from otel_shadow.langgraph.hooks import uninstall
-
-                uninstall(attach, manager)
+        hooks = _hooks() if attach is not None else None
+        if hooks is not None:
+            hooks.uninstall(attach, manager)
         set_default_manager(None)
         if manager is not None:
             manager.shutdown(kwargs.get("timeout"))
             if isinstance(manager.spans, OtelSpans):
                 manager.spans.close()
+        if hooks is not None:
+            hooks.clean_up()  # only now: what waited has run under the guards
+
+
+def _hooks() -> Any:
+    """Our hooks in LangGraph, if the application has imported it and they could be imported."""
+    return sys.modules.get("otel_shadow.langgraph.hooks")
 
 
 def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:

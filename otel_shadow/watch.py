@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import wrapt
+
+from otel_shadow.runtime.redact import class_name
+from otel_shadow.runtime.voice import say
 
 LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
 """The modules in which graphs come to be; whichever the application imports first."""
@@ -15,7 +19,8 @@ def when_langgraph_is_imported(act: Callable[[], None]) -> None:
     """Call ``act`` once LangGraph is there: now, or when the application imports it.
 
     A registered hook can't be removed, so ``act`` has to know whether it is still wanted. It is not called again while
-    it runs: it may itself import the other of LangGraph's modules.
+    it runs: it may itself import the other of LangGraph's modules. What it raises (a LangGraph that is too new for us)
+    is logged: the application's own import of LangGraph succeeds, and its graphs have no shadow.
     """
     busy = False
 
@@ -26,8 +31,15 @@ def when_langgraph_is_imported(act: Callable[[], None]) -> None:
         busy = True
         try:
             act()
+        except Exception as error:  # noqa: BLE001 - the application must come up whatever we can't do
+            say(logging.ERROR, "otel-shadow is off, the application runs V1 only: %s", _reason(error))
         finally:
             busy = False
 
     for module in LANGGRAPH:
         wrapt.register_post_import_hook(hook, module)
+
+
+def _reason(error: Exception) -> str:
+    """An import's message names modules; any other may hold anything."""
+    return str(error) if isinstance(error, ImportError) else class_name(type(error))

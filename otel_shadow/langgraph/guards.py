@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -32,9 +34,20 @@ _PATCHES = Patches()
 _LOCK = threading.Lock()
 
 
+class _Watch:
+    """How many shadows run, and whether the guards are to go when none does."""
+
+    running = 0
+    leaving = False
+
+
+_WATCH = _Watch()
+
+
 def install_guards() -> None:
     """Install the guards; a second call changes nothing."""
     with _LOCK:
+        _WATCH.leaving = False
         if _PATCHES.installed:
             return
         _PATCHES.replace(Pregel, "_defaults", _guarded_defaults)
@@ -45,9 +58,38 @@ def install_guards() -> None:
 
 
 def uninstall_guards() -> None:
-    """Put every original back."""
+    """Put every original back, as soon as no shadow runs: one that was given up may still call what is guarded."""
     with _LOCK:
+        _WATCH.leaving = True
+        _leave()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """While a shadow runs the guards stay."""
+    with _LOCK:
+        _WATCH.running += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _WATCH.running = max(_WATCH.running - 1, 0)  # a child of a fork began at none
+            _leave()
+
+
+def _leave() -> None:
+    if _WATCH.leaving and not _WATCH.running:
         _PATCHES.undo()
+
+
+def _after_fork() -> None:
+    """The shadows stayed with the parent, and one of them may have held the lock."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    _WATCH.running = 0
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

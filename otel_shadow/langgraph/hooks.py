@@ -16,8 +16,8 @@ from otel_shadow.errors import ShadowError
 from otel_shadow.langgraph.attach import detach, has_socket
 from otel_shadow.langgraph.guards import install_guards, uninstall_guards
 from otel_shadow.langgraph.patches import Patches
-
-logger = logging.getLogger("otel_shadow")
+from otel_shadow.runtime.redact import class_name
+from otel_shadow.runtime.voice import say
 
 Attach = Callable[[Any], Any]
 
@@ -44,15 +44,19 @@ def install(attach: Attach, *, existing: bool = False) -> None:
 
 
 def uninstall(attach: Attach, manager: Any = None) -> None:
-    """Stop, and take the sockets of ``manager`` from live graphs; with the last one gone LangGraph is as it was."""
+    """Stop, and take the sockets of ``manager`` from live graphs. The guards stay: shadows may wait or run."""
     if attach in _attachers:
         _attachers.remove(attach)
     for graph in _compiled():
         detach(graph, manager)
-    if not _attachers and _patches.installed:
+    if not _attachers:
         _patches.undo()
-        if not any(has_socket(graph) for graph in _compiled()):
-            uninstall_guards()
+
+
+def clean_up() -> None:
+    """No shadow waits any more: with the last socket gone LangGraph is as it was."""
+    if not _attachers and not any(has_socket(graph) for graph in _compiled()):
+        uninstall_guards()
 
 
 def _wrapped(original: Any) -> Any:
@@ -72,8 +76,9 @@ def _offer(attach: Attach, graph: Any) -> None:
     except ShadowError:
         raise  # the explicit API's wrong configuration; auto-instrumentation has checked its own before
     except Exception as error:  # noqa: BLE001 - the graph works without us
-        logger.error("shadow: graph %r gets no shadow: %s", getattr(graph, "name", "?"), type(error).__name__)
+        say(logging.ERROR, "shadow: graph %r gets no shadow: %s", graph.get_name(), class_name(type(error)))
 
 
 def _compiled() -> list[Any]:
-    return [thing for thing in gc.get_objects() if isinstance(thing, Pregel)]
+    # not isinstance: it asks every object there is for its __class__, and lazy ones then load what they stand for
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), Pregel)]

@@ -17,8 +17,10 @@ from otel_shadow.langgraph.coerce import V2, coerce, is_async
 from otel_shadow.langgraph.config import Isolation, isolate
 from otel_shadow.langgraph.context import enter_shadow
 from otel_shadow.langgraph.decision import SendArguments, command_sends, command_targets, sends_of, targets_of
+from otel_shadow.langgraph.guards import guarded
 from otel_shadow.langgraph.usage import TokenCounter
 from otel_shadow.record import Status
+from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.scope import ShadowScope
 
 AnyRunnable = Runnable[Any, Any]
@@ -67,7 +69,8 @@ def run(
     """
     if is_async(v2):
         return asyncio.run(arun(captured, proc, v2, scope=scope, enter=enter))
-    return captured.context.copy().run(_run, captured, proc, coerce(v2), scope, enter)
+    with guarded():
+        return captured.context.copy().run(_run, captured, proc, coerce(v2), scope, enter)
 
 
 async def arun(
@@ -77,8 +80,9 @@ async def arun(
 
     Cancelling the caller cancels V2 and every task it started.
     """
-    work = _arun(captured, proc, coerce(v2), scope, enter)
-    return await asyncio.create_task(work, context=captured.context.copy())
+    with guarded():
+        work = _arun(captured, proc, coerce(v2), scope, enter)
+        return await asyncio.create_task(work, context=captured.context.copy())
 
 
 def _run(captured: Captured, proc: PregelNode, v2: AnyRunnable, scope: ShadowScope, enter: Enter) -> Execution:
@@ -150,8 +154,15 @@ def _failed(isolation: Isolation, error: BaseException) -> Execution:
     if isinstance(error, GraphInterrupt):
         asked = tuple(item.value for item in (error.args[0] if error.args else ()))
         return Execution(Status.INTERRUPT, asked, error, writes=writes, custom=custom)
-    status = Status.NOT_IMPLEMENTED if isinstance(error, NotImplementedError) else Status.ERROR
-    return Execution(status, error=error, writes=writes, custom=custom)
+    return Execution(_status(error), error=error, writes=writes, custom=custom)
+
+
+def _status(error: BaseException) -> Status:
+    if isinstance(error, NotImplementedError):
+        return Status.NOT_IMPLEMENTED
+    if isinstance(error, RuntimeError) and "interpreter shutdown" in str(error):
+        return Status.CANCELLED  # no thread or pool starts any more: the process ends, V2 has not failed
+    return Status.ERROR
 
 
 def _undecided(isolation: Isolation, value: Any, error: BaseException) -> Execution:
@@ -159,7 +170,7 @@ def _undecided(isolation: Isolation, value: Any, error: BaseException) -> Execut
     if isinstance(error, ParentCommand):
         return _to_parent(isolation, error.args[0])
     status = Status.ERROR if isinstance(error, InvalidUpdateError) else Status.SUCCESS
-    target = _ERROR_PREFIX + type(error).__name__
+    target = _ERROR_PREFIX + class_name(type(error))
     return Execution(status, value, error, (target,), writes=list(isolation.writes), custom=isolation.custom)
 
 

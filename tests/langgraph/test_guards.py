@@ -36,6 +36,12 @@ def build(**options: Any) -> Any:
     return graph.compile(**options)
 
 
+@pytest.fixture(autouse=True)
+def unguarded() -> None:
+    """Decorated nodes of other tests in this process have the guards installed."""
+    uninstall_guards()
+
+
 def test_originals_come_back() -> None:
     """Installing twice and uninstalling once leaves every class and module as it was, object by object."""
     before = [dict(vars(owner)) for owner in OWNERS]
