@@ -78,7 +78,11 @@ class Rows:
         """All rows of ``parts``."""
         if len(parts) == 1:
             return parts[0]
-        return cls(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(cls)))
+
+        def column(name: str) -> NDArray[Any]:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        return cls(*in_parallel(column, [item.name for item in fields(cls)]))
 
     def where(self, mask: NDArray[Any] | slice) -> Rows:
         """The rows that ``mask`` (or an index) chooses."""
@@ -248,8 +252,7 @@ class Summary:
         rows = Rows.joined([part for part in self._parts if len(part)] or [Rows.empty()])
         if len(self._contradictory):
             rows = rows.where(~np.isin(rows.pair, self._contradictory))
-        told = np.sort(rows.pair)
-        if np.any((told[1:] == told[:-1]) & (told[1:] != NO_PAIR)):
+        if _repeats(rows.pair):
             rows = self._once(rows)
         self._parts = [rows]
 
@@ -283,6 +286,12 @@ def milliseconds(at: datetime) -> int:
     if at.tzinfo is None:
         raise ValueError(f"{at!r} has no time zone; give datetime(..., tzinfo=UTC)")
     return round(at.timestamp() * 1000)
+
+
+def _repeats(pair: NDArray[np.uint64]) -> bool:
+    """Whether any pair occurs twice."""
+    told = np.sort(pair)
+    return bool(np.any((told[1:] == told[:-1]) & (told[1:] != NO_PAIR)))
 
 
 def _of_table(piece: Mapping[str, Any]) -> Summary:
