@@ -23,6 +23,7 @@ from langgraph.pregel._algo import local_read
 
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.sqlite import note_file
+from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 
 INPUT = "input"
@@ -54,7 +55,7 @@ class Captured:
 
     __slots__ = (
         "_bundle", "_shared", "channel_copies", "channels", "config", "configurable", "context", "loop", "managed",
-        "metadata", "null_resume", "resume_generation", "run_context", "size", "task", "task_id",
+        "metadata", "null_resume", "recording", "resume_generation", "run_context", "size", "task", "task_id",
     )  # fmt: skip
 
     task_id: str | None
@@ -66,6 +67,8 @@ class Captured:
     """The loop the node was awaited on; None for a synchronous call."""
     size: int
     """Bytes that the snapshots hold."""
+    recording: Recording | None
+    """V1's own calls of tools, where some are to be replayed."""
 
     def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool) -> None:
         # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
@@ -75,6 +78,7 @@ class Captured:
         self.metadata: dict[str, Any] = dict(config.get("metadata") or {})
         self.task_id = self.configurable.get(names.TASK_ID)
         self.loop = asyncio.get_running_loop() if is_async else None
+        self.recording = None
         self.context = contextvars.copy_context()
         self.context.run(var_child_runnable_config.set, None)  # it leads to the run; V2 gets a configuration of its own
         self._take_channels()

@@ -12,7 +12,7 @@ from langgraph.errors import GraphBubbleUp
 
 from otel_shadow.langgraph.patches import Patches
 from otel_shadow.runtime.scope import SHADOW
-from otel_shadow.runtime.side_effects import CallKey, Permit, SideEffectBlockedError, call_key, record, recorder
+from otel_shadow.runtime.side_effects import CallKey, Permit, SideEffectBlockedError, call_key, record, recorders
 
 READ_ONLY = "read_only"
 """A tool with this tag, or this key set in its metadata, changes nothing and may run inside a shadow."""
@@ -38,12 +38,12 @@ def _run(original: Callable[..., Any]) -> Callable[..., Any]:
         permit = _permit(self, tool_input)
         if permit is not None and permit.replays:
             return _answer(permit.result(), kwargs.get("tool_call_id"))
-        calls = recorder()
-        if calls is None:
+        places = recorders()
+        if not places:
             return original(self, tool_input, *args, **kwargs)
         key = _key(self, tool_input)  # a tool may change its arguments
         result = original(self, tool_input, *args, **kwargs)
-        record(calls, key, result)
+        record(places, key, result)
         return result
 
     return run
@@ -55,12 +55,12 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
         permit = _permit(self, tool_input)
         if permit is not None and permit.replays:
             return _answer(permit.result(), kwargs.get("tool_call_id"))
-        calls = recorder()
-        if calls is None:
+        places = recorders()
+        if not places:
             return await original(self, tool_input, *args, **kwargs)
         key = _key(self, tool_input)
         result = await original(self, tool_input, *args, **kwargs)
-        record(calls, key, result)
+        record(places, key, result)
         return result
 
     return arun

@@ -80,11 +80,17 @@ class NodeWork:
 
     def run(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """Run V2 (``again``: V1) isolated, in the calling thread."""
-        return _facts(run(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+        return _facts(run(self._captured, self._node, self._subject(again), scope=self._with_calls(scope), enter=enter))
 
     async def arun(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """The same, awaited."""
+        scope = self._with_calls(scope)
         return _facts(await arun(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+
+    def _with_calls(self, scope: ShadowScope) -> ShadowScope:
+        if self._captured.recording is not None:
+            scope.recorded_calls = self._captured.recording.calls
+        return scope
 
     def _subject(self, again: bool) -> Runnable[Any, Any]:
         return self._node.bound if again else self._v2

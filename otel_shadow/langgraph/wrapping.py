@@ -27,6 +27,7 @@ from otel_shadow.runtime.call import NOTHING, Call
 from otel_shadow.runtime.live import Attempt, aserve, awithin, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.runtime.redact import type_name
+from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.site import Site
 from otel_shadow.runtime.snapshot import SnapshotError, take
 
@@ -68,12 +69,16 @@ class Socket:
         if seen_before(captured):
             call.skip("retry")
             return None
+        if self.manager.config.tools.replay:
+            captured.recording = Recording()
         return captured
 
     def work(self, captured: Captured | None, error: BaseException | None) -> NodeWork | None:
         """The captured execution, with V1's writes as they are now."""
         if captured is None or self.v2 is None:
             return None
+        if captured.recording is not None:
+            captured.recording.stop()
         return NodeWork(captured, self.node, self.v2, error)
 
 

@@ -22,7 +22,8 @@ CallKey = tuple[str, str]
 """Name of what is called, and its arguments as text."""
 Calls = dict[CallKey, list[Snapshot]]
 
-_RECORDED: ContextVar[Calls | None] = ContextVar("otel_shadow_recorded_calls", default=None)
+_RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
+"""A node inside a node: both record."""
 _COUNTS = "replayed"
 
 
@@ -34,32 +35,45 @@ class SideEffectBlockedError(Exception):
         super().__init__(f"{name} is blocked inside a shadow: allow or replay it under [tools] in shadow.toml")
 
 
+class Recording:
+    """Records the calls that V1 makes in this context from now on, for ``replay``."""
+
+    __slots__ = ("_before", "calls")
+
+    def __init__(self) -> None:
+        self.calls: Calls = {}
+        """What goes into :attr:`ShadowScope.recorded_calls` once V1 is done."""
+        self._before = _RECORDERS.get()
+        _RECORDERS.set((*self._before, self.calls))
+
+    def stop(self) -> None:
+        """V1 is done."""
+        _RECORDERS.set(self._before)
+
+
 @contextmanager
 def recording() -> Iterator[Calls]:
-    """Record the calls that V1 makes in this context, for ``replay``.
-
-    Yields:
-        What goes into :attr:`ShadowScope.recorded_calls` once V1 is done.
-    """
-    calls: Calls = {}
-    token = _RECORDED.set(calls)
+    """The same for a block of code."""
+    made = Recording()
     try:
-        yield calls
+        yield made.calls
     finally:
-        _RECORDED.reset(token)
+        made.stop()
 
 
-def recorder() -> Calls | None:
-    """Where V1's calls are recorded in this context, if they are. Inside a shadow they never are."""
-    return _RECORDED.get() if SHADOW.get() is None else None
+def recorders() -> tuple[Calls, ...]:
+    """Where calls in this context are recorded, if they are. Inside a shadow they never are."""
+    return _RECORDERS.get() if SHADOW.get() is None else ()
 
 
-def record(calls: Calls, key: CallKey, result: Any) -> None:
+def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
     """Keep a copy of ``result``; one that can't be copied is left out, so its replay is blocked."""
     try:
-        calls.setdefault(key, []).append(take(result))
+        copied = take(result)
     except SnapshotError:
         return
+    for calls in places:
+        calls.setdefault(key, []).append(copied)
 
 
 def call_key(name: str, arguments: Any) -> CallKey:
@@ -151,8 +165,8 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
             if given is not None and given.replays:
                 return given.result()
             result = await function(*args, **kwargs)
-            if (calls := recorder()) is not None:
-                record(calls, key(args, kwargs), result)
+            if places := recorders():
+                record(places, key(args, kwargs), result)
             return result
 
         return awaited
@@ -163,8 +177,8 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
         if given is not None and given.replays:
             return given.result()
         result = function(*args, **kwargs)
-        if (calls := recorder()) is not None:
-            record(calls, key(args, kwargs), result)
+        if places := recorders():
+            record(places, key(args, kwargs), result)
         return result
 
     return called

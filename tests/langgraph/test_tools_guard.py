@@ -20,7 +20,7 @@ from otel_shadow.config import ToolsTable
 from otel_shadow.langgraph.tools import ToolBlockedError
 from otel_shadow.record import Status
 from otel_shadow.runtime.scope import SHADOW, ShadowScope
-from otel_shadow.runtime.side_effects import SideEffectBlockedError, recording
+from otel_shadow.runtime.side_effects import SideEffectBlockedError, recorders, recording
 
 pytestmark = pytest.mark.usefixtures("guards")
 
@@ -286,3 +286,27 @@ async def test_a_shadow_records_nothing() -> None:
         inside(allow=("charge",))
         await charge_card(3)
     assert calls == {}
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("method", ["invoke", "stream"])
+def test_replay_under_the_real_runner(is_async: bool, method: str, make_shadow_capture: Any) -> None:
+    """``[tools] replay`` is all it takes: V1's calls are recorded while it runs, at every depth, and nowhere else."""
+    capture = make_shadow_capture({"tools": {"replay": ["asend_mail" if is_async else "send_mail"]}})
+    mail = asend_mail if is_async else send_mail
+    inner = tool_graph(mail)
+    outer = StateGraph(MessagesState)
+    outer.add_node("inner", inner)
+    outer.add_edge(START, "inner")
+    graph = outer.compile()
+    capture.attach(inner, {"tools": ToolNode([mail])})
+    capture.attach(graph, {"inner": tool_graph(mail)})
+    world = World(ISOLATED, is_async)
+    (world.stream if method == "stream" else world.invoke)(graph, asks(mail.name, "ana", "c1"))
+    assert {(record.node, record.v2.status, record.comparison.outcome) for record in capture.records} == {
+        ("tools", "success", "match"),
+        ("inner", "success", "match"),
+    }
+    assert SENT == ["ana"]
+    assert capture.swallowed == {}
+    assert recorders() == ()
