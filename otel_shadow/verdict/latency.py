@@ -88,17 +88,18 @@ class Ranks:
         if not len(session):
             return NO_RANKS
         lowest = int(bucket.min())
-        width = int(bucket.max()) - lowest + 1
+        bits = (int(bucket.max()) - lowest).bit_length()
         # One sort of one number: rows come nearly sorted by session, which the stable sort makes use of.
-        key = session.astype(np.int64) * width + (bucket.astype(np.int64) - lowest)
+        key = (session.astype(np.int64) << bits) + (bucket.astype(np.int64) - lowest)
         key.sort(kind="stable")
-        owner, level = np.divmod(key, width)
+        owner = key >> bits
         starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
         sizes = np.diff(np.r_[starts, len(owner)])
-        rank = np.arange(len(owner)) - np.repeat(starts, sizes)
         longest = int(sizes.max())
-        found, count = count_codes((np.repeat(sizes, sizes) - 1) * longest + rank, level, longest * longest, width)
-        return cls._of_codes(found, count, longest, lowest, width, len(starts))
+        kinds = np.repeat((sizes - 1) * longest - starts, sizes) + np.arange(len(owner))
+        level = key & ((1 << bits) - 1)
+        found, count = count_codes(kinds, level, longest * longest, 1 << bits)
+        return cls._of_codes(found, count, longest, lowest, 1 << bits, len(starts))
 
     @classmethod
     def merged(cls, parts: Sequence[Ranks]) -> Ranks:
