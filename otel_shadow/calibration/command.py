@@ -9,14 +9,17 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from otel_shadow.calibration.current import read_current
-from otel_shadow.calibration.labels import Names, read_labels
-from otel_shadow.calibration.pairs import read_pairs
-from otel_shadow.calibration.proposal_file import document, has_proposal
-from otel_shadow.calibration.result import Options, calibrate
-from otel_shadow.calibration.router import ACTIONS, STRICTNESS
-from otel_shadow.config import ShadowConfig
-from otel_shadow.errors import ConfigError
+from otel_shadow.errors import ConfigError, require
+
+require("sklearn", "calibration")
+
+from otel_shadow.calibration.current import read_current  # noqa: E402 - after the check that names the missing extra
+from otel_shadow.calibration.labels import Names, read_labels  # noqa: E402
+from otel_shadow.calibration.pairs import read_pairs  # noqa: E402
+from otel_shadow.calibration.proposal_file import document, has_proposal  # noqa: E402
+from otel_shadow.calibration.result import Options, calibrate  # noqa: E402
+from otel_shadow.calibration.router import ACTIONS, STRICTNESS  # noqa: E402
+from otel_shadow.config import ShadowConfig  # noqa: E402
 
 if TYPE_CHECKING:
     from otel_shadow.calibration.coverage_screen import CorpusFindings

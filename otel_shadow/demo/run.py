@@ -23,11 +23,15 @@ from otel_shadow.demo.scenarios import SCENARIOS
 from otel_shadow.demo.screen import Screen
 from otel_shadow.demo.tally import Tally
 from otel_shadow.doctor.graph import import_graph
-from otel_shadow.errors import ConfigError
+from otel_shadow.errors import ConfigError, require
 from otel_shadow.runtime.manager import ShadowTrafficManager
 
 _IDLE = timedelta(minutes=60)
 """After a simulated window this much silence, so that its last sessions are closed."""
+
+
+_NEEDED = ("opentelemetry.sdk", "numpy", "duckdb", "jinja2", "matplotlib")
+_NEEDED_BY_V2 = ("dateparser",)
 
 
 def run_demo(
@@ -58,7 +62,10 @@ def run_demo(
 
     Raises:
         ConfigError: the graph can't be found, or configuration, flags or the conversations file can't be read.
+        MissingExtraError: a part of the extra ``demo`` is not installed.
     """
+    for module in (*_NEEDED, *(() if graph else _NEEDED_BY_V2)):  # before anything is played
+        require(module, "demo")
     screen = Screen()
     settings = ShadowConfig.load(config) if config or graph else bundled_config()
     played_from, bad = _read(conversations, lang)

@@ -10,6 +10,7 @@ from typing import Any
 from langgraph.pregel import Pregel
 
 from otel_shadow.config import NodeTable
+from otel_shadow.errors import ShadowError
 from otel_shadow.langgraph.coerce import coerce
 from otel_shadow.langgraph.remote import Remote, importable
 from otel_shadow.langgraph.wrapping import is_wrapped, unwrap, wrap
@@ -102,9 +103,8 @@ def _runnable(v2: Any, v1: Any, node: str) -> Any:
             return v1
         return coerce(load(v2) if isinstance(v2, str) else v2) if v2 is not None else None
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
-        logger.error(
-            "shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, v2, type(error).__name__
-        )
+        why = str(error) if isinstance(error, ShadowError) else type(error).__name__
+        logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, v2, why)
         return None
 
 
