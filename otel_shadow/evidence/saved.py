@@ -39,6 +39,7 @@ def save(summary: Summary, path: str | os.PathLike[str]) -> None:
         ],
         "reading": asdict(summary.reading),
         "duplicates": summary.duplicates,
+        "given": sorted(summary.given),
     }
     written = io.BytesIO()
     text = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)
@@ -91,6 +92,7 @@ def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
         reading=Reading(**reading | {"sources": tuple(reading["sources"]), "examples": tuple(reading["examples"])}),
         contradictory=contradictory,
         duplicates=facts["duplicates"],
+        given=facts["given"],
     )
 
 

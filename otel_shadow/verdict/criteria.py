@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -27,11 +27,12 @@ STATISTICAL = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One node, its bounds, and what they are judged by."""
+    """One node, its bounds, and what they are judged by: ``asked`` are the criteria that count."""
 
     node: NodeTally
     frame: Frame
     policy: Policy
+    asked: tuple[str, ...]
     tests: int
 
     @property
@@ -51,7 +52,7 @@ class Case:
             criterion=criterion,
             node=self.node.name,
             decision=Decision.WAIT,
-            required=criterion in self.policy.criteria,
+            required=criterion in self.asked,
             measured=False,
             bound=bound,
             direction="at_least",
@@ -383,8 +384,8 @@ MEASURES: Mapping[str, Callable[[Case], CriterionResult]] = {
 }
 
 
-def tests(node: NodeTally, policy: Policy) -> int:
-    """How many of the node's required criteria are decided by a test and have evidence."""
+def tests(node: NodeTally, asked: Sequence[str]) -> int:
+    """How many of the node's criteria that count are decided by a test and have evidence."""
     evidence = {
         semconv.CRITERION_PARITY: len(node.parity.n) > 0,
         semconv.CRITERION_HANDOFF: len(node.handoff.n) > 0,
@@ -392,4 +393,4 @@ def tests(node: NodeTally, policy: Policy) -> int:
         and node.latency["shadowed"].all.sessions > 0,
         semconv.CRITERION_LATENCY_AFTER: node.latency["v2"].all.sessions > 0,
     }
-    return sum(present and name in policy.criteria for name, present in evidence.items())
+    return sum(present and name in asked for name, present in evidence.items())

@@ -12,7 +12,7 @@ from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case, percent, stamp
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
-from otel_shadow.verdict.summary import Summary
+from otel_shadow.verdict.summary import TIMES, Summary
 from otel_shadow.verdict.tally import NodeTally, tally
 from otel_shadow.verdict.window import Frame, frame
 
@@ -40,9 +40,20 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     if found is None:
         return _nothing(summary, policy, at)
     nodes = tally(summary, found.slice, policy.intents)
-    tests = sum(criteria.tests(node, policy) for node in nodes)
-    verdicts = tuple(_node(Case(node, found, policy, tests)) for node in nodes)
+    asked = _asked(summary, policy)
+    tests = sum(criteria.tests(node, asked) for node in nodes)
+    verdicts = tuple(_node(Case(node, found, policy, asked, tests)) for node in nodes)
     return _overall(summary, policy, at, found, nodes, verdicts)
+
+
+def _asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
+    """The criteria that count: the policy's; where it names none itself, without those whose times were never given."""
+    if "criteria" in policy.model_fields_set:
+        return policy.criteria
+    return tuple(name for name in policy.criteria if not set(_NEEDS.get(name, ())) - summary.given)
+
+
+_NEEDS = {semconv.CRITERION_LATENCY_NOW: TIMES[:1], semconv.CRITERION_LATENCY_AFTER: TIMES}
 
 
 def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> None:
@@ -128,7 +139,7 @@ def _overall(
         reason="",
         missing=() if decision is Decision.GO else missing,
         notes=_notes(summary, found),
-        warnings=_warnings(summary, found, at),
+        warnings=_warnings(summary, found, at, _not_asked(summary, policy)),
         blockers=blockers,
         build=found.build,
         left_out=found.left_out,
@@ -229,8 +240,14 @@ def _notes(summary: Summary, found: Frame) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _warnings(summary: Summary, found: Frame, at: datetime) -> tuple[str, ...]:
-    reading, warnings = summary.reading, []
+def _not_asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
+    asked = _asked(summary, policy)
+    left = [name for name in policy.criteria if name not in asked]
+    return tuple(f"{name} was not judged: the evidence was given without {' and '.join(_NEEDS[name])}" for name in left)
+
+
+def _warnings(summary: Summary, found: Frame, at: datetime, first: Sequence[str]) -> tuple[str, ...]:
+    reading, warnings = summary.reading, list(first)
     if any(kind.simulated for kind in summary.signatures):
         warnings.append("the clock was simulated: this says nothing about production")
     later = int((summary.rows.time > round(at.timestamp() * 1000)).sum())

@@ -18,6 +18,8 @@ from otel_shadow.verdict.reading import Reading
 from otel_shadow.verdict.signature import Signature
 
 _SAMPLES = 10
+TIMES = ("v1_latency_ms", "v2_latency_ms")
+"""Columns of ``from_arrays`` that a caller may not have: what was never given is not judged, unless it is asked for."""
 Samples = Mapping[Signature, tuple["Sample", ...]]
 
 
@@ -108,6 +110,7 @@ class Summary:
         reading: Reading | None = None,
         contradictory: NDArray[np.uint64] | None = None,
         duplicates: int = 0,
+        given: Iterable[str] = TIMES,
     ) -> None:
         self._parts = [Rows.empty() if rows is None else rows]
         self.signatures = tuple(signatures)
@@ -120,6 +123,8 @@ class Summary:
         """Per signature the reason of the rule that accepts it, else empty."""
         self.accepted_rules: tuple[Rule, ...] = ()
         self.expired_rules: tuple[Rule, ...] = ()
+        self.given = frozenset(given) if len(self._parts[0]) else frozenset[str]()
+        """Which times the evidence was given with (``TIMES``); log lines have them all."""
         self.cache: dict[Any, Any] = {}
         """Sums that ``evaluate`` keeps; emptied by ``add``."""
 
@@ -174,7 +179,9 @@ class Summary:
         """Add executions, one or many; the arguments are those of ``from_arrays``."""
         columns = {"node": node, "session": session, "timestamp": timestamp, "match": match, "status": status}
         columns |= {"v1_latency_ms": v1_latency_ms, "arm": arm} | more
+        given_times = frozenset(name for name in TIMES if columns.get(name) is not None)
         for part in in_parallel(_of_table, arrays.pieces(columns)):
+            part.given = given_times
             self._take(part)
 
     def _take(self, other: Summary) -> None:
@@ -191,6 +198,7 @@ class Summary:
         self._duplicates += other._duplicates
         self.samples = _joined_samples(self.samples, other.samples)
         self.reading += other.reading
+        self.given |= other.given
         self._clean = self._clean and not any(len(part) for part in other._parts)
         self.cache.clear()
         self.accepting(self.accepted_rules + self.expired_rules, None)

@@ -17,6 +17,8 @@ HOUR = 3_600_000
 _MINUTE = 60_000
 _TAIL = 48
 """Evidence may end a 48th of a cycle (half an hour of a day) before the cycle does and still count as whole."""
+_HEAD = 288
+"""Observation may have begun a 288th of a cycle (five minutes of a day) before the first execution was seen."""
 _EXPECTED = 500
 """A silence in which so many executions were to be expected at the window's mean rate is a gap."""
 
@@ -53,7 +55,7 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
     end = min(at, last + cycle // _TAIL)
     # The window slides by whole cycles: as many as it holds, and the one that runs.
     held = max(round(policy.window_hours * HOUR) // cycle, policy.min_cycles)
-    whole = max(end - first, 0) // cycle
+    whole = max(end - first + cycle // _HEAD, 0) // cycle
     cycles = min(whole, held)
     start = first + (whole - cycles) * cycle
     go_end = start + cycles * cycle

@@ -379,3 +379,29 @@ def test_no_go_shares_alpha_among_the_tests_and_go_does_not() -> None:
     assert one.threshold_go == two.threshold_go == pytest.approx(np.log(20))
     assert one.threshold_no_go == pytest.approx(np.log(20 * 4))
     assert two.threshold_no_go == pytest.approx(np.log(20 * 8))
+
+
+def test_times_that_were_never_given_are_not_judged_unless_asked_for() -> None:
+    """Arrays without latencies can be a GO for the rest, and the verdict says what it left out."""
+    given = columns()
+    given.pop("v2_latency_ms")
+    verdict = evaluate(Summary.from_arrays(**given), at=at(49))
+    assert verdict.decision is GO
+    assert [row.criterion for row in verdict.criteria if not row.required] == ["latency_after"]
+    assert "latency_after was not judged" in verdict.warnings[0]
+    given.pop("v1_latency_ms")
+    verdict = evaluate(Summary.from_arrays(**given), at=at(49))
+    assert verdict.decision is GO
+    assert [row.criterion for row in verdict.criteria if not row.required] == ["latency_now", "latency_after"]
+    asked = Policy(criteria=("parity", "handoff", "latency_now", "latency_after"))
+    assert evaluate(Summary.from_arrays(**given), asked, at(49)).decision is WAIT
+
+
+def test_a_first_session_a_minute_late_does_not_cost_a_day() -> None:
+    """Nobody knows when observation began before the first execution: five minutes of a day are forgiven, not ten."""
+    for late, cycles in ((60.0, 2), (600.0, 1)):
+        given = columns(hours=47.5)
+        given["timestamp"] = given["timestamp"] + late
+        verdict = evaluate(Summary.from_arrays(**given), at=at(48))
+        assert verdict.window is not None
+        assert verdict.window.whole_cycles == cycles
