@@ -247,7 +247,6 @@ manager = build_manager(ShadowConfig.from_mapping({{"arms": {{"holdout": 0.0}}}}
 graph = ShadowIntegrationMiddleware({{"left": left}}, manager).attach(small_graph())
 for number in range(20):
     logging.info("turn %s of {{somebody}}", number)
-    print("half a line, ", end="", flush=True) if number == 7 else None
     print("printed \\"this\\"")
     call(graph)
 manager.shutdown(10)
