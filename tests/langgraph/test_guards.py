@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from typing import Any, TypedDict
 
@@ -10,10 +11,12 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import chat_models, llms
 from langchain_core.tools import BaseTool
+from langgraph._internal._queue import AsyncQueue, SyncQueue
 from langgraph.cache.memory import InMemoryCache as NodeCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import Pregel
+from langgraph.pregel._loop import PregelLoop
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 
@@ -22,7 +25,7 @@ from otel_shadow.langgraph.isolation import install_guards, uninstall_guards
 from otel_shadow.langgraph.patches import Patches
 from otel_shadow.runtime.scope import SHADOW, ShadowScope
 
-OWNERS = (Pregel, BaseTool, chat_models.BaseChatModel, chat_models, llms)
+OWNERS = (Pregel, BaseTool, chat_models.BaseChatModel, chat_models, llms, PregelLoop, AsyncQueue, SyncQueue)
 
 
 class State(TypedDict, total=False):
@@ -144,3 +147,44 @@ def test_the_overlay_of_a_model_cache() -> None:
     assert asyncio.run(overlay.alookup("p", "m")) == ["theirs"]
     overlay.clear()
     assert (overlay.lookup("q", "m"), base.lookup("p", "m"), base.lookup("q", "m")) == (None, ["theirs"], None)
+
+
+@pytest.mark.usefixtures("guards")
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_who_patches_langgraph_meanwhile_sees_production_only(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patch of LangGraph's loop counts production's writes, not those of a graph inside a shadow."""
+    seen: list[Any] = []
+    original = PregelLoop.put_writes
+
+    def spy(self: Any, task_id: str, writes: Any, **kwargs: Any) -> Any:
+        seen.append(writes)
+        return original(self, task_id, writes, **kwargs)
+
+    monkeypatch.setattr(PregelLoop, "put_writes", spy)
+    graph = build(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "1"}}
+
+    async def run(n: int, scope: ShadowScope | None) -> Any:
+        SHADOW.set(scope)
+        return await graph.ainvoke({"n": n}, config) if is_async else graph.invoke({"n": n}, config)
+
+    assert asyncio.run(run(1, None)) == {"n": 2}
+    count = len(seen)
+    assert count > 0
+    assert asyncio.run(run(5, ShadowScope("g", "n"))) == {"n": 6}
+    assert len(seen) == count
+
+
+@pytest.mark.usefixtures("guards")
+def test_graphs_of_a_shadow_are_gone_at_once() -> None:
+    """No cycle keeps the loop of a finished graph inside a shadow until the garbage collector comes."""
+    graph = build()
+    gc.collect()
+    gc.disable()
+    try:
+        token = SHADOW.set(ShadowScope("g", "n"))
+        graph.invoke({"n": 1})
+        SHADOW.reset(token)
+        assert [item for item in gc.get_objects() if issubclass(type(item), PregelLoop)] == []
+    finally:
+        gc.enable()
