@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
-from langgraph.types import Command, StreamWriter, interrupt
+from langgraph.types import CachePolicy, Command, RetryPolicy, Send, StreamWriter, interrupt
 from small_graphs import State, awaited, call, left, right, small_graph, where
 from typing_extensions import TypedDict
 
@@ -557,3 +558,91 @@ class TestV1:
 
         asyncio.run(run())
         assert [record.v1.status for record in shadow_capture.records] == [Status.CANCELLED]
+
+
+class TestExecutions:
+    """What is one execution, and so one pair."""
+
+    def events(self, capture: ShadowCapture) -> list[tuple[str, Any]]:
+        return [
+            (line["event"], line.get("reason")) for line in capture.lines() if line["event"] != semconv.EVENT_COMPARISON
+        ]
+
+    def test_a_retry_is_no_new_pair(self, shadow_capture: ShadowCapture) -> None:
+        """V1 fails once and is retried: one pair, and a baseline that is not counted as one more to shadow."""
+        attempts: list[int] = []
+
+        def flaky(state: State) -> dict[str, Any]:
+            attempts.append(1)
+            if len(attempts) == 1:
+                raise ConnectionError
+            return left(state)
+
+        graph = StateGraph(State)
+        graph.add_node("left", flaky, retry_policy=RetryPolicy(initial_interval=0.0, jitter=False))
+        graph.add_edge(START, "left")
+        assert call(shadow_capture.attach(graph.compile(name="small"), {"left": v2_of()}))["trail"] == ["left"]
+        assert sorted(self.events(shadow_capture), key=str) == [("SHADOW_BASELINE", "retry"), ("SHADOW_V2", None)]
+        assert shadow_capture.value(semconv.ELIGIBLE) == 1
+
+    def test_a_resumed_execution_is_a_new_pair(self, shadow_capture: ShadowCapture) -> None:
+        """Both versions ask, the human answers V1 and V2 alike: two pairs, an interrupt and a value."""
+
+        def asking(state: State) -> dict[str, Any]:
+            return {**left(state), "text": interrupt("may I?")}
+
+        graph = shadow_capture.attach(small_graph(asking, checkpointer=InMemorySaver()), {"left": asking})
+        call(graph)
+        assert call(graph, Command(resume="yes"))["text"] == "yes"
+        lines = shadow_capture.lines(semconv.EVENT_V2)
+        assert [(line["v1_status"], line["shadow_status"], line["comparison"]) for line in lines] == [
+            ("interrupt", "interrupt", "match"),
+            ("success", "success", "match"),
+        ]
+        assert len({line["pair_id"] for line in lines}) == 2
+
+    def test_a_cache_hit_has_no_pair(self, shadow_capture: ShadowCapture) -> None:
+        """V1 did not run: there is nothing to shadow."""
+        graph = StateGraph(State)
+        graph.add_node("left", left, cache_policy=CachePolicy(key_func=lambda *_: "same"))
+        graph.add_edge(START, "left")
+        compiled = shadow_capture.attach(graph.compile(name="small", cache=InMemoryCache()), {"left": v2_of()})
+        for _ in range(3):
+            assert call(compiled)["trail"] == ["left"]
+        assert len(shadow_capture.records) == 1
+
+    @BOTH
+    def test_each_branch_of_a_fan_out_is_an_execution(self, shadow_capture: ShadowCapture, is_async: bool) -> None:
+        """Three sends, three pairs, each on its own input."""
+
+        def worker(state: State) -> dict[str, Any]:
+            return {"trail": [state["text"]]}
+
+        graph = StateGraph(State)
+        graph.add_node("worker", coloured(worker, is_async))
+        graph.add_conditional_edges(START, lambda _: [Send("worker", {"text": t}) for t in "abc"], ["worker"])
+        compiled = shadow_capture.attach(graph.compile(name="fan"), {"worker": coloured(worker, is_async)})
+        assert sorted(call(compiled, is_async=is_async)["trail"]) == ["a", "b", "c"]
+        lines = shadow_capture.lines(semconv.EVENT_V2)
+        assert [line["comparison"] for line in lines] == ["match"] * 3
+
+    def test_a_loop_makes_a_pair_each_time(self, shadow_capture: ShadowCapture) -> None:
+        """The same node three times in one run: three pairs."""
+        graph = StateGraph(State)
+        graph.add_node("left", lambda state: {"trail": ["again"]})
+        graph.add_edge(START, "left")
+        graph.add_conditional_edges("left", lambda s: "left" if len(s["trail"]) < 3 else END, ["left", END])
+        compiled = shadow_capture.attach(graph.compile(name="small"), {"left": lambda _: {"trail": ["again"]}})
+        call(compiled)
+        lines = shadow_capture.lines(semconv.EVENT_V2)
+        assert [line["decision_comparison"]["shadow_target"] for line in lines] == ["left", "left", "__end__"]
+        assert {line["comparison"] for line in lines} == {"match"}
+
+    def test_a_node_of_a_subgraph(self, shadow_capture: ShadowCapture) -> None:
+        """The inner graph's node has its shadow, under the inner graph's name."""
+        inner = shadow_capture.attach(small_graph(name="inner"), {"left": v2_of()})
+        outer = StateGraph(State)
+        outer.add_node("sub", inner)
+        outer.add_edge(START, "sub")
+        assert call(outer.compile(name="outer"))["trail"] == ["left", "right"]
+        assert [(line["graph"], line["node"]) for line in shadow_capture.lines(semconv.EVENT_V2)] == [("inner", "left")]

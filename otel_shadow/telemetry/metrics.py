@@ -27,6 +27,10 @@ _SHADOW_STATUSES = (
 )  # fmt: skip
 
 
+_NO_SHADOW_DUE = ("sampled_out", "retry")
+"""Reasons of baselines that should have no shadow: a share that was left out, another attempt of the same execution."""
+
+
 class MetricsSink(Sink):
     """Records to metrics. Every attribute is checked against ``semconv``'s list, so none of high cardinality gets in.
 
@@ -88,7 +92,7 @@ class MetricsSink(Sink):
         place: dict[str, str | bool] = {semconv.GRAPH: record.graph, semconv.NODE: record.node}
         arm = str(record.arm)
         context = span_context(record, record.v1.span_id)
-        if record.mode is not Mode.V2_LIVE and record.reason != "sampled_out":
+        if record.mode is not Mode.V2_LIVE and record.reason not in _NO_SHADOW_DUE:
             self._add(semconv.ELIGIBLE, 1, {**place, semconv.ARM: arm}, context)
         self._time(record, place, arm, context)
         v2 = record.v2
