@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otel_shadow.testing.capture import CapturedSpan, ShadowCapture
 from otel_shadow.testing.compliance import (
     GENERAL_CHECKS,
     Check,
@@ -16,10 +17,12 @@ from otel_shadow.testing.compliance import (
 
 __all__ = [
     "GENERAL_CHECKS",
+    "CapturedSpan",
     "Check",
     "CheckResult",
     "ComplianceReport",
     "Sample",
+    "ShadowCapture",
     "Template",
     "check_node",
     "extracts",
