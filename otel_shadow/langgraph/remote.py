@@ -18,8 +18,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._runnable import RunnableCallable
-from langgraph._internal._scratchpad import PregelScratchpad
-from langgraph.pregel._algo import LazyAtomicCounter
+from langgraph.pregel._algo import LazyAtomicCounter, PregelScratchpad  # type: ignore[attr-defined,unused-ignore]
 from langgraph.runtime import Runtime
 
 from otel_shadow.config import ShadowConfig, ToolsTable
@@ -30,6 +29,7 @@ from otel_shadow.langgraph.context import enter_shadow
 from otel_shadow.langgraph.guards import install_guards
 from otel_shadow.langgraph.tasks import LocalCalls
 from otel_shadow.langgraph.usage import TokenCounter
+from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.scope import SHADOW, ShadowScope
 from otel_shadow.runtime.worker import load
 from otel_shadow.runtime.workers import WorkerPool
@@ -167,7 +167,9 @@ def _named(error: BaseException) -> BaseException:
     """An exception that could not be sent, under its own name: the name is what is recorded."""
     if not isinstance(error, RemoteError):
         return error
-    named: BaseException = type(str(error), (RemoteError,), {})()
+    name = str(error)
+    local = f"{_named.__qualname__}.<locals>.{name}"  # the worker has seen to it that the name is from code
+    named: BaseException = type(name, (RemoteError,), {"__qualname__": local})()
     return named
 
 
@@ -287,5 +289,5 @@ def _packed(answer: Answer) -> bytes:
         return packed
     except Exception as fault:  # noqa: BLE001 - user classes raise anything
         error = answer.error or fault
-        named = RemoteError(type(error).__name__)
+        named = RemoteError(class_name(type(error)))
         return pickle.dumps(Answer(None, named, answer.tokens, answer.blocked), 5)

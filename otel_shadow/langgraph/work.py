@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from langchain_core.runnables import Runnable
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.pregel._read import PregelNode
+from langgraph.types import Send
 
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.capture import Captured
@@ -50,12 +51,13 @@ class NodeWork:
         self._node = node
         self._v2 = v2
         self._status = Status.SUCCESS if error is None else classify(error)
-        self._error = error.with_traceback(None) if isinstance(error, ParentCommand) else None
+        # its command only: the exception itself is V1's, with a traceback that leads to V1's locals
+        self._error = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
         self._error_class = type(error) if error is not None else None
         writes = captured.writes()
         self._writes = _keep(writes)
         self.is_async = is_async(v2, default=captured.is_async)
-        self.size = captured.size
+        self.size = captured.size + self._writes.size
 
     @property
     def loop(self) -> AbstractEventLoop | None:
@@ -68,24 +70,25 @@ class NodeWork:
 
     def v1(self) -> Facts:
         """What V1 did."""
-        writes = self._writes.restore() if isinstance(self._writes, Snapshot) else self._writes
+        writes = self._writes.restore()
         here = self._captured.here
         return Facts(
             self._status,
             v1_targets(writes, self._error, here) if self._status is Status.SUCCESS else (),
-            fields(writes),
+            fields(writes, self._captured.channels),
             v1_sends(writes, self._error) if self._status is Status.SUCCESS else (),
             self._error_class if self._status is Status.ERROR else None,
         )
 
     def run(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """Run V2 (``again``: V1) isolated, in the calling thread."""
-        return _facts(run(self._captured, self._node, self._subject(again), scope=self._with_calls(scope), enter=enter))
+        scope = self._with_calls(scope)
+        return self._facts(run(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
 
     async def arun(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """The same, awaited."""
         scope = self._with_calls(scope)
-        return _facts(await arun(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+        return self._facts(await arun(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
 
     def _with_calls(self, scope: ShadowScope) -> ShadowScope:
         if self._captured.recording is not None:
@@ -95,12 +98,27 @@ class NodeWork:
     def _subject(self, again: bool) -> Runnable[Any, Any]:
         return self._node.bound if again else self._v2
 
+    def _facts(self, execution: Execution) -> Facts:
+        writes = fields(execution.writes, self._captured.channels)
+        return Facts(execution.status, execution.targets, writes, execution.sends, execution.error)
 
-def fields(writes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """State fields among ``writes``, by name; those of the machinery are left out."""
+
+class Uncopied:
+    """Stands for a value of V1's that can't be copied, and is equal to none."""
+
+    __slots__ = ()
+
+
+def fields(writes: Iterable[tuple[str, Any]], known: Container[str]) -> dict[str, Any]:
+    """State fields among ``writes``, by name; those of the machinery are left out, and those the graph does not have.
+
+    A graph ignores a write to a channel that it lacks. Its name could be anything.
+    """
     found: dict[str, Any] = {}
     for channel, value in writes:
         if channel in names.BOOKKEEPING or channel.startswith((names.BRANCH_PREFIX, names.JOIN_PREFIX)):
+            continue
+        if channel not in known:
             continue
         if channel not in found:
             found[channel] = value
@@ -111,13 +129,20 @@ def fields(writes: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _keep(writes: list[tuple[str, Any]]) -> Snapshot | list[tuple[str, Any]]:
-    """A snapshot: what V1 returned lives on in the run, where later nodes may change it in place."""
+def _keep(writes: list[tuple[str, Any]]) -> Snapshot:
+    """A snapshot: what V1 returned lives on in the run, where later nodes may change it in place.
+
+    Nor may a comparison touch it there: what can't be copied is not compared.
+    """
     try:
         return take(writes)
     except SnapshotError:
-        return writes
+        return take([(channel, _copyable(value)) for channel, value in writes])
 
 
-def _facts(execution: Execution) -> Facts:
-    return Facts(execution.status, execution.targets, fields(execution.writes), execution.sends, execution.error)
+def _copyable(value: Any) -> Any:
+    try:
+        take(value)
+    except SnapshotError:
+        return Send(value.node, Uncopied()) if isinstance(value, Send) else Uncopied()
+    return value

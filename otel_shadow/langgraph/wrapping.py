@@ -27,6 +27,7 @@ from otel_shadow.runtime.call import NOTHING, Call
 from otel_shadow.runtime.live import Attempt, aserve, awithin, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.runtime.redact import type_name
+from otel_shadow.runtime.shield import passes
 from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.site import Site
 from otel_shadow.runtime.snapshot import SnapshotError, take
@@ -62,7 +63,9 @@ class Socket:
         except SnapshotError as error:
             call.skip(f"not_captured:{type_name(error.type_name)}")
             return None
-        except Exception as fault:  # noqa: BLE001 - V1 runs whatever breaks here
+        except BaseException as fault:
+            if passes(fault):
+                raise
             self.manager.shield.caught("capture", self.site.node, fault)
             call.skip("not_captured")
             return None

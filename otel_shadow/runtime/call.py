@@ -179,31 +179,37 @@ class Call:
             error: what the caller is about to see raised, or None.
             capture: finishes the capture (V1's own writes); None where V2 can't run.
         """
-        started = perf_counter()
+        started, shield, node = perf_counter(), self.manager.shield, self.site.node
+        work: Work | None = None
         try:
-            self._delivered = self._same(result, error)
-            if self.served == "v1":
-                self._status = Status.SUCCESS if error is None else self._classify(error)
-            elif error is not None and self.v2 is not None:
-                self.v2 = replace(self.v2, status=self._classify(error))
-            self._error_type = error_type(error) if self._status is Status.ERROR else None
-            self._error = self._produced = None  # a traceback holds V1's locals
-            work = capture() if self.shadowed else None
+            with shield("close", node):  # what V1 produced must reach the caller whatever breaks here
+                self._judge(result, error)
+                work = capture() if self.shadowed else None
+        finally:
             self.latency_s = perf_counter() - self._entered
-            self.span.leave()
+            with shield("span", node):  # by itself: a span that stays current would take in what follows
+                self.span.leave()
+        with shield("close", node):
             self.manager.emitter.put(self._end_span)
             self._hand_over(work)
             ended = perf_counter()  # our own way out is part of what the caller waits for
             self._overhead_s += ended - started
             self.latency_s = ended - self._entered
-        except Exception as fault:  # noqa: BLE001 - what V1 produced must reach the caller whatever breaks here
-            self.manager.shield.caught("close", self.site.node, fault)
+
+    def _judge(self, result: Any, error: BaseException | None) -> None:
+        """What became of the execution, and whether the caller gets just that."""
+        self._delivered = self._same(result, error)
+        self._error = self._produced = None  # a traceback holds V1's locals
+        if self.served == "v1":
+            self._status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
+            self._status = Status.SUCCESS if error is None else self._classify(error)
+        elif error is not None and self.v2 is not None:
+            self.v2 = replace(self.v2, status=self._classify(error))
+        self._error_type = error_type(error) if self._status is Status.ERROR else None
 
     def _open(self) -> None:
-        try:
+        with self.manager.shield("span", self.site.node):
             self.span = self.manager.spans.v1(self)
-        except Exception as fault:  # noqa: BLE001 - as above
-            self.manager.shield.caught("span", self.site.node, fault)
         self._overhead_s += perf_counter() - self._entered
 
     def _same(self, result: Any, error: BaseException | None) -> bool:

@@ -24,7 +24,7 @@ from otel_shadow.runtime.process import ProcessExecutor
 from otel_shadow.runtime.redact import Redactor
 from otel_shadow.runtime.runner import Factory, Runner
 from otel_shadow.runtime.scope import SHADOW
-from otel_shadow.runtime.shield import Shield
+from otel_shadow.runtime.shield import Shield, passes
 from otel_shadow.runtime.sinks import NoSpans, Sink, Spans
 from otel_shadow.runtime.site import Site
 from otel_shadow.runtime.worker import WorkerOptions
@@ -107,7 +107,9 @@ class ShadowTrafficManager:
             session = site.session_path(state, configurable)
             admission = self._admit(site, flags, None if session is None else str(session))
             return Call(self, site, admission, configurable, entered, classify) if admission else None
-        except Exception as fault:  # noqa: BLE001 - V1 runs whatever breaks here
+        except BaseException as fault:
+            if passes(fault):
+                raise
             self.shield.caught("enter", site.node, fault)
             return None
 

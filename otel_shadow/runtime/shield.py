@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from asyncio import CancelledError
 from collections import Counter
 from time import monotonic
 
@@ -12,6 +13,14 @@ from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.voice import say
 
 _LOG_EVERY_S = 60.0
+
+
+def passes(error: BaseException) -> bool:
+    """Whether ``error`` came from outside (a signal, a cancellation) and is no fault of what ran.
+
+    Any other ``BaseException`` is one: a panic of a library in Rust, a test's ``fail()`` in a state's ``__reduce__``.
+    """
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | CancelledError)
 
 
 class Guard:
@@ -28,8 +37,8 @@ class Guard:
         """Begin."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        """Swallow an ``Exception``; let cancellation and exit pass."""
-        if not isinstance(error, Exception):
+        """Swallow all but what was meant for the application: cancellation and exit pass."""
+        if error is None or passes(error):
             return False
         self._shield.caught(self._operation, self._node, error)
         return True

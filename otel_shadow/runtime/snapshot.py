@@ -15,10 +15,14 @@ import pickle
 from collections.abc import Callable
 from operator import methodcaller
 from sys import getsizeof
+from types import FunctionType, WrapperDescriptorType
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+from otel_shadow.runtime.redact import class_name
+from otel_shadow.runtime.shield import passes
 
 _PROTOCOL = 5
 _MAX_CLASSES = 4096
@@ -65,7 +69,9 @@ def take(value: Any) -> Snapshot:
     try:
         _Pickler(buffer, _PROTOCOL).dump(value)
         return Snapshot(buffer.getvalue())
-    except Exception:  # noqa: BLE001 - user classes raise anything from __reduce__
+    except BaseException as error:
+        if passes(error):
+            raise
         return _deep(value)
 
 
@@ -73,19 +79,21 @@ def _deep(value: Any) -> Snapshot:
     memo: dict[int, Any] = {}
     try:
         kept = copy.deepcopy(value, memo)
-    except Exception as error:  # noqa: BLE001 - as above
-        raise SnapshotError(_culprit(error) or type(value).__name__) from None
+    except BaseException as error:
+        if passes(error):
+            raise
+        raise SnapshotError(_culprit(error) or class_name(type(value))) from None
     memo.pop(id(memo), None)  # deepcopy's list of originals
     return Snapshot(None, kept, sum(getsizeof(made, 0) for made in memo.values()))
 
 
-def _culprit(error: Exception) -> str | None:
+def _culprit(error: BaseException) -> str | None:
     """The type of what ``deepcopy`` failed at: its innermost frame tells, without copying anything again."""
     found = None
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code is copy.deepcopy.__code__:
-            found = type(trace.tb_frame.f_locals.get("x")).__name__
+            found = class_name(type(trace.tb_frame.f_locals.get("x")))
         trace = trace.tb_next
     return found
 
@@ -119,7 +127,27 @@ def _reducer(cls: type) -> Callable[[Any], Any]:
     registered: Callable[[Any], Any] | None = copyreg.dispatch_table.get(cls)
     if registered is not None:
         return registered
+    if issubclass(cls, BaseException) and _is_error_with_init(cls):
+        return _reduce_error
     return _reduce_model if issubclass(cls, BaseModel) and _is_plain_model(cls) else _default
+
+
+def _is_error_with_init(cls: type[BaseException]) -> bool:
+    """Whether an exception's own ``__init__`` may ask for more than ``args``: then pickle writes what it can't read."""
+    usual = cls.__reduce__ is BaseException.__reduce__ and not isinstance(cls.__new__, FunctionType)
+    return usual and isinstance(getattr(cls, "__init__", None), FunctionType)
+
+
+def _reduce_error(error: BaseException) -> Any:
+    return _make_error, (error.__class__, error.args), error.__dict__ or None
+
+
+def _make_error(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    """An exception with ``args``, past what its class adds to the making: that is in its attributes."""
+    error = cls.__new__(cls)
+    native = next(base for base in cls.__mro__ if isinstance(vars(base).get("__init__"), WrapperDescriptorType))
+    vars(native)["__init__"](error, *args)
+    return error
 
 
 _HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__deepcopy__")
