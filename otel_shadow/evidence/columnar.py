@@ -117,10 +117,11 @@ class Columnar:
         outcome: dict[str, Any] = {}
         worker = threading.Thread(target=self._run, args=(query, outcome), daemon=True)
         worker.start()
+        tell: Callable[[], float] = getattr(self.connection, "query_progress", lambda: -1.0)  # newer versions have it
         told = 0
         while worker.is_alive():
             worker.join(0.1)
-            done = self.connection.query_progress() if worker.is_alive() else -1.0
+            done = tell() if worker.is_alive() else -1.0
             now = int(size * min(max(done, 0.0), 100.0) / 100.0)
             if now > told:
                 progress(now - told)

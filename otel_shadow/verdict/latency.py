@@ -1,6 +1,6 @@
 """Latency in logarithmic buckets, and evidence about the ratio of two 95th percentiles.
 
-The base is 1.15^(1/32), so that a ratio of 1.15 is a shift of exactly 32 buckets (what is shown has half as many).
+The base is 1.15^(1/64), so that a ratio of 1.15 is a shift of exactly 64 buckets (what is shown has a quarter of them).
 Bucket b holds the latencies x with ``BASE^b ≤ x < BASE^(b+1)`` milliseconds.
 
 The ratio. With q the 95th percentile of the reference, "the other's is more than r times as long" says that at q the
@@ -12,8 +12,8 @@ below q. Each factor has one idle bet (λ = 0, weight 1/16), so that a q far fro
 
 Where both times are of the same request, the two are not independent and the mean takes the product's place.
 
-Buckets make q uncertain by one bucket; it is counted against the claim, for GO and for NO-GO alike. With 32 it costs
-3 % of the margin, with 16 it would be 6 %.
+Buckets make q uncertain by one bucket; it is counted against the claim, for GO and for NO-GO alike. With 64 it costs
+1.6 % of the margin, with 16 it would be 6 %.
 
 Sources: Waudby-Smith & Ramdas, arXiv 2010.09686 (betting); Howard & Ramdas, "Sequential estimation of quantiles",
 arXiv 1906.09712 (quantiles through the mean of an indicator); minimum over q: a union of nulls.
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from otel_shadow.verdict.sequential import DOWN, UP, Floats
 
-PER_115: Final = 32
+PER_115: Final = 64
 BASE: Final = 1.15 ** (1.0 / PER_115)
 NONE: Final = np.iinfo(np.int16).min
 """The bucket of a latency that was not measured."""
