@@ -118,9 +118,9 @@ class ShadowCapture:
 
     @property
     def records(self) -> list[ShadowRecord]:
-        """The finished records, in the order in which they were made."""
+        """The finished records, in the order in which their executions began."""
         self.settle()
-        return list(self._records.seen)
+        return sorted(self._records.seen, key=lambda record: record.pair_id)
 
     @property
     def swallowed(self) -> dict[str, int]:
@@ -128,14 +128,14 @@ class ShadowCapture:
         return dict(self.manager.shield.counts)
 
     def lines(self, event: str | None = None, *, still: bool = True) -> list[dict[str, Any]]:
-        """The log lines, parsed.
+        """The log lines, parsed, in the order in which their executions began (the file has that of their ends).
 
         Arguments:
             event: only those of this event.
             still: durations are 0.0, so that whole lines can be compared.
         """
         self.settle()
-        found = [json.loads(line) for line in self.log_bytes().splitlines()]
+        found = sorted(map(json.loads, self.log_bytes().splitlines()), key=lambda line: str(line["pair_id"]))
         chosen = [line for line in found if event in (None, line["event"])]
         return [_still(line, _LINE_DURATIONS) for line in chosen] if still else chosen
 
