@@ -1,7 +1,7 @@
-"""Graphs inside a shadow run on LangGraph's code as it was when the guards came.
+"""Graphs inside a shadow run on LangGraph's code as it was when the guards came, and are no objects of its classes.
 
-A monitor, or a test, that patches LangGraph's classes while production runs means production's runs. A shadow runs at
-the same time in another thread; with its objects on private subclasses it is not counted among them.
+A monitor, or a test, that patches LangGraph's loop while production runs, or counts its objects, means production's
+runs. A shadow runs at the same time in another thread: its loops, runners and queues are made of twins of those.
 """
 
 from __future__ import annotations
@@ -13,41 +13,54 @@ from typing import Any
 
 from langgraph._internal._queue import AsyncQueue, SyncQueue  # type: ignore[attr-defined]
 from langgraph.pregel._loop import AsyncPregelLoop, PregelLoop, SyncPregelLoop
+from langgraph.pregel._runner import PregelRunner
 
 from otel_shadow.langgraph.patches import Patches
 from otel_shadow.runtime.scope import SHADOW
 
 _PINNED: tuple[tuple[type, tuple[type, ...]], ...] = (
     (PregelLoop, (SyncPregelLoop, AsyncPregelLoop)),
+    (PregelRunner, (PregelRunner,)),
     (SyncQueue, (SyncQueue,)),
     (AsyncQueue, (AsyncQueue,)),
 )
 """Classes that initialise objects, and the classes that these objects have then."""
+_OF_THE_CLASS_ITSELF = frozenset({"__dict__", "__weakref__", "_abc_impl"})
 
 
 def pin_classes(patches: Patches) -> None:
-    """Give objects that are made inside a shadow a class whose methods are today's."""
+    """Give objects that are made inside a shadow the twin of their class."""
     for base, kinds in _PINNED:
-        held = _holding(base, (base,))
-        pinned = {kind: held if kind is base else _holding(kind, (kind, held)) for kind in kinds}
-        patches.replace(base, "__init__", functools.partial(_pinning, pinned))
+        twin = _twin(base, {})
+        twins = {kind: twin if kind is base else _twin(kind, {base: twin}) for kind in kinds}
+        patches.replace(base, "__init__", functools.partial(_pinning, twins))
 
 
-def _pinning(pinned: dict[type, type], original: Callable[..., None]) -> Callable[..., None]:
+def _pinning(twins: dict[type, type], original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        if SHADOW.get() is not None and type(self) in pinned:
-            self.__class__ = pinned[type(self)]
+        if SHADOW.get() is not None and type(self) in twins:
+            self.__class__ = twins[type(self)]
         original(self, *args, **kwargs)
 
     return init
 
 
-def _holding(kind: type, bases: tuple[type, ...]) -> type:
-    """A class that holds the functions which ``kind`` itself has now; ``super()`` in them goes on along ``bases``."""
-    functions = {
-        name: item
-        for name, item in vars(kind).items()
-        if isinstance(item, types.FunctionType) and not name.startswith("__")
-    }
-    return type(kind.__name__, bases, {**functions, "__slots__": (), "__module__": kind.__module__})
+def _twin(kind: type, bases: dict[type, type]) -> type:
+    """A class with what ``kind`` has now, on ``bases`` instead of its own; ``super()`` in it means the twin."""
+    cell = types.CellType()
+    body = {name: _on(cell, item) for name, item in vars(kind).items() if name not in _OF_THE_CLASS_ITSELF}
+    twin: type = type(kind)(kind.__name__, tuple(bases.get(base, base) for base in kind.__bases__), body)
+    cell.cell_contents = twin
+    return twin
+
+
+def _on(cell: types.CellType, item: Any) -> Any:
+    """A function whose ``__class__`` is in ``cell``; anything else as it is."""
+    if not isinstance(item, types.FunctionType) or "__class__" not in item.__code__.co_freevars:
+        return item
+    held = dict(zip(item.__code__.co_freevars, item.__closure__ or (), strict=True))
+    closure = tuple({**held, "__class__": cell}.values())
+    made = types.FunctionType(item.__code__, item.__globals__, item.__name__, item.__defaults__, closure)
+    made.__kwdefaults__ = item.__kwdefaults__
+    return functools.update_wrapper(made, item)

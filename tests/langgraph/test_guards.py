@@ -17,6 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._loop import PregelLoop
+from langgraph.pregel._runner import PregelRunner
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 
@@ -176,15 +177,24 @@ def test_who_patches_langgraph_meanwhile_sees_production_only(is_async: bool, mo
 
 
 @pytest.mark.usefixtures("guards")
-def test_graphs_of_a_shadow_are_gone_at_once() -> None:
-    """No cycle keeps the loop of a finished graph inside a shadow until the garbage collector comes."""
-    graph = build()
+def test_who_counts_langgraphs_objects_counts_production_only() -> None:
+    """Neither during nor after a graph inside a shadow is there an object of LangGraph's loop or runner."""
+    counts: list[int] = []
+
+    def count(state: State) -> None:
+        counts.append(sum(issubclass(type(item), PregelLoop | PregelRunner) for item in gc.get_objects()))
+
+    graph = StateGraph(State).add_node("a", count).add_edge(START, "a").compile()
     gc.collect()
     gc.disable()
     try:
-        token = SHADOW.set(ShadowScope("g", "n"))
         graph.invoke({"n": 1})
-        SHADOW.reset(token)
-        assert [item for item in gc.get_objects() if issubclass(type(item), PregelLoop)] == []
+        asyncio.run(graph.ainvoke({"n": 1}))
+        SHADOW.set(ShadowScope("g", "n"))
+        graph.invoke({"n": 1})
+        asyncio.run(graph.ainvoke({"n": 1}))
+        SHADOW.set(None)
+        count({})
     finally:
         gc.enable()
+    assert counts == [2, 2, 0, 0, 0]
