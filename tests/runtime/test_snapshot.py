@@ -346,3 +346,22 @@ def test_both_ways_agree(value: Any) -> None:
     """The slow way gives what the fast way gives."""
     slow = Snapshot(None, copy.deepcopy(value))
     assert take(value).restore() == slow.restore()
+
+
+class Refused(ValueError):
+    """An exception that can't be made from its ``args`` alone."""
+
+    def __init__(self, code: int, *, why: str) -> None:
+        super().__init__(f"refused: {code}")
+        self.code = code
+        self.why = why
+
+
+def test_exceptions_that_take_more_than_their_args() -> None:
+    """Kept in a state, they come back whole; pickle by itself writes them and can't read them."""
+    error = Refused(3, why="no")
+    error.add_note("noted")
+    restored = take({"error": error, "again": error}).restore()
+    assert restored["error"] is restored["again"] is not error
+    assert type(restored["error"]) is Refused
+    assert (restored["error"].args, restored["error"].__dict__) == (error.args, error.__dict__)
