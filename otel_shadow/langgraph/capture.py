@@ -115,7 +115,7 @@ class Captured:
                 return None
         parts = (
             value,
-            dict(_values(self.channels)),
+            _values(self.channels),
             user,
             self.metadata,
             None if runtime is None else (runtime.previous, run_context),
@@ -145,7 +145,7 @@ class Captured:
 
     def _beside(self) -> dict[str, Any]:
         """Everything mutable besides the input that V2 will see, by name."""
-        beside: dict[str, Any] = {f"channel:{key}": value for key, value in _values(self.channels)}
+        beside: dict[str, Any] = {f"channel:{key}": value for key, value in _values(self.channels).items()}
         for key, value in self.configurable.items():
             if not key.startswith(names.PRIVATE_PREFIX) and key not in names.COORDINATES:
                 beside[f"user:{key}"] = value
@@ -259,17 +259,16 @@ def _one_by_one(parts: dict[str, Any], shared: dict[str, Any]) -> tuple[dict[str
     return snapshots, shared
 
 
-def _values(channels: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _values(channels: Mapping[str, Any]) -> dict[str, Any]:
     """What the channels hold; empty ones hold nothing."""
-    found = []
+    simple, missing = names.VALUE_CHANNELS, names.MISSING
+    found = {}
     for key, channel in channels.items():
-        kind = type(channel)
-        if kind in names.VALUE_CHANNELS:
-            value = channel.value
-            if value is not names.MISSING:
-                found.append((key, value))
-        elif kind is names.TOPIC and channel.values and key != names.TASKS:
-            found.append((key, channel.values))
+        if type(channel) in simple:
+            if channel.value is not missing:
+                found[key] = channel.value
+        elif type(channel) is names.TOPIC and channel.values and key != names.TASKS:
+            found[key] = channel.values
     return found
 
 

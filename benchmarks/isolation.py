@@ -1,0 +1,214 @@
+"""Budgets 5 to 7: V1's latency, and the lag of its event loop, beside every kind of V2."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import workload
+from benchmarks.rivals import provider
+from benchmarks.rounds import Ratio
+from otel_shadow.assembly import build_manager
+from otel_shadow.config import ShadowConfig
+from otel_shadow.flags import FeatureFlags
+from otel_shadow.langgraph.attach import attach
+
+RATE = 20.0
+"""Requests per second."""
+CONCURRENCY = 8
+END = threading.Event()
+"""Ends the V2s that this process hosts, once they were measured."""
+
+
+def v1(state: Any) -> Any:
+    """Five milliseconds of waiting, as for a model's answer."""
+    time.sleep(0.005)
+    return {"current_step": "asked"}
+
+
+async def av1(state: Any) -> Any:
+    """The same, awaited."""
+    await asyncio.sleep(0.005)
+    return {"current_step": "asked"}
+
+
+def nothing(state: Any) -> Any:
+    """A V2 that does nothing."""
+    return {"current_step": "asked"}
+
+
+def sleeps(state: Any) -> Any:
+    """Waits for 50 ms."""
+    time.sleep(0.05)
+    return {}
+
+
+def hangs(state: Any) -> Any:
+    """Never returns."""
+    END.wait()
+
+
+async def blocks(state: Any) -> Any:
+    """Is awaited, and blocks its loop for 50 ms."""
+    time.sleep(0.05)
+    return {}
+
+
+def burns(state: Any) -> Any:
+    """Burns a core for 50 ms."""
+    end = time.perf_counter() + 0.05
+    while time.perf_counter() < end:
+        pass
+    return {}
+
+
+def burns_on(state: Any) -> Any:
+    """Burns a core until it is killed."""
+    while True:
+        pass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One V2 in one executor."""
+
+    name: str
+    v2: Callable[[Any], Any] | None
+    executor: str = "thread"
+    workers: int = 1
+
+
+IN_PROCESS = (
+    Setting("no shadow", None),
+    Setting("V2 does nothing", nothing),
+    Setting("V2 sleeps 50 ms", sleeps),
+    Setting("V2 hangs", hangs),
+    Setting("V2 blocks its loop", blocks),
+    Setting("V2 burns 50 ms, thread", burns),
+    Setting("V2 burns 50 ms, process", burns, "process"),
+    Setting("two burners, process", burns_on, "process", 2),
+)
+BOUNDS = {
+    "V2 sleeps 50 ms": 1.10, "V2 hangs": 1.10, "V2 blocks its loop": 1.10,
+    "V2 burns 50 ms, process": 1.05, "two burners, process": 1.03,
+}  # fmt: skip
+OVER_NOTHING = 1.03
+LAG_BOUND = 1.5
+
+
+class Running:
+    """A graph in a setting, with its manager."""
+
+    def __init__(self, setting: Setting, node: Any) -> None:
+        self.graph = workload.graph_of(node)
+        self.manager: Any = None
+        if setting.v2 is None:
+            return
+        path = f"benchmarks.isolation:{setting.v2.__name__}"
+        table = {"executor": setting.executor, "timeout_ms": 1000, "v2": path}
+        config = ShadowConfig.from_mapping(
+            {
+                "nodes": {"two": table},
+                "arms": {"holdout": 0.0},
+                "limits": {"breaker_failures": 1_000_000, "abandoned_threads": 1000, "shutdown_seconds": 1.0},
+                "process": {"workers": setting.workers},
+            }
+        )
+        self.manager = build_manager(config, FeatureFlags(), tracer_provider=provider(), log_file="/dev/null")
+        attach(self.graph, self.manager)
+        if setting.executor == "process":
+            self._warm(setting.workers)
+
+    def _warm(self, workers: int) -> None:
+        end = time.monotonic() + 60
+        while self.manager.workers.available < workers and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """End it."""
+        END.set()
+        if self.manager is not None:
+            self.manager.shutdown(1.0)
+        END.clear()
+
+
+def latencies(running: Running, requests: int) -> list[float]:
+    """Seconds of each of ``requests`` calls at ``RATE``, in ``CONCURRENCY`` threads; the queue of requests included."""
+    state = workload.state_of("M")
+
+    def one(due: float) -> float:
+        running.graph.invoke(state, workload.CONFIG)
+        return time.perf_counter() - due
+
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        pending = []
+        start = time.perf_counter()
+        for number in range(requests):
+            due = start + number / RATE
+            time.sleep(max(due - time.perf_counter(), 0.0))
+            pending.append(pool.submit(one, due))
+        return sorted(future.result() for future in pending)
+
+
+async def lag(running: Running, requests: int) -> float:
+    """99th percentile of how late a task that sleeps 1 ms wakes, in seconds, while requests come in."""
+    late: list[float] = []
+    done = asyncio.Event()
+
+    async def beat() -> None:
+        while not done.is_set():
+            due = time.perf_counter() + 0.001
+            await asyncio.sleep(0.001)
+            late.append(time.perf_counter() - due)
+
+    heart = asyncio.create_task(beat())
+    state = workload.state_of("M")
+    turns = []
+    for _ in range(requests):
+        turns.append(asyncio.create_task(running.graph.ainvoke(state, workload.CONFIG)))
+        await asyncio.sleep(1 / RATE)
+    await asyncio.gather(*turns)
+    done.set()
+    await heart
+    return sorted(late)[int(len(late) * 0.99)]
+
+
+def _p95(values: list[float]) -> float:
+    return values[int(len(values) * 0.95)]
+
+
+def run(rounds: int = 5, requests: int = 120) -> None:
+    """Print both tables."""
+    p95: dict[str, list[float]] = {setting.name: [] for setting in IN_PROCESS}
+    lags: dict[str, list[float]] = {setting.name: [] for setting in IN_PROCESS}
+    for _ in range(rounds):
+        for setting in random.sample(IN_PROCESS, len(IN_PROCESS)):
+            running = Running(setting, v1)
+            p95[setting.name].append(_p95(latencies(running, requests)))
+            running.close()
+            running = Running(setting, av1)
+            lags[setting.name].append(asyncio.run(lag(running, requests)))
+            running.close()
+    _print("V1's p95 over its p95 without shadow", p95, BOUNDS, OVER_NOTHING)
+    processes = {setting.name: LAG_BOUND for setting in IN_PROCESS if setting.executor == "process"}
+    _print("Event loop's lag (p99) over that without shadow", lags, processes, None)
+
+
+def _print(title: str, found: dict[str, list[float]], bounds: dict[str, float], beside: float | None) -> None:
+    base, nothing_ = found["no shadow"], found["V2 does nothing"]
+    print(f"\n{title} (which was {sorted(base)[len(base) // 2] * 1000:.1f} ms)")
+    for name, values in found.items():
+        ratio = Ratio.of([value / own for value, own in zip(values, base, strict=True)])
+        line = f"  {name:26} {ratio}"
+        if name in bounds:
+            line += f"  bound {bounds[name]}: {ratio.verdict(bounds[name])}"
+        if beside is not None and "burn" not in name and name in bounds:
+            other = Ratio.of([value / own for value, own in zip(values, nothing_, strict=True)])
+            line += f"; over a V2 that does nothing {other.middle:.2f}, bound {beside}: {other.verdict(beside)}"
+        print(line)

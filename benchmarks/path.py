@@ -1,0 +1,68 @@
+"""Budgets 1 to 4: what is added to a node call on V1's path, side by side."""
+
+from __future__ import annotations
+
+import copy
+import random
+from statistics import median
+
+from benchmarks import rivals, workload
+from benchmarks.rounds import CLOCKS, Ratio, Round, added, measure, measure_graphs
+from otel_shadow.runtime.snapshot import take
+
+
+def snapshots(rounds: int, clock: str) -> dict[str, Ratio]:
+    """Budget 2: ``take`` as a share of ``deepcopy``, by size."""
+    found = {}
+    tick = CLOCKS[clock]
+    for size in workload.SIZES:
+        state = workload.state_of(size)
+        ratios = []
+        for _ in range(rounds):
+            times: dict[str, list[float]] = {"take": [], "deepcopy": []}
+            for _ in range(15):
+                for name, copier in random.sample([("take", take), ("deepcopy", copy.deepcopy)], 2):
+                    started = tick()
+                    for _ in range(10):
+                        copier(state)
+                    times[name].append(tick() - started)
+            ratios.append(median(times["take"]) / median(times["deepcopy"]))
+        found[size] = Ratio.of(ratios)
+    return found
+
+
+def run(rounds: int = 7, bursts: int = 12, clock: str = "wall") -> None:
+    """Print the table."""
+    print("\nBudget 2: snapshot / deepcopy")
+    for size, ratio in snapshots(rounds, clock).items():
+        bound = "" if size == "S" else f"  bound 0.25: {ratio.verdict(0.25)}"
+        print(f"  {size:2} {ratio}{bound}")
+    for size in ("M", "S"):
+        _path(size, rounds, bursts, clock)
+
+
+def _path(size: str, rounds: int, bursts: int, clock: str) -> None:
+    off = rivals.ours("shadow off", router_v2_shadow=False)
+    variants = [rivals.plain(), rivals.bare_span(), off, rivals.ours(), *rivals.available()]
+    done = measure(variants, workload.state_of(size), rounds, bursts, CLOCKS[clock])
+    span = median([r["bare span"] - r["no shadow"] for r in done]) * 1e6
+    print(f"\nAdded per node call, state {size}, in bare spans (one was {span:.0f} µs of {clock} time here)")
+    for variant in variants[1:]:
+        print(f"  {variant.name:26} {added(done, variant.name, 'bare span')}")
+    on = added(done, "otel-shadow", "bare span")
+    print(f"  budget 1 (off <= 0.05): {added(done, 'shadow off', 'bare span').verdict(0.05)}")
+    bound = {"M": 2.5, "S": 2.0}[size]
+    print(f"  budget 3 (on <= {bound}): {on.verdict(bound)}")
+    _beside(variants, done, "LaunchDarkly Migrator", 0.4)
+    if size == "M":
+        whole = measure_graphs(variants, workload.state_of(size), rounds, bursts, CLOCKS[clock])
+        print(f"\nThe same by whole runs of the graph, per node, state {size}")
+        for variant in variants[1:]:
+            print(f"  {variant.name:26} {added(whole, variant.name, 'bare span')}")
+        _beside(variants, whole, "OpenLLMetry", 0.2)
+
+
+def _beside(variants: list[rivals.Variant], done: list[Round], name: str, limit: float) -> None:
+    if any(variant.name == name for variant in variants):
+        ratio = added(done, "otel-shadow", name)
+        print(f"  budget 4 (on <= {limit} of {name}): {ratio}  {ratio.verdict(limit)}")

@@ -1,0 +1,135 @@
+"""Interleaved rounds: every design is measured in every round, in random order, and compared within the round."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median, quantiles
+from time import perf_counter, thread_time
+from typing import Any
+
+from benchmarks.rivals import Variant
+from benchmarks.workload import CONFIG, NODES
+from otel_shadow.langgraph import names
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": perf_counter, "cpu": thread_time}
+"""``cpu`` is the time that the calling thread spent on a core, for a machine that is busy with other things (and whose
+thread clock is fine enough). It leaves out what a design makes V1 wait for, which flatters those that wait."""
+
+Round = Mapping[str, float]
+"""Seconds that one node call took, by design."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio over rounds: its median, and the lowest and highest round."""
+
+    middle: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Ratio:
+        """The summary of one value per round."""
+        return cls(median(values), min(values), max(values))
+
+    def __str__(self) -> str:
+        return f"{self.middle:6.2f}  [{self.low:.2f} … {self.high:.2f}]"
+
+    def verdict(self, bound: float) -> str:
+        """``met`` or ``missed`` by the median; ``undecided`` where the rounds lie on both sides of a missed bound."""
+        if self.middle <= bound:
+            return "met" if self.high <= bound else "met (spread crosses)"
+        return "undecided" if self.low <= bound else f"missed ({self.middle / bound:.2f}x the bound)"
+
+
+def measure_graphs(
+    variants: Sequence[Variant], given: Any, rounds: int, bursts: int, clock: Callable[[], float], calls: int = 4
+) -> list[Round]:
+    """The same by whole runs of the graph, per node: what an instrumentor adds to the run itself counts too."""
+    done = []
+    for _ in range(rounds):
+        times: dict[str, list[float]] = {variant.name: [] for variant in variants}
+        for _ in range(bursts):
+            for variant in random.sample(variants, len(variants)):
+                with variant.around():
+                    variant.graph.invoke(given, CONFIG)
+                    for _ in range(calls):
+                        started = clock()
+                        variant.graph.invoke(given, CONFIG)
+                        times[variant.name].append((clock() - started) / len(NODES))
+                variant.settle()
+        done.append({name: quantiles(values, n=4)[0] for name, values in times.items()})
+        gc.collect()
+    return done
+
+
+def measure(
+    variants: Sequence[Variant], given: Any, rounds: int, bursts: int, clock: Callable[[], float], calls: int = 20
+) -> list[Round]:
+    """Time ``calls`` executions of one node per burst, ``bursts`` bursts of each design per round.
+
+    The node's sequence is called with the input and configuration that a run of the whole graph gave it. What was left
+    running is waited for after each burst, outside the measured time, for every design alike. A round's figure is the
+    lower quartile of its executions: on a machine that others use too, the rest is their time slices.
+    """
+    done = []
+    for _ in range(rounds):
+        times: dict[str, list[float]] = {variant.name: [] for variant in variants}
+        for _ in range(bursts):
+            for variant in random.sample(variants, len(variants)):
+                with variant.around():
+                    times[variant.name].extend(_burst(variant, given, calls, clock))
+                variant.settle()
+        done.append({name: quantiles(values, n=4)[0] for name, values in times.items()})
+        gc.collect()
+    return done
+
+
+def _burst(variant: Variant, given: Any, calls: int, clock: Callable[[], float]) -> list[float]:
+    sequence, value, config = _called_with(variant.graph, given)
+    times = []
+    for prepared in [_new_task(config) for _ in range(calls)]:
+        started = clock()
+        sequence.invoke(value, prepared)
+        times.append(clock() - started)
+    return times
+
+
+def _called_with(graph: Any, given: Any) -> tuple[Any, Any, Any]:
+    """A node's sequence, and what a run of the graph called it with."""
+    node = graph.nodes[NODES[1]]
+    sequence = node.node
+    seen: list[Any] = []
+    kind = type(sequence)
+
+    class Seen(kind):  # type: ignore[misc, valid-type]
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            seen.append((input, config))
+            return super().invoke(input, config, **kwargs)
+
+    sequence.__class__ = Seen
+    try:
+        graph.invoke(given, CONFIG)
+    finally:
+        sequence.__class__ = kind
+    return (sequence, *seen[0])
+
+
+def _new_task(config: Any) -> Any:
+    """The same call as another execution: with a queue of writes of its own, or it would be taken for a retry."""
+    known = dict(config[names.CONF])
+    writes: deque[Any] = deque()
+    read = known[names.READ]
+    known[names.READ] = partial(read.func, *read.args[:3], read.args[3]._replace(writes=writes))
+    known[names.SEND] = writes.extend
+    return {**config, names.CONF: known}
+
+
+def added(rounds: Sequence[Round], name: str, unit: str, base: str = "no shadow") -> Ratio:
+    """What ``name`` adds to a node call, as a multiple of what ``unit`` adds."""
+    return Ratio.of([(r[name] - r[base]) / max(r[unit] - r[base], 1e-9) for r in rounds])
