@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _GRACE_S = 0.25
 """How long past its limit a shadow that ends itself (awaited, in a process) may take to do so before it is given up."""
+_OWN_BYTES = 8 * 1024
+"""What a waiting pair holds besides its snapshots: configuration, context, spans (about 5 KiB measured)."""
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
 
 
@@ -48,7 +50,7 @@ class Pair:
         self._span: V2Span | None = None
         self._scope = ShadowScope(self._site.graph, self._site.node, call.manager.config.tools)
         self.deadline = float("inf")
-        self.size = work.size
+        self.size = work.size + _OWN_BYTES
         self.executor: str = self._site.table.executor
         self.is_async = work.is_async and self.executor != "process"
         self.loop = work.loop
