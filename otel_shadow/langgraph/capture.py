@@ -23,6 +23,7 @@ from langgraph.pregel._algo import local_read
 
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.sqlite import note_file
+from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 
@@ -179,11 +180,11 @@ class Captured:
         """Fresh copies of all that was captured, by name; aliases within it are kept. ``input`` is the node's input.
 
         Raises:
-            Exception: whatever a class's own unpickling raises.
+            SnapshotError: a class can be captured and not be made again.
         """
         parts = dict(self._shared)
         for name, snapshot in self._bundle.items():
-            restored = snapshot.restore()
+            restored = _restored(snapshot)
             if name == _WHOLE:
                 return self._unpack(restored)
             parts.update(restored if name == "" else {name: restored})
@@ -257,6 +258,13 @@ def _one_by_one(parts: dict[str, Any], shared: dict[str, Any]) -> tuple[dict[str
             else:
                 parts.update(split)
     return snapshots, shared
+
+
+def _restored(snapshot: Snapshot) -> Any:
+    try:
+        return snapshot.restore()
+    except Exception as error:  # user classes raise anything from __setstate__ and the like
+        raise SnapshotError(class_name(type(error))) from error
 
 
 def _values(channels: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def run(
         enter: called first inside V2's context.
 
     Raises:
-        Exception: the capture could not be restored; whatever V2 raises is in the execution.
+        SnapshotError: the capture could not be restored; whatever V2 raises is in the execution.
     """
     if is_async(v2):
         return asyncio.run(arun(captured, proc, v2, scope=scope, enter=enter))

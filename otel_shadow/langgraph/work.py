@@ -65,8 +65,11 @@ class NodeWork:
         return self._captured.loop
 
     def state(self) -> Any:
-        """A fresh copy of the input."""
-        return self._captured.state()
+        """A fresh copy of the input; empty where its classes can't be made again."""
+        try:
+            return self._captured.state()
+        except SnapshotError:
+            return {}
 
     def v1(self) -> Facts:
         """What V1 did."""
@@ -83,12 +86,18 @@ class NodeWork:
     def run(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """Run V2 (``again``: V1) isolated, in the calling thread."""
         scope = self._with_calls(scope)
-        return self._facts(run(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+        try:
+            return self._facts(run(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+        except SnapshotError as error:
+            return Facts(Status.CANCELLED, error=error)  # V2 never ran: nothing that it did wrong
 
     async def arun(self, scope: ShadowScope, enter: Callable[[], None], *, again: bool = False) -> Facts:
         """The same, awaited."""
         scope = self._with_calls(scope)
-        return self._facts(await arun(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+        try:
+            return self._facts(await arun(self._captured, self._node, self._subject(again), scope=scope, enter=enter))
+        except SnapshotError as error:
+            return Facts(Status.CANCELLED, error=error)
 
     def _with_calls(self, scope: ShadowScope) -> ShadowScope:
         if self._captured.recording is not None:

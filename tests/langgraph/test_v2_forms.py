@@ -331,3 +331,25 @@ def test_a_sent_task_has_its_own_input() -> None:
     beside = shadow(compiled, "a", lambda state: {"seen": state["n"]})
     compiled.invoke({"n": 0})
     assert beside.executions[0].value == {"seen": 7}
+
+
+class OneWay:
+    """Can be captured and not be made again."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise ValueError("no way back")
+
+    def __init__(self) -> None:
+        self.full = True
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_an_input_that_cannot_be_made_again_is_no_error_of_v2s(is_async: bool, make_shadow_capture: Any) -> None:
+    """V2 never ran, so the record says cancelled, by our own error; V1 is served."""
+    capture = make_shadow_capture()
+    world = World(ISOLATED, is_async)
+    graph = capture.attach(build(world.node(lambda state: {"n": 1})), {"a": called})
+    assert world.invoke(graph, {"seen": OneWay()})["n"] == 1
+    [record] = capture.records
+    assert (record.v2.status, record.v2.error_type) == (Status.CANCELLED, "SnapshotError")
+    assert record.v1_served
