@@ -73,26 +73,10 @@ def _evaluate(summary: Summary, policy: Policy, at: datetime, build: str | None)
     if build not in {one.build for one in known}:
         names = ", ".join(sorted({repr(one.build) for one in known}))
         raise EvidenceError(f"--build {build}: no evidence of this V2 build; found: {names}")
-    chosen = _only(summary, build)
+    chosen = summary.of_build(build)
     verdict = evaluate(chosen, policy, at)
     others = tuple(one for one in known if one != verdict.build)
     return replace(verdict, left_out=others), chosen
-
-
-def _only(summary: Summary, build: str) -> Summary:
-    import numpy as np  # only once the verdict's own import has said how to install it
-
-    kinds = np.array([kind.build == build for kind in summary.signatures], bool)
-    rows = summary.rows
-    chosen = Summary(
-        rows.where(kinds[rows.kind]),
-        summary.signatures,
-        samples=summary.samples,
-        reading=summary.reading,
-        contradictory=summary.contradictory,
-        duplicates=summary.duplicates,
-    )
-    return chosen.accepting((*summary.accepted_rules, *summary.expired_rules), None)
 
 
 @contextmanager

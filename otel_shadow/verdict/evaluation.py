@@ -243,7 +243,8 @@ def _notes(summary: Summary, found: Frame) -> tuple[str, ...]:
 def _not_asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
     asked = _asked(summary, policy)
     left = [name for name in policy.criteria if name not in asked]
-    return tuple(f"{name} was not judged: the evidence was given without {' and '.join(_NEEDS[name])}" for name in left)
+    lacking = {name: [time for time in _NEEDS[name] if time not in summary.given] for name in left}
+    return tuple(f"{name} was not judged: no {' and no '.join(times)} was given" for name, times in lacking.items())
 
 
 def _warnings(summary: Summary, found: Frame, at: datetime, first: Sequence[str]) -> tuple[str, ...]:

@@ -201,15 +201,33 @@ class Summary:
         self.given |= other.given
         self._clean = self._clean and not any(len(part) for part in other._parts)
         self.cache.clear()
-        self.accepting(self.accepted_rules + self.expired_rules, None)
+        self._mark()
 
     def merge(self, *others: Summary) -> Summary:
         """All the evidence of this and ``others``; the same pair in several of them counts once."""
         merged = Summary()
         for summary in (self, *others):
             merged._take(summary)
-        merged.accepting(self.accepted_rules, None)
+        merged.accepted_rules, merged.expired_rules = self.accepted_rules, self.expired_rules
+        merged._mark()
         return merged
+
+    def of_build(self, build: str) -> Summary:
+        """Only the evidence of one V2 build (of all its configuration digests)."""
+        wanted = np.array([kind.build == build for kind in self.signatures], bool)
+        rows = self.rows
+        chosen = Summary(
+            rows.where(wanted[rows.kind]) if len(rows) else rows,
+            self.signatures,
+            samples=self.samples,
+            reading=self.reading,
+            contradictory=self.contradictory,
+            duplicates=self._duplicates,
+            given=self.given,
+        )
+        chosen.accepted_rules, chosen.expired_rules = self.accepted_rules, self.expired_rules
+        chosen._mark()
+        return chosen
 
     # --- reading ---------------------------------------------------------------------------------------------------
     @property
@@ -249,9 +267,12 @@ class Summary:
         valid = tuple(rule for rule in rules if at is None or rule.expires >= at.astimezone(UTC).date())
         self.accepted_rules = valid
         self.expired_rules = tuple(rule for rule in rules if rule not in valid) if at is not None else ()
-        self.accepted = tuple(_reason(signature, valid) for signature in self.signatures)
-        self.cache.clear()
+        self._mark()
         return self
+
+    def _mark(self) -> None:
+        self.accepted = tuple(_reason(signature, self.accepted_rules) for signature in self.signatures)
+        self.cache.clear()
 
     def _deduplicate(self) -> None:
         if self._clean:

@@ -165,3 +165,14 @@ def test_an_expired_rule_accepts_nothing_and_is_told() -> None:
     assert Summary(signatures=kinds).accepting([rule], datetime(2025, 1, 10, 1, tzinfo=UTC)).accepted == ("",)
     late = summary().accepting([rule], at(48))
     assert any("expired" in warning for warning in evaluate(late, Policy(), at(49)).warnings)
+
+
+def test_an_expired_rule_stays_expired_when_evidence_is_added() -> None:
+    """Neither adding, merging nor choosing a build brings it back."""
+    rule = Known(targets=("a->b",), expires=date(2025, 1, 9))
+    pair = {"match": [False], "decisions_match": [False], "original_target": "a", "shadow_target": "b", "build": "1"}
+    evidence = Summary.from_arrays("a", [1], [1.0], **pair).accepting([rule], datetime(2025, 2, 1, tzinfo=UTC))
+    evidence.add("a", [2], [2.0], **pair)
+    for found in (evidence, evidence.merge(Summary.from_arrays("a", [3], [3.0], **pair)), evidence.of_build("1")):
+        assert (found.accepted, found.expired_rules) == (("",), (rule,))
+    assert len(evidence.of_build("2")) == 0
