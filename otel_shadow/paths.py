@@ -57,7 +57,7 @@ def _walk(value: Any, steps: tuple[str | int, ...]) -> Any:
 
 def member(value: Any, step: str | int) -> Any:
     """Key, index or attribute ``step`` of ``value``; None where there is none."""
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):  # the first is cheap, and what states are
         return value.get(step)
     if isinstance(step, int):
         try:

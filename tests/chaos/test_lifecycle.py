@@ -1,4 +1,4 @@
-"""Forks, ends and signals, in processes of their own: no deadlock, no orphan; pairs in flight finish or are cancelled."""
+"""Forks, ends and signals, in processes of their own: no deadlock, no orphan; pairs in flight end or are cancelled."""
 
 from __future__ import annotations
 
