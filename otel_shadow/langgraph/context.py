@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers import context as tracers
 
 from otel_shadow.runtime.scope import SHADOW, ShadowScope
+
+_SILENT = BaseCallbackHandler()
 
 
 def enter_shadow(scope: ShadowScope, config: RunnableConfig) -> None:
@@ -18,9 +21,12 @@ def enter_shadow(scope: ShadowScope, config: RunnableConfig) -> None:
 
 
 def _drop_configured_handlers() -> None:
-    """Usage counters, run collectors and tracers that production keeps in context variables."""
-    for variable, *_ in tracers._configure_hooks:
-        variable.set(None)
+    """Usage counters, run collectors and tracers that production keeps in context variables.
+
+    One that an environment variable switches on would be made anew where the variable holds nothing.
+    """
+    for variable, _, _, switch in tracers._configure_hooks:
+        variable.set(_SILENT if switch is not None else None)
 
 
 def _leave_langsmith() -> None:

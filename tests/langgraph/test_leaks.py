@@ -169,6 +169,31 @@ def usage_counters_of_the_caller(world: World) -> bool:
 
 
 @leak
+def handlers_that_the_environment_switches_on(world: World) -> bool:
+    from contextvars import ContextVar
+
+    from langchain_core.tracers import context as tracers
+
+    heard: list[str] = []
+
+    class Ear(BaseCallbackHandler):
+        def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+            heard.append(str(response))
+
+    graph = build(world, quiet)
+    beside = world.shadow(graph, "a", world.node(speak))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_EAR", "true")
+        tracers.register_configure_hook(ContextVar("ear", default=None), True, Ear, "TEST_EAR")
+        try:
+            world.invoke(graph, {})
+        finally:
+            tracers._configure_hooks.pop()
+    well(world, beside)
+    return any(SECRET in said for said in heard)
+
+
+@leak
 def stream_writer(world: World) -> bool:
     def v2(state: State, runtime: Runtime) -> dict[str, Any]:
         get_stream_writer()(SECRET)
