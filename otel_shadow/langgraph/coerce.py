@@ -35,7 +35,9 @@ def is_async(v2: V2, default: bool = False) -> bool:
 def _only(runnable: Any) -> bool | None:
     """True: must be awaited. False: must be called. None: either."""
     if isinstance(runnable, RunnableCallable):
-        return _sides(runnable.func is not None, runnable.afunc is not None)
+        # LangGraph gives a plain function an awaitable side that calls it in the loop's pool
+        borrowed = getattr(runnable.afunc, "__wrapped__", None) is runnable.func
+        return _sides(runnable.func is not None, runnable.afunc is not None and not borrowed)
     if isinstance(runnable, RunnableLambda):
         return _sides(hasattr(runnable, "func"), hasattr(runnable, "afunc"))
     if isinstance(runnable, RunnableSequence | RunnableSeq):

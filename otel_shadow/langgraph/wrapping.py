@@ -24,7 +24,7 @@ from otel_shadow.langgraph.retries import seen_before
 from otel_shadow.langgraph.trial import Trial
 from otel_shadow.langgraph.work import NodeWork, classify
 from otel_shadow.runtime.call import NOTHING, Call
-from otel_shadow.runtime.live import Attempt, aserve, awithin, serve, within
+from otel_shadow.runtime.live import Attempt, Stragglers, aserve, awithin, awithin_thread, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.runtime.redact import type_name
 from otel_shadow.runtime.shield import passes
@@ -45,6 +45,7 @@ class Socket:
         self.site = site
         self.node = node
         self.v2 = v2
+        self.stragglers = Stragglers(manager.config.limits.abandoned_threads)
 
     def enter(self, value: Any, config: RunnableConfig | None) -> Call | None:
         """Begin an execution; None where V1 is to run as if we were not there."""
@@ -203,16 +204,17 @@ class ShadowSeq(RunnableSeq):
             raise NotImplementedError(f"node {self._socket.site.node!r} has no V2")
         sequence: RunnableSeq = copy.copy(self)
         sequence.__class__ = RunnableSeq
-        sequence.steps = [Timed(self._socket.v2, timeout_s), *self.steps[1:]]
+        sequence.steps = [Timed(self._socket.v2, timeout_s, self._socket.stragglers), *self.steps[1:]]
         return sequence
 
 
 class Timed(Runnable[Any, Any]):
     """A runnable with a time limit in seconds, for V2 in a live session."""
 
-    def __init__(self, inner: Runnable[Any, Any], timeout_s: float) -> None:
+    def __init__(self, inner: Runnable[Any, Any], timeout_s: float, stragglers: Stragglers) -> None:
         self._inner = inner
         self._timeout_s = timeout_s
+        self._stragglers = stragglers
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The inner value.
@@ -221,12 +223,16 @@ class Timed(Runnable[Any, Any]):
             V2TimeoutError: it took longer.
         """
         if is_async(self._inner):
-            return within(self._timeout_s, lambda: asyncio.run(self._inner.ainvoke(input, config, **kwargs)))
-        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs))
+            awaited = partial(self._inner.ainvoke, input, config, **kwargs)
+            return within(self._timeout_s, lambda: asyncio.run(awaited()), self._stragglers)
+        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._stragglers)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The same, awaited."""
-        return await awithin(self._timeout_s, self._inner.ainvoke(input, config, **kwargs))
+        if not is_async(self._inner, default=True):
+            called = partial(self._inner.invoke, input, config, **kwargs)
+            return await awithin_thread(self._timeout_s, called, self._stragglers)
+        return await awithin(self._timeout_s, partial(self._inner.ainvoke, input, config, **kwargs), self._stragglers)
 
 
 def _copy(value: Any) -> Any:
