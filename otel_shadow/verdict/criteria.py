@@ -346,11 +346,11 @@ def _decide(
     wanted: float | None = float(result.sessions)
     if (result.log_e_go or 0.0) < levels.go:
         wanted = sessions_needed()
-        more = (
-            f"about {max(math.ceil(wanted - result.sessions), 1)} more sessions like these"
-            if wanted
-            else "a better V2 or a wider margin: sessions like these never prove the bound"
-        )
+        more = "a better V2 or a wider margin: sessions like these never prove the bound"
+        if wanted is not None:
+            more = f"about {max(math.ceil(wanted - result.sessions), 1)} more sessions like these"
+        elif result.sessions < policy.no_go_sessions:
+            more = "more sessions: these few don't say how many it takes"
         missing.append(more)
     elif case.frame.window.go_end is not None and go < levels.go:
         missing.append("the next whole cycle: the proof came after the last one's end")

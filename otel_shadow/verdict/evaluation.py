@@ -188,21 +188,7 @@ def _missing_intents(policy: Policy, nodes: Sequence[NodeTally]) -> tuple[str, .
 
 
 def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence[NodeVerdict]) -> tuple[str, ...]:
-    blockers = []
-    reading = summary.reading
-    if len(summary.contradictory):
-        blockers.append(
-            f"{len(summary.contradictory)} pairs are told in two different ways and were left out: find out why"
-        )
-    if reading.other_schema:
-        versions = ", ".join(f"{version} ({count} lines)" for version, count in reading.other_schema.items())
-        blockers.append(
-            f"lines of another schema were left out: {versions}; read them with the version that wrote them"
-        )
-    if reading.malformed > _MALFORMED * max(reading.used, 1):
-        blockers.append(
-            f"{reading.malformed} lines of ours can't be read, {reading.used} can: the evidence is half read"
-        )
+    blockers = list(_unread(summary))
     keys = _key_ids(summary, found)
     if len(keys) > 1:
         blockers.append(
@@ -218,6 +204,26 @@ def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence
     blockers += [
         f"the policy names node {name!r}, the evidence does not" for name in sorted(policy.nodes) if name not in names
     ]
+    return tuple(blockers)
+
+
+def _unread(summary: Summary) -> tuple[str, ...]:
+    """What was told and could not be used: nobody knows what it would have said."""
+    blockers = []
+    reading = summary.reading
+    if len(summary.contradictory):
+        blockers.append(
+            f"{len(summary.contradictory)} pairs are told in two different ways and were left out: find out why"
+        )
+    if reading.other_schema:
+        versions = ", ".join(f"{version} ({count} lines)" for version, count in reading.other_schema.items())
+        blockers.append(
+            f"lines of another schema were left out: {versions}; read them with the version that wrote them"
+        )
+    if reading.malformed > _MALFORMED * max(reading.used, 1):
+        blockers.append(
+            f"{reading.malformed} lines of ours can't be read, {reading.used} can: the evidence is half read"
+        )
     return tuple(blockers)
 
 
@@ -280,9 +286,21 @@ def _reason(verdict: Verdict) -> str:
 def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
     rows = tuple(
         CriterionResult(
-            name, None, Decision.WAIT, name in policy.criteria, False, bound, "at_least", reason="no evidence"
+            name,
+            None,
+            Decision.WAIT,
+            name in policy.criteria,
+            False,
+            bound,
+            direction="at_most" if name in _AT_MOST else "at_least",
+            quantity="ratio" if name in _NEEDS else "share",
+            reason="no evidence",
         )
         for name, bound in policy.objectives().items()
     )
+    unread = _unread(summary)
     reason = f"no execution up to {stamp(at)}" if len(summary) else "no evidence at all"
-    return Verdict(Decision.WAIT, at, None, policy, rows, (), reason, missing=("evidence",))
+    return Verdict(Decision.WAIT, at, None, policy, rows, (), reason, missing=(*unread, "evidence"), blockers=unread)
+
+
+_AT_MOST = {semconv.CRITERION_HANDOFF, *_NEEDS}
