@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.runnables import RunnableConfig
 from langgraph.pregel._algo import LazyAtomicCounter
 from langgraph.pregel._call import SyncAsyncFuture, get_runnable_for_task
+from langgraph.pregel._retry import arun_with_retry, run_with_retry
+from langgraph.types import PregelExecutableTask
 
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.ids import new_id
@@ -23,7 +24,7 @@ _MAX_THREADS = 32
 
 
 class LocalCalls:
-    """Runs the tasks that V2 calls, like LangGraph does: side by side, each with its own writes and counters.
+    """Runs the tasks that V2 calls, like LangGraph does: side by side, each with its writes, retries and time limit.
 
     The threads are daemons, so a task that hangs never keeps the process from ending.
     """
@@ -35,12 +36,26 @@ class LocalCalls:
     def bind(self, config: RunnableConfig) -> Callable[..., Any]:
         """What stands in for LangGraph's own ``call`` under ``config``."""
 
-        def call(func: Callable[..., Any], value: Any, **_: Any) -> Any:
+        def call(
+            func: Callable[..., Any], value: Any, *, retry_policy: Any = None, timeout: Any = None, **_: Any
+        ) -> Any:
             runnable = get_runnable_for_task(func)
             writes: deque[tuple[str, Any]] = deque()
             inner = self._config(config, runnable.get_name(), writes)
-            start = self._await if _in_task() else self._thread
-            return start(runnable, value, inner, writes)
+            task = PregelExecutableTask(
+                name=runnable.get_name(),
+                input=value,
+                proc=runnable,
+                writes=writes,
+                config=inner,
+                triggers=(),
+                retry_policy=retry_policy or (),
+                cache_key=None,
+                id=inner[names.CONF][names.TASK_ID],
+                path=(),
+                **({"timeout": timeout} if timeout is not None else {}),
+            )
+            return self._await(task) if _in_task() else self._thread(task)
 
         return call
 
@@ -68,30 +83,24 @@ class LocalCalls:
             )
         return inner
 
-    def _await(
-        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig, writes: deque[tuple[str, Any]]
-    ) -> asyncio.Task[Any]:
+    def _await(self, task: PregelExecutableTask) -> asyncio.Task[Any]:
         async def go() -> Any:
-            var_child_runnable_config.set(config)
-            await runnable.ainvoke(value, config)
-            return _returned(writes)
+            await arun_with_retry(task, None)
+            return _returned(task)
 
-        task = asyncio.create_task(go())
-        self.pending.add(task)
-        task.add_done_callback(self.pending.discard)
-        return task
+        running = asyncio.create_task(go())
+        self.pending.add(running)
+        running.add_done_callback(self.pending.discard)
+        return running
 
-    def _thread(
-        self, runnable: Runnable[Any, Any], value: Any, config: RunnableConfig, writes: deque[tuple[str, Any]]
-    ) -> SyncAsyncFuture[Any]:
+    def _thread(self, task: PregelExecutableTask) -> SyncAsyncFuture[Any]:
         future: SyncAsyncFuture[Any] = SyncAsyncFuture()
         context = contextvars.copy_context()
 
         def go() -> None:
             try:
-                context.run(var_child_runnable_config.set, config)
-                context.run(runnable.invoke, value, config)
-                future.set_result(_returned(writes))
+                context.run(run_with_retry, task, None)
+                future.set_result(_returned(task))
             except BaseException as error:  # noqa: BLE001 - the future carries it to whoever asks
                 future.set_exception(error)
 
@@ -117,8 +126,8 @@ class LocalCalls:
             await asyncio.gather(*leftover, return_exceptions=True)
 
 
-def _returned(writes: deque[tuple[str, Any]]) -> Any:
-    return next((value for channel, value in writes if channel == names.RETURN), None)
+def _returned(task: PregelExecutableTask) -> Any:
+    return next((value for channel, value in task.writes if channel == names.RETURN), None)
 
 
 def _in_task() -> bool:

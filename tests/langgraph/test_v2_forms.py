@@ -14,7 +14,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
-from langgraph.types import Command, Send, StreamWriter, interrupt
+from langgraph.types import Command, RetryPolicy, Send, StreamWriter, interrupt
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import is_shadow
@@ -229,6 +229,40 @@ def test_what_tasks_raise() -> None:
     assert (beside.executions[0].status, beside.executions[0].value) == (Status.INTERRUPT, ("task?",))
 
 
+TRIES: list[int] = []
+
+
+@task(retry_policy=RetryPolicy(initial_interval=0.0, jitter=False))
+def flaky() -> int:
+    TRIES.append(1)
+    if len(TRIES) < 3:
+        raise ConnectionError
+    return len(TRIES)
+
+
+@task(retry_policy=RetryPolicy(initial_interval=0.0, jitter=False))
+async def aflaky() -> int:
+    TRIES.append(1)
+    if len(TRIES) < 3:
+        raise ConnectionError
+    return len(TRIES)
+
+
+@pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
+def test_tasks_are_retried_by_their_policy(in_async: bool) -> None:
+    """A task that would have been retried in V1's place is retried here."""
+    TRIES.clear()
+    world = World(ISOLATED, in_async)
+    graph = build(world.node(lambda state: {}))
+
+    async def av2(state: State) -> dict[str, Any]:
+        return {"n": await aflaky()}
+
+    beside = world.shadow(graph, "a", av2 if in_async else lambda state: {"n": flaky().result()})
+    world.invoke(graph, {"n": 0})
+    assert beside.executions[0].value == {"n": 3}
+
+
 @task
 async def forever() -> None:
     await asyncio.Event().wait()
@@ -299,8 +333,6 @@ def test_every_restore_is_another_copy() -> None:
 
 def test_retries_share_a_generation_and_resumes_do_not() -> None:
     """A failing V1 that is retried is one execution; the same task after a resume is another."""
-    from langgraph.types import RetryPolicy
-
     tries: list[int] = []
 
     def v1(state: State) -> dict[str, Any]:
