@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import itertools
-import weakref
-from collections import deque
 from collections.abc import Hashable, Mapping
-from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -22,23 +18,25 @@ from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.pregel._algo import local_read
 
 from otel_shadow.langgraph import names
+from otel_shadow.langgraph.bundle import (
+    INPUT,
+    NODE_ERROR,
+    NULL_RESUME,
+    PREVIOUS,
+    RESUME,
+    UNCOPYABLE,
+    bundle,
+    channel_values,
+    restored,
+    split_context,
+)
+from otel_shadow.langgraph.generations import generation
 from otel_shadow.langgraph.sqlite import note_file
-from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 
-INPUT = "input"
-CONTEXT = "context"
-PREVIOUS = "previous"
-RESUME = "resume"
-NULL_RESUME = "null_resume"
-NODE_ERROR = "node_error"
 _WHOLE = "whole"
 _KEPT = ("tags", "recursion_limit")
-_ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
-"""Types whose values can't change: V2 may hold production's own."""
-
-
 _NO_DECISION = names.BOOKKEEPING - {names.TASKS}
 
 
@@ -83,8 +81,8 @@ class Captured:
         self.context = contextvars.copy_context()
         self.context.run(var_child_runnable_config.set, None)  # it leads to the run; V2 gets a configuration of its own
         self._take_channels()
-        self.resume_generation = _generation(self.task.writes) if self.task is not None else object()
-        self._bundle, self._shared = self._whole(value) or _bundle(value, self._beside())
+        self.resume_generation = generation(self.task.writes) if self.task is not None else object()
+        self._bundle, self._shared = self._whole(value) or bundle(value, self._beside())
         self.size = sum(part.size for part in self._bundle.values())
 
     def _take_channels(self) -> None:
@@ -110,13 +108,13 @@ class Captured:
         # a peek: True would steal V1's answer
         self.null_resume: Any = scratchpad.get_null_resume(False) if scratchpad is not None else None
         user = {key: item for key, item in self.configurable.items() if not key.startswith(names.PRIVATE_PREFIX)}
-        if _UNCOPYABLE:
+        if UNCOPYABLE:
             inside = run_context.values() if type(run_context) is dict else (run_context,)
-            if any(type(item) in _UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
+            if any(type(item) in UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
                 return None
         parts = (
             value,
-            _values(self.channels),
+            channel_values(self.channels),
             user,
             self.metadata,
             None if runtime is None else (runtime.previous, run_context),
@@ -137,7 +135,7 @@ class Captured:
         parts.update((f"metadata:{key}", item) for key, item in metadata.items())
         if run is not None:
             parts[PREVIOUS] = run[0]
-            parts.update(_split_context(run[1]))
+            parts.update(split_context(run[1]))
         if answers is not None:
             parts[RESUME], parts[NULL_RESUME] = answers
         if names.NODE_ERROR in self.configurable:
@@ -146,7 +144,7 @@ class Captured:
 
     def _beside(self) -> dict[str, Any]:
         """Everything mutable besides the input that V2 will see, by name."""
-        beside: dict[str, Any] = {f"channel:{key}": value for key, value in _values(self.channels).items()}
+        beside: dict[str, Any] = {f"channel:{key}": value for key, value in channel_values(self.channels).items()}
         for key, value in self.configurable.items():
             if not key.startswith(names.PRIVATE_PREFIX) and key not in names.COORDINATES:
                 beside[f"user:{key}"] = value
@@ -155,7 +153,7 @@ class Captured:
         runtime = self.configurable.get(names.RUNTIME)
         if runtime is not None:
             beside[PREVIOUS] = runtime.previous
-            beside.update(_split_context(runtime.context))
+            beside.update(split_context(runtime.context))
         scratchpad = self.configurable.get(names.SCRATCHPAD)
         if scratchpad is not None:
             beside[RESUME] = scratchpad.resume
@@ -184,10 +182,10 @@ class Captured:
         """
         parts = dict(self._shared)
         for name, snapshot in self._bundle.items():
-            restored = _restored(snapshot)
+            part = restored(snapshot)
             if name == _WHOLE:
-                return self._unpack(restored)
-            parts.update(restored if name == "" else {name: restored})
+                return self._unpack(part)
+            parts.update(part if name == "" else {name: part})
         return parts
 
     def state(self) -> Any:
@@ -216,85 +214,3 @@ def capture(value: Any, config: RunnableConfig, *, is_async: bool) -> Captured:
         SnapshotError: the input can't be copied; everything else is best effort.
     """
     return Captured(value, config, is_async=is_async)
-
-
-_UNCOPYABLE: set[type] = set()
-"""Types of values beside the input that neither pickle nor ``deepcopy`` copied: clients, connections, locks."""
-
-
-def _split_context(context: Any) -> dict[str, Any]:
-    """The runtime context whole, or by fields where one of them may be a client that can't be copied."""
-    if type(context) is dict:
-        return {f"{CONTEXT}.{key}": value for key, value in context.items()}
-    if type(context) in _UNCOPYABLE and is_dataclass(context):
-        return {f"{CONTEXT}.{item.name}": getattr(context, item.name) for item in fields(context)}
-    return {CONTEXT: context}
-
-
-def _bundle(value: Any, beside: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
-    """Snapshots (the one named "" holds several parts) and what has to be shared by reference."""
-    shared = {name: item for name, item in beside.items() if type(item) in _ATOMS or type(item) in _UNCOPYABLE}
-    parts = {name: item for name, item in beside.items() if name not in shared}
-    parts[INPUT] = value
-    try:
-        return {"": take(parts)}, shared
-    except SnapshotError:
-        return _one_by_one(parts, shared)
-
-
-def _one_by_one(parts: dict[str, Any], shared: dict[str, Any]) -> tuple[dict[str, Snapshot], dict[str, Any]]:
-    """Something among ``parts`` can't be copied: the input must be, the rest goes by reference where it has to."""
-    snapshots = {INPUT: take(parts.pop(INPUT))}
-    while parts:
-        name, item = parts.popitem()
-        try:
-            snapshots[name] = take(item)
-        except SnapshotError:
-            if type(item) not in (dict, list, tuple, set):  # the next one of these may well be copyable
-                _UNCOPYABLE.add(type(item))
-            split = _split_context(item) if name == CONTEXT else {}
-            if name in split or not split:
-                shared[name] = item
-            else:
-                parts.update(split)
-    return snapshots, shared
-
-
-def _restored(snapshot: Snapshot) -> Any:
-    try:
-        return snapshot.restore()
-    except Exception as error:  # user classes raise anything from __setstate__ and the like
-        raise SnapshotError(class_name(type(error))) from error
-
-
-def _values(channels: Mapping[str, Any]) -> dict[str, Any]:
-    """What the channels hold; empty ones hold nothing."""
-    simple, missing = names.VALUE_CHANNELS, names.MISSING
-    found = {}
-    for key, channel in channels.items():
-        if type(channel) in simple:
-            if channel.value is not missing:
-                found[key] = channel.value
-        elif type(channel) is names.TOPIC and channel.values and key != names.TASKS:
-            found[key] = channel.values
-    return found
-
-
-_NEXT = itertools.count().__next__
-_GENERATIONS: dict[int, tuple[weakref.ref[deque[Any]], int]] = {}
-
-
-def _generation(writes: deque[Any]) -> int:
-    """A number per prepared task: a retry reuses the task's queue of writes, any other execution has a new one."""
-    key = id(writes)
-    known = _GENERATIONS.get(key)
-    if known is not None and known[0]() is writes:
-        return known[1]
-    number = _NEXT()
-    _GENERATIONS[key] = (weakref.ref(writes, partial(_forget, key, number)), number)
-    return number
-
-
-def _forget(key: int, number: int, _: Any) -> None:
-    if (known := _GENERATIONS.get(key)) is not None and known[1] == number:
-        _GENERATIONS.pop(key, None)

@@ -19,7 +19,7 @@ from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_read
 
-from otel_shadow.langgraph import capture as captured_parts
+from otel_shadow.langgraph import bundle as captured_parts
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.ids import new_id
