@@ -169,7 +169,10 @@ def test_raw_decisions_are_the_logs(data: Data) -> None:
 
 
 def test_sla_panels_say_what_the_verdict_says(data: Data) -> None:
-    """Parity, handoff and coverage of the window are the verdict's estimates (sixty times too fast, increases extrapolate: ±4 points)."""
+    """Parity, handoff and coverage of the window are the verdict's estimates, within 4 points.
+
+    Increases extrapolate, and here the rules run sixty times too fast on a busy machine.
+    """
     for criterion in (semconv.CRITERION_PARITY, semconv.CRITERION_HANDOFF, semconv.CRITERION_COVERAGE):
         wanted = data.verdict.criterion(criterion).estimate
         assert wanted is not None
