@@ -58,8 +58,9 @@ class Policy(Bounds):
     max_turns: Annotated[int, Field(ge=1, le=1000)] = 20
     block_hours: Annotated[float, Field(gt=0.0, le=24.0)] = 6.0
     """No block of this length may be in NO-GO by itself."""
-    max_gap_hours: Annotated[float, Field(gt=0.0)] = 6.0
-    """A silence of this length inside the window is a gap, and no GO stands on it; sharp ones are found earlier."""
+    max_gap_hours: Annotated[float, Field(gt=0.0)] | None = None
+    """A silence of this length inside the window is a gap, and no GO stands on it. Default: 12 hours, or less where the
+    window's mean rate makes 500 executions expected (at least one hour). Set it where a service closes at night."""
     criteria: tuple[str, ...] = semconv.CRITERIA
     """Criteria that must be GO; the others are shown and not counted."""
     intents: tuple[str, ...] = ()

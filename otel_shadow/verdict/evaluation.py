@@ -198,7 +198,8 @@ def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence
     for start, end in found.window.gaps:
         hours = (end - start).total_seconds() / 3600.0
         blockers.append(
-            f"no evidence for {hours:.1f} h from {stamp(start)}: a window with gaps proves nothing about them"
+            f"no evidence for {hours:.1f} h from {stamp(start)}: a window with gaps proves nothing about them "
+            "(is the service closed then? [sla] max_gap_hours)"
         )
     names = {node.node for node in verdicts} | {node.node.rpartition("/")[2] for node in verdicts}
     blockers += [

@@ -109,12 +109,12 @@ def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, lis
 
 
 def _gaps(rows: Rows, start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:
-    """Silences before ``end`` that are too long for the traffic's mean rate, or longer than the policy bears."""
+    """Silences before ``end`` longer than the policy bears; by default, too long for the traffic's mean rate."""
     times = rows.time[rows.time <= end]
     if not len(times) or end <= start:
         return ()
     expected = _EXPECTED * (end - start) / len(times)
-    longest = min(policy.max_gap_hours * HOUR, max(HOUR, expected))
+    longest = min(12 * HOUR, max(HOUR, expected)) if policy.max_gap_hours is None else policy.max_gap_hours * HOUR
     minutes = np.flatnonzero(np.bincount((times - start) // _MINUTE)) * _MINUTE + start
     edges = np.r_[start, minutes, end]
     silent = np.flatnonzero(np.diff(edges) >= longest + _MINUTE)

@@ -405,3 +405,12 @@ def test_a_first_session_a_minute_late_does_not_cost_a_day() -> None:
         verdict = evaluate(Summary.from_arrays(**given), at=at(48))
         assert verdict.window is not None
         assert verdict.window.whole_cycles == cycles
+
+
+def test_a_quiet_night_of_small_traffic_is_no_gap() -> None:
+    """Eight silent hours of fifty conversations a day are a night; the policy can call them a gap."""
+    given = columns(sessions=100, hours=48.0)
+    hour = (given["timestamp"] - START.timestamp()) / 3600.0 % 24.0
+    day = Summary.from_arrays(**{name: values[hour < 16] for name, values in given.items()})
+    assert evaluate(day, at=at(49)).blockers == ()
+    assert len(evaluate(day, Policy(max_gap_hours=6), at(49)).blockers) == 1
