@@ -20,6 +20,9 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
 from otel_shadow.langgraph.attach import attach
 
+ATTRIBUTES = {f"shadow.attribute_{number}": "value" for number in range(8)}
+"""Of the bare span that is the unit of the tables."""
+
 
 @dataclass
 class Variant:
@@ -61,11 +64,10 @@ def plain() -> Variant:
 def bare_span() -> Variant:
     """One recording span with eight attributes around each node: the unit of the table."""
     tracer = provider().get_tracer("bench")
-    attributes = {f"shadow.attribute_{number}": "value" for number in range(8)}
 
     class Spanned(RunnableSeq):
         def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-            with tracer.start_as_current_span("v1.node", attributes=attributes):
+            with tracer.start_as_current_span("v1.node", attributes=ATTRIBUTES):
                 return super().invoke(input, config, **kwargs)
 
     graph = workload.graph_of(workload.v1)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -63,7 +63,7 @@ def measure_graphs(
                         variant.graph.invoke(given, CONFIG)
                         times[variant.name].append((clock() - started) / len(NODES))
                 variant.settle()
-        done.append({name: quantiles(values, n=4)[0] for name, values in times.items()})
+        done.append({name: _floor(values) for name, values in times.items()})
         gc.collect()
     return done
 
@@ -75,7 +75,7 @@ def measure(
 
     The node's sequence is called with the input and configuration that a run of the whole graph gave it. What was left
     running is waited for after each burst, outside the measured time, for every design alike. A round's figure is the
-    lower quartile of its executions: on a machine that others use too, the rest is their time slices.
+    5 % quantile of its executions: on a machine that others use too, the rest is their time slices.
     """
     done = []
     for _ in range(rounds):
@@ -85,13 +85,18 @@ def measure(
                 with variant.around():
                     times[variant.name].extend(_burst(variant, given, calls, clock))
                 variant.settle()
-        done.append({name: quantiles(values, n=4)[0] for name, values in times.items()})
+        done.append({name: _floor(values) for name, values in times.items()})
         gc.collect()
     return done
 
 
+def _floor(values: list[float]) -> float:
+    """The 5 % quantile."""
+    return sorted(values)[len(values) // 20]
+
+
 def _burst(variant: Variant, given: Any, calls: int, clock: Callable[[], float]) -> list[float]:
-    sequence, value, config = _called_with(variant.graph, given)
+    sequence, value, config = called_with(variant.graph, given)
     times = []
     for prepared in [_new_task(config) for _ in range(calls)]:
         started = clock()
@@ -100,7 +105,7 @@ def _burst(variant: Variant, given: Any, calls: int, clock: Callable[[], float])
     return times
 
 
-def _called_with(graph: Any, given: Any) -> tuple[Any, Any, Any]:
+def called_with(graph: Any, given: Any) -> tuple[Any, Any, Any]:
     """A node's sequence, and what a run of the graph called it with."""
     node = graph.nodes[NODES[1]]
     sequence = node.node
@@ -131,5 +136,9 @@ def _new_task(config: Any) -> Any:
 
 
 def added(rounds: Sequence[Round], name: str, unit: str, base: str = "no shadow") -> Ratio:
-    """What ``name`` adds to a node call, as a multiple of what ``unit`` adds."""
-    return Ratio.of([(r[name] - r[base]) / max(r[unit] - r[base], 1e-9) for r in rounds])
+    """What ``name`` adds to a node call, as a multiple of what ``unit`` adds.
+
+    A round in which the unit itself drowned in the machine's noise (it added nothing) says nothing, and is left out.
+    """
+    usable = [r for r in rounds if r[unit] > r[base]]
+    return Ratio.of([(r[name] - r[base]) / (r[unit] - r[base]) for r in usable] or [float("nan")])
