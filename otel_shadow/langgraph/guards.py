@@ -24,6 +24,7 @@ from otel_shadow.langgraph.cache import guard_llm_cache
 from otel_shadow.langgraph.overlays import overlay_saver, overlay_store
 from otel_shadow.langgraph.patches import Patches
 from otel_shadow.langgraph.pins import pin_classes
+from otel_shadow.langgraph.pools import guard_pools
 from otel_shadow.langgraph.tools import guard_tools
 from otel_shadow.runtime.scope import SHADOW, ShadowScope
 
@@ -56,6 +57,7 @@ def install_guards() -> None:
             _PATCHES.replace(Pregel, method, _on_private_saver)
         guard_llm_cache(_PATCHES)
         guard_tools(_PATCHES)
+        guard_pools(_PATCHES)
         pin_classes(_PATCHES)
 
 

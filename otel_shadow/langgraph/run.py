@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from otel_shadow.langgraph.decision import SendArguments, command_sends, command
 from otel_shadow.langgraph.guards import guarded
 from otel_shadow.langgraph.usage import TokenCounter
 from otel_shadow.record import Status
+from otel_shadow.runtime.pool import DaemonPool
 from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.scope import ShadowScope
 
@@ -68,9 +69,15 @@ def run(
         SnapshotError: the capture could not be restored; whatever V2 raises is in the execution.
     """
     if is_async(v2):
-        return asyncio.run(arun(captured, proc, v2, scope=scope, enter=enter))
+        return asyncio.run(_with_own_pool(arun(captured, proc, v2, scope=scope, enter=enter)))
     with guarded():
         return captured.context.copy().run(_run, captured, proc, coerce(v2), scope, enter)
+
+
+async def _with_own_pool(work: Coroutine[Any, Any, Execution]) -> Execution:
+    """A loop waits at its end for the threads of its pool; one of V2's may hang."""
+    asyncio.get_running_loop().set_default_executor(DaemonPool())
+    return await work
 
 
 async def arun(

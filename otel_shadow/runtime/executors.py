@@ -8,6 +8,7 @@ from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
 from typing import Protocol
 
+from otel_shadow.runtime.pool import DaemonPool
 from otel_shadow.runtime.threads import Job, LoopThread, Worker, keep
 
 Aside = Callable[[Job], None]
@@ -77,6 +78,10 @@ class Executor(Protocol):
     def capacity(self) -> int | None:
         """How many shadows it can take at once at this moment; None: as many as ``limits.concurrency``."""
 
+    @property
+    def stuck(self) -> int:
+        """Threads that shadows have left behind which ended in time themselves."""
+
     def start(self, shadow: Shadow) -> Slot:
         """Start ``shadow`` and return its place."""
 
@@ -92,12 +97,18 @@ class ThreadExecutor:
     def __init__(self) -> None:
         self._idle: list[Worker] = []
         self._loop: LoopThread | None = None
+        self._pool = DaemonPool()
+
+    @property
+    def stuck(self) -> int:
+        """Jobs in the loop's pool that were given up and have not returned."""
+        return self._pool.stuck
 
     def start(self, shadow: Shadow) -> Slot:
         """In a thread that is idle or new; an awaited shadow on the loop thread."""
         if shadow.is_async:
             if self._loop is None or self._loop.stopped:
-                self._loop = LoopThread("otel-shadow-loop")
+                self._loop = LoopThread("otel-shadow-loop", self._pool)
             self._loop.give(shadow.arun)
             return _LoopSlot(self._loop)
         worker = self._idle.pop() if self._idle else Worker("otel-shadow-worker")
@@ -159,6 +170,7 @@ class ProductionLoop:
     """
 
     capacity: int | None = None
+    stuck = 0
 
     def __init__(self, fallback: Executor) -> None:
         self._fallback = fallback
@@ -207,6 +219,7 @@ class Futures:
     """A ``concurrent.futures.Executor`` of the user's, with threads (shadows can't be sent to processes this way)."""
 
     capacity: int | None = None
+    stuck = 0
 
     def __init__(self, executor: FutureExecutor) -> None:
         self._executor = executor

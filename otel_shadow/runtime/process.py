@@ -13,6 +13,8 @@ class ProcessExecutor:
         pool: the workers.
     """
 
+    stuck = 0
+
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
         self._threads = ThreadExecutor()

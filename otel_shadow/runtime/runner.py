@@ -117,7 +117,11 @@ class Runner:
     @property
     def abandoned(self) -> int:
         """Threads (and tasks) that were given up and have not ended."""
-        return sum(slot.alive for slot in self._abandoned)
+        return sum(slot.alive for slot in self._abandoned) + self._stuck
+
+    @property
+    def _stuck(self) -> int:
+        return sum(executor.stuck for executor in list(self._executors.values()))
 
     @property
     def _busy(self) -> bool:
@@ -162,7 +166,7 @@ class Runner:
             for step in (self._reap, self._launch):
                 try:
                     step()
-                except Exception as error:  # noqa: BLE001 - the dispatcher outlives every fault
+                except BaseException as error:  # noqa: BLE001 - the dispatcher outlives every fault
                     self._shield.caught("dispatch", "-", error)
             if self._wake.is_set():
                 sleep(_NAP_S)
@@ -203,10 +207,18 @@ class Runner:
                 shadow = self._take(lane)
                 if shadow is None:
                     break
-                if len(self._abandoned) >= self._limits.abandoned_threads:
+                if len(self._abandoned) + self._stuck >= self._limits.abandoned_threads:
                     shadow.shed("abandoned")
                 elif shadow.admit():
-                    self._running.append(_Running(shadow, self._executor(name).start(shadow)))
+                    self._begin(name, shadow)
+
+    def _begin(self, name: str, shadow: Shadow) -> None:
+        """Start it; where the system has no thread or descriptor left, it is cancelled and not lost."""
+        try:
+            self._running.append(_Running(shadow, self._executor(name).start(shadow)))
+        except BaseException as error:  # noqa: BLE001 - as above
+            shadow.give_up(cancelled=True)
+            self._shield.caught("dispatch", "-", error)
 
     def _has_room(self, name: str) -> bool:
         capacity = self._executor(name).capacity

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
+from otel_shadow.runtime.pool import DaemonPool
 from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.voice import say
 
@@ -39,18 +41,30 @@ class Worker:
 
     def _loop(self) -> None:
         while (job := self._jobs.get()) is not None:
+            tracer, profiler = sys.gettrace(), sys.getprofile()
             try:
                 job()
             except BaseException as error:  # noqa: BLE001 - the thread outlives its jobs
                 say(logging.WARNING, "a shadow's job raised %s", class_name(type(error)))
+            if sys.gettrace() is not tracer:  # V2 has left one behind, for the next V2 in this thread
+                sys.settrace(tracer)
+            if sys.getprofile() is not profiler:
+                sys.setprofile(profiler)
             del job
 
 
 class LoopThread:
-    """A daemon thread with an event loop of its own, apart from production's."""
+    """A daemon thread with an event loop of its own, apart from production's.
 
-    def __init__(self, name: str) -> None:
+    Arguments:
+        name: of the thread.
+        pool: runs what tasks hand to the loop's default executor.
+    """
+
+    def __init__(self, name: str, pool: DaemonPool) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(pool)
+        self._loop.set_exception_handler(_say_the_type)
         self.stopped = False
         """Whether :meth:`stop` was called."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -85,6 +99,12 @@ class LoopThread:
             self._loop.run_forever()
         except BaseException as error:  # noqa: BLE001 - a task that raises SystemExit stops the loop, not its thread
             say(logging.WARNING, "a shadow's task raised %s", class_name(type(error)))
+
+
+def _say_the_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What a task of V2's raised and nobody took; asyncio would log its message, and V2's locals."""
+    error = context.get("exception")
+    say(logging.WARNING, "a shadow left behind: %s", class_name(type(error)) if error is not None else "a task")
 
 
 _TASKS: set[asyncio.Task[None]] = set()
