@@ -172,11 +172,11 @@ def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: 
     from otel_shadow.demo.play import as_input
 
     for scenario in SCENARIOS:
-        graph.invoke(
-            {**as_input(scenario.message, manager.config.session.message), **scenario.state},
-            {"configurable": {"thread_id": scenario.id}},
-        )
-    manager.flush(30.0)
+        turn = {**as_input(scenario.message, manager.config.session.message), **scenario.state}
+        updates = graph.stream(turn, {"configurable": {"thread_id": scenario.id}}, stream_mode="updates")
+        ran = [name for update in updates for name in update]
+        manager.flush(30.0)
+        tally.by_session.get(scenario.id, []).sort(key=lambda record: ran.index(record.node))
     screen.scenarios(SCENARIOS, tally.by_session)
     tally.keep = False
 

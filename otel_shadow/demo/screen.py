@@ -40,7 +40,7 @@ class Screen:
     def scenarios(self, scenarios: Sequence[Scenario], records: Mapping[str, Sequence[ShadowRecord]]) -> None:
         """One row per pair of the three scenarios."""
         table = Table(title="Three scenarios: V1 served, V2 in its shadow", title_justify="left")
-        for column in ("session", "message", "node", "V1 step → target", "V2 step → target", "agree", "V1 ms", "V2 ms"):
+        for column in ("session", "message", "node", "V1 → decision", "V2 → decision", "agree", "V1 ms", "V2 ms"):
             table.add_column(column, justify="right" if column.endswith("ms") else "left")
         for scenario in scenarios:
             for record in records.get(scenario.id, ()):
