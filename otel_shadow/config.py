@@ -236,10 +236,11 @@ class ShadowConfig(_Table):
         """12 hex digits that change with whatever changes the pairs themselves (nodes, session, arms, tools).
 
         The SLA, accept rules, limits and flags are read beside the evidence and are left out: approving a known
-        difference or moving a bound needs no new window.
+        difference or moving a bound needs no new window. Defaults are left out too: a new key of a later version starts
+        no new window where nobody sets it.
         """
-        pairs = self.model_dump(mode="json", include={"nodes", "session", "tools"})
-        for node in pairs["nodes"].values():
+        pairs = self.model_dump(mode="json", include={"nodes", "session", "tools"}, exclude_defaults=True)
+        for node in pairs.get("nodes", {}).values():
             for key in ("live", "sample"):
                 node.pop(key, None)
         return hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()[:12]
