@@ -53,9 +53,6 @@ SESSION_ID: Final = "session.id"
 GEN_AI_CONVERSATION_ID: Final = "gen_ai.conversation.id"
 GEN_AI_AGENT_NAME: Final = "gen_ai.agent.name"
 ERROR_TYPE: Final = "error.type"
-FEATURE_FLAG_KEY: Final = "feature_flag.key"
-FEATURE_FLAG_VARIANT: Final = "feature_flag.result.variant"
-FEATURE_FLAG_PROVIDER: Final = "feature_flag.provider.name"
 
 # --- our attributes (spans and metrics share them, so that a trace leads to its metric and back) --------------------
 GRAPH: Final = "shadow.graph.name"
@@ -202,7 +199,7 @@ CRITERIA: Final = (
     CRITERION_COVERAGE,
 )  # fmt: skip
 
-LIMITER_REASONS: Final = ("queue", "breaker", "budget", "abandoned", "rate", "memory")
+LIMITER_REASONS: Final = ("queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead")
 OPERATIONS: Final = (
     "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",
     "emit_dropped",
