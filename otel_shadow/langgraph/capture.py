@@ -47,9 +47,11 @@ class Captured:
         value: the node's input.
         config: the configuration it was called with.
         is_async: whether it is awaited on the running loop.
+        largest: bytes beyond which there is no snapshot.
 
     Raises:
         SnapshotError: the input can't be copied.
+        TooLargeError: a snapshot would be larger than ``largest``.
     """
 
     __slots__ = (
@@ -69,7 +71,7 @@ class Captured:
     recording: Recording | None
     """V1's own calls of tools, where some are to be replayed."""
 
-    def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool) -> None:
+    def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool, largest: int | None = None) -> None:
         # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
         self.config: dict[str, Any] = {key: config.get(key) for key in _KEPT if key in config}
         self.configurable: dict[str, Any] = dict(config.get(names.CONF) or {})
@@ -82,7 +84,7 @@ class Captured:
         self.context.run(var_child_runnable_config.set, None)  # it leads to the run; V2 gets a configuration of its own
         self._take_channels()
         self.resume_generation = generation(self.task.writes) if self.task is not None else object()
-        self._bundle, self._shared = self._whole(value) or bundle(value, self._beside())
+        self._bundle, self._shared = self._whole(value, largest) or bundle(value, self._beside())
         self.size = sum(part.size for part in self._bundle.values())
 
     def _take_channels(self) -> None:
@@ -97,7 +99,7 @@ class Captured:
                 if type(channel) not in names.VALUE_CHANNELS:
                     self.channel_copies[key] = channel.copy()
 
-    def _whole(self, value: Any) -> tuple[dict[str, Snapshot], dict[str, Any]] | None:
+    def _whole(self, value: Any, largest: int | None) -> tuple[dict[str, Snapshot], dict[str, Any]] | None:
         """Everything in one snapshot, as it nearly always goes; None where something has to be looked at by itself."""
         runtime = self.configurable.get(names.RUNTIME)
         scratchpad = self.configurable.get(names.SCRATCHPAD)
@@ -122,7 +124,7 @@ class Captured:
             self.configurable.get(names.NODE_ERROR) if names.NODE_ERROR is not None else None,
         )
         try:
-            return {_WHOLE: take(parts)}, {}
+            return {_WHOLE: take(parts, largest)}, {}
         except SnapshotError:
             return None
 
@@ -202,15 +204,17 @@ class Captured:
         return [write for write in list(self.task.writes) if write[0] not in _NO_DECISION]
 
 
-def capture(value: Any, config: RunnableConfig, *, is_async: bool) -> Captured:
+def capture(value: Any, config: RunnableConfig, *, is_async: bool, largest: int | None = None) -> Captured:
     """Capture a node's call before V1 runs.
 
     Arguments:
         value: the node's input.
         config: its configuration.
         is_async: whether the node is awaited on the running loop.
+        largest: bytes beyond which there is no snapshot.
 
     Raises:
         SnapshotError: the input can't be copied; everything else is best effort.
+        TooLargeError: a snapshot would be larger than ``largest``.
     """
-    return Captured(value, config, is_async=is_async)
+    return Captured(value, config, is_async=is_async, largest=largest)

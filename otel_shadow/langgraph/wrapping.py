@@ -30,7 +30,7 @@ from otel_shadow.runtime.redact import type_name
 from otel_shadow.runtime.shield import passes
 from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.site import Site
-from otel_shadow.runtime.snapshot import SnapshotError, take
+from otel_shadow.runtime.snapshot import SnapshotError, TooLargeError, take
 
 __all__ = ["ShadowSeq", "unwrap", "wrap"]
 
@@ -59,8 +59,14 @@ class Socket:
             call.not_implemented()
         if not call.shadowed:
             return None
+        if self.site.account.overdrawn:
+            call.shed("overhead")
+            return None
         try:
-            captured = capture(value, config, is_async=is_async)
+            captured = capture(value, config, is_async=is_async, largest=self.manager.config.limits.snapshot_bytes)
+        except TooLargeError:
+            call.shed("memory")
+            return None
         except SnapshotError as error:
             call.skip(f"not_captured:{type_name(error.type_name)}")
             return None

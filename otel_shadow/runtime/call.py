@@ -88,6 +88,7 @@ class Call:
         self._error_type: str | None = None
         self._produced: Any = NOTHING
         self._delivered: bool | None = None
+        self._shed_for: str | None = None
 
     @property
     def shadowed(self) -> bool:
@@ -102,6 +103,12 @@ class Call:
     def skip(self, reason: str) -> None:
         """V2 can't run on this execution, because of ``reason``."""
         self.admission = self.admission._replace(reason=reason)
+
+    def shed(self, reason: str) -> None:
+        """V2 is not to run on this execution: ``reason`` of the limiter."""
+        self.skip(f"shed:{reason}")
+        self.v2 = Observation(Status.SHED)
+        self._shed_for = reason
 
     def not_implemented(self) -> None:
         """There is no V2 for this node."""
@@ -195,6 +202,7 @@ class Call:
             ended = perf_counter()  # our own way out is part of what the caller waits for
             self._overhead_s += ended - started
             self.latency_s = ended - self._entered
+            self.site.account.settle(self._overhead_s, self.latency_s - self._overhead_s)
 
     def _judge(self, result: Any, error: BaseException | None) -> None:
         """What became of the execution, and whether the caller gets just that."""
@@ -220,7 +228,7 @@ class Call:
 
     def _hand_over(self, work: Work | None) -> None:
         if work is None:
-            self.emit(lambda: self.baseline(self.admission.reason or "not_captured", self.v2))
+            self.emit(self._without_shadow)
             return
         pair = Pair(self, work)
         refused = self.manager.runner.submit(pair)
@@ -228,6 +236,11 @@ class Call:
             pair.shed(refused)
 
     # --- off the path ----------------------------------------------------------------------------------------------
+
+    def _without_shadow(self) -> ShadowRecord:
+        if self._shed_for is not None:
+            self.site.limiter.refused(self._shed_for)
+        return self.baseline(self.admission.reason or "not_captured", self.v2)
 
     def _end_span(self) -> None:
         self.span.close(self._observation() if self.served == "v1" or self.v2 is None else self.v2, self)

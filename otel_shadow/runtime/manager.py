@@ -152,11 +152,11 @@ class ShadowTrafficManager:
     # --- the owner's side ------------------------------------------------------------------------------------------
 
     def site(self, graph: str, node: str, make: Callable[[], Site]) -> Site:
-        """A site for a node. Graphs of one name have sites of their own with one limiter, which sees all executions."""
+        """A site for a node. Graphs of one name have sites with one limiter and account, which see all executions."""
         found = make()
         first = self.sites.setdefault((graph, node), found)
         if first is not found:
-            found.limiter = first.limiter
+            found.limiter, found.account = first.limiter, first.account
             return found
         for sink in self.emitter.sinks:
             with self.shield("sink", node):

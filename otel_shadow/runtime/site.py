@@ -12,6 +12,7 @@ from otel_shadow import semconv
 from otel_shadow.config import NodeTable, ShadowConfig
 from otel_shadow.paths import compile_path, configurable_keys, member
 from otel_shadow.record import Observation, Observed, Status
+from otel_shadow.runtime.account import Account
 from otel_shadow.runtime.compare import Comparator, Differ
 from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.limiter import Limiter
@@ -60,6 +61,7 @@ class Site:
         self.table = table or config.nodes.get(node) or NodeTable()
         self.comparator = Comparator(self.table.compare, differ)
         self.limiter = Limiter(node, config.limits)
+        self.account = Account()
         session = config.session
         self.session_path = compile_path(session.id)
         self.message_path = compile_path(session.message)

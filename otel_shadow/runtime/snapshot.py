@@ -37,6 +37,24 @@ class SnapshotError(Exception):
         super().__init__(f"can't capture a value of type {type_name}")
 
 
+class TooLargeError(Exception):
+    """A snapshot would be larger than allowed."""
+
+
+class _Bounded(io.BytesIO):
+    """Takes no more than so many bytes: a pickle of gigabytes ends before it needs them."""
+
+    def __init__(self, largest: int) -> None:
+        super().__init__()
+        self._left = largest
+
+    def write(self, data: Any, /) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise TooLargeError
+        return super().write(data)
+
+
 class Snapshot:
     """What :func:`take` captured. ``restore`` may be called any number of times; each gives a fresh copy."""
 
@@ -59,16 +77,23 @@ class Snapshot:
         return copy.deepcopy(self._copy)
 
 
-def take(value: Any) -> Snapshot:
+def take(value: Any, largest: int | None = None) -> Snapshot:
     """Capture ``value``.
+
+    Arguments:
+        value: anything.
+        largest: bytes that a pickle may have; None: no bound.
 
     Raises:
         SnapshotError: neither pickle nor ``deepcopy`` can copy it.
+        TooLargeError: its pickle would be larger than ``largest``.
     """
-    buffer = io.BytesIO()
+    buffer = io.BytesIO() if largest is None else _Bounded(largest)
     try:
         _Pickler(buffer, _PROTOCOL).dump(value)
         return Snapshot(buffer.getvalue())
+    except TooLargeError:
+        raise
     except BaseException as error:
         if passes(error):
             raise
