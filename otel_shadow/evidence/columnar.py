@@ -49,6 +49,7 @@ _KIND = (
     ("v2_error_type", "j.v2_error_type"), ("clock", "j.clock"), ("event", "j.event"),
 )  # fmt: skip
 _FLAGS = {"v1_served", "decisions_match", "steps_match", "self_match"}
+_HASHES = ("(md5_number({}) & 18446744073709551615)::UBIGINT", "md5_number_lower({})", "md5_number_upper({})")
 _START = '{"event":"SHADOW_'
 _PEOPLE = f'{{"event":"{semconv.EVENT_COMPARISON}"'
 """The line for people repeats its pair: it is passed over unread."""
@@ -71,7 +72,7 @@ class Columnar:
         settings += [f"memory_limit='{memory}'"] if memory else []
         for setting in settings:
             self.connection.execute(f"SET {setting}")
-        self._hash = self._hash_name()
+        self._hash = self._hash_expression()
 
     def close(self) -> None:
         """Give the memory back."""
@@ -105,11 +106,12 @@ class Columnar:
             where = f"{source.name}, line {places.get(line, '?')}"
             take(line.encode(), collector, where, ended=line != tail)
 
-    def _hash_name(self) -> str:
-        """Which of the two halves is ours: their names changed places between versions."""
-        for name in ("md5_number_lower", "md5_number_upper"):
-            if self.connection.execute(f"SELECT {name}('otel-shadow')").fetchall()[0][0] == text_hash("otel-shadow"):
-                return name
+    def _hash_expression(self) -> str:
+        """How ``text_hash`` is written here: DuckDB's halves of an MD5 are slow, and changed places once."""
+        for hashed in _HASHES:
+            query = "SELECT " + hashed.format("'otel-shadow'")
+            if self.connection.execute(query).fetchall()[0][0] == text_hash("otel-shadow"):
+                return hashed
         raise NotColumnarError
 
     def _watched(self, query: str, size: int, progress: Callable[[int], None]) -> list[dict[str, Any]]:
@@ -148,6 +150,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     parse = f"json_transform(body, '{_SHAPE}')"
     parse = f"TRY({parse})" if careful else parse
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
+    pair, session = hashed.format("j.pair_id || '|' || j.event"), hashed.format("j.session_id")
     kind = ", ".join(f"coalesce({value}::VARCHAR, '')" for _, value in _KIND)
     event = f"j.event IN ('{semconv.EVENT_V2}', '{semconv.EVENT_BASELINE}')"
     whole = "j.pair_id <> '' AND j.session_id <> '' AND j.node <> '' AND t IS NOT NULL"
@@ -180,13 +183,13 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     SELECT class, CASE class WHEN 'used' THEN concat_ws(chr(31), {kind})
         WHEN 'schema' THEN coalesce(j.schema, 'none') ELSE '' END AS kind,
       count(*) AS rows,
-      list({hashed}(j.pair_id || '|' || j.event)) FILTER (class = 'used') AS pair,
-      list({hashed}(j.session_id)) FILTER (class = 'used') AS session,
+      list({pair}) FILTER (class = 'used') AS pair,
+      list({session}) FILTER (class = 'used') AS session,
       list(t) FILTER (class = 'used') AS time,
       list(coalesce(j.v1_latency_ms, 'nan'::DOUBLE)) FILTER (class = 'used') AS v1,
       list(coalesce(j.shadow_latency_ms, j.v2_latency_ms, 'nan'::DOUBLE)) FILTER (class = 'used') AS v2,
-      min(printf('%015d', t) || chr(31) || j.pair_id || chr(31) || coalesce(j.trace_id, ''), 10)
-        FILTER (class = 'used' AND ({sample})) AS samples,
+      min(CASE WHEN class = 'used' AND ({sample}) THEN
+        printf('%015d', t) || chr(31) || j.pair_id || chr(31) || coalesce(j.trace_id, '') END, 10) AS samples,
       min(l, {_ODD}) FILTER (class = 'odd') AS odd
     FROM classed GROUP BY ALL
     """  # noqa: S608 - names are ours, the path is quoted
