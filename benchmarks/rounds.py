@@ -41,10 +41,12 @@ class Ratio:
         return f"{self.middle:6.2f}  [{self.low:.2f} … {self.high:.2f}]"
 
     def verdict(self, bound: float) -> str:
-        """``met`` or ``missed`` by the median; ``undecided`` where the rounds lie on both sides of a missed bound."""
-        if self.middle <= bound:
-            return "met" if self.high <= bound else "met (spread crosses)"
-        return "undecided" if self.low <= bound else f"missed ({self.middle / bound:.2f}x the bound)"
+        """``met`` or ``missed`` where every round says so, ``undecided`` where the bound lies within their spread."""
+        if self.high <= bound:
+            return "met"
+        if self.low > bound:
+            return f"missed ({self.middle / bound:.2f}x the bound)"
+        return f"undecided (median {'within' if self.middle <= bound else f'{self.middle / bound:.2f}x'} the bound)"
 
 
 def measure_graphs(
