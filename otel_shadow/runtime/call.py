@@ -243,7 +243,7 @@ class Call:
         return self.baseline(self.admission.reason or "not_captured", self.v2)
 
     def _end_span(self) -> None:
-        self.span.close(self._observation() if self.served == "v1" or self.v2 is None else self.v2, self)
+        self.span.close(self.observation() if self.served == "v1" or self.v2 is None else self.v2, self)
 
     def emit(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
         """Queue the making of a record; ``size`` are the bytes that it holds until then."""
@@ -285,8 +285,9 @@ class Call:
 
     def baseline(self, reason: str, v2: Observation | None = None) -> ShadowRecord:
         """The record of an execution without a shadow."""
-        return replace(self.record(self._observation()), reason=reason, v2=v2)
+        return replace(self.record(self.observation()), reason=reason, v2=v2)
 
-    def _observation(self) -> Observation:
+    def observation(self) -> Observation:
+        """V1's execution, without what the state says of it."""
         latency = None if self._status is Status.NOT_RUN else self.latency_s
         return Observation(self._status, latency, error_type=self._error_type, span_id=self.span.span_id)

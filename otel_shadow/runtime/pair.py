@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 from otel_shadow.runtime.facts import Facts, Work
-from otel_shadow.runtime.redact import known
+from otel_shadow.runtime.redact import error_type, known, type_name
 from otel_shadow.runtime.scope import ShadowScope
 from otel_shadow.runtime.sinks import V2Span
+from otel_shadow.runtime.snapshot import SnapshotError
 
 if TYPE_CHECKING:
     from otel_shadow.runtime.call import Call
@@ -41,6 +42,7 @@ class Pair:
         self._site = call.site
         self._queued_at = perf_counter()
         self._started_at: float | None = None
+        self._entered = False
         self._admitted = False
         self._timeout_s = call.admission.timeout_s
         self._right_to_report = [True]
@@ -89,12 +91,15 @@ class Pair:
                 self._site.limiter.finished(Status.CANCELLED, 0)
             self._report(partial(self._call.baseline, "cancelled", Observation(Status.CANCELLED)))
             return
-        facts = self._finished or Facts(Status.CANCELLED if cancelled else Status.TIMEOUT)
-        late = Comparison(Outcome.ERROR, error_type="TimeoutError") if self._finished else NOT_COMPARED
+        over = Status.TIMEOUT if self._entered and not cancelled else Status.CANCELLED
+        facts = self._finished or Facts(over)  # V2 has not begun while the state's own classes restore it
         if self._latency_s is None:
             self._latency_s = perf_counter() - self._started_at
         self._site.limiter.finished(facts.status, self._new_tokens())
-        self._report(lambda: self._record(facts, late), self.size)
+        if self._finished or not self._entered:  # what hangs is the user's code that a whole record would run again
+            self._report(partial(self._bare, facts, TimeoutError))
+        else:
+            self._report(partial(self._whole, facts), self.size)
 
     def run(self) -> None:
         """Run V2 in this thread, to the report."""
@@ -103,6 +108,9 @@ class Pair:
             facts = self._work.run(self._scope, self._enter)
         except BaseException as error:  # noqa: BLE001 - a worker thread outlives SystemExit and the like
             facts = Facts(Status.ERROR, error=error)
+        if not self._entered and facts.error is not None:
+            self._never_began(facts.error)
+            return
         self._stop(facts)
         self._conclude(lambda: self._again(lambda: self._work.run(self._fresh_scope(), _nothing, again=True)))
 
@@ -119,6 +127,9 @@ class Pair:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
             facts = Facts(Status.ERROR, error=error)
+        if not self._entered and facts.error is not None:
+            self._never_began(facts.error)
+            return
         self._stop(facts)
         again: Facts | None = None
         if self._call.admission.noise and self._right_to_report:
@@ -156,6 +167,7 @@ class Pair:
         self._started_at = perf_counter()
 
     def _enter(self) -> None:
+        self._entered = True
         self._started_at = perf_counter()  # V2's own time begins here: isolation was built before
         self._set_deadline(self._started_at)
         if self._span is not None:
@@ -172,10 +184,12 @@ class Pair:
     def _conclude(self, again: Callable[[], Facts | None]) -> None:
         facts = self._finished or Facts(Status.ERROR)
         record: ShadowRecord | None = None
+        broken: type[BaseException] = Exception
         if self._right_to_report:
             try:
                 record = self._record(facts, None, again() if self._call.admission.noise else None)
             except BaseException as fault:  # noqa: BLE001 - a comparator may raise SystemExit; the pair is recorded
+                broken = type(fault)
                 self._manager.shield.caught("compare", self._site.node, fault)
         if not self._claim():
             self._site.limiter.spent(self._new_tokens())  # given up, it went on spending
@@ -185,7 +199,18 @@ class Pair:
         if done is not None:
             self._report(lambda: done)
         else:
-            self._report(lambda: self._record(facts, NOT_COMPARED), self.size)
+            self._report(partial(self._bare, facts, broken))
+
+    def _never_began(self, error: BaseException | type[BaseException]) -> None:
+        """The state could not be restored (or its isolation be built): that is no error of V2's."""
+        if not self._claim():
+            return
+        self._site.limiter.finished(Status.CANCELLED, 0)
+        kind = type_name(error.type_name) if isinstance(error, SnapshotError) else error_type(error)
+        v2 = Observation(Status.CANCELLED, error_type=error_type(error))
+        self._report(partial(self._call.baseline, f"not_captured:{kind}", v2))
+        if isinstance(error, BaseException):
+            self._manager.shield.caught("capture", self._site.node, error)
 
     def _again(self, run: Callable[[], Facts]) -> Facts | None:
         """V1 a second time, in the shadow's isolation: the noise floor."""
@@ -206,6 +231,42 @@ class Pair:
     def _fresh_scope(self) -> ShadowScope:
         return ShadowScope(self._site.graph, self._site.node, self._manager.config.tools)
 
+    def _whole(self, facts: Facts) -> ShadowRecord:
+        """The record of a V2 that was given up, off its thread; without what the state says if that can't be read."""
+        try:
+            return self._record(facts, NOT_COMPARED)
+        except Exception as fault:  # noqa: BLE001 - the user's classes raise anything
+            self._manager.shield.caught("record", self._site.node, fault)
+            return self._bare(facts, type(fault))
+
+    def _bare(self, facts: Facts, broken: type[BaseException]) -> ShadowRecord:
+        """The record of a pair whose state can't be read: it runs nothing of the user's."""
+        comparable = facts.status in (Status.SUCCESS, Status.INTERRUPT)
+        span_id = self._span.span_id if self._span else None
+        kind = error_type(facts.error) if facts.status is not Status.INTERRUPT else None
+        return self._closed(
+            replace(
+                self._call.record(self._call.observation()),
+                v2=Observation(facts.status, self._latency_s, error_type=kind, span_id=span_id),
+                comparison=Comparison(Outcome.ERROR, error_type=error_type(broken)) if comparable else NOT_COMPARED,
+                **self._circumstances(),
+            )
+        )
+
+    def _circumstances(self) -> dict[str, Any]:
+        blocked, allowed = self._scope.blocked, self._scope.tools.known
+        return {
+            "queue_s": max((self._started_at or self._queued_at) - self._queued_at, 0.0),
+            "tokens": dict(self._scope.tokens),
+            "blocked_tools": tuple(dict.fromkeys(known(tool, allowed) for tool in blocked)),
+        }
+
+    def _closed(self, record: ShadowRecord) -> ShadowRecord:
+        if self._span is not None:
+            with self._manager.shield("span", self._site.node):
+                self._span.close(record)
+        return record
+
     def _record(self, facts: Facts, comparison: Comparison | None, again: Facts | None = None) -> ShadowRecord:
         site, call = self._site, self._call
         state, v1 = self._work.state(), self._work.v1()
@@ -225,12 +286,9 @@ class Pair:
             comparison=comparison,
             user_message_hash=call.manager.redactor.message(site.user_message(state, configurable)),
             intent=site.intent(views[0]) or site.intent(views[1]),
-            queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
-            tokens=dict(self._scope.tokens),
-            blocked_tools=tuple(dict.fromkeys(known(tool, self._scope.tools.known) for tool in self._scope.blocked)),
+            **self._circumstances(),
         )
-        if self._span is not None:
-            self._span.close(record)
+        self._closed(record)
         if self._manager.inspect is not None:
             self._manager.inspect(record, v1, facts)
         return record

@@ -69,11 +69,13 @@ class OtelV1Span:
         """End the span as of :meth:`leave`. No message, no stack trace: the error's type only."""
         if not self._span.is_recording():
             return
-        self._span.set_attributes(_common_attributes(call, self._version))
-        if self._fallback_reason:
-            self._span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
-        _conclude(self._span, facts)
-        self._span.end(self._ended_ns)
+        try:
+            self._span.set_attributes(_common_attributes(call, self._version))
+            if self._fallback_reason:
+                self._span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
+            _conclude(self._span, facts)
+        finally:
+            self._span.end(self._ended_ns)  # V1's own spans hang on it
 
 
 class OtelV2Span:
