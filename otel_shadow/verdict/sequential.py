@@ -38,6 +38,7 @@ DOWN: Final[Floats] = np.geomspace(0.004, 0.6, 14)
 """Bets that the mean is lower: spaced evenly in the logarithm, because a loss of 1 − m is small."""
 _BISECTIONS = 40
 _PRECISION = 5e-6
+_NEAREST = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +182,25 @@ def crossing(evidence: Callable[[float], float], mean: float, end: float, log_th
     """
     if abs(mean - end) < 1e-12:
         return end
-    weak, step = mean, 1.0 / 1024.0
+    weak, step, below = mean, 1.0 / 256.0, evidence(mean)
     while True:
-        strong = mean + step * (end - mean)
         last = step >= 1.0
-        if last:
-            strong = end + (mean - end) * 1e-9
-        if evidence(strong) >= log_threshold:
+        strong = end + (mean - end) * 1e-9 if last else mean + step * (end - mean)
+        above = evidence(strong)
+        if above >= log_threshold:
             break
         if last:
             return end
-        weak, step = strong, min(step * 3.0, 1.0)
+        weak, below, step = strong, above, min(step * 4.0, 1.0)
     while abs(strong - weak) > _PRECISION:
-        middle = (weak + strong) / 2.0
-        weak, strong = (weak, middle) if evidence(middle) >= log_threshold else (middle, strong)
+        # Along the chord, but never so near to an end that the other one stays where it is.
+        share = min(max((log_threshold - below) / (above - below), _NEAREST), 1.0 - _NEAREST)
+        middle = weak + share * (strong - weak)
+        found = evidence(middle)
+        if found >= log_threshold:
+            strong, above = middle, found
+        else:
+            weak, below = middle, found
     return strong
 
 

@@ -82,7 +82,9 @@ class Slots:
 
     def at(self, slots: Sequence[int]) -> Counts:
         """Counts of these slots together."""
-        return self.counts(np.isin(self.slot, slots))
+        mine = np.isin(self.slot, slots)
+        k = (self.k[mine] * (0.5 if self.halves else 1.0)).astype(np.float64)
+        return Counts(k, self.n[mine].astype(np.float64), self.sessions[mine])
 
 
 @dataclass(frozen=True, slots=True)
