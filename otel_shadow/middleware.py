@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -59,10 +60,8 @@ def with_shadow_v2(
     mark = ShadowMark(v2, options, compare_with, manager)
 
     def decorate(node: Node) -> Node:
-        marked = _markable(node)
-        setattr(marked, ATTRIBUTE, mark)
         watch_compilation()
-        return marked
+        return _marked(node, mark)
 
     return decorate
 
@@ -138,15 +137,36 @@ def _attach_marked(graph: Any) -> None:
         attach(graph, next((mark.manager for mark in marks if mark.manager is not None), None) or default_manager())
 
 
-def _markable(node: Node) -> Node:
-    """``node`` itself where it takes attributes (functions, callable objects), else a wrapper with its signature."""
-    if hasattr(node, "__dict__") and not inspect.ismethod(node):
-        return node
-    return _copy(node)
+def _marked(node: Node, mark: ShadowMark) -> Node:
+    """``node`` itself where it takes attributes (functions, most callable objects), else a wrapper of its kind."""
+    if not inspect.ismethod(node):
+        with suppress(AttributeError, TypeError, ValueError):  # slots, frozen dataclasses, classes in C, models
+            setattr(node, ATTRIBUTE, mark)
+            return node
+    twin = _copy(node)
+    setattr(twin, ATTRIBUTE, mark)
+    return twin
 
 
 def _copy(node: Node) -> Node:
-    if inspect.iscoroutinefunction(node) or inspect.iscoroutinefunction(getattr(node, "__call__", None)):  # noqa: B004
+    """A function that does what ``node`` does and is of the same kind: LangGraph asks for it."""
+    call = getattr(node, "__call__", None)  # noqa: B004
+    if inspect.isasyncgenfunction(node) or inspect.isasyncgenfunction(call):
+
+        @functools.wraps(node)
+        async def agenerated(*args: Any, **kwargs: Any) -> Any:
+            async for part in node(*args, **kwargs):
+                yield part
+
+        return agenerated  # type: ignore[return-value]
+    if inspect.isgeneratorfunction(node):
+
+        @functools.wraps(node)
+        def generated(*args: Any, **kwargs: Any) -> Any:
+            return (yield from node(*args, **kwargs))
+
+        return generated  # type: ignore[return-value]
+    if inspect.iscoroutinefunction(node) or inspect.iscoroutinefunction(call):
 
         @functools.wraps(node)
         async def awaited(*args: Any, **kwargs: Any) -> Any:

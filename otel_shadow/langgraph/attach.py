@@ -16,6 +16,7 @@ from otel_shadow.langgraph.remote import Remote, importable
 from otel_shadow.langgraph.wrapping import is_wrapped, unwrap, wrap
 from otel_shadow.mark import ShadowMark, mark_of
 from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.site import Site
 
 logger = logging.getLogger("otel_shadow")
@@ -99,12 +100,13 @@ def _site(
 
 def _runnable(v2: Any, v1: Any, node: str) -> Any:
     try:
-        if v2 == _SELF:
+        if isinstance(v2, str) and v2 == _SELF:
             return v1
         return coerce(load(v2) if isinstance(v2, str) else v2) if v2 is not None else None
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
-        why = str(error) if isinstance(error, ShadowError) else type(error).__name__
-        logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, v2, why)
+        why = str(error) if isinstance(error, ShadowError) else class_name(type(error))
+        which = v2 if isinstance(v2, str) else class_name(type(v2))  # no repr: it may show keys, or raise
+        logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, which, why)
         return None
 
 

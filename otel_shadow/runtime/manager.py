@@ -30,6 +30,7 @@ from otel_shadow.runtime.site import Site
 from otel_shadow.runtime.worker import WorkerOptions
 from otel_shadow.runtime.workers import WorkerPool
 
+_MOST_SITES = 1000
 Inspect = Callable[[ShadowRecord, Facts, Facts], None]
 
 
@@ -152,8 +153,13 @@ class ShadowTrafficManager:
     # --- the owner's side ------------------------------------------------------------------------------------------
 
     def site(self, graph: str, node: str, make: Callable[[], Site]) -> Site:
-        """A site for a node. Graphs of one name have sites with one limiter and account, which see all executions."""
+        """A site for a node. Graphs of one name have sites with one limiter and account, which see all executions.
+
+        A program that names a graph per user would fill metrics and memory: after many names a graph is ``_other``.
+        """
         found = make()
+        if (graph, node) not in self.sites and len(self.sites) >= _MOST_SITES:
+            found.graph = graph = semconv.OTHER
         first = self.sites.setdefault((graph, node), found)
         if first is not found:
             found.limiter, found.account = first.limiter, first.account

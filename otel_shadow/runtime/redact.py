@@ -32,11 +32,14 @@ class Redactor:
         secret = given.encode() if isinstance(given, str) else given
         self.random_key = not secret
         self._key = secret or os.urandom(32)
-        self.identifier = lru_cache(4096)(self._identifier)
-        """A session or thread id: as it is if it matches the safe pattern, else hashed."""
+        self._short = lru_cache(4096)(self._identifier)
         self._safe = re.compile(safe_id) if safe_id else None
         self.key_id = self.digest("otel-shadow key id")[:8]
         """Eight hex digits that tell keys apart and say nothing of the key."""
+
+    def identifier(self, value: str) -> str:
+        """A session or thread id: as it is if it matches the safe pattern, else hashed."""
+        return self._short(value) if len(value) <= _LONGEST_ID else self.digest(value)  # no memory of large ones
 
     def digest(self, text: str) -> str:
         """12 hex digits of the keyed hash of ``text``."""
@@ -44,7 +47,7 @@ class Redactor:
         return mac.hexdigest()[:_HEX_DIGITS]
 
     def _identifier(self, value: str) -> str:
-        if len(value) <= _LONGEST_ID and self._safe is not None and self._safe.fullmatch(value):
+        if self._safe is not None and self._safe.fullmatch(value):
             return value
         return self.digest(value)
 
