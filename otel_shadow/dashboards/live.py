@@ -21,13 +21,13 @@ def dashboard() -> Dashboard:
         UID,
         "live rollout",
         "Empty until ROUTER_V2_ENABLED=true and ROUTER_V2_PERCENTAGE is above zero: then the share V2 serves, its "
-        "fallbacks to V1, and whether the reverse shadow still agrees.",
+        "fallbacks to V1, and whether V2 still agrees on the sessions that V1 serves.",
         [
             _share(),
             _fallbacks(),
             _fallback_share(),
             row("Is it as good as before?"),
-            _reverse(),
+            _beside(),
             _latency(),
             row("Single fallbacks"),
             _list(),
@@ -66,11 +66,11 @@ def _fallback_share() -> Any:
     )
 
 
-def _reverse() -> Any:
+def _beside() -> Any:
     return lines(
-        "Parity of the reverse shadow",
-        "V1 runs in the shadow of a live V2: do they still agree?",
-        {f"{{{{{q.NODE}}}}}": q.REVERSE_PARITY, "bound": q.bound(semconv.CRITERION_PARITY)},
+        "Parity on the sessions that V1 still serves",
+        "V2 is live for a share of the sessions and in shadow on the others: does it still agree there?",
+        {f"{{{{{q.NODE}}}}}": q.PARITY_BESIDE_LIVE, "bound": q.bound(semconv.CRITERION_PARITY)},
         "percentunit",
         gridPos=at(12, 9),
     )
@@ -79,7 +79,7 @@ def _reverse() -> Any:
 def _latency() -> Any:
     return lines(
         "p95 in live mode",
-        "V2 serving, and V1 behind it (as fallback or reverse shadow).",
+        "V2 serving, and V1 behind it (as fallback).",
         {f"{{{{{q.NODE}}}}} {{{{{q.VERSION}}}}}": q.LATENCY_LIVE},
         "s",
         exemplars=True,

@@ -123,9 +123,9 @@ _LIVE_NODES: Final = (
 )
 FALLBACK_SHARE: Final = f"{_rate(semconv.FALLBACKS, NODE)} / on ({NODE}) ({_LIVE_NODES} > 0)"
 SHARE_LIVE: Final = f"({_LIVE} - {_rate(semconv.FALLBACKS)}) / ({_LIVE} + {_SERVED_V1})"
-REVERSE_PARITY: Final = (
-    f"{_rate(semconv.COMPARISONS, NODE, MODE=Mode.V2_LIVE, COMPARISON=Outcome.MATCH)} / "
-    f"({_rate(semconv.COMPARISONS, NODE, MODE=Mode.V2_LIVE, COMPARISON=queries.COMPARED)} > 0)"
+PARITY_BESIDE_LIVE: Final = (
+    f"{_rate(semconv.COMPARISONS, NODE, MODE=Mode.V2_SHADOW, COMPARISON=Outcome.MATCH)} / "
+    f"({_rate(semconv.COMPARISONS, NODE, MODE=Mode.V2_SHADOW, COMPARISON=queries.COMPARED)} > 0)"
 )
 LATENCY_LIVE: Final = _p(0.95, semconv.NODE_DURATION, NODE, VERSION, MODE=Mode.V2_LIVE)
 

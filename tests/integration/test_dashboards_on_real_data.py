@@ -38,9 +38,7 @@ LIVE = {"ROUTER_V2_ENABLED": "true", "ROUTER_V2_PERCENTAGE": "100"}
 VARIABLES = {
     "$service": ".*", "$graph": ".*", "$node": ".*", "$window": "24h", "$__rate_interval": "1m", "$__range": "1h",
 }  # fmt: skip
-EMPTY = {
-    panel_queries.REVERSE_PARITY: "no reverse shadow ran: a live V2 has none unless it is asked for",
-} | dict.fromkeys(
+EMPTY = dict.fromkeys(
     [expr for name, expr in panel_queries.PIPELINE.items() if not name.startswith("receiver")],
     "the Collector could deliver everything",
 )
