@@ -46,7 +46,6 @@ END: Final = "__end__"
 SPAN_V1_NODE: Final = "v1.node"
 SPAN_V2_SHADOW: Final = "v2.shadow"
 SPAN_V2_NODE: Final = "v2.node"
-SPAN_V1_SHADOW: Final = "v1.shadow"
 
 # --- attributes of others -------------------------------------------------------------------------------------------
 SESSION_ID: Final = "session.id"
