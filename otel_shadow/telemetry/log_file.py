@@ -57,10 +57,11 @@ class LogFileSink(Sink):
 
     def write(self, data: bytes) -> None:
         """Append ``data``, at most 4,096 bytes, in one system call."""
+        target = self._target()
         if self._torn:
-            data = b"\n" + data  # what came of the line before must not spoil this one
-        written = os.write(self._target(), data)
-        self._torn = 0 < written < len(data)
+            data = b"\n" + data  # an unfinished line before this one must not spoil it
+        written = os.write(target, data)
+        self._torn = written < len(data)
         if written != len(data):
             raise OSError(f"{self.path}: wrote {written} of {len(data)} bytes")
 
@@ -79,12 +80,20 @@ class LogFileSink(Sink):
         return self._descriptor
 
     def _stream_descriptor(self, number: int) -> int:
-        """Never just ``number``: where the stream was closed it may be a file of the application's by now."""
+        """Never just ``number``: where the stream was closed it may be a file of the application's by now.
+
+        Where it is not flushed line by line (standard output that is no terminal), what the application has written
+        goes first, or our line would come to stand within one of its own; and as ``print`` writes text and newline
+        apart, an empty line may be needed before ours.
+        """
         streams = (sys.stderr, sys.__stderr__) if number == _STDERR else (sys.stdout, sys.__stdout__)
         for stream in streams:
             try:
-                stream.flush()  # type: ignore[union-attr]
-                return stream.fileno()  # type: ignore[union-attr]
+                descriptor = stream.fileno()  # type: ignore[union-attr]
+                if not getattr(stream, "line_buffering", False):
+                    stream.flush()  # type: ignore[union-attr]
+                    self._torn = True
+                return descriptor
             except (AttributeError, OSError, ValueError):  # none at all, no file, or closed
                 continue
         raise OSError(f"{self.path} is closed")

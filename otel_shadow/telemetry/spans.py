@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from contextvars import Token
 from time import time_ns
 from typing import Any
 
@@ -62,7 +64,7 @@ class OtelV1Span:
 
     def leave(self) -> None:
         """Make the parent current again and take the time."""
-        context.detach(self._token)
+        _detach(self._token)
         self._ended_ns = time_ns()
 
     def close(self, facts: Observation, call: Call) -> None:
@@ -76,6 +78,18 @@ class OtelV1Span:
             _conclude(self._span, facts)
         finally:
             self._span.end(self._ended_ns)  # V1's own spans hang on it
+
+
+def _detach(token: Any) -> None:
+    """Leave a context, also where that can't be: a task that is destroyed with its loop ends in no context of its own.
+
+    The API would log that, here and now, with a traceback and the message of whatever V1 has raised.
+    """
+    if not isinstance(token, Token):  # the application has brought a context of its own kind
+        context.detach(token)
+        return
+    with suppress(ValueError, RuntimeError):
+        token.var.reset(token)
 
 
 class OtelV2Span:
