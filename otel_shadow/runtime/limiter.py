@@ -12,8 +12,7 @@ from weakref import WeakSet
 
 from otel_shadow.config import LimitsTable
 from otel_shadow.record import Status
-
-logger = logging.getLogger("otel_shadow")
+from otel_shadow.runtime.voice import say
 
 _FAILED = (Status.ERROR, Status.TIMEOUT)
 _HOUR_S = 3600.0
@@ -114,7 +113,7 @@ class Limiter:
     def _tell(self, changed: bool) -> None:
         if changed:
             state = f"paused ({self._paused})" if self._paused else "running again"
-            logger.warning("shadow %r: %s", self._node, state)
+            say(logging.WARNING, "shadow %r: %s", self._node, state)
 
     def _reason(self) -> str | None:
         if self._over_budget():

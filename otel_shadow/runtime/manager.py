@@ -14,6 +14,7 @@ from otel_shadow import semconv
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import Arm, Mode, ShadowRecord
+from otel_shadow.runtime import voice
 from otel_shadow.runtime.atexit import AtExit
 from otel_shadow.runtime.buckets import buckets
 from otel_shadow.runtime.call import Admission, Call, Classify, classify
@@ -192,6 +193,7 @@ class ShadowTrafficManager:
         self.runner.close(max((end - perf_counter()) * 0.6, 0.0))
         self.emitter.flush(max(end - perf_counter(), 0.05))
         self.emitter.stop()
+        voice.settle(max(end - perf_counter(), 0.05))
 
 
 _RANDOM = Random(os.urandom(32))  # noqa: S311 - ids, no secrets

@@ -9,6 +9,7 @@ import pytest
 
 from otel_shadow.config import LimitsTable
 from otel_shadow.record import Status
+from otel_shadow.runtime import voice
 from otel_shadow.runtime.limiter import Limiter
 
 
@@ -104,6 +105,7 @@ def test_one_line_per_change(caplog: pytest.LogCaptureFixture) -> None:
         clock.now += 6
         assert subject.reason is None
         subject.refuse()
+        assert voice.settle(10)
     assert [record.getMessage() for record in caplog.records] == [
         "shadow 'left': paused (queue)",
         "shadow 'left': running again",
