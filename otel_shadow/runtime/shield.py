@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from asyncio import CancelledError
 from collections import Counter
 from time import monotonic
+from types import CodeType, TracebackType
+from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.runtime.redact import class_name
@@ -20,7 +24,33 @@ def passes(error: BaseException) -> bool:
 
     Any other ``BaseException`` is one: a panic of a library in Rust, a test's ``fail()`` in a state's ``__reduce__``.
     """
-    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | CancelledError)
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | CancelledError) or _from_a_signal(error)
+
+
+def _from_a_signal(error: BaseException) -> bool:
+    """Whether a signal's handler raised it: the time limits of job queues do so, wherever the main thread may be."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    handlers = {_code(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    trace: TracebackType | None = _TRACEBACK(error)
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _code(handler: Any) -> CodeType | None:
+    """The code of a function, a method, a partial or a callable object."""
+    if not callable(handler):  # the system's own handling
+        return None
+    function = getattr(handler, "func", handler)
+    called = function if hasattr(function, "__code__") else function.__call__
+    code = getattr(called, "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+_TRACEBACK = BaseException.__dict__["__traceback__"].__get__
 
 
 class Guard:

@@ -12,9 +12,11 @@ import copy
 import copyreg
 import io
 import pickle
-from collections.abc import Callable
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from operator import methodcaller
-from sys import getsizeof
 from types import FunctionType, WrapperDescriptorType
 from typing import Any
 
@@ -25,6 +27,12 @@ from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.shield import passes
 
 _PROTOCOL = 5
+_UNGUARDED = sys.version_info < (3, 12)
+"""Where the recursion limit is all that keeps C code from overrunning its stack."""
+_USUAL_LIMIT = 10_000
+_DEEPEST = 2000
+"""Levels of a state that is copied where an application has raised the recursion limit far beyond that."""
+_FLAT = frozenset({str, int, float, bool, bytes, type(None)})
 _MAX_CLASSES = 4096
 """Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
 
@@ -88,6 +96,8 @@ def take(value: Any, largest: int | None = None) -> Snapshot:
         SnapshotError: neither pickle nor ``deepcopy`` can copy it.
         TooLargeError: its pickle would be larger than ``largest``.
     """
+    if _UNGUARDED and sys.getrecursionlimit() > _USUAL_LIMIT and _is_deeper(value, _DEEPEST):
+        raise SnapshotError(RecursionError.__name__)
     buffer = io.BytesIO() if largest is None else _Bounded(largest)
     try:
         _Pickler(buffer, _PROTOCOL).dump(value)
@@ -100,6 +110,29 @@ def take(value: Any, largest: int | None = None) -> Snapshot:
         return _deep(value)
 
 
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether ``value`` is nested more than ``depth`` levels deep, found level by level and not by recursion."""
+    level: list[Any] = [value]
+    seen: set[int] = set()
+    for _ in range(depth):
+        level = [item for item in level if type(item) not in _FLAT and id(item) not in seen]
+        if not level:
+            return False
+        seen.update(map(id, level))
+        level = [inner for item in level for inner in _inside(item)]
+    return True
+
+
+def _inside(item: Any) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return [*item.keys(), *item.values()]
+    if isinstance(item, list | tuple | set | frozenset | deque):
+        return item
+    with suppress(Exception):  # whatever an object answers when it is asked for its attributes
+        return list(item.__dict__.values())
+    return ()
+
+
 def _deep(value: Any) -> Snapshot:
     memo: dict[int, Any] = {}
     try:
@@ -109,7 +142,7 @@ def _deep(value: Any) -> Snapshot:
             raise
         raise SnapshotError(_culprit(error) or class_name(type(value))) from None
     memo.pop(id(memo), None)  # deepcopy's list of originals
-    return Snapshot(None, kept, sum(getsizeof(made, 0) for made in memo.values()))
+    return Snapshot(None, kept, sum(sys.getsizeof(made, 0) for made in memo.values()))
 
 
 def _culprit(error: BaseException) -> str | None:

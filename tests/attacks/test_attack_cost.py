@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,3 +100,29 @@ def test_the_bound_changes_no_snapshot(largest: int | None) -> None:
     """Large strings and bytes, which pickle writes by themselves, are whole."""
     state = {"a": b"x" * 300_000, "b": "y" * 300_000, "c": list(range(100_000)), "d": bytearray(b"z" * 70_000)}
     assert take(state, largest).restore() == state
+
+
+def test_a_raised_recursion_limit_ends_no_process() -> None:
+    """An application with a recursion limit of a million, and a state that is deeper than the stack of C code."""
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from small_graphs import call, left, small_graph
+from otel_shadow.testing.capture import ShadowCapture
+
+sys.setrecursionlimit(1_000_000)
+deep = []
+for _ in range(200_000):
+    deep = [deep]
+capture = ShadowCapture()
+graph = capture.attach(small_graph(), {"left": left})
+print(call(graph, {"text": "hello", "items": deep})["trail"])
+print(call(graph, {"text": "hello", "items": [[[1]]]})["trail"])
+print([record.reason for record in capture.records])
+"""
+    tests = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-c", code, str(tests)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tests.parent)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == ["['left', 'right']"] * 2
+    assert done.stdout.splitlines()[2] == "['not_captured:RecursionError', None]"
