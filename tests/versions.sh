@@ -13,11 +13,11 @@ command -v "$python" > /dev/null || python=python3
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/otel-shadow/venvs"
 mkdir -p "$cache"
 
-# What goes with a version: 0.6 as people have it, with the langchain-core of its time; 1.0 breaks with later prebuilts.
+# What goes with a version: 0.6 as people have it, with the langchain-core of its time; 1.0 and 1.1.0 break with later prebuilts.
 companions() {
   case "$1" in
     0.6.*) echo "langchain-core<1" ;;
-    1.0.*) echo "langgraph-prebuilt<1.0.9" ;;
+    1.0.*|1.1.0) echo "langgraph-prebuilt<1.0.9" ;;
     newest) echo "langchain>=1" ;;
   esac
 }
