@@ -104,6 +104,8 @@ def take(value: Any, largest: int | None = None) -> Snapshot:
         return Snapshot(buffer.getvalue())
     except TooLargeError:
         raise
+    except (_HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
+        return _deep(value)
     except BaseException as error:
         if passes(error):
             raise
