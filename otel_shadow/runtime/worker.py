@@ -73,7 +73,8 @@ class Worker:
 
     def serve(self) -> None:
         """Say ready (or why not), then run jobs until the parent ends this process."""
-        self._become_modest()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+        _die_with_parent()
         threading.Thread(target=self._listen, name="otel-shadow-listen", daemon=True).start()
         threading.Thread(target=self._watch_parent, name="otel-shadow-watch", daemon=True).start()
         try:
@@ -125,17 +126,6 @@ class Worker:
             gone.wait(_ORPHAN_POLL_S)
         os._exit(0)
 
-    def _become_modest(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-        _die_with_parent()
-        if not self.options.idle:
-            return
-        try:
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        except (AttributeError, OSError):
-            with contextlib.suppress(OSError, AttributeError):
-                os.nice(19)
-
     def _bound_memory(self) -> None:
         if self.options.memory_bytes is None:
             return
@@ -143,6 +133,21 @@ class Worker:
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (self.options.memory_bytes, hard))
+
+
+def _become_idle() -> None:
+    """``SCHED_IDLE``, else the lowest niceness; and the whole session's, where Linux shares cores among sessions first.
+
+    ``SCHED_IDLE`` counts within one such group (autogroup) only: beside other programs the worker's group would get as
+    much as V1's, and in V1's own group it would spend V1's share.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, OSError):
+        with contextlib.suppress(OSError, AttributeError):
+            os.nice(19)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write("19")
 
 
 def _die_with_parent() -> None:
@@ -156,7 +161,9 @@ def _die_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve on the socket whose number is the first argument."""
+    """Serve on the socket whose number is the first argument, at idle priority from the start if the second says so."""
+    if sys.argv[2] == "idle":
+        _become_idle()
     worker = Worker(Connection(int(sys.argv[1])))
     sys.path[:] = worker.options.path
     worker.serve()

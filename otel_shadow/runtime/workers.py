@@ -43,6 +43,7 @@ class _Process:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "otel_shadow.runtime.worker", str(theirs.fileno())]
+            command.append("idle" if options.idle else "normal")
             self.process = subprocess.Popen(  # noqa: S603 - our own module
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
             )

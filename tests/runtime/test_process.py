@@ -153,7 +153,7 @@ def test_spans_are_flushed_before_a_kill(shadow: Any, tmp_path: Path, monkeypatc
     call(graph)
     [record] = pairs(capture)
     deadline = time.monotonic() + 10
-    while not file.exists() and time.monotonic() < deadline:
+    while not (file.exists() and file.read_text().endswith("\n")) and time.monotonic() < deadline:
         time.sleep(0.02)
     [span] = [json.loads(line) for line in file.read_text().splitlines()]
     assert span["name"] == "inside v2"
