@@ -16,6 +16,7 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 from otel_shadow.flags import FeatureFlags
 from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.redact import class_name
 from otel_shadow.telemetry.spans import OtelSpans
 from otel_shadow.watch import when_langgraph_is_imported
 
@@ -53,6 +54,11 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 raise
             problems = error.problems if isinstance(error, ConfigError) else (f"log file: {error}",)
             logger.error("otel-shadow is off, the application runs V1 only: %s", "; ".join(problems))
+            return
+        except Exception as error:
+            if kwargs.get("raise_errors"):
+                raise
+            logger.error("otel-shadow is off, the application runs V1 only: %s", class_name(type(error)))
             return
         set_default_manager(self.manager)
         manager, resolve = self.manager, kwargs.get("resolve_v2")

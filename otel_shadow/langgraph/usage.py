@@ -9,6 +9,13 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
+_MOST = 2**40
+
+
+def _sane(tokens: int) -> int:
+    """Whatever a model claims: one number that no exporter can write would keep back all metrics of the process."""
+    return min(max(int(tokens), 0), _MOST)
+
 
 class TokenCounter(BaseCallbackHandler):
     """Adds up tokens of every model that runs under the shadow's own callback manager, and only there.
@@ -33,5 +40,5 @@ class TokenCounter(BaseCallbackHandler):
 
     def _add(self, given: int, made: int) -> None:
         with self._lock:
-            self._tokens["input"] = self._tokens.get("input", 0) + given
-            self._tokens["output"] = self._tokens.get("output", 0) + made
+            self._tokens["input"] = self._tokens.get("input", 0) + _sane(given)
+            self._tokens["output"] = self._tokens.get("output", 0) + _sane(made)

@@ -29,7 +29,7 @@ class Redactor:
 
     def __init__(self, key: bytes | str | None = None, safe_id: str | None = None) -> None:
         given = key if key is not None else os.environ.get(semconv.ENV_HASH_KEY, "")
-        secret = given.encode() if isinstance(given, str) else given
+        secret = given.encode("utf-8", "surrogateescape") if isinstance(given, str) else given  # any bytes may be a key
         self.random_key = not secret
         self._key = secret or os.urandom(32)
         self._short = lru_cache(4096)(self._identifier)
@@ -61,7 +61,8 @@ def declared(value: Any, allowed: Container[str]) -> str | None:
     """``value`` if it is a declared word, None if it is None, else ``_other``."""
     if value is None:
         return None
-    return known(value if isinstance(value, str) else str(getattr(value, "value", "")), allowed)
+    text = value if isinstance(value, str) else str(getattr(value, "value", ""))
+    return known(str.__str__(text), allowed)  # the text itself: a subclass may be equal to what it is not
 
 
 def known(name: str, names: Container[str]) -> str:
