@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -63,9 +64,12 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         set_default_manager(self.manager)
         manager, resolve = self.manager, kwargs.get("resolve_v2")
 
+        missing = Missing(manager.config)
+
         def attach(graph: Any) -> None:
             from otel_shadow.langgraph.attach import attach as give_sockets
 
+            missing.compiled(graph.get_name(), graph.nodes)
             try:
                 give_sockets(graph, manager, resolve)
             except ConfigError as error:
@@ -99,6 +103,41 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 def _hooks() -> Any:
     """Our hooks in LangGraph, if the application has imported it and they could be imported."""
     return sys.modules.get("otel_shadow.langgraph.hooks")
+
+
+class Missing:
+    """Nodes of ``shadow.toml`` that no compiled graph has: told once, a little after the first graph.
+
+    The worst shadow is one that silently does nothing.
+    """
+
+    def __init__(self, config: ShadowConfig, after_s: float = 5.0) -> None:
+        self._wanted = {name: table.graph for name, table in config.nodes.items()}
+        self._after_s = after_s
+        self._graphs: set[str] = set()
+        self._started = False
+
+    def compiled(self, graph: str, nodes: Collection[str]) -> None:
+        """A graph was compiled."""
+        self._graphs.add(graph)
+        for name in nodes:
+            if self._wanted.get(name, graph) in (None, graph):
+                self._wanted.pop(name, None)
+        if not self._started and self._wanted:
+            self._started = True
+            timer = threading.Timer(self._after_s, self.tell)
+            timer.daemon = True
+            timer.start()
+
+    def tell(self) -> None:
+        """Log what is missing."""
+        if self._wanted:
+            logger.warning(
+                "otel-shadow: no graph has a node %s: no shadow will run for it (graphs so far: %s); mend [nodes] or "
+                "run otel-shadow doctor module:graph",
+                ", ".join(repr(name) for name in sorted(self._wanted)),
+                ", ".join(sorted(self._graphs)),
+            )
 
 
 def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:

@@ -133,3 +133,20 @@ def test_errors_are_raised_where_asked_for(instrumentor: ShadowInstrumentor) -> 
     """``raise_errors=True``, for those who instrument by hand."""
     with pytest.raises(ConfigError, match="nodez: no such key"):
         instrumentor.instrument(config={"nodez": {}}, raise_errors=True)
+
+
+def test_a_node_that_no_graph_has_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A misspelt node, or one of another graph, is named with the remedy; a node that some graph has is not."""
+    from otel_shadow.config import ShadowConfig
+    from otel_shadow.instrumentor import Missing
+
+    nodes = {"greeting": {}, "greting": {}, "elsewhere": {"graph": "other"}}
+    missing = Missing(ShadowConfig.from_mapping({"nodes": nodes}), after_s=3600.0)
+    missing.compiled("enrolment", ["greeting", "elsewhere"])
+    missing.tell()
+    (record,) = caplog.records
+    assert "'elsewhere', 'greting': no shadow will run" in record.getMessage()
+    missing.compiled("other", ["elsewhere", "greting"])
+    caplog.clear()
+    missing.tell()
+    assert not caplog.records
