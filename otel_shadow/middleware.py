@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -11,10 +12,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from otel_shadow.config import NodeTable
-from otel_shadow.errors import ConfigError
+from otel_shadow.errors import ConfigError, ShadowError
 from otel_shadow.mark import ATTRIBUTE, ShadowMark
 from otel_shadow.runtime.compare import Differ
 from otel_shadow.runtime.manager import ShadowTrafficManager
+from otel_shadow.runtime.voice import say
 from otel_shadow.watch import when_langgraph_is_imported
 
 Node = TypeVar("Node", bound=Callable[..., Any])
@@ -128,13 +130,34 @@ def _install() -> None:
 
 
 def _attach_marked(graph: Any) -> None:
-    from otel_shadow.assembly import default_manager
     from otel_shadow.langgraph.attach import attach
     from otel_shadow.mark import mark_of
 
     marks = [mark for node in graph.nodes.values() if (mark := mark_of(node.bound)) is not None]
-    if marks:
-        attach(graph, next((mark.manager for mark in marks if mark.manager is not None), None) or default_manager())
+    if not marks:
+        return
+    manager = next((mark.manager for mark in marks if mark.manager is not None), None) or _shared()
+    if manager is not None:
+        attach(graph, manager)
+
+
+_TOLD: set[str] = set()
+
+
+def _shared() -> ShadowTrafficManager | None:
+    """The process's own manager; None, and one line in the log, where file or environment are wrong.
+
+    The code is right: a typing error in a variable, made while V2 is turned down at night, must not end production.
+    """
+    from otel_shadow.assembly import default_manager
+
+    try:
+        return default_manager()
+    except (ShadowError, OSError) as error:
+        if str(error) not in _TOLD:
+            _TOLD.add(str(error))
+            say(logging.ERROR, "otel-shadow is off, the application runs V1 only: %s", error)
+        return None
 
 
 def _marked(node: Node, mark: ShadowMark) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -168,3 +169,34 @@ def test_guards_that_are_wanted_again_stay() -> None:
     assert BaseTool.run is not original
     uninstall_guards()
     assert BaseTool.run is original
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ROUTER_V2_PERCENTAGE", "10%", "ROUTER_V2_PERCENTAGE: got '10%', expected a number from 0 to 100"),
+        ("OTEL_SHADOW_CONFIG", "/no/such/shadow.toml", "/no/such/shadow.toml: no such file"),
+        ("OTEL_SHADOW_LOG_FILE", "/no/such/app.log", "/no/such/app.log"),
+    ],
+)
+def test_a_wrong_variable_ends_no_decorated_application(variable: str, value: str, told: str) -> None:
+    """Somebody mistypes a variable at night: decorated nodes run V1, and one line says what is wrong."""
+    code = """
+import sys
+sys.path.insert(0, "tests")
+from langgraph.graph import START, StateGraph
+from small_graphs import State, left
+from otel_shadow import with_shadow_v2
+from otel_shadow.runtime import voice
+node = with_shadow_v2(left)(lambda state: left(state))
+for _ in range(2):
+    print(StateGraph(State).add_node("left", node).add_edge(START, "left").compile().invoke({"text": "x"})["trail"])
+voice.settle(10)
+"""
+    environment = {**os.environ, variable: value}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT, env=environment
+    )
+    assert done.stdout.splitlines() == ["['left']"] * 2, done.stderr
+    assert done.stderr.count("the application runs V1 only") == 1
+    assert told in done.stderr
