@@ -53,7 +53,7 @@ print(dict(manager.shield.counts))
         (["-X", "dev"], [], {"PYTHONASYNCIODEBUG": "1"}),
         (["-OO"], [], {}),
         (["-bb", "-W", "error"], [], {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}),
-        (["-I"], ["no-sdk"], {}),
+        ([], ["no-sdk"], {}),
         ([], [], {"OTEL_SDK_DISABLED": "true"}),
         (
             [], [],
