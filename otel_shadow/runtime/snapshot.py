@@ -9,24 +9,19 @@ name of its type, and V1 runs as if we were not there.
 from __future__ import annotations
 
 import copy
-import copyreg
 import io
 import pickle
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from operator import methodcaller
-from types import FunctionType, WrapperDescriptorType
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
-
+from otel_shadow.runtime.model_lists import Lists
 from otel_shadow.runtime.redact import class_name
+from otel_shadow.runtime.reducers import PROTOCOL, HasDeepcopyError, Pickler
 from otel_shadow.runtime.shield import passes
 
-_PROTOCOL = 5
 _UNGUARDED = sys.version_info < (3, 12)
 """Where the recursion limit is all that keeps C code from overrunning its stack."""
 _USUAL_LIMIT = 10_000
@@ -66,10 +61,11 @@ class _Bounded(io.BytesIO):
 class Snapshot:
     """What :func:`take` captured. ``restore`` may be called any number of times; each gives a fresh copy."""
 
-    __slots__ = ("_copy", "_data", "size")
+    __slots__ = ("_copy", "_data", "_lists", "size")
 
-    def __init__(self, data: bytes | None, kept: Any = None, size: int = 0) -> None:
+    def __init__(self, data: bytes | None, lists: Lists | None = None, kept: Any = None, size: int = 0) -> None:
         self._data = data
+        self._lists = lists
         self._copy = kept
         self.size = len(data) if data is not None else size
         """Bytes held while waiting (of a ``deepcopy``: what its objects take, without what they share)."""
@@ -80,9 +76,10 @@ class Snapshot:
         Raises:
             Exception: whatever a class's own unpickling raises.
         """
-        if self._data is not None:
-            return pickle.loads(self._data)  # noqa: S301 - our own bytes, made in this process
-        return copy.deepcopy(self._copy)
+        if self._data is None:
+            return copy.deepcopy(self._copy)
+        made = pickle.loads(self._data)  # noqa: S301 - our own bytes, made in this process
+        return made if self._lists is None else self._lists.put_back(*made)
 
 
 def take(value: Any, largest: int | None = None) -> Snapshot:
@@ -98,18 +95,27 @@ def take(value: Any, largest: int | None = None) -> Snapshot:
     """
     if _UNGUARDED and sys.getrecursionlimit() > _USUAL_LIMIT and _is_deeper(value, _DEEPEST):
         raise SnapshotError(RecursionError.__name__)
-    buffer = io.BytesIO() if largest is None else _Bounded(largest)
     try:
-        _Pickler(buffer, _PROTOCOL).dump(value)
+        lists = Lists(value)
+        if lists:
+            buffer = _buffer(largest)
+            if lists.dump(buffer):
+                return Snapshot(buffer.getvalue(), lists)
+        buffer = _buffer(largest)
+        Pickler(buffer, PROTOCOL).dump(value)
         return Snapshot(buffer.getvalue())
     except TooLargeError:
         raise
-    except (_HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
+    except (HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
         return _deep(value)
     except BaseException as error:
         if passes(error):
             raise
         return _deep(value)
+
+
+def _buffer(largest: int | None) -> io.BytesIO:
+    return io.BytesIO() if largest is None else _Bounded(largest)
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
@@ -144,7 +150,7 @@ def _deep(value: Any) -> Snapshot:
             raise
         raise SnapshotError(_culprit(error) or class_name(type(value))) from None
     memo.pop(id(memo), None)  # deepcopy's list of originals
-    return Snapshot(None, kept, sum(sys.getsizeof(made, 0) for made in memo.values()))
+    return Snapshot(None, None, kept, sum(sys.getsizeof(made, 0) for made in memo.values()))
 
 
 def _culprit(error: BaseException) -> str | None:
@@ -156,99 +162,3 @@ def _culprit(error: BaseException) -> str | None:
             found = class_name(type(trace.tb_frame.f_locals.get("x")))
         trace = trace.tb_next
     return found
-
-
-class _HasDeepcopyError(Exception):
-    """Some object defines ``__deepcopy__``: its own idea of a copy outranks pickle's."""
-
-
-class _Reducers(dict[type, Callable[[Any], Any]]):
-    """How each class is taken apart: found out once, then looked up by pickle's C code without calling Python."""
-
-    def __missing__(self, cls: type) -> Callable[[Any], Any]:
-        if issubclass(cls, type):
-            raise KeyError(cls)  # a class is pickled by its name
-        if _has_own_deepcopy(cls):
-            raise _HasDeepcopyError
-        if len(self) >= _MAX_CLASSES:
-            self.clear()
-        self[cls] = reducer = _reducer(cls)
-        return reducer
-
-
-class _Pickler(pickle.Pickler):
-    dispatch_table = _Reducers()
-
-
-_default: Callable[[Any], Any] = methodcaller("__reduce_ex__", _PROTOCOL)
-
-
-def _reducer(cls: type) -> Callable[[Any], Any]:
-    registered: Callable[[Any], Any] | None = copyreg.dispatch_table.get(cls)
-    if registered is not None:
-        return registered
-    if issubclass(cls, BaseException) and _is_error_with_init(cls):
-        return _reduce_error
-    return _reduce_model if issubclass(cls, BaseModel) and _is_plain_model(cls) else _default
-
-
-def _is_error_with_init(cls: type[BaseException]) -> bool:
-    """Whether an exception's own ``__init__`` may ask for more than ``args``: then pickle writes what it can't read."""
-    usual = cls.__reduce__ is BaseException.__reduce__ and not isinstance(cls.__new__, FunctionType)
-    return usual and isinstance(getattr(cls, "__init__", None), FunctionType)
-
-
-def _reduce_error(error: BaseException) -> Any:
-    return _make_error, (error.__class__, error.args), error.__dict__ or None
-
-
-def _make_error(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
-    """An exception with ``args``, past what its class adds to the making: that is in its attributes."""
-    error = cls.__new__(cls)
-    native = next(base for base in cls.__mro__ if isinstance(vars(base).get("__init__"), WrapperDescriptorType))
-    vars(native)["__init__"](error, *args)
-    return error
-
-
-_HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__deepcopy__")
-
-
-def _is_plain_model(cls: type[BaseModel]) -> bool:
-    """Whether pydantic's own four attributes are all there is to an instance, and nobody changed how it is pickled."""
-    own = ("__getnewargs__", "__getnewargs_ex__")
-    return (
-        all(getattr(cls, name, None) is getattr(BaseModel, name, None) for name in _HOOKS)
-        and not any(hasattr(cls, name) for name in own)
-        and set(copyreg._slotnames(cls)) == set(copyreg._slotnames(BaseModel))  # type: ignore[attr-defined]
-    )
-
-
-def _reduce_model(model: BaseModel) -> Any:
-    """What ``BaseModel.__getstate__`` gives, without the detour through a dict: twice as fast on message lists.
-
-    The state is set after the object is made, so that a model may hold itself.
-    """
-    private = model.__pydantic_private__
-    if private:
-        private = {name: value for name, value in private.items() if value is not PydanticUndefined}
-    state = (model.__dict__, model.__pydantic_fields_set__, model.__pydantic_extra__, private)
-    return copyreg.__newobj__, (model.__class__,), state, None, None, _fill_model  # type: ignore[attr-defined]
-
-
-def _fill_model(model: BaseModel, state: tuple[dict[str, Any], set[str], dict[str, Any] | None, Any]) -> None:
-    put = object.__setattr__
-    for name, value in zip(_MODEL_PARTS, state, strict=True):
-        put(model, name, value)
-
-
-_MODEL_PARTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-
-_SAME_BY_PICKLE = frozenset({"pydantic.main", "enum", "decimal", "fractions", "re"})
-"""Modules whose ``__deepcopy__`` gives what pickle gives (members and immutable values: themselves)."""
-
-
-def _has_own_deepcopy(cls: type) -> bool:
-    owner = next((base for base in cls.__mro__ if "__deepcopy__" in base.__dict__), None)
-    if owner is None or owner.__module__ in _SAME_BY_PICKLE:
-        return False
-    return not (owner.__module__ == "numpy" and (owner is cls or owner.__name__ == "generic"))  # no array subclasses

@@ -346,7 +346,7 @@ def test_snapshot_is_the_state_at_the_moment_of_the_call(state: dict[str, Any]) 
 @given(VALUES)
 def test_both_ways_agree(value: Any) -> None:
     """The slow way gives what the fast way gives."""
-    slow = Snapshot(None, copy.deepcopy(value))
+    slow = Snapshot(None, kept=copy.deepcopy(value))
     assert take(value).restore() == slow.restore()
 
 
