@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from collections.abc import Hashable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -38,6 +39,12 @@ from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 _WHOLE = "whole"
 _KEPT = ("tags", "recursion_limit")
 _NO_DECISION = names.BOOKKEEPING - {names.TASKS}
+
+
+@lru_cache(256)
+def _user_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those among the keys of ``configurable`` that are not the machinery's own; runs of a graph have the same ones."""
+    return tuple(key for key in keys if not key.startswith(names.PRIVATE_PREFIX))
 
 
 class Captured:
@@ -71,7 +78,7 @@ class Captured:
     recording: Recording | None
     """V1's own calls of tools, where some are to be replayed."""
 
-    def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool, largest: int | None = None) -> None:
+    def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool, largest: int = sys.maxsize) -> None:
         # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
         self.config: dict[str, Any] = {key: config.get(key) for key in _KEPT if key in config}
         self.configurable: dict[str, Any] = dict(config.get(names.CONF) or {})
@@ -99,7 +106,7 @@ class Captured:
                 if type(channel) not in names.VALUE_CHANNELS:
                     self.channel_copies[key] = channel.copy()
 
-    def _whole(self, value: Any, largest: int | None) -> tuple[dict[str, Snapshot], dict[str, Any]] | None:
+    def _whole(self, value: Any, largest: int) -> tuple[dict[str, Snapshot], dict[str, Any]] | None:
         """Everything in one snapshot, as it nearly always goes; None where something has to be looked at by itself."""
         runtime = self.configurable.get(names.RUNTIME)
         scratchpad = self.configurable.get(names.SCRATCHPAD)
@@ -109,20 +116,19 @@ class Captured:
         self.run_context: Any = dict(run_context) if type(run_context) is dict else run_context
         # a peek: True would steal V1's answer
         self.null_resume: Any = scratchpad.get_null_resume(False) if scratchpad is not None else None
-        user = {key: item for key, item in self.configurable.items() if not key.startswith(names.PRIVATE_PREFIX)}
+        user = {key: self.configurable[key] for key in _user_keys(tuple(self.configurable))}
         if UNCOPYABLE:
             inside = run_context.values() if type(run_context) is dict else (run_context,)
             if any(type(item) in UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
                 return None
-        parts = (
-            value,
-            channel_values(self.channels),
+        rest = (
             user,
             self.metadata,
             None if runtime is None else (runtime.previous, run_context),
             None if scratchpad is None else (scratchpad.resume, self.null_resume),
             self.configurable.get(names.NODE_ERROR) if names.NODE_ERROR is not None else None,
         )
+        parts = (value, channel_values(self.channels), rest)  # conversations are in the first two
         try:
             return {_WHOLE: take(parts, largest)}, {}
         except SnapshotError:
@@ -130,7 +136,7 @@ class Captured:
 
     def _unpack(self, whole: tuple[Any, ...]) -> dict[str, Any]:
         """What :meth:`_whole` took, by name."""
-        value, channels, user, metadata, run, answers, node_error = whole
+        value, channels, (user, metadata, run, answers, node_error) = whole
         parts = {INPUT: value}
         parts.update((f"channel:{key}", item) for key, item in channels.items())
         parts.update((f"user:{key}", item) for key, item in user.items())
@@ -204,7 +210,7 @@ class Captured:
         return [write for write in list(self.task.writes) if write[0] not in _NO_DECISION]
 
 
-def capture(value: Any, config: RunnableConfig, *, is_async: bool, largest: int | None = None) -> Captured:
+def capture(value: Any, config: RunnableConfig, *, is_async: bool, largest: int = sys.maxsize) -> Captured:
     """Capture a node's call before V1 runs.
 
     Arguments:

@@ -50,14 +50,22 @@ class NodeWork:
         self._captured = captured
         self._node = node
         self._v2 = v2
-        self._status = Status.SUCCESS if error is None else classify(error)
-        # its command only: the exception itself is V1's, with a traceback that leads to V1's locals
-        self._error = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
-        self._error_class = type(error) if error is not None else None
-        writes = captured.writes()
-        self._writes = _keep(writes)
-        self.is_async = is_async(v2, default=captured.is_async)
+        if error is not None:
+            self._status = classify(error)
+            # its command only: the exception itself is V1's, with a traceback that leads to V1's locals
+            self._error = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
+            self._error_class = type(error)
+        self._writes = _keep(captured.writes())
         self.size = captured.size + self._writes.size
+
+    _status = Status.SUCCESS
+    _error: ParentCommand | None = None
+    _error_class: type[BaseException] | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether V2 has to be awaited."""
+        return is_async(self._v2, default=self._captured.is_async)
 
     @property
     def loop(self) -> AbstractEventLoop | None:

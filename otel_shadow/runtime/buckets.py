@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 _SCALE = 1.0 / 2**53
-_LONGEST = 128
-"""Characters of an id that is remembered: an application may take a whole message for its session's id."""
 
 
 class Buckets(NamedTuple):
@@ -26,13 +23,6 @@ class Buckets(NamedTuple):
 
 def buckets(session_id: str) -> Buckets:
     """The numbers of ``session_id``: 53 bits each of its BLAKE2b digest (RFC 7693), uniform and keyless."""
-    return _remembered(session_id) if len(session_id) <= _LONGEST else _buckets(session_id)
-
-
-def _buckets(session_id: str) -> Buckets:
     digest = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=32, person=b"otel-shadow").digest()
     a, b, c, d = (int.from_bytes(digest[start : start + 8]) >> 11 for start in (0, 8, 16, 24))
     return Buckets(a * _SCALE, b * _SCALE, c * _SCALE, d * _SCALE)
-
-
-_remembered = lru_cache(4096)(_buckets)

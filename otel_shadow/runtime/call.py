@@ -12,6 +12,7 @@ from otel_shadow.record import Arm, Mode, Observation, ShadowRecord, Status
 from otel_shadow.runtime.facts import Work
 from otel_shadow.runtime.pair import Pair, wall
 from otel_shadow.runtime.redact import error_type
+from otel_shadow.runtime.shield import passes
 from otel_shadow.runtime.sinks import NoSpan, V1Span, V2Span
 from otel_shadow.runtime.site import Site
 
@@ -60,6 +61,19 @@ class Call:
         classify: the status that an exception of V1 stands for.
     """
 
+    latency_s = 0.0
+    span: V1Span = NoSpan()
+    served = "v1"
+    fallback_reason: str | None = None
+    v2: Observation | None = None
+    _overhead_s = 0.0
+    _status = Status.NOT_RUN
+    _error: BaseException | None = None
+    _error_type: str | None = None
+    _produced: Any = NOTHING
+    _delivered: bool | None = None
+    _shed_for: str | None = None
+
     def __init__(
         self,
         manager: ShadowTrafficManager,
@@ -74,21 +88,9 @@ class Call:
         self.admission = admission
         self.configurable = site.keys_of(configurable)
         self.pair_id = manager.new_id()
-        self.latency_s = 0.0
-        self.span: V1Span = NoSpan()
-        self.served = "v1"
-        self.fallback_reason: str | None = None
-        self.v2: Observation | None = None
         self._classify = classify
         self._entered = entered
         self._epoch_s = manager.clock()
-        self._overhead_s = 0.0
-        self._status = Status.NOT_RUN
-        self._error: BaseException | None = None
-        self._error_type: str | None = None
-        self._produced: Any = NOTHING
-        self._delivered: bool | None = None
-        self._shed_for: str | None = None
 
     @property
     def shadowed(self) -> bool:
@@ -186,23 +188,39 @@ class Call:
             error: what the caller is about to see raised, or None.
             capture: finishes the capture (V1's own writes); None where V2 can't run.
         """
-        started, shield, node = perf_counter(), self.manager.shield, self.site.node
+        started = perf_counter()
         work: Work | None = None
         try:
-            with shield("close", node):  # what V1 produced must reach the caller whatever breaks here
-                self._judge(result, error)
-                work = capture() if self.shadowed else None
+            self._judge(result, error)
+            work = capture() if self.admission.reason is None else None
+        except BaseException as fault:
+            if passes(fault):
+                raise
+            self._caught("close", fault)  # what V1 produced must reach the caller whatever breaks here
         finally:
             self.latency_s = perf_counter() - self._entered
-            with shield("span", node):  # by itself: a span that stays current would take in what follows
-                self.span.leave()
-        with shield("close", node):
-            self.manager.emitter.put(self._end_span)
+            self._leave()
+        try:
             self._hand_over(work)
             ended = perf_counter()  # our own way out is part of what the caller waits for
             self._overhead_s += ended - started
             self.latency_s = ended - self._entered
             self.site.account.settle(self._overhead_s, self.latency_s - self._overhead_s)
+        except BaseException as fault:
+            if passes(fault):
+                raise
+            self._caught("close", fault)
+
+    def _leave(self) -> None:
+        try:
+            self.span.leave()
+        except BaseException as fault:  # by itself: a span that stays current would take in what follows
+            if passes(fault):
+                raise
+            self._caught("span", fault)
+
+    def _caught(self, operation: str, fault: BaseException) -> None:
+        self.manager.shield.caught(operation, self.site.node, fault)
 
     def _judge(self, result: Any, error: BaseException | None) -> None:
         """What became of the execution, and whether the caller gets just that."""
@@ -216,8 +234,12 @@ class Call:
         self._error_type = error_type(error) if self._status is Status.ERROR else None
 
     def _open(self) -> None:
-        with self.manager.shield("span", self.site.node):
+        try:
             self.span = self.manager.spans.v1(self)
+        except BaseException as fault:
+            if passes(fault):
+                raise
+            self._caught("span", fault)
         self._overhead_s += perf_counter() - self._entered
 
     def _same(self, result: Any, error: BaseException | None) -> bool:
@@ -233,17 +255,21 @@ class Call:
         pair = Pair(self, work)
         refused = self.manager.runner.submit(pair)
         if refused is not None:
+            pair.accepted()
             pair.shed(refused)
 
     # --- off the path ----------------------------------------------------------------------------------------------
 
     def _without_shadow(self) -> ShadowRecord:
+        self.end_span()
         if self._shed_for is not None:
             self.site.limiter.refused(self._shed_for)
         return self.baseline(self.admission.reason or "not_captured", self.v2)
 
-    def _end_span(self) -> None:
-        self.span.close(self.observation() if self.served == "v1" or self.v2 is None else self.v2, self)
+    def end_span(self) -> None:
+        """End the span of what was served, as of when it was left."""
+        with self.manager.shield("span", self.site.node):
+            self.span.close(self.observation() if self.served == "v1" or self.v2 is None else self.v2, self)
 
     def emit(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
         """Queue the making of a record; ``size`` are the bytes that it holds until then."""

@@ -29,6 +29,9 @@ class Shadow(Protocol):
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """Production's loop, where V1 was awaited."""
 
+    def accepted(self) -> None:
+        """It was taken from V1's path: what can be done before it starts."""
+
     def admit(self) -> bool:
         """Whether to start it now; if not, it has reported why."""
 

@@ -32,6 +32,10 @@ from otel_shadow.runtime.worker import WorkerOptions
 from otel_shadow.runtime.workers import WorkerPool
 
 _MOST_SITES = 1000
+_MOST_SESSIONS = 4096
+"""Sessions of a node whose admission is remembered."""
+_LONGEST = 128
+"""Characters of an id that is remembered."""
 Inspect = Callable[[ShadowRecord, Facts, Facts], None]
 
 
@@ -107,13 +111,25 @@ class ShadowTrafficManager:
             if flags.off or SHADOW.get() is not None:
                 return None
             session = site.session_path(state, configurable)
-            admission = self._admit(site, flags, None if session is None else str(session))
+            admission = self._admission(site, flags, None if session is None else str(session))
             return Call(self, site, admission, configurable, entered, classify) if admission else None
         except BaseException as fault:
             if passes(fault):
                 raise
             self.shield.caught("enter", site.node, fault)
             return None
+
+    def _admission(self, site: Site, flags: FeatureFlags, session: str | None) -> Admission | None:
+        """What :meth:`_admit` says; remembered, for it says the same of a session until the flags change."""
+        known = site.admissions.get(session)
+        if known is not None and known[0] is flags:
+            return known[1]
+        admission = self._admit(site, flags, session)
+        if session is None or len(session) <= _LONGEST:  # an application may take a whole message for its session's id
+            if len(site.admissions) >= _MOST_SESSIONS:
+                site.admissions.clear()
+            site.admissions[session] = flags, admission
+        return admission
 
     def _admit(self, site: Site, flags: FeatureFlags, session: str | None) -> Admission | None:
         lots = buckets(session) if session is not None else None

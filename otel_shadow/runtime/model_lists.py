@@ -9,9 +9,8 @@ not the way to copy the state, and :meth:`Lists.dump` says so.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -21,75 +20,104 @@ _WORTH_IT = 4
 """Models in a list from which on it is taken out."""
 
 
-class Place(NamedTuple):
-    """Where a list was: ``value[key]``, or ``value[part][key]`` of a tuple; and which list."""
-
-    part: int | None
-    key: str
-    list: int
+_MAX_CLASSES = 4096
+_PLAIN: set[type] = set()
+"""Classes known as plain models, so that a list is looked through in C."""
 
 
-class Lists:
-    """The lists that were taken out of a value: their models' classes, and the places.
+class Writable(Protocol):
+    """What a pickle goes to."""
+
+    def write(self, data: Any, /) -> Any: ...
+
+
+def lists_of(value: Any) -> Lists | None:
+    """The lists of models in ``value``; None if there are none.
 
     Arguments:
         value: a dict, or a tuple with dicts among its items; lists that are values of these are looked at.
     """
-
-    __slots__ = ("_classes", "_found", "_places", "rest")
-
-    def __init__(self, value: Any) -> None:
-        self._found: dict[int, tuple[int, list[BaseModel]]] = {}
-        self._classes: list[list[type[BaseModel]]] = []
-        self._places: list[Place] = []
-        self.rest = value
-        """``value`` without the lists; itself if there are none."""
-        if type(value) is dict:
-            self.rest = self._without(value, None)
-        elif type(value) is tuple:
-            items = [self._without(item, part) if type(item) is dict else item for part, item in enumerate(value)]
-            if self._places:
-                self.rest = tuple(items)
-
-    def __bool__(self) -> bool:
-        return bool(self._places)
-
-    def _without(self, whole: dict[Any, Any], part: int | None) -> dict[Any, Any]:
-        rest = whole
+    kind = type(value)
+    if kind is not tuple and kind is not dict:
+        return None
+    numbers: dict[int, int] = {}
+    lists: list[list[BaseModel]] = []
+    classes: list[list[type]] = []
+    places: list[tuple[int, str, int]] = []
+    rest: list[Any] = []
+    for part, whole in enumerate(value if kind is tuple else (value,)):
+        rest.append(whole)
+        if type(whole) is not dict or list not in map(type, whole.values()):
+            continue
         for key, item in whole.items():
             if type(item) is list and len(item) >= _WORTH_IT and type(key) is str:
-                number = self._number(item)
-                if number is not None:
-                    rest = whole.copy() if rest is whole else rest
-                    rest[key] = None
-                    self._places.append(Place(part, key, number))
-        return rest
+                number = numbers.get(id(item))
+                if number is None:
+                    found = list(map(type, item))
+                    if not _PLAIN.issuperset(found) and not _all_plain(found):
+                        continue
+                    number = numbers[id(item)] = len(lists)
+                    lists.append(item)
+                    classes.append(found)
+                if rest[part] is whole:
+                    rest[part] = whole.copy()
+                rest[part][key] = None
+                places.append((part, key, number))
+    if not places:
+        return None
+    return Lists(tuple(rest) if kind is tuple else rest[0], lists, classes, places)
 
-    def _number(self, item: list[Any]) -> int | None:
-        known = self._found.get(id(item))
-        if known is not None:
-            return known[0]
-        classes = list(map(type, item))
-        if not all(map(is_plain_model, set(classes))):
-            return None
-        self._found[id(item)] = len(self._classes), item
-        self._classes.append(classes)
-        return len(self._classes) - 1
 
-    def dump(self, buffer: io.BytesIO) -> bool:
-        """Write everything to ``buffer``.
+def _all_plain(found: list[type]) -> bool:
+    if len(_PLAIN) >= _MAX_CLASSES:
+        _PLAIN.clear()
+    for cls in set(found):
+        if not is_plain_model(cls):
+            return False
+        _PLAIN.add(cls)
+    return True
+
+
+class Lists:
+    """The lists that were taken out of a value: their models' classes, and where they belong.
+
+    Arguments:
+        rest: the value without them.
+        lists: the lists.
+        classes: the class of each model of each list.
+        places: part (of a tuple), key and number of the list that belongs there.
+    """
+
+    __slots__ = ("_classes", "_lists", "_places", "_rest")
+
+    def __init__(
+        self,
+        rest: Any,
+        lists: list[list[BaseModel]],
+        classes: list[list[type[BaseModel]]],
+        places: list[tuple[int, str, int]],
+    ) -> None:
+        self._rest = rest
+        self._lists = lists
+        self._classes = classes
+        self._places = places
+
+    def dump(self, file: Writable) -> bool:
+        """Write everything to ``file``; production's own is not held from then on.
 
         Returns:
             Whether that is all of it; not, where a model of a list is also reached in some other way.
         """
-        lists = [item for _, item in self._found.values()]
-        pickler = _Watching(buffer, PROTOCOL)
-        pickler.dump((self.rest, [list(map(state_of, item)) for item in lists]))
-        self.rest, self._found = None, {}  # production's own
-        if not pickler.reached:
+        rest, lists = self._rest, self._lists
+        self._rest, self._lists = None, []
+        reached: list[BaseModel] = []
+        pickler = _Watching(file, PROTOCOL)
+        pickler.reached = reached
+        pickler.dump((rest, [list(map(state_of, item)) for item in lists]))
+        if not reached:
             return True
         ours = {id(model) for item in lists for model in item}
-        return not any(id(model) in ours for model in pickler.reached)
+        return not any(id(model) in ours for model in reached)
 
     def put_back(self, rest: Any, columns: Iterable[list[ModelState]]) -> Any:
         """The value, from what :meth:`dump` wrote."""
@@ -98,7 +126,7 @@ class Lists:
         for classes, states in zip(self._classes, columns, strict=True):
             lists.append([_model(cls, state, known) for cls, state in zip(classes, states, strict=True)])
         for part, key, number in self._places:
-            (rest if part is None else rest[part])[key] = lists[number]
+            (rest[part] if type(rest) is tuple else rest)[key] = lists[number]
         return rest
 
 
@@ -113,9 +141,7 @@ def _model(cls: type[BaseModel], state: ModelState, known: dict[tuple[int, int],
 class _Watching(Pickler):
     """Notes the models that it comes across."""
 
-    def __init__(self, buffer: io.BytesIO, protocol: int) -> None:
-        super().__init__(buffer, protocol)
-        self.reached: list[BaseModel] = []
+    reached: list[BaseModel]
 
     def reducer_override(self, value: Any) -> Any:
         if BaseModel in type(value).__mro__:  # no isinstance: it asks the value itself

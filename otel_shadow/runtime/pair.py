@@ -41,23 +41,28 @@ class Pair:
         self._manager = call.manager
         self._site = call.site
         self._queued_at = perf_counter()
-        self._started_at: float | None = None
-        self._entered = False
-        self._admitted = False
         self._timeout_s = call.admission.timeout_s
         self._right_to_report = [True]
-        self._reported = False
-        self._finished: Facts | None = None
-        self._latency_s: float | None = None
-        self._span: V2Span | None = None
-        self._scope = ShadowScope(self._site.graph, self._site.node, call.manager.config.tools)
-        self.deadline = float("inf")
         self.size = work.size + _OWN_BYTES
-        self.executor: str = self._site.table.executor
-        self.is_async = work.is_async and self.executor != "process"
-        self.loop = work.loop
-        self._ends_itself = self.is_async or self.executor == "process"
-        self._counted_tokens = 0
+        self.executor: str = call.site.table.executor
+
+    deadline = float("inf")
+    is_async = False
+    _started_at: float | None = None
+    _entered = False
+    _admitted = False
+    _reported = False
+    _finished: Facts | None = None
+    _latency_s: float | None = None
+    _span: V2Span | None = None
+    _ends_itself = False
+    _counted_tokens = 0
+    _scope: ShadowScope
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Production's loop, where V1 was awaited."""
+        return self._work.loop
 
     # --- the runner's side -----------------------------------------------------------------------------------------
 
@@ -66,12 +71,19 @@ class Pair:
         """Whether its record is with the emitter."""
         return self._reported
 
+    def accepted(self) -> None:
+        """It is in the queue: V1's span can end now, off V1's path."""
+        self._call.emit(self._call.end_span)
+
     def admit(self) -> bool:
         """Ask the node's limiter; when it refuses, report that."""
         reason = self._site.limiter.refuse()
         if reason is not None:
             self.shed(reason)
             return False
+        self.is_async = self._work.is_async and self.executor != "process"
+        self._ends_itself = self.is_async or self.executor == "process"
+        self._scope = self._fresh_scope()
         self._set_deadline(perf_counter())
         self._admitted = True
         return True

@@ -53,11 +53,13 @@ class Runner:
 
     def _reset(self) -> None:
         """Forget everything; also in the child after a fork, where threads and their work stayed with the parent."""
+        self._arrived: deque[Shadow] = deque()
         self._lanes: dict[str, deque[Shadow]] = {name: deque() for name in self._factories}
         self._bytes = 0
         self._accounts = threading.Lock()
         self._executors: dict[str, Executor] = {}
         self._running: list[_Running] = []
+        self._sorting = False
         self._launching = False
         self._abandoned: list[Slot] = []
         self._dispatcher: threading.Thread | None = None
@@ -81,7 +83,7 @@ class Runner:
             if self._bytes + shadow.size > self._limits.snapshot_bytes:
                 return "memory"
             self._bytes += shadow.size
-        self._lanes[shadow.executor].append(shadow)
+        self._arrived.append(shadow)
         if self._dispatcher is None:
             self._start()
         return None
@@ -102,7 +104,7 @@ class Runner:
     @property
     def depth(self) -> int:
         """Shadows that wait."""
-        return sum(map(len, self._lanes.values()))
+        return len(self._arrived) + sum(map(len, self._lanes.values()))
 
     @property
     def waiting_bytes(self) -> int:
@@ -126,7 +128,9 @@ class Runner:
     @property
     def _busy(self) -> bool:
         """Whether a shadow waits or runs; asked in the order in which it moves, so that none slips through."""
-        return bool(self.depth or self._launching or any(not running.shadow.reported for running in self._running))
+        if self._arrived or self._sorting or any(self._lanes.values()) or self._launching:
+            return True
+        return any(not running.shadow.reported for running in self._running)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing waits or runs.
@@ -151,6 +155,7 @@ class Runner:
             executor.stop(max(end - perf_counter(), 0.0))
 
     def _cancel_rest(self) -> None:
+        self._sort()
         for lane in self._lanes.values():
             while (shadow := self._take(lane)) is not None:
                 shadow.give_up(cancelled=True)
@@ -163,7 +168,7 @@ class Runner:
 
     def _dispatch(self) -> None:
         while not self._closed or self.depth or self._running:
-            for step in (self._reap, self._launch):
+            for step in (self._sort, self._reap, self._launch):
                 try:
                     step()
                 except BaseException as error:  # noqa: BLE001 - the dispatcher outlives every fault
@@ -175,6 +180,19 @@ class Runner:
             self._wake.wait(_POLL_S)
             if self._closed and not self.depth and all(running.shadow.reported for running in self._running):
                 return
+
+    def _sort(self) -> None:
+        """What came from V1's path goes to the lane of its executor."""
+        self._sorting = True
+        try:
+            while self._arrived:
+                shadow = self._arrived.popleft()
+                self._lanes[shadow.executor].append(shadow)
+                shadow.accepted()
+        except IndexError:  # somebody else took it
+            return
+        finally:
+            self._sorting = False
 
     def _reap(self) -> None:
         now = perf_counter()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otel_shadow import semconv
 from otel_shadow.config import NodeTable, ShadowConfig
@@ -17,6 +17,10 @@ from otel_shadow.runtime.compare import Comparator, Differ
 from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.limiter import Limiter
 from otel_shadow.runtime.redact import declared, error_type, type_name
+
+if TYPE_CHECKING:
+    from otel_shadow.flags import FeatureFlags
+    from otel_shadow.runtime.call import Admission
 
 _HUGE = 2**63
 """Integers from here on are no measured quantity, and no reader of JSON need hold them."""
@@ -62,6 +66,8 @@ class Site:
         self.comparator = Comparator(self.table.compare, differ)
         self.limiter = Limiter(node, config.limits)
         self.account = Account()
+        self.admissions: dict[str | None, tuple[FeatureFlags, Admission | None]] = {}
+        """What the manager decided of sessions, and under which flags."""
         session = config.session
         self.session_path = compile_path(session.id)
         self.message_path = compile_path(session.message)

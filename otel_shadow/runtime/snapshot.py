@@ -9,7 +9,6 @@ name of its type, and V1 runs as if we were not there.
 from __future__ import annotations
 
 import copy
-import io
 import pickle
 import sys
 from collections import deque
@@ -17,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from otel_shadow.runtime.model_lists import Lists
+from otel_shadow.runtime.model_lists import Lists, lists_of
 from otel_shadow.runtime.redact import class_name
 from otel_shadow.runtime.reducers import PROTOCOL, HasDeepcopyError, Pickler
 from otel_shadow.runtime.shield import passes
@@ -44,18 +43,26 @@ class TooLargeError(Exception):
     """A snapshot would be larger than allowed."""
 
 
-class _Bounded(io.BytesIO):
-    """Takes no more than so many bytes: a pickle of gigabytes ends before it needs them."""
+class _Chunks:
+    """Where pickle writes; it takes no more than so many bytes: a pickle of gigabytes ends before it needs them."""
+
+    __slots__ = ("_left", "_parts")
 
     def __init__(self, largest: int) -> None:
-        super().__init__()
         self._left = largest
+        self._parts: list[bytes] = []
 
-    def write(self, data: Any, /) -> int:
-        self._left -= len(data)
+    def write(self, data: Any, /) -> None:
+        """Take ``data``, of which pickle may hand over the state's own (a ``bytearray``)."""
+        chunk = bytes(data)
+        self._left -= len(chunk)
         if self._left < 0:
             raise TooLargeError
-        return super().write(data)
+        self._parts.append(chunk)
+
+    def joined(self) -> bytes:
+        """All that was written."""
+        return b"".join(self._parts)
 
 
 class Snapshot:
@@ -82,12 +89,12 @@ class Snapshot:
         return made if self._lists is None else self._lists.put_back(*made)
 
 
-def take(value: Any, largest: int | None = None) -> Snapshot:
+def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
     """Capture ``value``.
 
     Arguments:
         value: anything.
-        largest: bytes that a pickle may have; None: no bound.
+        largest: bytes that a pickle may have.
 
     Raises:
         SnapshotError: neither pickle nor ``deepcopy`` can copy it.
@@ -96,14 +103,14 @@ def take(value: Any, largest: int | None = None) -> Snapshot:
     if _UNGUARDED and sys.getrecursionlimit() > _USUAL_LIMIT and _is_deeper(value, _DEEPEST):
         raise SnapshotError(RecursionError.__name__)
     try:
-        lists = Lists(value)
-        if lists:
-            buffer = _buffer(largest)
-            if lists.dump(buffer):
-                return Snapshot(buffer.getvalue(), lists)
-        buffer = _buffer(largest)
-        Pickler(buffer, PROTOCOL).dump(value)
-        return Snapshot(buffer.getvalue())
+        lists = lists_of(value)
+        if lists is not None:
+            chunks = _Chunks(largest)
+            if lists.dump(chunks):
+                return Snapshot(chunks.joined(), lists)
+        chunks = _Chunks(largest)
+        Pickler(chunks, PROTOCOL).dump(value)
+        return Snapshot(chunks.joined())
     except TooLargeError:
         raise
     except (HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
@@ -112,10 +119,6 @@ def take(value: Any, largest: int | None = None) -> Snapshot:
         if passes(error):
             raise
         return _deep(value)
-
-
-def _buffer(largest: int | None) -> io.BytesIO:
-    return io.BytesIO() if largest is None else _Bounded(largest)
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

@@ -94,6 +94,7 @@ def test_tokens_of_the_last_hour() -> None:
 def test_one_line_per_change(caplog: pytest.LogCaptureFixture) -> None:
     """A reason that comes and goes with each shadow is one pause, one line, and one line when it is over."""
     subject, clock = limiter()
+    assert voice.settle(10), "lines of other tests"
     with caplog.at_level(logging.WARNING, "otel_shadow"):
         for _ in range(50):
             subject.refused("queue")

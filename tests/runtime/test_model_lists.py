@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from otel_shadow.runtime.model_lists import Lists
+from otel_shadow.runtime.model_lists import lists_of
 from otel_shadow.runtime.snapshot import TooLargeError, take
 
 
@@ -169,8 +169,8 @@ def test_nothing_of_production_is_held() -> None:
     assert len(snapshot.restore()["messages"][1].tool_calls) == 1
     lists = snapshot._lists
     assert lists is not None
-    assert lists.rest is None
-    assert not lists._found
+    assert lists._rest is None
+    assert not lists._lists
 
 
 def test_bound_holds() -> None:
@@ -196,7 +196,7 @@ def test_bound_holds() -> None:
 def test_other_values_are_left_as_they_are(value: Any) -> None:
     """Short and mixed lists, keys that are no names: the usual way, and the same result."""
     if value != {"messages": messages(1)}:
-        assert not Lists(value)
+        assert lists_of(value) is None
     assert graph(take(value).restore()) == graph(copy.deepcopy(value))
 
 
