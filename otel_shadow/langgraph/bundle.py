@@ -94,14 +94,20 @@ def restored(snapshot: Snapshot) -> Any:
         raise SnapshotError(class_name(type(error))) from error
 
 
-def channel_values(channels: Mapping[str, Any]) -> dict[str, Any]:
-    """What the channels hold; empty ones hold nothing."""
-    simple, missing = names.VALUE_CHANNELS, names.MISSING
-    found = {}
+def channel_values(channels: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the channels hold (empty ones hold nothing), and copies of those of other kinds."""
+    simple, missing, topic, tasks = names.VALUE_CHANNELS, names.MISSING, names.TOPIC, names.TASKS
+    values: dict[str, Any] = {}
+    copies: dict[str, Any] = {}
     for key, channel in channels.items():
-        if type(channel) in simple:
+        kind = type(channel)
+        if kind in simple:
             if channel.value is not missing:
-                found[key] = channel.value
-        elif type(channel) is names.TOPIC and channel.values and key != names.TASKS:
-            found[key] = channel.values
-    return found
+                values[key] = channel.value
+        elif kind is not topic:
+            copies[key] = channel.copy()
+        elif channel.values:
+            copies[key] = channel.copy()
+            if key != tasks:
+                values[key] = channel.values
+    return values, copies

@@ -26,6 +26,7 @@ from otel_shadow.langgraph.bundle import (
     PREVIOUS,
     RESUME,
     UNCOPYABLE,
+    Bundle,
     bundle,
     channel_values,
     restored,
@@ -38,6 +39,7 @@ from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 
 _WHOLE = "whole"
 _KEPT = ("tags", "recursion_limit")
+_set_parent = var_child_runnable_config.set
 _NO_DECISION = names.BOOKKEEPING - {names.TASKS}
 
 
@@ -67,6 +69,9 @@ class Captured:
     )  # fmt: skip
 
     task_id: str | None
+    channels: Mapping[str, Any]
+    managed: dict[str, Any]
+    task: Any
     resume_generation: Hashable
     """Equal for an execution and its retries, different for every other execution (after a resume, too)."""
     context: contextvars.Context
@@ -79,58 +84,63 @@ class Captured:
     """V1's own calls of tools, where some are to be replayed."""
 
     def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool, largest: int = sys.maxsize) -> None:
+        known = config.get(names.CONF)
+        configurable: dict[str, Any] = dict(known) if known else {}
+        configurable.pop(names.CALL, None)
+        metadata = config.get("metadata")
         # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
-        self.config: dict[str, Any] = {key: config.get(key) for key in _KEPT if key in config}
-        self.configurable: dict[str, Any] = dict(config.get(names.CONF) or {})
-        self.configurable.pop(names.CALL, None)
-        self.metadata: dict[str, Any] = dict(config.get("metadata") or {})
-        self.task_id = self.configurable.get(names.TASK_ID)
+        self.config: dict[str, Any] = {key: config[key] for key in _KEPT if key in config}  # type: ignore[literal-required]
+        self.configurable = configurable
+        self.metadata: dict[str, Any] = dict(metadata) if metadata else {}
+        self.task_id = configurable.get(names.TASK_ID)
         self.loop = asyncio.get_running_loop() if is_async else None
         self.recording = None
-        self.context = contextvars.copy_context()
-        self.context.run(var_child_runnable_config.set, None)  # it leads to the run; V2 gets a configuration of its own
-        self._take_channels()
-        self.resume_generation = generation(self.task.writes) if self.task is not None else object()
-        self._bundle, self._shared = self._whole(value, largest) or bundle(value, self._beside())
-        self.size = sum(part.size for part in self._bundle.values())
-
-    def _take_channels(self) -> None:
-        self.channels: Mapping[str, Any] = {}
-        self.channel_copies: dict[str, Any] = {}
-        self.managed: dict[str, Any] = {}
-        self.task: Any = None
-        read = self.configurable.get(names.READ)
+        self.context = context = contextvars.copy_context()
+        context.run(_set_parent, None)  # it leads to the run; V2 gets a configuration of its own
+        read = configurable.get(names.READ)
         if isinstance(read, partial) and read.func is local_read:
             _, self.channels, self.managed, self.task = read.args
-            for key, channel in self.channels.items():
-                if type(channel) not in names.VALUE_CHANNELS:
-                    self.channel_copies[key] = channel.copy()
+            values, self.channel_copies = channel_values(self.channels)
+            self.resume_generation = generation(self.task.writes)
+        else:
+            self.channels, self.managed, self.task = {}, {}, None
+            values, self.channel_copies = {}, {}
+            self.resume_generation = object()
+        whole = self._whole(value, values, largest)
+        if whole is not None:
+            self._bundle: Bundle = {_WHOLE: whole}
+            self._shared: dict[str, Any] = {}
+            self.size = whole.size
+        else:
+            self._bundle, self._shared = bundle(value, self._beside(values))
+            self.size = sum(part.size for part in self._bundle.values())
 
-    def _whole(self, value: Any, largest: int) -> tuple[dict[str, Snapshot], dict[str, Any]] | None:
+    def _whole(self, value: Any, values: dict[str, Any], largest: int) -> Snapshot | None:
         """Everything in one snapshot, as it nearly always goes; None where something has to be looked at by itself."""
-        runtime = self.configurable.get(names.RUNTIME)
-        scratchpad = self.configurable.get(names.SCRATCHPAD)
-        run_context = runtime.context if runtime is not None else None
-        if runtime is not None and runtime.store is not None:
-            note_file(runtime.store)
-        self.run_context: Any = dict(run_context) if type(run_context) is dict else run_context
-        # a peek: True would steal V1's answer
-        self.null_resume: Any = scratchpad.get_null_resume(False) if scratchpad is not None else None
-        user = {key: self.configurable[key] for key in _user_keys(tuple(self.configurable))}
+        configurable = self.configurable
+        runtime = configurable.get(names.RUNTIME)
+        scratchpad = configurable.get(names.SCRATCHPAD)
+        run: tuple[Any, Any] | None = None
+        self.run_context: Any = None
+        if runtime is not None:
+            if runtime.store is not None:
+                note_file(runtime.store)
+            context = runtime.context
+            self.run_context = dict(context) if type(context) is dict else context
+            run = runtime.previous, self.run_context
+        answers: tuple[Any, Any] | None = None
+        self.null_resume: Any = None
+        if scratchpad is not None:
+            self.null_resume = scratchpad.get_null_resume(False)  # a peek: True would steal V1's answer
+            answers = scratchpad.resume, self.null_resume
+        user = {key: configurable[key] for key in _user_keys(tuple(configurable))}
         if UNCOPYABLE:
-            inside = run_context.values() if type(run_context) is dict else (run_context,)
+            inside = self.run_context.values() if type(self.run_context) is dict else (self.run_context,)
             if any(type(item) in UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
                 return None
-        rest = (
-            user,
-            self.metadata,
-            None if runtime is None else (runtime.previous, run_context),
-            None if scratchpad is None else (scratchpad.resume, self.null_resume),
-            self.configurable.get(names.NODE_ERROR) if names.NODE_ERROR is not None else None,
-        )
-        parts = (value, channel_values(self.channels), rest)  # conversations are in the first two
-        try:
-            return {_WHOLE: take(parts, largest)}, {}
+        node_error = configurable.get(names.NODE_ERROR) if names.NODE_ERROR is not None else None
+        try:  # conversations are in the first two
+            return take((value, values, (user, self.metadata, run, answers, node_error)), largest)
         except SnapshotError:
             return None
 
@@ -150,9 +160,9 @@ class Captured:
             parts[NODE_ERROR] = node_error
         return parts
 
-    def _beside(self) -> dict[str, Any]:
+    def _beside(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Everything mutable besides the input that V2 will see, by name."""
-        beside: dict[str, Any] = {f"channel:{key}": value for key, value in channel_values(self.channels).items()}
+        beside: dict[str, Any] = {f"channel:{key}": value for key, value in values.items()}
         for key, value in self.configurable.items():
             if not key.startswith(names.PRIVATE_PREFIX) and key not in names.COORDINATES:
                 beside[f"user:{key}"] = value

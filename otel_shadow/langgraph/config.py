@@ -214,7 +214,10 @@ def _channels(captured: Captured, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _empty(channel: Any) -> Any:
     twin = copy.copy(channel)  # keeps key, type, reducer; its value is production's, so it goes
-    twin.value = names.MISSING
+    if type(twin) is names.TOPIC:
+        twin.values = []
+    else:
+        twin.value = names.MISSING
     return twin
 
 

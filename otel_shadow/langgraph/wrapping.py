@@ -23,7 +23,7 @@ from otel_shadow.langgraph.coerce import is_async
 from otel_shadow.langgraph.retries import seen_before
 from otel_shadow.langgraph.trial import Trial
 from otel_shadow.langgraph.work import NodeWork, classify
-from otel_shadow.runtime.call import NOTHING, Call
+from otel_shadow.runtime.call import LIVE, NOTHING, Call
 from otel_shadow.runtime.live import Attempt, Stragglers, aserve, awithin, awithin_thread, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.runtime.redact import type_name
@@ -104,17 +104,20 @@ class ShadowSeq(RunnableSeq):
         if call is None or config is None:
             return super().invoke(input, config, **kwargs)
         captured = socket.capture(call, input, config, is_async=False)
-        v1 = partial(super().invoke, input, config, **kwargs)
+        v1: Callable[..., Any] = super().invoke
         result: Any = None
         error: BaseException | None = None
         try:
-            result = self._live(call, input, config, v1, kwargs) if call.live else call.through(v1)
+            if call.admission.reason == LIVE:
+                result = self._live(call, input, config, partial(v1, input, config, **kwargs), kwargs)
+            else:
+                result = call.through(v1, input, config, **kwargs)
             return result
         except BaseException as raised:
             error = raised
             raise
         finally:
-            call.close(result, error, partial(socket.work, captured, error))
+            call.close(result, error, socket.work, captured)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The same, awaited."""
@@ -123,17 +126,20 @@ class ShadowSeq(RunnableSeq):
         if call is None or config is None:
             return await super().ainvoke(input, config, **kwargs)
         captured = socket.capture(call, input, config, is_async=True)
-        v1 = partial(super().ainvoke, input, config, **kwargs)
+        v1: Callable[..., Any] = super().ainvoke
         result: Any = None
         error: BaseException | None = None
         try:
-            result = await (self._alive(call, input, config, v1, kwargs) if call.live else call.athrough(v1))
+            if call.admission.reason == LIVE:
+                result = await self._alive(call, input, config, partial(v1, input, config, **kwargs), kwargs)
+            else:
+                result = await call.athrough(v1, input, config, **kwargs)
             return result
         except BaseException as raised:
             error = raised
             raise
         finally:
-            call.close(result, error, partial(socket.work, captured, error))
+            call.close(result, error, socket.work, captured)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
         """V1's chunks. In a live session, V2's value as one chunk."""
@@ -157,7 +163,7 @@ class ShadowSeq(RunnableSeq):
             error = raised
             raise
         finally:
-            call.close(chunk, error, partial(socket.work, captured, error))
+            call.close(chunk, error, socket.work, captured)
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
         """The same, awaited."""
@@ -182,7 +188,7 @@ class ShadowSeq(RunnableSeq):
             error = raised
             raise
         finally:
-            call.close(chunk, error, partial(socket.work, captured, error))
+            call.close(chunk, error, socket.work, captured)
 
     def _live(
         self, call: Call, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from otel_shadow.record import Arm, Mode, Observation, ShadowRecord, Status
 from otel_shadow.runtime.facts import Work
@@ -23,6 +23,10 @@ NOTHING: Any = object()
 """What a caller gets that gets nothing: a stream without a chunk."""
 
 
+LIVE = "live"
+"""The reason of an execution that V2 is to serve: it has no shadow."""
+T = TypeVar("T")
+P = ParamSpec("P")
 Classify = Callable[[BaseException], Status]
 
 
@@ -100,7 +104,7 @@ class Call:
     @property
     def live(self) -> bool:
         """Whether V2 is to serve this execution."""
-        return self.admission.reason == "live"
+        return self.admission.reason == LIVE
 
     def skip(self, reason: str) -> None:
         """V2 can't run on this execution, because of ``reason``."""
@@ -121,21 +125,21 @@ class Call:
 
     # --- the user's path -------------------------------------------------------------------------------------------
 
-    def through(self, v1: Callable[[], Any]) -> Any:
+    def through(self, v1: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run V1 inside its span; its value or exception passes."""
         self._open()
         try:
-            self._produced = v1()
+            self._produced = v1(*args, **kwargs)
         except BaseException as error:
             self._error = error
             raise
         return self._produced
 
-    async def athrough(self, v1: Callable[[], Awaitable[Any]]) -> Any:
+    async def athrough(self, v1: Callable[P, Awaitable[Any]], *args: P.args, **kwargs: P.kwargs) -> Any:
         """The same, awaited."""
         self._open()
         try:
-            self._produced = await v1()
+            self._produced = await v1(*args, **kwargs)
         except BaseException as error:
             self._error = error
             raise
@@ -180,19 +184,26 @@ class Call:
                 self.span.leave()
                 self.span.close(self.v2, self)
 
-    def close(self, result: Any, error: BaseException | None, capture: Callable[[], Work | None]) -> None:
+    def close(
+        self,
+        result: Any,
+        error: BaseException | None,
+        finish: Callable[[T, BaseException | None], Work | None],
+        begun: T,
+    ) -> None:
         """The caller gets ``result`` (or ``error``) next: queue the pair, or the baseline. Never raises.
 
         Arguments:
             result: what the caller is about to get.
             error: what the caller is about to see raised, or None.
-            capture: finishes the capture (V1's own writes); None where V2 can't run.
+            finish: makes of ``begun`` and ``error`` what can run V2 (it adds V1's own writes); None where it can't.
+            begun: what was captured before V1 ran.
         """
         started = perf_counter()
         work: Work | None = None
         try:
             self._judge(result, error)
-            work = capture() if self.admission.reason is None else None
+            work = finish(begun, error) if self.admission.reason is None else None
         except BaseException as fault:
             if passes(fault):
                 raise

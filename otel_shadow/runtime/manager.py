@@ -17,7 +17,7 @@ from otel_shadow.record import Arm, Mode, ShadowRecord
 from otel_shadow.runtime import voice
 from otel_shadow.runtime.atexit import AtExit
 from otel_shadow.runtime.buckets import buckets
-from otel_shadow.runtime.call import Admission, Call, Classify, classify
+from otel_shadow.runtime.call import LIVE, Admission, Call, Classify, classify
 from otel_shadow.runtime.emitter import Emitter
 from otel_shadow.runtime.executors import Futures
 from otel_shadow.runtime.facts import Facts
@@ -142,7 +142,7 @@ class ShadowTrafficManager:
         held_out = arms.holdout_instance or (lots is not None and lots.holdout < arms.holdout)
         reason = None
         if mode is Mode.V2_LIVE:
-            reason = "live"
+            reason = LIVE
         elif held_out:
             reason = "holdout"
         elif lots is not None and lots.sample >= site.table.sample:

@@ -10,11 +10,11 @@ not the way to copy the state, and :meth:`Lists.dump` says so.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel
 
-from otel_shadow.runtime.reducers import PROTOCOL, ModelState, Pickler, is_plain_model, model_of, state_of
+from otel_shadow.runtime.reducers import ModelState, dumps, is_plain_model, model_of, state_of
 
 _WORTH_IT = 4
 """Models in a list from which on it is taken out."""
@@ -23,12 +23,6 @@ _WORTH_IT = 4
 _MAX_CLASSES = 4096
 _PLAIN: set[type] = set()
 """Classes known as plain models, so that a list is looked through in C."""
-
-
-class Writable(Protocol):
-    """What a pickle goes to."""
-
-    def write(self, data: Any, /) -> Any: ...
 
 
 def lists_of(value: Any) -> Lists | None:
@@ -102,22 +96,24 @@ class Lists:
         self._classes = classes
         self._places = places
 
-    def dump(self, file: Writable) -> bool:
-        """Write everything to ``file``; production's own is not held from then on.
+    def dump(self, largest: int) -> bytes | None:
+        """A pickle of everything; production's own is not held from then on.
 
         Returns:
-            Whether that is all of it; not, where a model of a list is also reached in some other way.
+            None where a model of a list is also reached in some other way.
+
+        Raises:
+            TooLargeError: it would be larger than ``largest`` bytes.
         """
         rest, lists = self._rest, self._lists
         self._rest, self._lists = None, []
         reached: list[BaseModel] = []
-        pickler = _Watching(file, PROTOCOL)
-        pickler.reached = reached
-        pickler.dump((rest, [list(map(state_of, item)) for item in lists]))
-        if not reached:
-            return True
-        ours = {id(model) for item in lists for model in item}
-        return not any(id(model) in ours for model in reached)
+        data = dumps((rest, [list(map(state_of, item)) for item in lists]), largest, reached)
+        if reached:
+            ours = {id(model) for item in lists for model in item}
+            if any(id(model) in ours for model in reached):
+                return None
+        return data
 
     def put_back(self, rest: Any, columns: Iterable[list[ModelState]]) -> Any:
         """The value, from what :meth:`dump` wrote."""
@@ -136,14 +132,3 @@ def _model(cls: type[BaseModel], state: ModelState, known: dict[tuple[int, int],
     if found is None:
         found = known[identity] = model_of(cls, state)
     return found
-
-
-class _Watching(Pickler):
-    """Notes the models that it comes across."""
-
-    reached: list[BaseModel]
-
-    def reducer_override(self, value: Any) -> Any:
-        if BaseModel in type(value).__mro__:  # no isinstance: it asks the value itself
-            self.reached.append(value)
-        return NotImplemented

@@ -26,7 +26,8 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
 
     def __missing__(self, cls: type) -> Callable[[Any], Any]:
         if issubclass(cls, type):
-            raise KeyError(cls)  # a class is pickled by its name
+            self[cls] = _name  # a class is pickled by its name
+            return _name
         if _has_own_deepcopy(cls):
             raise HasDeepcopyError
         if len(self) >= _MAX_CLASSES:
@@ -35,12 +36,90 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
         return reducer
 
 
-class Pickler(pickle.Pickler):
+class TooLargeError(Exception):
+    """A pickle would be larger than allowed."""
+
+
+class _Chunks(list[bytes]):
+    """Where pickle writes; it takes no more than so many bytes: a pickle of gigabytes ends before it needs them."""
+
+    left = 0
+
+    def write(self, data: Any, /) -> None:
+        """Take ``data``, of which pickle may hand over the state's own (a ``bytearray``)."""
+        self.left -= len(data)
+        if self.left < 0:
+            raise TooLargeError
+        self.append(bytes(data))
+
+
+class _Pickler(pickle.Pickler):
     """``pickle``'s, with a table of reducers that grows by itself."""
 
     dispatch_table = _Reducers()
+    reached: list[BaseModel]
+
+    def __init__(self) -> None:
+        self.chunks = _Chunks()
+        super().__init__(self.chunks, PROTOCOL)
 
 
+class _Watching(_Pickler):
+    """Notes the models that it comes across."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if BaseModel in type(value).__mro__:  # no isinstance: it asks the value itself
+            self.reached.append(value)
+        return NotImplemented
+
+
+_IDLE: list[_Pickler] = []
+_IDLE_WATCHING: list[_Pickler] = []
+
+
+def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> bytes:
+    """``value`` as a pickle.
+
+    Picklers are used again: their tables of known objects are as large as states are, and empty in between.
+
+    Arguments:
+        value: anything.
+        largest: bytes that it may have.
+        reached: gets the models among ``value``'s objects.
+
+    Raises:
+        TooLargeError: it would be larger than ``largest``.
+        HasDeepcopyError: something in it has its own idea of a copy.
+        Exception: whatever pickle, or the pickling of a class, raises.
+    """
+    idle, make = (_IDLE, _Pickler) if reached is None else (_IDLE_WATCHING, _Watching)
+    try:
+        pickler = idle.pop()
+    except IndexError:
+        pickler = make()
+    chunks = pickler.chunks
+    chunks.left = largest
+    try:
+        if reached is not None:
+            pickler.reached = reached
+        pickler.dump(value)
+        data = b"".join(chunks)
+    finally:
+        chunks.clear()
+        pickler.clear_memo()
+        pickler.reached = _NONE
+    if len(data) < _USUAL and len(idle) < _MOST_IDLE:
+        idle.append(pickler)
+    return data
+
+
+_NONE: list[BaseModel] = []
+_USUAL = 1 << 20
+"""Bytes of a pickle whose pickler is kept: its table is not that of a state of hundreds of megabytes."""
+_MOST_IDLE = 32
+
+
+_name: Callable[[Any], Any] = attrgetter("__qualname__")
 _default: Callable[[Any], Any] = methodcaller("__reduce_ex__", PROTOCOL)
 
 
@@ -77,9 +156,9 @@ def is_plain_model(cls: type) -> bool:
     Raises:
         HasDeepcopyError: it has its own idea of a copy.
     """
-    known = Pickler.dispatch_table.get(cls)
+    known = _Pickler.dispatch_table.get(cls)
     if known is None and BaseModel in cls.__mro__:
-        known = Pickler.dispatch_table[cls]
+        known = _Pickler.dispatch_table[cls]
     return known is _reduce_model
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from otel_shadow.runtime.model_lists import Lists, lists_of
 from otel_shadow.runtime.redact import class_name
-from otel_shadow.runtime.reducers import PROTOCOL, HasDeepcopyError, Pickler
+from otel_shadow.runtime.reducers import HasDeepcopyError, TooLargeError, dumps
 from otel_shadow.runtime.shield import passes
 
 _UNGUARDED = sys.version_info < (3, 12)
@@ -31,38 +31,15 @@ _MAX_CLASSES = 4096
 """Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
 
 
+__all__ = ["Snapshot", "SnapshotError", "TooLargeError", "take"]
+
+
 class SnapshotError(Exception):
     """A value that can't be captured; ``type_name`` names the culprit's type, never its value."""
 
     def __init__(self, type_name: str) -> None:
         self.type_name = type_name
         super().__init__(f"can't capture a value of type {type_name}")
-
-
-class TooLargeError(Exception):
-    """A snapshot would be larger than allowed."""
-
-
-class _Chunks:
-    """Where pickle writes; it takes no more than so many bytes: a pickle of gigabytes ends before it needs them."""
-
-    __slots__ = ("_left", "_parts")
-
-    def __init__(self, largest: int) -> None:
-        self._left = largest
-        self._parts: list[bytes] = []
-
-    def write(self, data: Any, /) -> None:
-        """Take ``data``, of which pickle may hand over the state's own (a ``bytearray``)."""
-        chunk = bytes(data)
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise TooLargeError
-        self._parts.append(chunk)
-
-    def joined(self) -> bytes:
-        """All that was written."""
-        return b"".join(self._parts)
 
 
 class Snapshot:
@@ -104,13 +81,8 @@ def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
         raise SnapshotError(RecursionError.__name__)
     try:
         lists = lists_of(value)
-        if lists is not None:
-            chunks = _Chunks(largest)
-            if lists.dump(chunks):
-                return Snapshot(chunks.joined(), lists)
-        chunks = _Chunks(largest)
-        Pickler(chunks, PROTOCOL).dump(value)
-        return Snapshot(chunks.joined())
+        data = lists.dump(largest) if lists is not None else None
+        return Snapshot(data, lists) if data is not None else Snapshot(dumps(value, largest))
     except TooLargeError:
         raise
     except (HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from contextvars import Token
 from time import time_ns
 from typing import Any
@@ -88,8 +87,10 @@ def _detach(token: Any) -> None:
     if not isinstance(token, Token):  # the application has brought a context of its own kind
         context.detach(token)
         return
-    with suppress(ValueError, RuntimeError):
+    try:  # noqa: SIM105 - on V1's path
         token.var.reset(token)
+    except (ValueError, RuntimeError):
+        pass
 
 
 class OtelV2Span:
@@ -194,6 +195,16 @@ class OtelSpans:
             add(self._mark)
 
 
+_BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
+"""The key under which the API keeps baggage in a context: every span of the process asks, and most have none."""
+
+
+def _is_carried(parent: Context | None) -> bool:
+    """Whether a caller's baggage says that this is a shadow."""
+    inside = context.get_current() if parent is None else parent
+    return _BAGGAGE in inside and baggage.get_baggage(semconv.BAGGAGE_MODE, inside) == Mode.V2_SHADOW
+
+
 class ShadowSpanProcessor:
     """Marks every span that is started inside a shadow, whoever starts it: ``shadow.mode=v2_shadow``.
 
@@ -207,8 +218,7 @@ class ShadowSpanProcessor:
         """Mark ``span`` if it belongs to a shadow of this process, or of a caller's (by baggage)."""
         if not self.active:
             return
-        carried = baggage.get_baggage(semconv.BAGGAGE_MODE, parent_context)
-        if carried == Mode.V2_SHADOW or SHADOW.get() is not None:
+        if SHADOW.get() is not None or _is_carried(parent_context):
             span.set_attribute(semconv.MODE, str(Mode.V2_SHADOW))
 
     def _on_ending(self, span: Any) -> None:
