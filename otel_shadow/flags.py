@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field, ValidationError
@@ -96,7 +97,7 @@ class FeatureFlags(BaseSettings):
         """Itself: flags from the environment don't change while the process runs."""
         return self
 
-    @property
+    @cached_property
     def off(self) -> bool:
         """Whether no session at all runs V2."""
         return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)

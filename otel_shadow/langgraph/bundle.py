@@ -22,7 +22,7 @@ NODE_ERROR = "node_error"
 Bundle = dict[str, Snapshot]
 """Snapshots of single parts by name; the one named "" holds several."""
 
-_ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
+ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
 _MAX_CLASSES = 4096
 
@@ -49,7 +49,7 @@ def bundle(value: Any, beside: dict[str, Any]) -> tuple[Bundle, dict[str, Any]]:
     Raises:
         SnapshotError: the input can't be copied.
     """
-    shared = {name: item for name, item in beside.items() if type(item) in _ATOMS or type(item) in UNCOPYABLE}
+    shared = {name: item for name, item in beside.items() if type(item) in ATOMS or type(item) in UNCOPYABLE}
     parts = {name: item for name, item in beside.items() if name not in shared}
     parts[INPUT] = value
     try:

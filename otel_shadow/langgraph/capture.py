@@ -218,19 +218,3 @@ class Captured:
         if self.task is None:
             return []
         return [write for write in list(self.task.writes) if write[0] not in _NO_DECISION]
-
-
-def capture(value: Any, config: RunnableConfig, *, is_async: bool, largest: int = sys.maxsize) -> Captured:
-    """Capture a node's call before V1 runs.
-
-    Arguments:
-        value: the node's input.
-        config: its configuration.
-        is_async: whether the node is awaited on the running loop.
-        largest: bytes beyond which there is no snapshot.
-
-    Raises:
-        SnapshotError: the input can't be copied; everything else is best effort.
-        TooLargeError: a snapshot would be larger than ``largest``.
-    """
-    return Captured(value, config, is_async=is_async, largest=largest)

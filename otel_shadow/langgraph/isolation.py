@@ -1,6 +1,6 @@
 """What the wrapper needs of the isolation, in one place."""
 
-from otel_shadow.langgraph.capture import Captured, capture
+from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.coerce import V2, coerce, is_async
 from otel_shadow.langgraph.decision import v1_sends, v1_targets
 from otel_shadow.langgraph.guards import install_guards, uninstall_guards
@@ -11,7 +11,6 @@ __all__ = [
     "Captured",
     "Execution",
     "arun",
-    "capture",
     "coerce",
     "install_guards",
     "is_async",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Container, Iterable
+from sys import getsizeof
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -13,6 +14,7 @@ from langgraph.pregel._read import PregelNode
 from langgraph.types import Send
 
 from otel_shadow.langgraph import names
+from otel_shadow.langgraph.bundle import ATOMS
 from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.coerce import is_async
 from otel_shadow.langgraph.decision import v1_sends, v1_targets
@@ -151,6 +153,8 @@ def _keep(writes: list[tuple[str, Any]]) -> Snapshot:
 
     Nor may a comparison touch it there: what can't be copied is not compared.
     """
+    if ATOMS.issuperset([type(value) for _, value in writes]):  # a router's decision: nothing that could change
+        return Snapshot(None, kept=writes, size=sum(getsizeof(value) for _, value in writes))
     try:
         return take(writes)
     except SnapshotError:

@@ -18,7 +18,7 @@ from langgraph.errors import GraphBubbleUp, InvalidUpdateError
 from langgraph.pregel._read import PregelNode
 
 from otel_shadow.langgraph import names
-from otel_shadow.langgraph.capture import Captured, capture
+from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.coerce import is_async
 from otel_shadow.langgraph.retries import seen_before
 from otel_shadow.langgraph.trial import Trial
@@ -45,6 +45,7 @@ class Socket:
         self.site = site
         self.node = node
         self.v2 = v2
+        self._largest = manager.config.limits.snapshot_bytes
         self.stragglers = Stragglers(manager.config.limits.abandoned_threads)
 
     def enter(self, value: Any, config: RunnableConfig | None) -> Call | None:
@@ -55,15 +56,17 @@ class Socket:
 
     def capture(self, call: Call, value: Any, config: RunnableConfig, *, is_async: bool) -> Captured | None:
         """Capture the input before V1 runs; None where there is to be no shadow of it."""
-        if self.v2 is None and (call.shadowed or call.live):
+        reason = call.admission.reason
+        if self.v2 is None and reason in (None, LIVE):
             call.not_implemented()
-        if not call.shadowed:
+            return None
+        if reason is not None:
             return None
         if self.site.account.overdrawn:
             call.shed("overhead")
             return None
         try:
-            captured = capture(value, config, is_async=is_async, largest=self.manager.config.limits.snapshot_bytes)
+            captured = Captured(value, config, is_async=is_async, largest=self._largest)
         except TooLargeError:
             call.shed("memory")
             return None

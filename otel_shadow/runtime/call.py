@@ -210,7 +210,12 @@ class Call:
             self._caught("close", fault)  # what V1 produced must reach the caller whatever breaks here
         finally:
             self.latency_s = perf_counter() - self._entered
-            self._leave()
+            try:
+                self.span.leave()
+            except BaseException as fault:  # by itself: a span that stays current would take in what follows
+                if passes(fault):
+                    raise
+                self._caught("span", fault)
         try:
             self._hand_over(work)
             ended = perf_counter()  # our own way out is part of what the caller waits for
@@ -222,27 +227,23 @@ class Call:
                 raise
             self._caught("close", fault)
 
-    def _leave(self) -> None:
-        try:
-            self.span.leave()
-        except BaseException as fault:  # by itself: a span that stays current would take in what follows
-            if passes(fault):
-                raise
-            self._caught("span", fault)
-
     def _caught(self, operation: str, fault: BaseException) -> None:
         self.manager.shield.caught(operation, self.site.node, fault)
 
     def _judge(self, result: Any, error: BaseException | None) -> None:
         """What became of the execution, and whether the caller gets just that."""
-        self._delivered = self._same(result, error)
+        if error is None:
+            self._delivered = result is self._produced
+        else:  # a caller that has stopped listening gets nothing more
+            self._delivered = error is self._error or isinstance(error, GeneratorExit)
         self._error = self._produced = None  # a traceback holds V1's locals
         if self.served == "v1":
             self._status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
-            self._status = Status.SUCCESS if error is None else self._classify(error)
+            if error is not None:
+                self._status = self._classify(error)
+                self._error_type = error_type(error) if self._status is Status.ERROR else None
         elif error is not None and self.v2 is not None:
             self.v2 = replace(self.v2, status=self._classify(error))
-        self._error_type = error_type(error) if self._status is Status.ERROR else None
 
     def _open(self) -> None:
         try:
@@ -252,12 +253,6 @@ class Call:
                 raise
             self._caught("span", fault)
         self._overhead_s += perf_counter() - self._entered
-
-    def _same(self, result: Any, error: BaseException | None) -> bool:
-        """Whether the caller gets the very object that was produced, or sees the very exception."""
-        if isinstance(error, GeneratorExit):  # the caller has stopped listening
-            return True
-        return error is self._error if error is not None else result is self._produced
 
     def _hand_over(self, work: Work | None) -> None:
         if work is None:

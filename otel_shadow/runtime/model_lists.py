@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from otel_shadow.runtime.reducers import ModelState, dumps, is_plain_model, model_of, state_of
+from otel_shadow.runtime.reducers import Containers, containers_of, dumps, is_plain_model, model_of
 
 _WORTH_IT = 4
 """Models in a list from which on it is taken out."""
@@ -108,14 +108,14 @@ class Lists:
         rest, lists = self._rest, self._lists
         self._rest, self._lists = None, []
         reached: list[BaseModel] = []
-        data = dumps((rest, [list(map(state_of, item)) for item in lists]), largest, reached)
+        data = dumps((rest, [list(map(containers_of, item)) for item in lists]), largest, reached)
         if reached:
             ours = {id(model) for item in lists for model in item}
             if any(id(model) in ours for model in reached):
                 return None
         return data
 
-    def put_back(self, rest: Any, columns: Iterable[list[ModelState]]) -> Any:
+    def put_back(self, rest: Any, columns: Iterable[list[Containers]]) -> Any:
         """The value, from what :meth:`dump` wrote."""
         known: dict[tuple[int, int], BaseModel] = {}
         lists = []
@@ -126,7 +126,7 @@ class Lists:
         return rest
 
 
-def _model(cls: type[BaseModel], state: ModelState, known: dict[tuple[int, int], BaseModel]) -> BaseModel:
+def _model(cls: type[BaseModel], state: Containers, known: dict[tuple[int, int], BaseModel]) -> BaseModel:
     identity = id(state[0]), id(state[1])
     found = known.get(identity)
     if found is None:

@@ -151,7 +151,7 @@ def _make_error(cls: type[BaseException], args: tuple[Any, ...]) -> BaseExceptio
 
 
 def is_plain_model(cls: type) -> bool:
-    """Whether an instance of ``cls`` is pydantic's own four attributes and nothing else.
+    """Whether an instance of ``cls`` is pydantic's own attributes and nothing else, and none of them is private.
 
     Raises:
         HasDeepcopyError: it has its own idea of a copy.
@@ -159,13 +159,13 @@ def is_plain_model(cls: type) -> bool:
     known = _Pickler.dispatch_table.get(cls)
     if known is None and BaseModel in cls.__mro__:
         known = _Pickler.dispatch_table[cls]
-    return known is _reduce_model
+    return known is _reduce_model and not getattr(cls, "__private_attributes__", None)
 
 
-def model_of(cls: type[BaseModel], state: ModelState) -> BaseModel:
-    """A model of class ``cls`` with the very containers of ``state``."""
+def model_of(cls: type[BaseModel], containers: Containers) -> BaseModel:
+    """A model of the plain class ``cls`` with these very containers."""
     model = cls.__new__(cls)
-    _fill_model(model, state)
+    _fill_model(model, (*containers, None))
     return model
 
 
@@ -187,10 +187,10 @@ def _reduce_model(model: BaseModel) -> Any:
 
     The state is set after the object is made, so that a model may hold itself.
     """
-    return copyreg.__newobj__, (model.__class__,), state_of(model), None, None, _fill_model  # type: ignore[attr-defined]
+    return copyreg.__newobj__, (model.__class__,), _state_of(model), None, None, _fill_model  # type: ignore[attr-defined]
 
 
-def _fill_model(model: BaseModel, state: ModelState) -> None:
+def _fill_model(model: BaseModel, state: _State) -> None:
     """Set the four attributes, without private ones that have no value (as ``BaseModel.__getstate__`` does)."""
     if private := state[3]:
         state = (*state[:3], {name: value for name, value in private.items() if value is not PydanticUndefined})
@@ -200,9 +200,11 @@ def _fill_model(model: BaseModel, state: ModelState) -> None:
 
 
 _MODEL_PARTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-ModelState = tuple[dict[str, Any], set[str], dict[str, Any] | None, dict[str, Any] | None]
-state_of: Callable[[BaseModel], ModelState] = attrgetter(*_MODEL_PARTS)
-"""A model's own containers; in C, for it runs for every message on V1's path."""
+_State = tuple[dict[str, Any], set[str], dict[str, Any] | None, dict[str, Any] | None]
+Containers = tuple[dict[str, Any], set[str], dict[str, Any] | None]
+_state_of: Callable[[BaseModel], _State] = attrgetter(*_MODEL_PARTS)
+containers_of: Callable[[BaseModel], Containers] = attrgetter(*_MODEL_PARTS[:3])
+"""A plain model's own containers; in C, for it runs for every message on V1's path."""
 
 _SAME_BY_PICKLE = frozenset({"pydantic.main", "enum", "decimal", "fractions", "re"})
 """Modules whose ``__deepcopy__`` gives what pickle gives (members and immutable values: themselves)."""

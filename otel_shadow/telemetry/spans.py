@@ -37,7 +37,7 @@ class OtelV1Span:
         self._ended_ns: int | None = None
         self.parent = parent
         self._span = span
-        self._token = context.attach(trace.set_span_in_context(span, parent))
+        self._token: object = context.attach(trace.set_span_in_context(span, parent))
 
     @property
     def trace_id(self) -> str | None:
@@ -63,7 +63,14 @@ class OtelV1Span:
 
     def leave(self) -> None:
         """Make the parent current again and take the time."""
-        _detach(self._token)
+        token = self._token
+        try:
+            if isinstance(token, Token):
+                token.var.reset(token)
+            else:  # the application has brought a context of its own kind
+                context.detach(token)  # type: ignore[arg-type]
+        except (ValueError, RuntimeError):  # a task that is destroyed with its loop ends in no context of its own
+            pass  # the API's detach would log that, here and now, with a traceback and the message of what V1 raised
         self._ended_ns = time_ns()
 
     def close(self, facts: Observation, call: Call) -> None:
@@ -77,20 +84,6 @@ class OtelV1Span:
             _conclude(self._span, facts)
         finally:
             self._span.end(self._ended_ns)  # V1's own spans hang on it
-
-
-def _detach(token: Any) -> None:
-    """Leave a context, also where that can't be: a task that is destroyed with its loop ends in no context of its own.
-
-    The API would log that, here and now, with a traceback and the message of whatever V1 has raised.
-    """
-    if not isinstance(token, Token):  # the application has brought a context of its own kind
-        context.detach(token)
-        return
-    try:  # noqa: SIM105 - on V1's path
-        token.var.reset(token)
-    except (ValueError, RuntimeError):
-        pass
 
 
 class OtelV2Span:
@@ -199,12 +192,6 @@ _BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
 """The key under which the API keeps baggage in a context: every span of the process asks, and most have none."""
 
 
-def _is_carried(parent: Context | None) -> bool:
-    """Whether a caller's baggage says that this is a shadow."""
-    inside = context.get_current() if parent is None else parent
-    return _BAGGAGE in inside and baggage.get_baggage(semconv.BAGGAGE_MODE, inside) == Mode.V2_SHADOW
-
-
 class ShadowSpanProcessor:
     """Marks every span that is started inside a shadow, whoever starts it: ``shadow.mode=v2_shadow``.
 
@@ -218,7 +205,9 @@ class ShadowSpanProcessor:
         """Mark ``span`` if it belongs to a shadow of this process, or of a caller's (by baggage)."""
         if not self.active:
             return
-        if SHADOW.get() is not None or _is_carried(parent_context):
+        inside = context.get_current() if parent_context is None else parent_context
+        carried = _BAGGAGE in inside and baggage.get_baggage(semconv.BAGGAGE_MODE, inside)
+        if carried == Mode.V2_SHADOW or SHADOW.get() is not None:
             span.set_attribute(semconv.MODE, str(Mode.V2_SHADOW))
 
     def _on_ending(self, span: Any) -> None:

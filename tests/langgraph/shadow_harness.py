@@ -18,7 +18,7 @@ from typing import Any
 from langgraph._internal._runnable import RunnableSeq, set_config_context
 
 from otel_shadow.config import ToolsTable
-from otel_shadow.langgraph.isolation import Captured, Execution, arun, capture, coerce, run, v1_sends, v1_targets
+from otel_shadow.langgraph.isolation import Captured, Execution, arun, coerce, run, v1_sends, v1_targets
 from otel_shadow.runtime.scope import ShadowScope
 
 ISOLATED = "isolated"
@@ -88,7 +88,7 @@ class HarnessSeq(RunnableSeq):
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         plan, error = self.plan, None
-        captured = capture(input, config, is_async=False)
+        captured = Captured(input, config, is_async=False)
         plan.shadow.captured.append(captured)
         if plan.when == BEFORE:
             plan.sync(captured, input, config)
@@ -104,7 +104,7 @@ class HarnessSeq(RunnableSeq):
 
     async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         plan, error = self.plan, None
-        captured = capture(input, config, is_async=True)
+        captured = Captured(input, config, is_async=True)
         plan.shadow.captured.append(captured)
         if plan.when == BEFORE:
             await plan.awaited(captured, input, config)

@@ -18,7 +18,7 @@ from langgraph.types import Command, RetryPolicy, Send, StreamWriter, interrupt
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import is_shadow
-from otel_shadow.langgraph.isolation import capture, coerce, is_async, run
+from otel_shadow.langgraph.isolation import Captured, coerce, is_async, run
 from otel_shadow.record import Status
 from otel_shadow.runtime.scope import ShadowScope
 from otel_shadow.runtime.snapshot import SnapshotError
@@ -298,7 +298,7 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
             ended.append(True)
 
     graph = build()
-    work = arun(capture({"n": 0}, {}, is_async=True), graph.nodes["a"], v2, scope=ShadowScope("g", "a"))
+    work = arun(Captured({"n": 0}, {}, is_async=True), graph.nodes["a"], v2, scope=ShadowScope("g", "a"))
     running = asyncio.create_task(work)
     await began.wait()
     running.cancel()
@@ -309,7 +309,7 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
 
 def test_outside_of_a_graph() -> None:
     """A bare configuration is enough: then there are no channels, and V2 simply runs."""
-    captured = capture({"n": 1}, {"configurable": {"x": [1]}}, is_async=False)
+    captured = Captured({"n": 1}, {"configurable": {"x": [1]}}, is_async=False)
     execution = run(captured, build().nodes["a"], lambda state: {"n": state["n"] + 1}, scope=ShadowScope("g", "a"))
     assert (execution.status, execution.value) == (Status.SUCCESS, {"n": 2})
 
@@ -317,14 +317,14 @@ def test_outside_of_a_graph() -> None:
 def test_an_input_that_cannot_be_copied() -> None:
     """The error names the type, so that the record can."""
     with pytest.raises(SnapshotError) as caught:
-        capture({"n": threading.Lock()}, {}, is_async=False)
+        Captured({"n": threading.Lock()}, {}, is_async=False)
     assert caught.value.type_name == "lock"
 
 
 def test_every_restore_is_another_copy() -> None:
     """V2 and the comparison each get their own state, and aliases inside it stay aliases."""
     inner = [1]
-    captured = capture({"a": inner, "b": inner}, {}, is_async=False)
+    captured = Captured({"a": inner, "b": inner}, {}, is_async=False)
     one, two = captured.state(), captured.state()
     assert one == two == {"a": [1], "b": [1]}
     assert one["a"] is one["b"]

@@ -118,6 +118,11 @@ def private_and_extra() -> Any:
     return {"notes": notes, "before": 1, "after": [2]}
 
 
+def extra_fields() -> Any:
+    """Fields that the class does not know."""
+    return {"messages": [HumanMessage("x", more=[number]) for number in range(5)], "after": [2]}
+
+
 def local_classes() -> Any:
     """Classes that pickle can't name."""
 
@@ -129,7 +134,7 @@ def local_classes() -> Any:
 
 STATES: list[Callable[[], Any]] = [
     same_message_elsewhere, message_inside_a_message, list_inside_itself, one_list_twice, message_twice,
-    shared_containers, state_inside_itself, private_and_extra, local_classes,
+    shared_containers, state_inside_itself, private_and_extra, extra_fields, local_classes,
 ]  # fmt: skip
 
 
@@ -144,15 +149,15 @@ def test_the_same_objects_are_the_same_objects(make: Callable[[], Any]) -> None:
     assert graph(snapshot.restore()) == before, "each time"
 
 
-@pytest.mark.parametrize("make", [one_list_twice, message_twice, shared_containers, private_and_extra, local_classes])
+@pytest.mark.parametrize("make", [one_list_twice, message_twice, shared_containers, extra_fields, local_classes])
 def test_these_take_the_short_way(make: Callable[[], Any]) -> None:
     """So that the test above is one of the short way."""
     assert take(make())._lists is not None
 
 
-@pytest.mark.parametrize("make", [same_message_elsewhere, list_inside_itself, state_inside_itself])
+@pytest.mark.parametrize("make", [same_message_elsewhere, list_inside_itself, state_inside_itself, private_and_extra])
 def test_these_do_not(make: Callable[[], Any]) -> None:
-    """What is reached in two ways is copied in the one that sees both."""
+    """What is reached in two ways is copied in the one that sees both; private fields are looked through one by one."""
     assert take(make())._lists is None
 
 
