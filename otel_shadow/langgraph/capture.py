@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from otel_shadow.langgraph.bundle import (
     restored,
     split_context,
 )
-from otel_shadow.langgraph.generations import generation
+from otel_shadow.langgraph.retries import called_before
 from otel_shadow.langgraph.sqlite import note_file
 from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
@@ -64,16 +64,16 @@ class Captured:
     """
 
     __slots__ = (
-        "_bundle", "_shared", "channel_copies", "channels", "config", "configurable", "context", "loop", "managed",
-        "metadata", "null_resume", "recording", "resume_generation", "run_context", "size", "task", "task_id",
+        "_bundle", "_shared", "channel_copies", "channels", "config", "configurable", "context", "is_retry", "loop",
+        "managed", "metadata", "null_resume", "recording", "run_context", "size", "task", "task_id",
     )  # fmt: skip
 
     task_id: str | None
     channels: Mapping[str, Any]
     managed: dict[str, Any]
     task: Any
-    resume_generation: Hashable
-    """Equal for an execution and its retries, different for every other execution (after a resume, too)."""
+    is_retry: bool
+    """Whether the same execution was captured before, at an earlier attempt."""
     context: contextvars.Context
     """A copy of the context variables of the caller."""
     loop: asyncio.AbstractEventLoop | None
@@ -101,11 +101,11 @@ class Captured:
         if isinstance(read, partial) and read.func is local_read:
             _, self.channels, self.managed, self.task = read.args
             values, self.channel_copies = channel_values(self.channels)
-            self.resume_generation = generation(self.task.writes)
+            self.is_retry = called_before(self.task.writes)
         else:
             self.channels, self.managed, self.task = {}, {}, None
             values, self.channel_copies = {}, {}
-            self.resume_generation = object()
+            self.is_retry = False
         whole = self._whole(value, values, largest)
         if whole is not None:
             self._bundle: Bundle = {_WHOLE: whole}

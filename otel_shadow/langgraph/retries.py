@@ -1,27 +1,25 @@
-"""A retry is no new pair: the same prepared task called again."""
+"""A retry is no new pair: the same prepared task called again. A resume prepares it anew, under the same id."""
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
-from collections.abc import Hashable
+from functools import partial
+from typing import Any
 
-from otel_shadow.langgraph.capture import Captured
-
-_BOUND = 4096
-_SEEN: dict[Hashable, None] = {}
-_ORDER: deque[Hashable] = deque()
+_CALLED: dict[int, weakref.ref[deque[Any]]] = {}
 
 
-def seen_before(captured: Captured) -> bool:
-    """Whether this task was captured before, at an earlier attempt of the same execution.
-
-    The task id alone is the same after a resume too; the generation tells a resumed execution, which is a new pair.
-    """
-    key = (captured.task_id, captured.resume_generation)
-    if key in _SEEN:
+def called_before(writes: deque[Any]) -> bool:
+    """Whether a task with this very queue of writes was called before: a retry uses it again, nothing else does."""
+    key = id(writes)
+    known = _CALLED.get(key)
+    if known is not None and known() is writes:
         return True
-    _SEEN[key] = None
-    _ORDER.append(key)
-    if len(_ORDER) > _BOUND:
-        _SEEN.pop(_ORDER.popleft(), None)
+    _CALLED[key] = weakref.ref(writes, partial(_forget, key))
     return False
+
+
+def _forget(key: int, gone: weakref.ref[deque[Any]]) -> None:
+    if _CALLED.get(key) is gone:
+        _CALLED.pop(key, None)

@@ -20,7 +20,6 @@ from langgraph.pregel._read import PregelNode
 from otel_shadow.langgraph import names
 from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.coerce import is_async
-from otel_shadow.langgraph.retries import seen_before
 from otel_shadow.langgraph.trial import Trial
 from otel_shadow.langgraph.work import NodeWork, classify
 from otel_shadow.runtime.call import LIVE, NOTHING, Call
@@ -79,7 +78,7 @@ class Socket:
             self.manager.shield.caught("capture", self.site.node, fault)
             call.skip("not_captured")
             return None
-        if seen_before(captured):
+        if captured.is_retry:
             call.skip("retry")
             return None
         if self.manager.config.tools.replay:
