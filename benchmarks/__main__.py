@@ -35,7 +35,7 @@ def _run(part: str, quick: bool, seconds: float, clock: str) -> None:
     elif part == "isolation":
         from benchmarks import isolation
 
-        isolation.run(rounds=1 if quick else 5, requests=60 if quick else 120)
+        isolation.run(rounds=1 if quick else 7, requests=60 if quick else 120)
     elif part == "overload":
         from benchmarks import overload
 

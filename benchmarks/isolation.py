@@ -183,7 +183,7 @@ def _p95(values: list[float]) -> float:
     return values[int(len(values) * 0.95)]
 
 
-def run(rounds: int = 5, requests: int = 120) -> None:
+def run(rounds: int = 7, requests: int = 120) -> None:
     """Print both tables."""
     p95: dict[str, list[float]] = {setting.name: [] for setting in IN_PROCESS}
     lags: dict[str, list[float]] = {setting.name: [] for setting in IN_PROCESS}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from contextlib import ExitStack
 from statistics import median
 
-from benchmarks import rivals, workload
-from benchmarks.rounds import CLOCKS, Ratio, Round, added, called_with, measure, measure_graphs
+from benchmarks import apart, rivals, workload
+from benchmarks.rounds import CLOCKS, Here, Ratio, Round, Subject, added, called_with, measure, measure_graphs
 from otel_shadow.runtime.snapshot import take
 
 
@@ -72,6 +73,7 @@ def run(rounds: int = 7, bursts: int = 12, clock: str = "wall") -> None:
     print(f"\nBudget 1: shadow off, in bare spans\n     {ratio}  bound 0.05: {ratio.verdict(0.05)}")
     for size in ("M", "S"):
         _path(size, rounds, bursts, clock)
+    _awaited(rounds, bursts, clock)
 
 
 def _path(size: str, rounds: int, bursts: int, clock: str) -> None:
@@ -84,16 +86,27 @@ def _path(size: str, rounds: int, bursts: int, clock: str) -> None:
     on = added(done, "otel-shadow", "bare span")
     bound = {"M": 2.5, "S": 2.0}[size]
     print(f"  budget 3 (on <= {bound}): {on.verdict(bound)}")
-    _beside(variants, done, "LaunchDarkly Migrator", 0.4)
+    _beside(done, "LaunchDarkly Migrator", 0.4)
     if size == "M":
-        whole = measure_graphs(variants, workload.state_of(size), rounds, bursts, CLOCKS[clock])
+        with ExitStack() as processes:
+            others = [processes.enter_context(apart.Apart(name)) for name in apart.available()]
+            subjects: list[Subject] = [*map(Here, variants), *others]
+            whole = measure_graphs(subjects, size, rounds, bursts, clock)
         print(f"\nThe same by whole runs of the graph, per node, state {size}")
-        for variant in variants[1:]:
-            print(f"  {variant.name:26} {added(whole, variant.name, 'bare span')}")
-        _beside(variants, whole, "OpenLLMetry", 0.2)
+        for subject in subjects[1:]:
+            print(f"  {subject.name:26} {added(whole, subject.name, 'bare span')}")
+        _beside(whole, "OpenLLMetry", 0.2)
 
 
-def _beside(variants: list[rivals.Variant], done: list[Round], name: str, limit: float) -> None:
-    if any(variant.name == name for variant in variants):
+def _awaited(rounds: int, bursts: int, clock: str) -> None:
+    """The same of nodes that are coroutines, in units of a span around one."""
+    variants = [rivals.plain(awaited=True), rivals.bare_span(awaited=True), rivals.ours(awaited=True)]
+    for size in ("M", "S"):
+        done = measure(variants, workload.state_of(size), rounds, bursts, CLOCKS[clock])
+        print(f"\nAdded per awaited node call, state {size}: {added(done, 'otel-shadow', 'bare span')}")
+
+
+def _beside(done: list[Round], name: str, limit: float) -> None:
+    if name in done[0]:
         ratio = added(done, "otel-shadow", name)
         print(f"  budget 4 (on <= {limit} of {name}): {ratio}  {ratio.verdict(limit)}")

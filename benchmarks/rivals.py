@@ -1,12 +1,11 @@
-"""What a user would pick instead, on the same work: each gives a graph, and a way to switch it on around a burst."""
+"""What a user would pick instead, on the same work: each gives a graph."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,14 +30,14 @@ class Variant:
     Arguments:
         name: its row in the table.
         graph: the graph that runs under it.
-        around: switches it on, outside the measured time.
         settle: waits for what it left running, outside the measured time.
+        awaited: whether its nodes are coroutines.
     """
 
     name: str
     graph: Any
-    around: Callable[[], Any] = nullcontext
     settle: Callable[[], Any] = field(default=lambda: None)
+    awaited: bool = False
 
 
 class Nowhere(SpanExporter):
@@ -56,12 +55,16 @@ def provider() -> TracerProvider:
     return made
 
 
-def plain() -> Variant:
+def plain(awaited: bool = False) -> Variant:
     """No shadow at all."""
-    return Variant("no shadow", workload.graph_of(workload.v1))
+    return Variant("no shadow", workload.graph_of(_v1(awaited)), awaited=awaited)
 
 
-def bare_span() -> Variant:
+def _v1(awaited: bool) -> Any:
+    return workload.av1 if awaited else workload.v1
+
+
+def bare_span(awaited: bool = False) -> Variant:
     """One recording span with eight attributes around each node: the unit of the table."""
     tracer = provider().get_tracer("bench")
 
@@ -70,23 +73,27 @@ def bare_span() -> Variant:
             with tracer.start_as_current_span("v1.node", attributes=ATTRIBUTES):
                 return super().invoke(input, config, **kwargs)
 
-    graph = workload.graph_of(workload.v1)
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            with tracer.start_as_current_span("v1.node", attributes=ATTRIBUTES):
+                return await super().ainvoke(input, config, **kwargs)
+
+    graph = workload.graph_of(_v1(awaited))
     for key in workload.NODES:
         sequence = copy.copy(graph.nodes[key].node)
         sequence.__class__ = Spanned
         graph.nodes[key].__dict__["node"] = sequence
-    return Variant("bare span", graph)
+    return Variant("bare span", graph, awaited=awaited)
 
 
-def ours(name: str = "otel-shadow", **flags: Any) -> Variant:
+def ours(name: str = "otel-shadow", *, awaited: bool = False, **flags: Any) -> Variant:
     """This project, with everything on: spans, metrics, log lines."""
     config = ShadowConfig.from_mapping(
         {"nodes": {key: {} for key in workload.NODES}, "arms": {"holdout": 0.0}, "limits": {"queue": 100_000}}
     )
     manager = build_manager(config, FeatureFlags(**flags), tracer_provider=provider(), log_file="/dev/null")
-    graph = workload.graph_of(workload.v1)
-    attach(graph, manager, lambda _, key: workload.v1)
-    return Variant(name, graph, settle=lambda: manager.flush(30))
+    graph = workload.graph_of(_v1(awaited))
+    attach(graph, manager, lambda _, key: _v1(awaited))
+    return Variant(name, graph, settle=lambda: manager.flush(30), awaited=awaited)
 
 
 def naive() -> Variant:
@@ -142,34 +149,6 @@ def migrator() -> Variant:
     return Variant("LaunchDarkly Migrator", workload.graph_of(node))
 
 
-def openinference() -> Variant:
-    """OpenInference's LangChain instrumentor (tracing only: it runs no V2)."""
-    from openinference.instrumentation.langchain import LangChainInstrumentor
-
-    return _instrumented("OpenInference", LangChainInstrumentor())
-
-
-def openllmetry() -> Variant:
-    """OpenLLMetry's LangChain instrumentor (tracing only: it runs no V2)."""
-    from opentelemetry.instrumentation.langchain import LangchainInstrumentor
-
-    return _instrumented("OpenLLMetry", LangchainInstrumentor())
-
-
-def _instrumented(name: str, instrumentor: Any) -> Variant:
-    spans = provider()
-
-    @contextmanager
-    def around() -> Iterator[None]:
-        instrumentor.instrument(tracer_provider=spans)
-        try:
-            yield
-        finally:
-            instrumentor.uninstrument()
-
-    return Variant(name, workload.graph_of(workload.v1), around)
-
-
 def fire_and_forget() -> Variant:
     """A pool of threads and a deep copy, nobody waits: the second design everybody writes."""
     pool = ThreadPoolExecutor(4)
@@ -186,7 +165,7 @@ def fire_and_forget() -> Variant:
     return Variant("threads, fire and forget", workload.graph_of(node), settle=settle)
 
 
-RIVALS = (naive, laboratory, migrator, fire_and_forget, openinference, openllmetry)
+RIVALS = (naive, laboratory, migrator, fire_and_forget)
 
 
 def available() -> list[Variant]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import random
 from collections import deque
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from time import perf_counter, thread_time
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.rivals import Variant
-from benchmarks.workload import CONFIG, NODES
+from benchmarks.workload import CONFIG, NODES, state_of
 from otel_shadow.langgraph import names
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": perf_counter, "cpu": thread_time}
@@ -49,22 +50,47 @@ class Ratio:
         return f"undecided (median {'within' if self.middle <= bound else f'{self.middle / bound:.2f}x'} the bound)"
 
 
-def measure_graphs(
-    variants: Sequence[Variant], given: Any, rounds: int, bursts: int, clock: Callable[[], float], calls: int = 4
-) -> list[Round]:
+class Subject(Protocol):
+    """A design whose whole runs can be timed, here or in a process of its own."""
+
+    @property
+    def name(self) -> str:
+        """Its row in the table."""
+
+    def runs(self, calls: int, size: str, clock: str) -> list[float]:
+        """Seconds per node of ``calls`` runs of the graph."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """A design in this process."""
+
+    variant: Variant
+
+    @property
+    def name(self) -> str:
+        """Its row in the table."""
+        return self.variant.name
+
+    def runs(self, calls: int, size: str, clock: str) -> list[float]:
+        """Seconds per node of ``calls`` runs of the graph, the first one not counted."""
+        given, tick, times = state_of(size), CLOCKS[clock], []
+        for _ in range(calls + 1):
+            started = tick()
+            self.variant.graph.invoke(given, CONFIG)
+            times.append((tick() - started) / len(NODES))
+        self.variant.settle()
+        return times[1:]
+
+
+def measure_graphs(subjects: Sequence[Subject], size: str, rounds: int, bursts: int, clock: str) -> list[Round]:
     """The same by whole runs of the graph, per node: what an instrumentor adds to the run itself counts too."""
     done = []
     for _ in range(rounds):
-        times: dict[str, list[float]] = {variant.name: [] for variant in variants}
+        times: dict[str, list[float]] = {subject.name: [] for subject in subjects}
         for _ in range(bursts):
-            for variant in random.sample(variants, len(variants)):
-                with variant.around():
-                    variant.graph.invoke(given, CONFIG)
-                    for _ in range(calls):
-                        started = clock()
-                        variant.graph.invoke(given, CONFIG)
-                        times[variant.name].append((clock() - started) / len(NODES))
-                variant.settle()
+            for subject in random.sample(subjects, len(subjects)):
+                times[subject.name].extend(subject.runs(4, size, clock))
         done.append({name: _floor(values) for name, values in times.items()})
         gc.collect()
     return done
@@ -84,8 +110,7 @@ def measure(
         times: dict[str, list[float]] = {variant.name: [] for variant in variants}
         for _ in range(bursts):
             for variant in random.sample(variants, len(variants)):
-                with variant.around():
-                    times[variant.name].extend(_burst(variant, given, calls, clock))
+                times[variant.name].extend(_burst(variant, given, calls, clock))
                 variant.settle()
         done.append({name: _floor(values) for name, values in times.items()})
         gc.collect()
@@ -98,16 +123,28 @@ def _floor(values: list[float]) -> float:
 
 
 def _burst(variant: Variant, given: Any, calls: int, clock: Callable[[], float]) -> list[float]:
-    sequence, value, config = called_with(variant.graph, given)
+    sequence, value, config = called_with(variant.graph, given, awaited=variant.awaited)
+    prepared = [_new_task(config) for _ in range(calls)]
+    if variant.awaited:
+        return asyncio.run(_aburst(sequence, value, prepared, clock))
     times = []
-    for prepared in [_new_task(config) for _ in range(calls)]:
+    for each in prepared:
         started = clock()
-        sequence.invoke(value, prepared)
+        sequence.invoke(value, each)
         times.append(clock() - started)
     return times
 
 
-def called_with(graph: Any, given: Any) -> tuple[Any, Any, Any]:
+async def _aburst(sequence: Any, value: Any, prepared: list[Any], clock: Callable[[], float]) -> list[float]:
+    times = []
+    for each in prepared:
+        started = clock()
+        await sequence.ainvoke(value, each)
+        times.append(clock() - started)
+    return times
+
+
+def called_with(graph: Any, given: Any, *, awaited: bool = False) -> tuple[Any, Any, Any]:
     """A node's sequence, and what a run of the graph called it with."""
     node = graph.nodes[NODES[1]]
     sequence = node.node
@@ -119,9 +156,16 @@ def called_with(graph: Any, given: Any) -> tuple[Any, Any, Any]:
             seen.append((input, config))
             return super().invoke(input, config, **kwargs)
 
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            seen.append((input, config))
+            return await super().ainvoke(input, config, **kwargs)
+
     sequence.__class__ = Seen
     try:
-        graph.invoke(given, CONFIG)
+        if awaited:
+            asyncio.run(graph.ainvoke(given, CONFIG))
+        else:
+            graph.invoke(given, CONFIG)
     finally:
         sequence.__class__ = kind
     return (sequence, *seen[0])

@@ -73,7 +73,7 @@ class Worker:
 
     def serve(self) -> None:
         """Say ready (or why not), then run jobs until the parent ends this process."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C that is sent to every process is the parent's to handle
         _die_with_parent()
         threading.Thread(target=self._listen, name="otel-shadow-listen", daemon=True).start()
         threading.Thread(target=self._watch_parent, name="otel-shadow-watch", daemon=True).start()
@@ -136,18 +136,16 @@ class Worker:
 
 
 def _become_idle() -> None:
-    """``SCHED_IDLE``, else the lowest niceness; and the whole session's, where Linux shares cores among sessions first.
+    """``SCHED_IDLE``, else the lowest niceness.
 
-    ``SCHED_IDLE`` counts within one such group (autogroup) only: beside other programs the worker's group would get as
-    much as V1's, and in V1's own group it would spend V1's share.
+    Linux may share cores among sessions first (autogroup), and looks at ``SCHED_IDLE`` within one of them only. That is
+    why a worker stays in V1's session: V1 takes the core from it at once, and need not wait out a slice of its time.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):
         with contextlib.suppress(OSError, AttributeError):
             os.nice(19)
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:
-        group.write("19")
 
 
 def _die_with_parent() -> None:

@@ -45,7 +45,7 @@ class _Process:
             command = [sys.executable, "-m", "otel_shadow.runtime.worker", str(theirs.fileno())]
             command.append("idle" if options.idle else "normal")
             self.process = subprocess.Popen(  # noqa: S603 - our own module
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
             )
         self.connection = Connection(ours.detach())
         self.connection.send_bytes(pickle.dumps(replace(options, parent=os.getpid())))

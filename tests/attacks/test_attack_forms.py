@@ -13,7 +13,7 @@ import pytest
 from small_graphs import left, small_graph
 
 from otel_shadow import semconv
-from otel_shadow.runtime.buckets import _remembered, buckets
+from otel_shadow.runtime.buckets import buckets
 from otel_shadow.runtime.redact import Redactor
 from otel_shadow.runtime.site import Site
 from otel_shadow.testing.capture import ShadowCapture
@@ -74,15 +74,21 @@ def test_a_session_that_can_not_be_written(shadow_capture: ShadowCapture) -> Non
     assert shadow_capture.swallowed == {"enter": 1}
 
 
-def test_no_memory_of_large_ids() -> None:
-    """Whole messages for ids: the hash is the same, and none is kept."""
+def test_no_memory_of_large_ids(shadow_capture: ShadowCapture) -> None:
+    """Whole messages for ids: the hash is the same, and none is kept; short ones are, and not without bound."""
     redactor = Redactor("key")
-    kept = (_remembered.cache_info().currsize, redactor._short.cache_info().currsize)
+    kept = redactor._short.cache_info().currsize
     for n in range(100):
         text = f"{n}" + "x" * 10_000
         assert redactor.identifier(text) == redactor.digest(text)
         assert 0 <= buckets(text).rollout < 1
-    assert kept == (_remembered.cache_info().currsize, redactor._short.cache_info().currsize)
+    assert kept == redactor._short.cache_info().currsize
+    manager = shadow_capture.manager
+    site = Site(manager.config, "small", "left")
+    for n in range(10_000):
+        assert manager.enter(site, {}, {"thread_id": f"session {n}" + ("x" * 10_000 if n % 2 else "")})
+    assert 0 < len(site.admissions) <= 4096
+    assert max(map(len, filter(None, site.admissions))) < 20
 
 
 def test_graphs_named_after_users_are_bounded(shadow_capture: ShadowCapture) -> None:
