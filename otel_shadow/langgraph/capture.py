@@ -37,8 +37,6 @@ from otel_shadow.langgraph.sqlite import note_file
 from otel_shadow.runtime.side_effects import Recording
 from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
 
-_WHOLE = "whole"
-_KEPT = ("tags", "recursion_limit")
 _set_parent = var_child_runnable_config.set
 _NO_DECISION = names.BOOKKEEPING - {names.TASKS}
 
@@ -64,8 +62,9 @@ class Captured:
     """
 
     __slots__ = (
-        "_bundle", "_shared", "channel_copies", "channels", "config", "configurable", "context", "is_retry", "loop",
-        "managed", "metadata", "null_resume", "recording", "run_context", "size", "task", "task_id",
+        "_bundle", "_shared", "_whole", "channel_copies", "channels", "configurable", "context", "is_retry", "loop",
+        "managed", "metadata", "null_resume", "recording", "recursion_limit", "run_context", "size", "tags", "task",
+        "task_id",
     )  # fmt: skip
 
     task_id: str | None
@@ -89,7 +88,8 @@ class Captured:
         configurable.pop(names.CALL, None)
         metadata = config.get("metadata")
         # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
-        self.config: dict[str, Any] = {key: config[key] for key in _KEPT if key in config}  # type: ignore[literal-required]
+        self.tags = config.get("tags")
+        self.recursion_limit = config.get("recursion_limit", 25)
         self.configurable = configurable
         self.metadata: dict[str, Any] = dict(metadata) if metadata else {}
         self.task_id = configurable.get(names.TASK_ID)
@@ -106,16 +106,16 @@ class Captured:
             self.channels, self.managed, self.task = {}, {}, None
             values, self.channel_copies = {}, {}
             self.is_retry = False
-        whole = self._whole(value, values, largest)
-        if whole is not None:
-            self._bundle: Bundle = {_WHOLE: whole}
-            self._shared: dict[str, Any] = {}
-            self.size = whole.size
+        self._bundle: Bundle = {}
+        self._shared: dict[str, Any] = {}
+        self._whole = self._take(value, values, largest)
+        if self._whole is not None:
+            self.size = self._whole.size
         else:
             self._bundle, self._shared = bundle(value, self._beside(values))
             self.size = sum(part.size for part in self._bundle.values())
 
-    def _whole(self, value: Any, values: dict[str, Any], largest: int) -> Snapshot | None:
+    def _take(self, value: Any, values: dict[str, Any], largest: int) -> Snapshot | None:
         """Everything in one snapshot, as it nearly always goes; None where something has to be looked at by itself."""
         configurable = self.configurable
         runtime = configurable.get(names.RUNTIME)
@@ -145,7 +145,7 @@ class Captured:
             return None
 
     def _unpack(self, whole: tuple[Any, ...]) -> dict[str, Any]:
-        """What :meth:`_whole` took, by name."""
+        """What :meth:`_take` took, by name."""
         value, channels, (user, metadata, run, answers, node_error) = whole
         parts = {INPUT: value}
         parts.update((f"channel:{key}", item) for key, item in channels.items())
@@ -198,11 +198,11 @@ class Captured:
         Raises:
             SnapshotError: a class can be captured and not be made again.
         """
+        if self._whole is not None:
+            return self._unpack(restored(self._whole))
         parts = dict(self._shared)
         for name, snapshot in self._bundle.items():
             part = restored(snapshot)
-            if name == _WHOLE:
-                return self._unpack(part)
             parts.update(part if name == "" else {name: part})
         return parts
 

@@ -192,10 +192,10 @@ def _config(
 ) -> RunnableConfig:  # fmt: skip
     manager: Callable[..., Any] = AsyncCallbackManager if is_async else CallbackManager
     return {
-        "tags": [*(captured.config.get("tags") or []), TAG],
+        "tags": [*(captured.tags or []), TAG],
         "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {TAG: True},
         "callbacks": manager(handlers=list(handlers), inheritable_handlers=list(handlers)),
-        "recursion_limit": captured.config.get("recursion_limit", 25),
+        "recursion_limit": captured.recursion_limit,
         names.CONF: configurable,
     }
 

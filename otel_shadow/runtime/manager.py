@@ -111,8 +111,11 @@ class ShadowTrafficManager:
             if flags.off or SHADOW.get() is not None:
                 return None
             session = site.session_path(state, configurable)
-            admission = self._admission(site, flags, None if session is None else str(session))
-            return Call(self, site, admission, configurable, entered, classify) if admission else None
+            if session is not None and type(session) is not str:
+                session = str(session)
+            known = site.admissions.get(session)
+            admission = known[1] if known is not None and known[0] is flags else self._admission(site, flags, session)
+            return Call(self, site, admission, configurable, entered, classify) if admission is not None else None
         except BaseException as fault:
             if passes(fault):
                 raise
@@ -121,9 +124,6 @@ class ShadowTrafficManager:
 
     def _admission(self, site: Site, flags: FeatureFlags, session: str | None) -> Admission | None:
         """What :meth:`_admit` says; remembered, for it says the same of a session until the flags change."""
-        known = site.admissions.get(session)
-        if known is not None and known[0] is flags:
-            return known[1]
         admission = self._admit(site, flags, session)
         if session is None or len(session) <= _LONGEST:  # an application may take a whole message for its session's id
             if len(site.admissions) >= _MOST_SESSIONS:
