@@ -39,7 +39,7 @@ ALL = "*"
 def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
     """What to show of the evidence that ``verdict`` judged: its build, its window, up to its time."""
     found = frame(summary, verdict.policy, verdict.at)
-    later = int((summary.rows.time > milliseconds(verdict.at)).sum())
+    later = summary.later_than(verdict.at)
     reading = replace(
         summary.reading,
         duplicates=summary.duplicates,

@@ -258,7 +258,7 @@ def _warnings(summary: Summary, found: Frame, at: datetime, first: Sequence[str]
     reading, warnings = summary.reading, list(first)
     if any(kind.simulated for kind in summary.signatures):
         warnings.append("the clock was simulated: this says nothing about production")
-    later = int((summary.rows.time > round(at.timestamp() * 1000)).sum())
+    later = summary.later_than(at)
     if later:
         warnings.append(f"{later} executions are stamped later than {stamp(at)} and were left out")
     if reading.malformed:

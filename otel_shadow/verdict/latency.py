@@ -114,8 +114,14 @@ class Ranks:
         width = int(bucket.max()) - lowest + 1
         counts = np.concatenate([part.count for part in parts])
         code = ((size - 1) * longest + rank - 1) * width + (bucket - lowest)
-        found, inverse = np.unique(code, return_inverse=True)
-        count = np.bincount(inverse.ravel(), weights=counts).astype(np.float64)
+        cells = longest * longest * width
+        if cells <= max(4 * len(code), _DENSE):
+            dense = np.bincount(code, weights=counts, minlength=cells)
+            found = np.flatnonzero(dense)
+            count = dense[found].astype(np.float64)
+        else:
+            found, inverse = np.unique(code, return_inverse=True)
+            count = np.bincount(inverse.ravel(), weights=counts).astype(np.float64)
         return cls._of_codes(found, count, longest, lowest, width, sum(part.sessions for part in parts))
 
     @classmethod

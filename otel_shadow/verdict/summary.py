@@ -78,8 +78,8 @@ class Rows:
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
         """All rows of ``parts``."""
-        if len(parts) == 1:
-            return parts[0]
+        if len(parts) < 2:
+            return parts[0] if parts else cls.empty()
 
         def column(name: str) -> NDArray[Any]:
             return np.concatenate([getattr(part, name) for part in parts])
@@ -233,8 +233,14 @@ class Summary:
     @property
     def rows(self) -> Rows:
         """The executions, every pair once."""
-        self._deduplicate()
+        self._parts = [Rows.joined(self.parts)]
         return self._parts[0]
+
+    @property
+    def parts(self) -> Sequence[Rows]:
+        """The same in pieces, as they came: to join hundreds of megabytes takes longer than to go through them."""
+        self._deduplicate()
+        return self._parts
 
     @property
     def duplicates(self) -> int:
@@ -251,15 +257,34 @@ class Summary:
     @property
     def first(self) -> datetime | None:
         """Time of the first execution (UTC)."""
-        return moment(int(self.rows.time.min())) if len(self.rows) else None
+        return moment(self._span()[0]) if len(self) else None
 
     @property
     def last(self) -> datetime | None:
         """Time of the last execution (UTC)."""
-        return moment(int(self.rows.time.max())) if len(self.rows) else None
+        return moment(self._span()[1]) if len(self) else None
+
+    def later_than(self, at: datetime) -> int:
+        """How many executions are stamped later than ``at``."""
+        limit = milliseconds(at)
+        if not len(self) or self._span()[1] <= limit:
+            return 0
+        key = ("later", limit)
+        if key not in self.cache:
+            self.cache[key] = sum(int((part.time > limit).sum()) for part in self.parts)
+        found: int = self.cache[key]
+        return found
+
+    def _span(self) -> tuple[int, int]:
+        """First and last time, in milliseconds since 1970; kept, for every look at a verdict asks."""
+        if "span" not in self.cache:
+            ends = [(int(part.time.min()), int(part.time.max())) for part in self.parts if len(part)]
+            self.cache["span"] = min(first for first, _ in ends), max(last for _, last in ends)
+        found: tuple[int, int] = self.cache["span"]
+        return found
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return sum(map(len, self.parts))
 
     def accepting(self, rules: Iterable[Rule], at: datetime | None) -> Summary:
         """Mark the differences that ``rules`` accept; those that expired before ``at`` accept nothing. Returns self."""
@@ -278,12 +303,12 @@ class Summary:
         if self._clean:
             return
         self._clean = True
-        rows = Rows.joined([part for part in self._parts if len(part)] or [Rows.empty()])
+        parts = [part for part in self._parts if len(part)]
         if len(self._contradictory):
-            rows = rows.where(~np.isin(rows.pair, self._contradictory))
-        if _repeats(rows.pair):
-            rows = self._once(rows)
-        self._parts = [rows]
+            parts = [part.where(~np.isin(part.pair, self._contradictory)) for part in parts]
+        if _repeats([part.pair for part in parts]):
+            parts = [self._once(Rows.joined(parts))]
+        self._parts = parts
 
     def _once(self, rows: Rows) -> Rows:
         order = np.lexsort((rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))
@@ -317,10 +342,26 @@ def milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _repeats(pair: NDArray[np.uint64]) -> bool:
-    """Whether any pair occurs twice."""
-    told = np.sort(pair)
-    return bool(np.any((told[1:] == told[:-1]) & (told[1:] != NO_PAIR)))
+_RANGES = 16
+
+
+def _repeats(pairs: Sequence[NDArray[np.uint64]]) -> bool:
+    """Whether any pair occurs twice: sorted piece by piece, then compared range by range, on all cores."""
+    told = in_parallel(_sorted, pairs)
+    bounds = np.array([(place << 64) // _RANGES for place in range(1, _RANGES)], np.uint64)
+    cuts = [(piece, np.r_[0, np.searchsorted(piece, bounds), len(piece)]) for piece in told]
+
+    def repeats(place: int) -> bool:
+        together = np.concatenate([piece[cut[place] : cut[place + 1]] for piece, cut in cuts])
+        together.sort(kind="stable")  # it finds the sorted runs
+        return bool(np.any(together[1:] == together[:-1]))
+
+    return bool(cuts) and any(in_parallel(repeats, range(_RANGES)))
+
+
+def _sorted(pair: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Those that have an identity, ascending."""
+    return np.sort(pair[pair != NO_PAIR])
 
 
 def _of_table(piece: Mapping[str, Any]) -> Summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,17 +164,20 @@ def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Node
 
 
 def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
-    rows = within(summary, chosen)
-    if not len(rows):
+    parts = parts_within(summary, chosen)
+    if not parts:
         return ()
     nodes = sorted({(item.graph, item.node) for item in summary.signatures})
     if len(nodes) >= 1 << _NODE_BITS:
         raise ValueError(f"{len(nodes)} nodes: at most {(1 << _NODE_BITS) - 1} can be judged at once")
-    per_kind = np.bincount(rows.kind, minlength=len(summary.signatures))
+    per_kind = np.zeros(len(summary.signatures), np.int64)
+    for part in parts:
+        per_kind += np.bincount(part.kind, minlength=len(summary.signatures))
     plan = _Plan(summary, chosen, nodes, _intents(summary.signatures, per_kind, intents))
-    open_sessions = np.unique(rows.session[rows.time > chosen.at - chosen.idle])
+    still = chosen.at - chosen.idle
+    open_sessions = np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
     pieces: dict[int, list[_Piece]] = {}
-    for found in in_parallel(lambda shard: list(plan.pieces(shard(), open_sessions)), _shards(rows)):
+    for found in in_parallel(lambda shard: list(plan.pieces(shard(), open_sessions)), _shards(parts)):
         for place, piece in found:
             pieces.setdefault(place, []).append(piece)
     return tuple(plan.node_tally(place, _Piece.merged(mine), per_kind) for place, mine in sorted(pieces.items()))
@@ -182,15 +186,21 @@ def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Nod
 _SHARD = 1 << 19
 
 
-def _shards(rows: Rows) -> list[Callable[[], Rows]]:
+def _shards(parts: Sequence[Rows]) -> list[Callable[[], Rows]]:
     """Rows in pieces of whole sessions: small pieces of memory, used again and again, are the fast ones."""
-    count = 1
-    while len(rows) > count * _SHARD:
+    total, count = sum(map(len, parts)), 1
+    while total > count * _SHARD:
         count *= 2
     if count == 1:
-        return [lambda: rows]
-    owner = (rows.session & np.uint64(count - 1)).astype(np.uint16)
-    return [lambda shard=shard: rows.where(np.flatnonzero(owner == shard)) for shard in range(count)]  # type: ignore[misc]
+        return [lambda: Rows.joined(parts)]
+    owners = [(part.session & np.uint64(count - 1)).astype(np.uint16) for part in parts]
+
+    def of(shard: int) -> Rows:
+        return Rows.joined(
+            [part.where(np.flatnonzero(owner == shard)) for part, owner in zip(parts, owners, strict=True)]
+        )
+
+    return [partial(of, shard) for shard in range(count)]
 
 
 def _intents(kinds: Sequence[Signature], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
@@ -342,11 +352,20 @@ def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
 
 def within(summary: Summary, chosen: Slice) -> Rows:
     """The rows of a slice's build and time."""
-    rows = summary.rows
+    return Rows.joined(parts_within(summary, chosen))
+
+
+def parts_within(summary: Summary, chosen: Slice) -> list[Rows]:
+    """The same in pieces, none of them empty."""
     wanted = np.array([(item.build, item.digest) == chosen.build for item in summary.signatures], bool)
-    mask = np.ones(len(rows), bool) if wanted.all() else wanted[rows.kind]
-    mask &= (rows.time >= chosen.start) & (rows.time <= chosen.at)
-    return rows if mask.all() else rows.where(mask)
+
+    def part_of(rows: Rows) -> Rows:
+        mask = (rows.time >= chosen.start) & (rows.time <= chosen.at)
+        if not wanted.all():
+            mask &= wanted[rows.kind]
+        return rows if mask.all() else rows.where(mask)
+
+    return [part for part in map(part_of, summary.parts) if len(part)]
 
 
 def _display_names(nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

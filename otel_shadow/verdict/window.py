@@ -11,7 +11,7 @@ import numpy as np
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.result import Build, Window
 from otel_shadow.verdict.summary import Rows, Summary, milliseconds, moment
-from otel_shadow.verdict.tally import Slice, within
+from otel_shadow.verdict.tally import Slice, parts_within
 
 HOUR = 3_600_000
 _MINUTE = 60_000
@@ -72,23 +72,30 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
         whole_cycles=int(cycles),
         go_end=moment(go_end) if cycles >= policy.min_cycles else None,
         next_cycle=moment(start + max(cycles + 1, policy.min_cycles) * cycle),
-        gaps=_gaps(within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
+        gaps=_gaps(parts_within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
     )
     others = tuple(sorted((build for build in builds if build != newest), key=lambda build: build.first, reverse=True))
-    earlier = within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0)) if start > first else Rows.empty()
-    return Frame(newest, others, window, chosen, len(earlier))
+    earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0)) if start > first else []
+    return Frame(newest, others, window, chosen, sum(map(len, earlier)))
 
 
 def _builds(summary: Summary, at: int) -> list[Build]:
-    rows = summary.rows
     names = sorted({(kind.build, kind.digest) for kind in summary.signatures})
     of_kind = np.array([names.index((kind.build, kind.digest)) for kind in summary.signatures], np.int64)
     found = []
     for place, (build, digest) in enumerate(names):
-        times = rows.time if len(names) == 1 else rows.time[of_kind[rows.kind] == place]
-        times = times[times <= at]
-        if len(times):
-            found.append(Build(build, digest, len(times), moment(int(times.min())), moment(int(times.max()))))
+        events, first, last = 0, 0, 0
+        for rows in summary.parts:
+            mask = rows.time <= at
+            if len(names) > 1:
+                mask &= of_kind[rows.kind] == place
+            times = rows.time if mask.all() else rows.time[mask]
+            if len(times):
+                low, high = int(times.min()), int(times.max())
+                first, last = (min(first, low), max(last, high)) if events else (low, high)
+                events += len(times)
+        if events:
+            found.append(Build(build, digest, events, moment(first), moment(last)))
     return found
 
 
@@ -108,14 +115,19 @@ def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, lis
     return [(chosen.start + place * block, slots) for place, slots in blocks.items()]
 
 
-def _gaps(rows: Rows, start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:
+def _gaps(parts: Sequence[Rows], start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:
     """Silences before ``end`` longer than the policy bears; by default, too long for the traffic's mean rate."""
-    times = rows.time[rows.time <= end]
-    if not len(times) or end <= start:
+    if end <= start:
         return ()
-    expected = _EXPECTED * (end - start) / len(times)
+    size = (end - start) // _MINUTE + 1
+    per_minute = np.zeros(size, np.int64)
+    for rows in parts:
+        per_minute += np.bincount((rows.time[rows.time <= end] - start) // _MINUTE, minlength=size)
+    if not per_minute.any():
+        return ()
+    expected = _EXPECTED * (end - start) / int(per_minute.sum())
     longest = min(12 * HOUR, max(HOUR, expected)) if policy.max_gap_hours is None else policy.max_gap_hours * HOUR
-    minutes = np.flatnonzero(np.bincount((times - start) // _MINUTE)) * _MINUTE + start
+    minutes = np.flatnonzero(per_minute) * _MINUTE + start
     edges = np.r_[start, minutes, end]
     silent = np.flatnonzero(np.diff(edges) >= longest + _MINUTE)
     return tuple((moment(int(edges[place])), moment(int(edges[place + 1]))) for place in silent)
