@@ -54,7 +54,7 @@ def judge(
     if save is not None:
         evidence.save(summary, save)
     summary.accepting(settings.accept, at)
-    verdict, judged = _evaluate(summary, settings.sla, at, build)
+    verdict, judged = verdict_of(summary, settings.sla, at, build)
     shown = evidence.view_of(judged, verdict)
     if html is not None:
         page.write(html, page.page(verdict, shown, trace_url))
@@ -65,7 +65,15 @@ def judge(
     return verdict.exit_code
 
 
-def _evaluate(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:
+def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:
+    """The verdict of one V2 build, and the evidence it is about.
+
+    Arguments:
+        build: default: the newest.
+
+    Raises:
+        EvidenceError: there is no evidence of ``build``.
+    """
     verdict = evaluate(summary, policy, at)
     if build is None or verdict.build is None or verdict.build.build == build:
         return verdict, summary

@@ -1,7 +1,8 @@
 """``otel-shadow verdict --watch``: judge again and again as evidence arrives, show it, export it as gauges.
 
-The evidence may be looked at at any time, so this is no more than a loop around the verdict. All sources are read anew
-each time (rotated and new files of a glob included), and the policy with its accepted differences too.
+The evidence may be looked at at any time, so this is no more than a loop around the verdict. Each look reads what the
+sources have gained since the last (rotated and new files of a glob included), and the policy with its accepted
+differences anew.
 """
 
 from __future__ import annotations
@@ -57,11 +58,12 @@ def watch(
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
     code = EXIT_NOTHING
+    looks = _Looks(sources, config, build, trace_url)
     try:
         with _until_told() as told:
             while True:
                 began = perf_counter()
-                found = _look(sources, config, build, trace_url)
+                found = looks.look()
                 if gauges is not None:
                     gauges.verdict = found[0] if isinstance(found, tuple) else None
                 code = found[0].exit_code if isinstance(found, tuple) else EXIT_NOTHING
@@ -69,21 +71,39 @@ def watch(
                 if told.wait(max(every, _AT_REST * (perf_counter() - began))):
                     return code
     finally:
+        looks.close()
         if provider is not None:
             provider.shutdown()
 
 
-def _look(sources: Sequence[str], config: Path | None, build: str | None, trace_url: str | None) -> Look | str:
-    """The verdict now, or why there is none."""
-    at = datetime.now(UTC)
-    try:
-        settings = ShadowConfig.load(config)
-        summary = evidence.read(sources)
-        summary.accepting(settings.accept, at)
-        verdict, judged = command._evaluate(summary, settings.sla, at, build)
-        return verdict, presenter.present(verdict, evidence.view_of(judged, verdict), trace_url)
-    except ShadowError as error:
-        return f"no verdict yet: {' '.join(str(error).split())}"
+class _Looks:
+    """One look after the other at the same sources, which may not be there yet."""
+
+    def __init__(self, sources: Sequence[str], config: Path | None, build: str | None, trace_url: str | None) -> None:
+        self._sources = sources
+        self._config = config
+        self._build = build
+        self._trace_url = trace_url
+        self._watch: evidence.Watch | None = None
+
+    def look(self) -> Look | str:
+        """The verdict now, or why there is none."""
+        at = datetime.now(UTC)
+        try:
+            settings = ShadowConfig.load(self._config)
+            if self._watch is None:
+                self._watch = evidence.Watch(self._sources)
+            summary = self._watch.poll()
+            summary.accepting(settings.accept, at)
+            verdict, judged = command.verdict_of(summary, settings.sla, at, self._build)
+            return verdict, presenter.present(verdict, evidence.view_of(judged, verdict), self._trace_url)
+        except ShadowError as error:
+            return f"no verdict yet: {' '.join(str(error).split())}"
+
+    def close(self) -> None:
+        """Close the files."""
+        if self._watch is not None:
+            self._watch.close()
 
 
 @contextmanager

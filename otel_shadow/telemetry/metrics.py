@@ -107,6 +107,8 @@ class MetricsSink(Sink):
 
     def _time(self, record: ShadowRecord, place: Attributes, arm: str, context: Context) -> None:
         duration = semconv.NODE_DURATION
+        if record.mode is Mode.V2_LIVE or record.reason in _NO_SHADOW_DUE:
+            arm = semconv.ARM_NONE  # as in the verdict: V1's time here says nothing of what a shadow costs
         timed = {**place, semconv.MODE: str(record.mode), semconv.ARM: arm}
         if record.v1.latency_s is not None:
             labels = {**timed, semconv.VERSION: semconv.VERSION_V1, semconv.STATUS: str(record.v1.status)}

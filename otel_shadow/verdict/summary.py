@@ -308,7 +308,7 @@ class Summary:
             parts = [part.where(~np.isin(part.pair, self._contradictory)) for part in parts]
         if _repeats([part.pair for part in parts]):
             parts = [self._once(Rows.joined(parts))]
-        self._parts = parts
+        self._parts = _without_crumbs(parts)
 
     def _once(self, rows: Rows) -> Rows:
         order = np.lexsort((rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))
@@ -342,6 +342,22 @@ def milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
+def _without_crumbs(parts: Sequence[Rows]) -> list[Rows]:
+    """The same rows in pieces of some size: a log that is followed for days comes in thousands of small ones."""
+    made: list[Rows] = []
+    crumbs: list[Rows] = []
+    for part in parts:
+        if len(part) >= _CRUMB:
+            made.append(part)
+            continue
+        crumbs.append(part)
+        if sum(map(len, crumbs)) >= _CRUMB:
+            made.append(Rows.joined(crumbs))
+            crumbs = []
+    return [*made, Rows.joined(crumbs)] if crumbs else made
+
+
+_CRUMB = 1 << 18
 _RANGES = 16
 
 

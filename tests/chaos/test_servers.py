@@ -125,7 +125,7 @@ class Server:
 
     def left(self) -> list[str]:
         """What still runs of it, workers of ours included."""
-        return [command for command in _running(self._mark.encode())]
+        return list(_running(self._mark.encode()))
 
     def lines(self) -> list[dict[str, Any]]:
         """The log lines so far."""

@@ -230,3 +230,28 @@ def test_colours_and_progress_are_for_terminals(folder: Path) -> None:
     os.close(leader)
     assert process.wait(60) == 3
     assert b"\x1b[" in told
+
+
+def test_a_watch_waits_for_its_file_and_reads_what_is_added(folder: Path, tmp_path: Path) -> None:
+    """A line when the verdict changes: no file yet, half of the evidence, all of it; SIGTERM ends it with its code."""
+    lines = (folder / "no-go.log").read_text(encoding="utf-8").splitlines(keepends=True)
+    arguments = ("app.log", "--watch", "--every", "1", "--config", folder / "policy.toml")
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment()
+    )
+    assert process.stdout is not None
+    try:
+        assert "no verdict yet: app.log" in process.stdout.readline()
+        with (tmp_path / "app.log").open("a", encoding="utf-8") as log:
+            log.writelines(lines[:200])
+            log.flush()
+            assert " WAIT " in process.stdout.readline()
+            log.writelines(lines[200:])
+        while " NO-GO " not in (line := process.stdout.readline()):
+            assert line, "it has ended"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 1
+    finally:
+        process.kill()
+        _, errors = process.communicate()
+    assert errors == ""

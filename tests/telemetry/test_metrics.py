@@ -239,6 +239,20 @@ def test_live_executions_are_no_shadows(make_shadow_capture: MakeCapture) -> Non
     assert capture.value(semconv.FALLBACKS) == 0
 
 
+def test_a_duration_that_belongs_to_neither_arm(make_shadow_capture: MakeCapture) -> None:
+    """A live session and a sampled-out node say nothing of what a shadow costs V1: the verdict leaves them out too."""
+    sampled = make_shadow_capture({"nodes": {"left": {"sample": 0.0}}, "arms": {"holdout": 0.0}})
+    call(sampled.attach(small_graph(), {"left": v2}))
+    assert sampled.value(semconv.NODE_DURATION, shadow__arm="none") == 1
+    live = make_shadow_capture(SETTINGS, FeatureFlags(router_v2_enabled=True, router_v2_percentage=100))
+    call(live.attach(small_graph(), {"left": v2}))
+    assert live.value(semconv.NODE_DURATION, shadow__arm="none") == 1
+    shadowed = make_shadow_capture({"nodes": {"left": {}}, "arms": {"holdout": 0.0}})
+    call(shadowed.attach(small_graph(), {"left": v2}))
+    assert shadowed.value(semconv.NODE_DURATION, shadow__arm="shadowed") == 2
+    assert shadowed.value(semconv.NODE_DURATION, shadow__arm="none") == 0
+
+
 def test_tokens_of_v2s_models_are_counted(make_shadow_capture: MakeCapture) -> None:
     """What the shadow spends, by type; V1's models are not counted."""
     capture = make_shadow_capture(SETTINGS)
