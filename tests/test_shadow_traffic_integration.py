@@ -371,8 +371,8 @@ def test_16_a_bug_of_ours_that_alters_v1s_answer_is_a_no_go(
     """The evidence of "V1 always served" is taken apart from what it watches: a planted bug turns the verdict NO-GO."""
     original = Call.through
 
-    def altering(self: Call, v1: Callable[[], Any]) -> Any:
-        result = original(self, v1)
+    def altering(self: Call, v1: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        result = original(self, v1, *args, **kwargs)
         return {**result, "education_level": "altered"} if isinstance(result, dict) else result
 
     def run() -> tuple[Any, Any]:
