@@ -237,8 +237,8 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
         return replace(blank, counts=counts, reason=f"no latency of {lacking}", missing=(hint,))
     ratios, by, levels = case.node.ratios[other], shift(blank.bound), case.levels
     ratio = ratios.all
-    lower, upper = ratio.band(levels.go, levels.no_go)
-    p95 = {name: pair.all.percentile_ms() for name, pair in ((reference, left), (other, right))}
+    p95 = {name: case.node.p95_ms[name] for name in (reference, other)}
+    lower, upper = ratio.band(levels.go, levels.no_go, p95[other] / p95[reference])
     result = replace(
         blank,
         measured=True,

@@ -37,6 +37,7 @@ NONE: Final = np.iinfo(np.int16).min
 LEVEL: Final = 0.95
 _LOG_BASE = float(np.log(BASE))
 _IDLE = 1.0 / 16.0
+_LOG_2 = float(np.log(2.0))
 _DENSE = 1 << 20
 """Cells up to which a table of kinds and buckets is worth its memory."""
 
@@ -209,9 +210,16 @@ class Curve:
         """The bucket from which on nothing changes."""
         return self.low + len(self.values) - 1
 
-    def at(self, bucket: NDArray[np.int64]) -> Floats:
-        """The values at these buckets."""
-        return self.values[np.minimum(np.maximum(bucket - self.low, 0), len(self.values) - 1)]
+    def over(self, first: int, count: int) -> Floats:
+        """The values at ``count`` buckets from ``first`` on."""
+        before = min(max(self.low - first, 0), count)
+        start = max(first - self.low, 0)
+        inside = self.values[start : start + count - before]
+        found = np.empty(count)
+        found[:before] = self.values[0]
+        found[before : before + len(inside)] = inside
+        found[before + len(inside) :] = self.values[-1]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,28 +246,40 @@ class Ratio:
 
     def log_at_most(self, by: int) -> float:
         """log E that the ratio is at most ``BASE ** by``. q is the upper edge of its bucket, r q rounded down."""
-        q = self._buckets(by)
-        return float(np.min(self._join(self.reference_below.at(q), self.other_above.at(q + by - 1))))
+        first, count = self._buckets(by)
+        return self._least(self.reference_below.over(first, count), self.other_above.over(first + by - 1, count))
 
     def log_above(self, by: int) -> float:
         """log E that the ratio is above ``BASE ** by``. q is the lower edge of its bucket, r q rounded up."""
-        q = self._buckets(by)
-        return float(np.min(self._join(self.reference_above.at(q - 1), self.other_below.at(q + by))))
+        first, count = self._buckets(by)
+        return self._least(self.reference_above.over(first - 1, count), self.other_below.over(first + by, count))
 
-    def band(self, log_go: float, log_no_go: float) -> tuple[float, float]:
-        """(lower, upper) end of the confidence sequence of the ratio; 0 and infinity while it is open."""
-        upper = _first(lambda by: self.log_at_most(by) >= log_go)
-        lower = _first(lambda by: self.log_above(by) < log_no_go)
+    def band(self, log_go: float, log_no_go: float, near: float = 1.0) -> tuple[float, float]:
+        """(lower, upper) end of the confidence sequence of the ratio; 0 and infinity while it is open.
+
+        Arguments:
+            log_go, log_no_go: what log E must reach on either side.
+            near: where to begin to look for the ends: the ratio that was seen.
+        """
+        start = shift(near) if 0.0 < near < float("inf") else 0
+        upper = _first(lambda by: self.log_at_most(by) >= log_go, start)
+        lower = _first(lambda by: self.log_above(by) < log_no_go, start)
         proven = float(BASE**upper) if upper <= _REACH else float("inf")
         broken = float(BASE ** (lower - 1)) if lower > -_REACH else 0.0
         return broken, max(broken, proven)
 
-    def _buckets(self, by: int) -> NDArray[np.int64]:
+    def _buckets(self, by: int) -> tuple[int, int]:
+        """The first bucket q that is looked at, and how many; beyond them nothing changes."""
         low = min(self.reference_below.low, self.other_above.low - by) - 1
-        return np.arange(low, max(self.reference_below.high, self.other_above.high - by) + 2)
+        return low, max(self.reference_below.high, self.other_above.high - by) + 2 - low
 
-    def _join(self, left: Floats, right: Floats) -> Floats:
-        return np.asarray(np.logaddexp(left, right) - np.log(2.0)) if self.paired else left + right
+    def _least(self, left: Floats, right: Floats) -> float:
+        """The smallest log of the product over all q; of the mean where both are of the same requests."""
+        if not self.paired:
+            return float((left + right).min())
+        highest = np.maximum(left, right)  # at most log 2 above the log of the mean
+        candidates = np.flatnonzero(highest <= highest.min() + _LOG_2)
+        return float(np.logaddexp(left[candidates], right[candidates]).min()) - _LOG_2
 
 
 def times_needed(reference: Ranks, other: Ranks, by: int, log_threshold: float, *, paired: bool) -> float | None:
@@ -287,9 +307,24 @@ _REACH = 20 * PER_115
 """Ratios looked at: 1.15^±20, which is 0.06 to 16."""
 
 
-def _first(holds: Callable[[int], bool]) -> int:
-    """The first shift for which a monotone condition holds; one past the reach if none does."""
+def _first(holds: Callable[[int], bool], near: int = 0) -> int:
+    """The first shift for which a monotone condition holds; one past the reach if none does.
+
+    Arguments:
+        near: where to begin.
+    """
     low, high = -_REACH, _REACH + 1
+    place, step = min(max(near, low), high - 1), 4
+    while low < high:
+        if holds(place):
+            high = place
+            place = place - step
+        else:
+            low = place + 1
+            place = place + step
+        step *= 4
+        if not low <= place < high:
+            break
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)

@@ -120,6 +120,18 @@ class Unit:
         """log E⁻(m): evidence that the mean is below ``m``."""
         return log_mean_exp(self.mirrored()._capital(1.0 - m, DOWN))
 
+    def log_up_of(self, m: float, sessions: Floats) -> Floats:
+        """``log_up`` of several groups at once.
+
+        Arguments:
+            sessions: how many of each pair (a, b) (rows) each group (columns) has.
+        """
+        return _log_mean_exp_of(_growth(self.a, self.b, m, UP) @ sessions)
+
+    def log_down_of(self, m: float, sessions: Floats) -> Floats:
+        """``log_down`` of several groups at once."""
+        return _log_mean_exp_of(_growth(self.a, self.a - self.b, 1.0 - m, DOWN) @ sessions)
+
     def capital_up(self, m: float) -> Floats:
         """log capital of each bet of ``UP`` against ``m``; it grows in proportion to the evidence."""
         return self._capital(m, UP)
@@ -138,8 +150,17 @@ class Unit:
         return crossing(self.log_down, self.mean, 1.0, log_threshold) if len(self.a) else 1.0
 
     def _capital(self, m: float, bets: Floats) -> Floats:
-        growth: Floats = np.log1p(bets[:, None] * (self.b / m - self.a))
-        return growth @ self.sessions
+        return _growth(self.a, self.b, m, bets) @ self.sessions
+
+
+def _growth(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
+    return np.asarray(np.log1p(bets[:, None] * (b / m - a)))
+
+
+def _log_mean_exp_of(capital: Floats) -> Floats:
+    """The same of every column."""
+    highest = capital.max(axis=0)
+    return np.asarray(highest + np.log(np.exp(capital - highest).sum(axis=0) / len(capital)))
 
 
 def log_mean_exp(values: Floats) -> float:

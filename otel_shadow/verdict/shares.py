@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import numpy as np
+
 from otel_shadow.verdict.result import Decision, Part
 from otel_shadow.verdict.sequential import Counts, crossing, sessions_needed
 from otel_shadow.verdict.tally import Slots
@@ -98,6 +100,24 @@ def block_parts(
     levels: Levels,
     no_go_minimum: int,
 ) -> tuple[Part, ...]:
-    """The blocks with evidence."""
-    split = [(label(start).isoformat().replace("+00:00", "Z"), slots.at(held)) for start, held in blocks]
-    return parts("block", [(name, counts) for name, counts in split if counts.total], m, levels, 1, no_go_minimum)
+    """The blocks with evidence: what :func:`parts` says of each, from one look at all."""
+    names = [label(start).isoformat().replace("+00:00", "Z") for start, _ in blocks]
+    counts, sessions = slots.by_group([held for _, held in blocks])
+    totals = sessions.sum(axis=0)
+    shared = levels.go + math.log(max(int((totals >= no_go_minimum).sum()), 1))
+    units = (counts.session_unit(), counts.event_unit(levels.max_turns))
+    go = np.minimum(*(unit.log_up_of(m, sessions) for unit in units))
+    no_go = np.logaddexp(*(unit.log_down_of(m, sessions) for unit in units)) - _LOG_2
+    events, successes = counts.n @ sessions, counts.k @ sessions
+    found = []
+    for place in np.flatnonzero(totals).tolist():
+        decision = Decision.WAIT
+        if totals[place] >= no_go_minimum and no_go[place] >= shared:
+            decision = Decision.NO_GO
+        elif go[place] >= levels.go:
+            decision = Decision.GO
+        estimate = float(successes[place] / events[place])
+        found.append(
+            Part("block", names[place], decision, True, int(totals[place]), int(events[place]), estimate, None, None)
+        )
+    return tuple(found)

@@ -81,11 +81,21 @@ class Slots:
         """Counts of the slots before ``slot``."""
         return self.counts(self.slot < slot)
 
-    def at(self, slots: Sequence[int]) -> Counts:
-        """Counts of these slots together."""
-        mine = np.isin(self.slot, slots)
-        k = (self.k[mine] * (0.5 if self.halves else 1.0)).astype(np.float64)
-        return Counts(k, self.n[mine].astype(np.float64), self.sessions[mine])
+    def by_group(self, groups: Sequence[Sequence[int]]) -> tuple[Counts, NDArray[np.float64]]:
+        """Counts of all groups of slots together, and how many sessions of each cell (rows) a group (columns) has."""
+        width = int(self.n.max(initial=0)) + 1
+        cells, cell = np.unique(self.k * width + self.n, return_inverse=True)
+        owner = np.full(int(self.slot.max(initial=0)) + 1, -1)
+        for group, slots in enumerate(groups):
+            owner[[slot for slot in slots if slot < len(owner)]] = group
+        mine = owner[self.slot]
+        used = mine >= 0
+        place = cell.ravel()[used] * len(groups) + mine[used]
+        sessions = np.bincount(place, weights=self.sessions[used], minlength=len(cells) * len(groups))
+        k, n = np.divmod(cells, width)
+        scale = 0.5 if self.halves else 1.0
+        by_group = np.asarray(sessions.reshape(len(cells), len(groups)), np.float64)
+        return Counts(k * scale, n.astype(np.float64), by_group.sum(axis=1)), by_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,7 @@ class NodeTally:
     handoff: Slots
     intents: Mapping[str, tuple[Slots, Slots]]
     latency: Mapping[str, Pair]
+    p95_ms: Mapping[str, float]
     ratios: Mapping[str, Ratios]
     counts: Mapping[str, int]
     constant_decision: bool
@@ -307,6 +318,7 @@ class _Plan:
             handoff=piece.slots["handoff"],
             intents=piece.intents,
             latency=arms,
+            p95_ms={name: pair.all.percentile_ms() for name, pair in arms.items()},
             ratios={name: ratio for name, ratio in ratios.items() if ratio is not None},
             counts=_counts(self.kinds, self.accepted, mine),
             constant_decision=_constant(self.kinds, self.compared * mine),

@@ -41,7 +41,7 @@ def test_curves_are_the_definition_at_every_quantile(arm: list[tuple[int, int]])
     """One count of ranks holds the evidence at every q, below the data and above it too."""
     q = np.arange(-10, 30)
     for up in (False, True):
-        found = ranks(arm).bets(up).curve().at(q)
+        found = ranks(arm).bets(up).curve().over(int(q[0]), len(q))
         expected = [math.log(by_definition(arm, int(place), up)) for place in q]
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
