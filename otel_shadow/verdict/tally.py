@@ -99,6 +99,19 @@ class Slots:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """Sums over closed sessions of the whole cycles, and over the others."""
+
+    go: Ranks
+    rest: Ranks
+
+    @classmethod
+    def merged(cls, splits: Sequence[Split]) -> Split:
+        """The sums of all."""
+        return cls(Ranks.merged([split.go for split in splits]), Ranks.merged([split.rest for split in splits]))
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """The same sums over all closed sessions and over those of the whole cycles."""
 
@@ -106,17 +119,9 @@ class Pair:
     go: Ranks
 
     @classmethod
-    def both(cls, ranks: Ranks) -> Pair:
-        """The whole cycles are everything."""
-        return cls(ranks, ranks)
-
-    @classmethod
-    def merged(cls, pairs: Sequence[Pair]) -> Pair:
-        """The sums of all pairs."""
-        everything = Ranks.merged([pair.all for pair in pairs])
-        if all(pair.go is pair.all for pair in pairs):
-            return cls.both(everything)
-        return cls(everything, Ranks.merged([pair.go for pair in pairs]))
+    def of(cls, split: Split) -> Pair:
+        """From sessions of the whole cycles and others; ``all is go`` where there are no others."""
+        return cls(Ranks.merged([split.go, split.rest]), split.go) if split.rest.sessions else cls(split.go, split.go)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,7 @@ class _Piece:
     open_sessions: int
     slots: Mapping[str, Slots]
     intents: Mapping[str, tuple[Slots, Slots]]
-    latency: Mapping[str, Pair]
+    latency: Mapping[str, Split]
 
     @classmethod
     def merged(cls, pieces: Sequence[_Piece]) -> _Piece:
@@ -253,7 +258,7 @@ class _Piece:
                 )
                 for intent in first.intents
             },
-            {name: Pair.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
+            {name: Split.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
         )
 
 
@@ -301,7 +306,7 @@ class _Plan:
     def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
         mine = per_kind * (self.of_kind == np.uint64(place))
         graph, _ = self.nodes[place]
-        arms = piece.latency
+        arms = {name: Pair.of(split) for name, split in piece.latency.items()}
         ratios = {
             "shadowed": Ratios.of(arms["holdout"], arms["shadowed"], paired=False),
             "v2": Ratios.of(arms["v1"], arms["v2"], paired=True),
@@ -433,7 +438,7 @@ class _Node:
             latency=self.latency(),
         )
 
-    def latency(self) -> dict[str, Pair]:
+    def latency(self) -> dict[str, Split]:
         """Ranks of every arm."""
         v1, v2 = self.rows.v1, self.rows.v2
         timed = v1 != latency.NONE
@@ -445,17 +450,16 @@ class _Node:
             "v2": self.ranks(self.plan.paired, v2, both),
         }
 
-    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> Pair:
+    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> Split:
         if not role.any():
-            return Pair.both(NO_RANKS)
-        mask = measured & (role[self.rows.kind] > 0)
-        if not self.closed.all():
-            mask &= self.closed[self.of_row]
-        everything = Ranks.of(self.of_row[mask], bucket[mask])
-        if np.array_equal(self.in_go, self.closed):
-            return Pair.both(everything)
-        mask &= self.in_go[self.of_row]
-        return Pair(everything, Ranks.of(self.of_row[mask], bucket[mask]))
+            return Split(NO_RANKS, NO_RANKS)
+        rows = np.flatnonzero(measured & (role[self.rows.kind] > 0))
+        owner, level = self.of_row[rows], bucket[rows]
+        go = self.in_go[owner]
+        if go.all():
+            return Split(Ranks.of(owner, level), NO_RANKS)
+        rest = self.closed[owner] & ~go
+        return Split(Ranks.of(owner[go], level[go]), Ranks.of(owner[rest], level[rest]))
 
 
 _INTENTS = 20
