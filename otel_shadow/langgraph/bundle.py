@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_shadow.langgraph import names
 from otel_shadow.runtime.redact import class_name
@@ -94,20 +94,39 @@ def restored(snapshot: Snapshot) -> Any:
         raise SnapshotError(class_name(type(error))) from error
 
 
-def channel_values(channels: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the channels hold (empty ones hold nothing), and copies of those of other kinds."""
+class Channels(NamedTuple):
+    """What the channels hold; empty ones hold nothing.
+
+    ``given`` names those whose value is the input's own field of that name, as it nearly always is; ``copies`` are
+    channels of other kinds.
+    """
+
+    values: dict[str, Any]
+    given: list[str]
+    copies: dict[str, Any]
+
+
+def channel_values(channels: Mapping[str, Any], given: Any) -> Channels:
+    """What ``channels`` hold, apart from what the node's input ``given`` holds as well."""
     simple, missing, topic, tasks = names.VALUE_CHANNELS, names.MISSING, names.TOPIC, names.TASKS
+    fields_of = given if type(given) is dict else {}
     values: dict[str, Any] = {}
+    same: list[str] = []
     copies: dict[str, Any] = {}
     for key, channel in channels.items():
         kind = type(channel)
         if kind in simple:
-            if channel.value is not missing:
-                values[key] = channel.value
+            value = channel.value
+            if value is missing:
+                continue
+            if fields_of.get(key, missing) is value:
+                same.append(key)
+            else:
+                values[key] = value
         elif kind is not topic:
             copies[key] = channel.copy()
         elif channel.values:
             copies[key] = channel.copy()
             if key != tasks:
                 values[key] = channel.values
-    return values, copies
+    return Channels(values, same, copies)

@@ -62,9 +62,9 @@ class Captured:
     """
 
     __slots__ = (
-        "_bundle", "_shared", "_whole", "channel_copies", "channels", "configurable", "context", "is_retry", "loop",
-        "managed", "metadata", "null_resume", "recording", "recursion_limit", "run_context", "size", "tags", "task",
-        "task_id",
+        "_bundle", "_given", "_shared", "_whole", "channel_copies", "channels", "configurable", "context", "is_retry",
+        "loop", "managed", "metadata", "null_resume", "recording", "recursion_limit", "run_context", "size", "tags",
+        "task", "task_id",
     )  # fmt: skip
 
     task_id: str | None
@@ -100,11 +100,11 @@ class Captured:
         read = configurable.get(names.READ)
         if isinstance(read, partial) and read.func is local_read:
             _, self.channels, self.managed, self.task = read.args
-            values, self.channel_copies = channel_values(self.channels)
+            values, self._given, self.channel_copies = channel_values(self.channels, value)
             self.is_retry = called_before(self.task.writes)
         else:
             self.channels, self.managed, self.task = {}, {}, None
-            values, self.channel_copies = {}, {}
+            values, self._given, self.channel_copies = {}, [], {}
             self.is_retry = False
         self._bundle: Bundle = {}
         self._shared: dict[str, Any] = {}
@@ -112,6 +112,7 @@ class Captured:
         if self._whole is not None:
             self.size = self._whole.size
         else:
+            values |= {key: value[key] for key in self._given}
             self._bundle, self._shared = bundle(value, self._beside(values))
             self.size = sum(part.size for part in self._bundle.values())
 
@@ -149,6 +150,7 @@ class Captured:
         value, channels, (user, metadata, run, answers, node_error) = whole
         parts = {INPUT: value}
         parts.update((f"channel:{key}", item) for key, item in channels.items())
+        parts.update((f"channel:{key}", value[key]) for key in self._given)
         parts.update((f"user:{key}", item) for key, item in user.items())
         parts.update((f"metadata:{key}", item) for key, item in metadata.items())
         if run is not None:

@@ -47,6 +47,16 @@ class Socket:
         self._largest = manager.config.limits.snapshot_bytes
         self.stragglers = Stragglers(manager.config.limits.abandoned_threads)
 
+    @property
+    def off(self) -> bool:
+        """Whether there is nothing to do at all."""
+        try:
+            return self.manager.flags.current.off
+        except BaseException as fault:
+            if passes(fault):
+                raise
+            return False  # what is wrong with the flags is seen, and told, on the way in
+
     def enter(self, value: Any, config: RunnableConfig | None) -> Call | None:
         """Begin an execution; None where V1 is to run as if we were not there."""
         if not config:
@@ -102,6 +112,8 @@ class ShadowSeq(RunnableSeq):
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """V1's value or exception (V2's in a live session)."""
         socket = self._socket
+        if socket.off:
+            return super().invoke(input, config, **kwargs)
         call = socket.enter(input, config)
         if call is None or config is None:
             return super().invoke(input, config, **kwargs)
@@ -124,6 +136,8 @@ class ShadowSeq(RunnableSeq):
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The same, awaited."""
         socket = self._socket
+        if socket.off:
+            return await super().ainvoke(input, config, **kwargs)
         call = socket.enter(input, config)
         if call is None or config is None:
             return await super().ainvoke(input, config, **kwargs)

@@ -20,10 +20,12 @@ class Shadow(Protocol):
 
     deadline: float
     """Monotonic time after which it is given up; it moves when the shadow enters its next phase."""
-    executor: str
-    """Name of the executor that is to run it."""
     is_async: bool
     size: int
+
+    @property
+    def executor(self) -> str:
+        """Name of the executor that is to run it."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:

@@ -19,11 +19,13 @@ from otel_shadow.runtime.snapshot import SnapshotError
 
 if TYPE_CHECKING:
     from otel_shadow.runtime.call import Call
+    from otel_shadow.runtime.manager import ShadowTrafficManager
+    from otel_shadow.runtime.site import Site
 
 _GRACE_S = 0.25
 """How long past its limit a shadow that ends itself (awaited, in a process) may take to do so before it is given up."""
-_OWN_BYTES = 8 * 1024
-"""What a waiting pair holds besides its snapshots: configuration, context, spans (about 5 KiB measured)."""
+_OWN_BYTES = 9 * 1024
+"""What a waiting pair holds besides its snapshots: configuration, context, spans (up to 8 KiB measured)."""
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
 
 
@@ -38,13 +40,9 @@ class Pair:
     def __init__(self, call: Call, work: Work) -> None:
         self._call = call
         self._work = work
-        self._manager = call.manager
-        self._site = call.site
         self._queued_at = perf_counter()
-        self._timeout_s = call.admission.timeout_s
         self._right_to_report = [True]
         self.size = work.size + _OWN_BYTES
-        self.executor: str = call.site.table.executor
 
     deadline = float("inf")
     is_async = False
@@ -58,6 +56,23 @@ class Pair:
     _ends_itself = False
     _counted_tokens = 0
     _scope: ShadowScope
+
+    @property
+    def executor(self) -> str:
+        """Name of the executor that is to run it."""
+        return self._site.table.executor
+
+    @property
+    def _manager(self) -> ShadowTrafficManager:
+        return self._call.manager
+
+    @property
+    def _site(self) -> Site:
+        return self._call.site
+
+    @property
+    def _timeout_s(self) -> float:
+        return self._call.admission.timeout_s
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:

@@ -114,8 +114,8 @@ def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> b
 
 
 _NONE: list[BaseModel] = []
-_USUAL = 1 << 20
-"""Bytes of a pickle whose pickler is kept: its table is not that of a state of hundreds of megabytes."""
+_USUAL = 16 * 1024
+"""Bytes of a pickle whose pickler is kept: to empty a table takes as long as it is large, whatever was in it."""
 _MOST_IDLE = 32
 
 

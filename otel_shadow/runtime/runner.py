@@ -42,6 +42,7 @@ class Runner:
 
     def __init__(self, limits: LimitsTable, shield: Shield, executors: Mapping[str, Factory] | None = None) -> None:
         self._limits = limits
+        self._most, self._most_bytes = limits.queue, limits.snapshot_bytes
         self._shield = shield
         self._factories: dict[str, Factory] = {
             "thread": ThreadExecutor,
@@ -77,12 +78,13 @@ class Runner:
         """
         if self._closed:
             return "shutdown"
-        if self.depth >= self._limits.queue:
+        if len(self._arrived) + sum(map(len, self._lanes.values())) >= self._most:
             return "queue"
+        size = shadow.size
         with self._accounts:
-            if self._bytes + shadow.size > self._limits.snapshot_bytes:
+            if self._bytes + size > self._most_bytes:
                 return "memory"
-            self._bytes += shadow.size
+            self._bytes += size
         self._arrived.append(shadow)
         if self._dispatcher is None:
             self._start()
