@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := $(VENV)/bench
 OUT ?= out
 READY := $(VENV)/.ready
 
@@ -12,7 +13,7 @@ help:
 	@echo "make test      all checks and tests (builds the test servers first where it can)"
 	@echo "make servers   build Collector, Prometheus and Jaeger for the tests into a cache outside this folder"
 	@echo "make versions  isolation tests on the oldest and newest supported LangGraph"
-	@echo "make bench     the benchmarks' table"
+	@echo "make bench     the benchmarks' table, beside what one would use instead (a quarter of an hour; leave the machine alone)"
 
 demo: $(READY)
 	$(BIN)/otel-shadow demo --simulate-window 48h --out $(OUT)
@@ -32,8 +33,15 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(READY)
-	$(BIN)/python -m benchmarks
+# In an environment of its own: the tools that are measured beside us are no part of the tests'.
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m benchmarks
+
+$(BENCH)/.ready: pyproject.toml
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BENCH)/bin/python -m pip install --quiet --editable . --group bench
+	touch $@
 
 versions: $(READY)
 	bash tests/versions.sh
