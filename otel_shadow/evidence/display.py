@@ -23,8 +23,8 @@ from otel_shadow.verdict import latency
 from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.result import NodeVerdict, Verdict
 from otel_shadow.verdict.signature import Signature
+from otel_shadow.verdict.slots import within
 from otel_shadow.verdict.summary import Rows, Sample, Summary, milliseconds, moment
-from otel_shadow.verdict.tally import within
 from otel_shadow.verdict.trajectory import looks
 from otel_shadow.verdict.window import frame
 

@@ -12,8 +12,9 @@ from otel_shadow.policy import Bounds, Policy
 from otel_shadow.verdict.latency import shift, times_needed
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.shares import Levels, block_parts, look, needed, parts
+from otel_shadow.verdict.slots import Slots
 from otel_shadow.verdict.summary import moment
-from otel_shadow.verdict.tally import NodeTally, Slots
+from otel_shadow.verdict.tally import NodeTally
 from otel_shadow.verdict.window import Frame, block_of_slots
 
 STATISTICAL = (

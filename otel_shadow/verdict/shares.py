@@ -12,7 +12,7 @@ import numpy as np
 
 from otel_shadow.verdict.result import Decision, Part
 from otel_shadow.verdict.sequential import Counts, crossing, sessions_needed
-from otel_shadow.verdict.tally import Slots
+from otel_shadow.verdict.slots import Slots
 
 PartKind = Literal["block", "intent"]
 _LOG_2 = math.log(2.0)

@@ -11,137 +11,15 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.latency import NO_RANKS, Ranks, Ratio, count_codes
+from otel_shadow.verdict.latency import NO_RANKS, Ranks
 from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.signature import Signature
+from otel_shadow.verdict.slots import Ints, Pair, Ratios, Slice, Slots, Split, parts_within, within
 from otel_shadow.verdict.summary import Rows, Summary
 
-Ints = NDArray[np.int64]
 _NODE_BITS = 12
 """Identities of sessions keep 52 bits inside a tally: two of a million sessions meet with a chance of one in 9,000."""
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """What is counted: which build, from when to when, and where the slots begin. Times in ms since 1970.
-
-    A slot is a stretch of the window; sessions belong to the slot of their first execution. ``edges`` are the starts
-    of the slots after the first; ``go_slots`` is how many slots the whole cycles hold.
-    """
-
-    build: tuple[str, str]
-    start: int
-    at: int
-    idle: int
-    edges: tuple[int, ...]
-    go_slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """Closed sessions by slot, successes and turns. ``halves``: k counts half successes (relative parity)."""
-
-    slot: Ints
-    k: Ints
-    n: Ints
-    sessions: NDArray[np.float64]
-    halves: bool = False
-
-    @classmethod
-    def of(cls, slot: Ints, k: Ints, n: Ints, halves: bool = False) -> Slots:
-        """Slots of sessions given one by one; those without turns are left out."""
-        used = n > 0
-        slot, k, n = slot[used], k[used], n[used]
-        if not len(n):
-            nothing = np.empty(0, np.int64)
-            return cls(nothing, nothing, nothing, np.empty(0), halves)
-        k_size, n_size = int(k.max()) + 1, int(n.max()) + 1
-        found, sessions = count_codes(slot * k_size + k, n, (int(slot.max()) + 1) * k_size, n_size)
-        rest, turns = np.divmod(found, n_size)
-        where, successes = np.divmod(rest, k_size)
-        return cls(where, successes, turns, sessions, halves)
-
-    @classmethod
-    def merged(cls, parts: Sequence[Slots]) -> Slots:
-        """The sums of all parts."""
-        slot, k, n = (np.concatenate([getattr(part, name) for part in parts]) for name in ("slot", "k", "n"))
-        sessions = np.concatenate([part.sessions for part in parts])
-        cells, inverse = np.unique(np.stack([slot, k, n], axis=1), axis=0, return_inverse=True)
-        total = np.bincount(inverse.ravel(), weights=sessions, minlength=len(cells)).astype(np.float64)
-        return cls(cells[:, 0], cells[:, 1], cells[:, 2], total, parts[0].halves)
-
-    def counts(self, chosen: NDArray[np.bool_] | None = None) -> Counts:
-        """Counts of all slots, or of the chosen rows."""
-        rows = slice(None) if chosen is None else chosen
-        scale = 0.5 if self.halves else 1.0
-        return Counts.of(self.k[rows] * scale, self.n[rows], self.sessions[rows])
-
-    def before(self, slot: int) -> Counts:
-        """Counts of the slots before ``slot``."""
-        return self.counts(self.slot < slot)
-
-    def by_group(self, groups: Sequence[Sequence[int]]) -> tuple[Counts, NDArray[np.float64]]:
-        """Counts of all groups of slots together, and how many sessions of each cell (rows) a group (columns) has."""
-        width = int(self.n.max(initial=0)) + 1
-        cells, cell = np.unique(self.k * width + self.n, return_inverse=True)
-        owner = np.full(int(self.slot.max(initial=0)) + 1, -1)
-        for group, slots in enumerate(groups):
-            owner[[slot for slot in slots if slot < len(owner)]] = group
-        mine = owner[self.slot]
-        used = mine >= 0
-        place = cell.ravel()[used] * len(groups) + mine[used]
-        sessions = np.bincount(place, weights=self.sessions[used], minlength=len(cells) * len(groups))
-        k, n = np.divmod(cells, width)
-        scale = 0.5 if self.halves else 1.0
-        by_group = np.asarray(sessions.reshape(len(cells), len(groups)), np.float64)
-        return Counts(k * scale, n.astype(np.float64), by_group.sum(axis=1)), by_group
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Sums over closed sessions of the whole cycles, and over the others."""
-
-    go: Ranks
-    rest: Ranks
-
-    @classmethod
-    def merged(cls, splits: Sequence[Split]) -> Split:
-        """The sums of all."""
-        return cls(Ranks.merged([split.go for split in splits]), Ranks.merged([split.rest for split in splits]))
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The same sums over all closed sessions and over those of the whole cycles."""
-
-    all: Ranks
-    go: Ranks
-
-    @classmethod
-    def of(cls, split: Split) -> Pair:
-        """From sessions of the whole cycles and others; ``all is go`` where there are no others."""
-        return cls(Ranks.merged([split.go, split.rest]), split.go) if split.rest.sessions else cls(split.go, split.go)
-
-
-@dataclass(frozen=True, slots=True)
-class Ratios:
-    """Evidence about a ratio from all closed sessions, and from those of the whole cycles if there is any."""
-
-    all: Ratio
-    go: Ratio | None
-
-    @classmethod
-    def of(cls, reference: Pair, other: Pair, *, paired: bool) -> Ratios | None:
-        """None where an arm has no session."""
-        if not reference.all.sessions or not other.all.sessions:
-            return None
-        everything = Ratio.of(reference.all, other.all, paired=paired)
-        if reference.go is reference.all and other.go is other.all:
-            return cls(everything, everything)
-        if not reference.go.sessions or not other.go.sessions:
-            return cls(everything, None)
-        return cls(everything, Ratio.of(reference.go, other.go, paired=paired))
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,24 +243,6 @@ def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
     last = np.maximum.reduceat(rows.time, found.starts)
     roles = (plan.matched, plan.compared, plan.kept, plan.attempted)
     return Sessions(found.first, last, *(found.per_session(role) for role in roles))
-
-
-def within(summary: Summary, chosen: Slice) -> Rows:
-    """The rows of a slice's build and time."""
-    return Rows.joined(parts_within(summary, chosen))
-
-
-def parts_within(summary: Summary, chosen: Slice) -> list[Rows]:
-    """The same in pieces, none of them empty."""
-    wanted = np.array([(item.build, item.digest) == chosen.build for item in summary.signatures], bool)
-
-    def part_of(rows: Rows) -> Rows:
-        mask = (rows.time >= chosen.start) & (rows.time <= chosen.at)
-        if not wanted.all():
-            mask &= wanted[rows.kind]
-        return rows if mask.all() else rows.where(mask)
-
-    return [part for part in map(part_of, summary.parts) if len(part)]
 
 
 def _display_names(nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
