@@ -177,6 +177,7 @@ class Pair:
     def _report(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
         self._call.emit(make, size)
         self._reported = True  # only now: who waits for reports may flush the emitter next
+        self._manager.runner.freed()
 
     def _set_deadline(self, started: float) -> None:
         self.deadline = started + self._timeout_s + (_GRACE_S if self._ends_itself else 0.0)

@@ -1,7 +1,8 @@
 """Runs shadows off V1's path: bounded queues that are only appended to, and executors that nobody waits for.
 
 V1's path appends to a deque and returns. A dispatcher thread polls it (waking a parked thread would cost V1 more than
-all the polling), starts shadows while there are free places, and gives up those that are over their time.
+all the polling), starts shadows while there are free places, and gives up those that are over their time. A shadow that
+has ended wakes it, if others wait for its place.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Runner:
         self._dispatcher: threading.Thread | None = None
         self._starting = threading.Lock()
         self._wake = threading.Event()
+        self._drains: list[None] = []
         self._closed = False
 
     # --- V1's path ---------------------------------------------------------------------------------------------
@@ -100,6 +102,13 @@ class Runner:
                 self._dispatcher = thread
         finally:
             self._starting.release()
+
+    # --- the shadows' side ---------------------------------------------------------------------------------------
+
+    def freed(self) -> None:
+        """A shadow has reported: its place goes to one that waits, and not only at the next look at the queue."""
+        if any(self._lanes.values()):
+            self._wake.set()
 
     # --- what others may ask -------------------------------------------------------------------------------------
 
@@ -141,9 +150,13 @@ class Runner:
             Whether that was so within ``timeout_s`` seconds.
         """
         end = perf_counter() + timeout_s
-        self._wake.set()
-        while self._busy and perf_counter() < end and self._dispatcher is not None:
-            sleep(_NAP_S)
+        self._drains.append(None)
+        try:
+            self._wake.set()
+            while self._busy and perf_counter() < end and self._dispatcher is not None:
+                sleep(_NAP_S)
+        finally:
+            self._drains.pop()
         return not self._busy
 
     def close(self, timeout_s: float) -> None:
@@ -175,11 +188,11 @@ class Runner:
                     step()
                 except BaseException as error:  # noqa: BLE001 - the dispatcher outlives every fault
                     self._shield.caught("dispatch", "-", error)
-            if self._wake.is_set():
+            if self._drains:
                 sleep(_NAP_S)
-            if not self.depth and not self._running:
+            else:
+                self._wake.wait(_POLL_S)
                 self._wake.clear()
-            self._wake.wait(_POLL_S)
             if self._closed and not self.depth and all(running.shadow.reported for running in self._running):
                 return
 

@@ -77,6 +77,15 @@ def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> Non
     assert len(so_far(capture)) == 6
 
 
+def test_a_place_that_is_free_is_used_at_once(shadow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quick shadows follow one another in the one place there is, however seldom the queue is looked at."""
+    monkeypatch.setattr("otel_shadow.runtime.runner._POLL_S", 3.0)
+    capture, graph = shadow(left, limits={"concurrency": 1})
+    for _ in range(20):
+        call(graph)
+    until(lambda: len(so_far(capture)) == 20, seconds=20)  # a minute, if each waited for the next look
+
+
 def test_waiting_snapshots_are_bounded_in_bytes(shadow: Any, released: threading.Event) -> None:
     """What would hold more than ``snapshot_bytes`` is shed; what was taken off the queue is given back."""
     limits = {"concurrency": 1, "snapshot_bytes": 250_000}
