@@ -13,6 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -125,14 +126,21 @@ class Server:
 
     def left(self) -> list[str]:
         """What still runs of it, workers of ours included."""
-        return list(_running(self._mark.encode()))
+        return [command for _, command in _running(self._mark.encode())]
+
+    def kill(self) -> None:
+        """End all of it, where a test has failed."""
+        self._process.kill()
+        for number, _ in _running(self._mark.encode()):
+            with suppress(OSError):
+                os.kill(number, signal.SIGKILL)
 
     def lines(self) -> list[dict[str, Any]]:
         """The log lines so far."""
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
 
-def _running(mark: bytes) -> Iterator[str]:
+def _running(mark: bytes) -> Iterator[tuple[int, str]]:
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
@@ -140,7 +148,7 @@ def _running(mark: bytes) -> Iterator[str]:
             if mark in (process / "environ").read_bytes().split(b"\0"):
                 state = (process / "stat").read_text().rpartition(")")[2].split()[0]
                 if state != "Z":
-                    yield (process / "cmdline").read_text().replace("\0", " ")
+                    yield int(process.name), (process / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
 
@@ -162,7 +170,7 @@ def test_every_request_is_answered_and_nothing_is_left(tmp_path: Path, name: str
             time.sleep(0.05)
         assert server.left() == []
     finally:
-        server._process.kill()
+        server.kill()
     told = Counter(line["shadow_status"] for line in server.lines() if line["event"] == "SHADOW_V2")
     assert sum(told.values()) == REQUESTS, "each pair has ended or is cancelled"
     assert set(told) <= {"success", "cancelled", "shed"}
