@@ -190,8 +190,8 @@ class Runner:
                     self._shield.caught("dispatch", "-", error)
             if self._drains:
                 sleep(_NAP_S)
-            else:
-                self._wake.wait(_POLL_S)
+            elif self._wake.wait(_POLL_S):
+                sleep(_NAP_S)  # V1's turn: whoever woke us has just held the interpreter's lock
                 self._wake.clear()
             if self._closed and not self.depth and all(running.shadow.reported for running in self._running):
                 return
