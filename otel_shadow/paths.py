@@ -22,9 +22,9 @@ def compile_path(path: str) -> Getter:
         ValueError: ``path`` is not of that form.
     """
     steps = _parse(path)
-    first = steps[-1]
-    if steps[0] == _CONFIGURABLE and len(steps) == 2 and isinstance(first, str):
-        return lambda state, configurable: configurable.get(first)
+    key = steps[-1]
+    if steps[0] == _CONFIGURABLE and len(steps) == 2 and isinstance(key, str):  # the usual one, on V1's path
+        return lambda state, configurable: configurable.get(key)
     if steps[0] == _CONFIGURABLE and len(steps) > 1:
         return lambda state, configurable: _walk(configurable, steps[1:])
     return lambda state, configurable: _walk(state, steps)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from otel_shadow.langgraph import names
 from otel_shadow.runtime.redact import class_name
-from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow.runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
 
 INPUT = "input"
 CONTEXT = "context"
@@ -22,8 +22,6 @@ NODE_ERROR = "node_error"
 Bundle = dict[str, Snapshot]
 """Snapshots of single parts by name; the one named "" holds several."""
 
-ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
-"""Types whose values can't change: V2 may hold production's own."""
 _MAX_CLASSES = 4096
 
 UNCOPYABLE: set[type] = set()

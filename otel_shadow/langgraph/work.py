@@ -14,7 +14,6 @@ from langgraph.pregel._read import PregelNode
 from langgraph.types import Send
 
 from otel_shadow.langgraph import names
-from otel_shadow.langgraph.bundle import ATOMS
 from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.coerce import is_async
 from otel_shadow.langgraph.decision import v1_sends, v1_targets
@@ -22,7 +21,7 @@ from otel_shadow.langgraph.run import Execution, arun, run
 from otel_shadow.record import Status
 from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.runtime.scope import ShadowScope
-from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow.runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
 
 
 def classify(error: BaseException) -> Status:
@@ -46,6 +45,10 @@ class NodeWork:
         error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
     """
 
+    _status = Status.SUCCESS
+    _error: ParentCommand | None = None
+    _error_class: type[BaseException] | None = None
+
     def __init__(
         self, captured: Captured, node: PregelNode, v2: Runnable[Any, Any], error: BaseException | None
     ) -> None:
@@ -59,10 +62,6 @@ class NodeWork:
             self._error_class = type(error)
         self._writes = _keep(captured.writes())
         self.size = captured.size + self._writes.size
-
-    _status = Status.SUCCESS
-    _error: ParentCommand | None = None
-    _error_class: type[BaseException] | None = None
 
     @property
     def is_async(self) -> bool:

@@ -22,7 +22,7 @@ from otel_shadow.langgraph.capture import Captured
 from otel_shadow.langgraph.coerce import is_async
 from otel_shadow.langgraph.trial import Trial
 from otel_shadow.langgraph.work import NodeWork, classify
-from otel_shadow.runtime.call import LIVE, NOTHING, Call
+from otel_shadow.runtime.call import NOTHING, Call
 from otel_shadow.runtime.live import Attempt, Stragglers, aserve, awithin, awithin_thread, serve, within
 from otel_shadow.runtime.manager import ShadowTrafficManager
 from otel_shadow.runtime.redact import type_name
@@ -65,11 +65,9 @@ class Socket:
 
     def capture(self, call: Call, value: Any, config: RunnableConfig, *, is_async: bool) -> Captured | None:
         """Capture the input before V1 runs; None where there is to be no shadow of it."""
-        reason = call.admission.reason
-        if self.v2 is None and reason in (None, LIVE):
+        if self.v2 is None and (call.shadowed or call.live):
             call.not_implemented()
-            return None
-        if reason is not None:
+        if not call.shadowed:
             return None
         if self.site.account.overdrawn:
             call.shed("overhead")
@@ -122,7 +120,7 @@ class ShadowSeq(RunnableSeq):
         result: Any = None
         error: BaseException | None = None
         try:
-            if call.admission.reason == LIVE:
+            if call.live:
                 result = self._live(call, input, config, partial(v1, input, config, **kwargs), kwargs)
             else:
                 result = call.through(v1, input, config, **kwargs)
@@ -146,7 +144,7 @@ class ShadowSeq(RunnableSeq):
         result: Any = None
         error: BaseException | None = None
         try:
-            if call.admission.reason == LIVE:
+            if call.live:
                 result = await self._alive(call, input, config, partial(v1, input, config, **kwargs), kwargs)
             else:
                 result = await call.athrough(v1, input, config, **kwargs)

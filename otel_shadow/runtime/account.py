@@ -30,6 +30,4 @@ class Account:
 
     def settle(self, added_s: float, v1_s: float) -> None:
         """Enter one execution: the seconds that shadowing added, and those that V1 took by itself."""
-        earned = _SHARE * v1_s
-        balance_s = self._balance_s + (earned if earned > _FLOOR_S else _FLOOR_S) - added_s
-        self._balance_s = balance_s if balance_s < _CREDIT_S else _CREDIT_S
+        self._balance_s = min(_CREDIT_S, self._balance_s + max(_FLOOR_S, _SHARE * v1_s) - added_s)

@@ -203,7 +203,7 @@ class Call:
         work: Work | None = None
         try:
             self._judge(result, error)
-            work = finish(begun, error) if self.admission.reason is None else None
+            work = finish(begun, error) if self.shadowed else None
         except BaseException as fault:
             if passes(fault):
                 raise

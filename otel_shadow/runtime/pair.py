@@ -37,13 +37,6 @@ class Pair:
         work: what can run V2 on the same input.
     """
 
-    def __init__(self, call: Call, work: Work) -> None:
-        self._call = call
-        self._work = work
-        self._queued_at = perf_counter()
-        self._right_to_report = [True]
-        self.size = work.size + _OWN_BYTES
-
     deadline = float("inf")
     is_async = False
     _started_at: float | None = None
@@ -56,6 +49,13 @@ class Pair:
     _ends_itself = False
     _counted_tokens = 0
     _scope: ShadowScope
+
+    def __init__(self, call: Call, work: Work) -> None:
+        self._call = call
+        self._work = work
+        self._queued_at = perf_counter()
+        self._right_to_report = [True]
+        self.size = work.size + _OWN_BYTES
 
     @property
     def executor(self) -> str:

@@ -43,7 +43,6 @@ class Runner:
 
     def __init__(self, limits: LimitsTable, shield: Shield, executors: Mapping[str, Factory] | None = None) -> None:
         self._limits = limits
-        self._most, self._most_bytes = limits.queue, limits.snapshot_bytes
         self._shield = shield
         self._factories: dict[str, Factory] = {
             "thread": ThreadExecutor,
@@ -80,11 +79,11 @@ class Runner:
         """
         if self._closed:
             return "shutdown"
-        if len(self._arrived) + sum(map(len, self._lanes.values())) >= self._most:
+        if self.depth >= self._limits.queue:
             return "queue"
         size = shadow.size
         with self._accounts:
-            if self._bytes + size > self._most_bytes:
+            if self._bytes + size > self._limits.snapshot_bytes:
                 return "memory"
             self._bytes += size
         self._arrived.append(shadow)

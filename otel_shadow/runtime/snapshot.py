@@ -26,12 +26,13 @@ _UNGUARDED = sys.version_info < (3, 12)
 _USUAL_LIMIT = 10_000
 _DEEPEST = 2000
 """Levels of a state that is copied where an application has raised the recursion limit far beyond that."""
-_FLAT = frozenset({str, int, float, bool, bytes, type(None)})
+ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
+"""Types whose values can't change: V2 may hold production's own."""
 _MAX_CLASSES = 4096
 """Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
 
 
-__all__ = ["Snapshot", "SnapshotError", "TooLargeError", "take"]
+__all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "take"]
 
 
 class SnapshotError(Exception):
@@ -98,7 +99,7 @@ def _is_deeper(value: Any, depth: int) -> bool:
     level: list[Any] = [value]
     seen: set[int] = set()
     for _ in range(depth):
-        level = [item for item in level if type(item) not in _FLAT and id(item) not in seen]
+        level = [item for item in level if type(item) not in ATOMS and id(item) not in seen]
         if not level:
             return False
         seen.update(map(id, level))

@@ -142,19 +142,11 @@ class OtelSpans:
 
     def v1(self, call: Call) -> OtelV1Span:
         """Open ``v1.node``, or ``v1.node`` with its fallback reason when V1 answers in V2's stead."""
-        parent = context.get_current()
-        span = self._tracer.start_span(
-            semconv.SPAN_V1_NODE, parent, record_exception=False, set_status_on_exception=False
-        )
-        return OtelV1Span(span, parent, semconv.VERSION_V1, call.fallback_reason)
+        return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, call.fallback_reason)
 
     def live(self, call: Call) -> OtelV1Span:
         """Open ``v2.node``: V2 serves."""
-        parent = context.get_current()
-        span = self._tracer.start_span(
-            semconv.SPAN_V2_NODE, parent, record_exception=False, set_status_on_exception=False
-        )
-        return OtelV1Span(span, parent, semconv.VERSION_V2, None)
+        return self._open(semconv.SPAN_V2_NODE, semconv.VERSION_V2, None)
 
     def v2(self, call: Call) -> OtelV2Span:
         """Open ``v2.shadow``: a sibling of ``v1.node`` (its child where that is the root), linked to it."""
@@ -181,6 +173,11 @@ class OtelSpans:
     def close(self) -> None:
         """Make the mark inert: a span processor can't be removed from a provider."""
         self._mark.active = False
+
+    def _open(self, name: str, version: str, fallback_reason: str | None) -> OtelV1Span:
+        parent = context.get_current()
+        span = self._tracer.start_span(name, parent, record_exception=False, set_status_on_exception=False)
+        return OtelV1Span(span, parent, version, fallback_reason)
 
     def _attach_mark(self) -> None:
         """Add the processor to the real provider, once it is there."""

@@ -11,7 +11,7 @@ from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
 from otel_shadow.verdict.latency import shift, times_needed
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
-from otel_shadow.verdict.shares import Levels, block_parts, look, needed, parts
+from otel_shadow.verdict.shares import Levels, block_parts, intent_parts, look, needed
 from otel_shadow.verdict.slots import Slots
 from otel_shadow.verdict.summary import moment
 from otel_shadow.verdict.tally import NodeTally
@@ -184,7 +184,7 @@ def _parts(case: Case, told: _Share) -> tuple[Part, ...]:
     by_block = block_parts(told.slots, blocks, moment, told.m, plain, policy.no_go_sessions)
     split = [(intent, slots.counts()) for intent, slots in told.intents.items()]
     minimum = case.bounds.min_sessions_per_intent
-    by_intent = parts("intent", split, told.m, plain, minimum, policy.no_go_sessions)
+    by_intent = intent_parts(split, told.m, plain, minimum, policy.no_go_sessions)
     if told.direction == "at_most":
         return tuple(_turned(part, told) for part in (*by_block, *by_intent))
     return (*by_block, *by_intent)

@@ -126,11 +126,11 @@ class Unit:
         Arguments:
             sessions: how many of each pair (a, b) (rows) each group (columns) has.
         """
-        return _log_mean_exp_of(_growth(self.a, self.b, m, UP) @ sessions)
+        return _log_mean_exps(_growth(self.a, self.b, m, UP) @ sessions)
 
     def log_down_of(self, m: float, sessions: Floats) -> Floats:
         """``log_down`` of several groups at once."""
-        return _log_mean_exp_of(_growth(self.a, self.a - self.b, 1.0 - m, DOWN) @ sessions)
+        return _log_mean_exps(_growth(self.a, self.a - self.b, 1.0 - m, DOWN) @ sessions)
 
     def capital_up(self, m: float) -> Floats:
         """log capital of each bet of ``UP`` against ``m``; it grows in proportion to the evidence."""
@@ -157,18 +157,17 @@ def _growth(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
     return np.asarray(np.log1p(bets[:, None] * (b / m - a)))
 
 
-def _log_mean_exp_of(capital: Floats) -> Floats:
-    """The same of every column."""
-    highest = capital.max(axis=0)
-    return np.asarray(highest + np.log(np.exp(capital - highest).sum(axis=0) / len(capital)))
-
-
 def log_mean_exp(values: Floats) -> float:
     """log of the mean of exp(values), without overflow."""
     highest = float(values.max())
     if not math.isfinite(highest):
         return highest
     return highest + math.log(float(np.exp(values - highest).sum()) / len(values))
+
+
+def _log_mean_exps(capital: Floats) -> Floats:
+    """:func:`log_mean_exp` of every column."""
+    return np.asarray(np.logaddexp.reduce(capital, axis=0) - math.log(len(capital)))
 
 
 def running(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 
@@ -14,7 +13,6 @@ from otel_shadow.verdict.result import Decision, Part
 from otel_shadow.verdict.sequential import Counts, crossing, sessions_needed
 from otel_shadow.verdict.slots import Slots
 
-PartKind = Literal["block", "intent"]
 _LOG_2 = math.log(2.0)
 
 
@@ -68,28 +66,28 @@ def needed(counts: Counts, m: float, levels: Levels) -> float | None:
     return None if any(count is None for count in each) else max(count for count in each if count is not None)
 
 
-def parts(
-    kind: PartKind, split: Sequence[tuple[str, Counts]], m: float, levels: Levels, minimum: int, no_go_minimum: int
+def intent_parts(
+    split: Sequence[tuple[str, Counts]], m: float, levels: Levels, minimum: int, no_go_minimum: int
 ) -> tuple[Part, ...]:
-    """Blocks or intents, each looked at by itself; the chance of a false NO-GO is shared among them."""
-    judged = sum(counts.total >= no_go_minimum for _, counts in split)
-    shared = Levels(levels.go, levels.go + math.log(max(judged, 1)), levels.max_turns)
-    return tuple(_part(kind, label, counts, m, shared, minimum, no_go_minimum) for label, counts in split)
+    """Intents, each looked at by itself; the chance of a false NO-GO is shared among them."""
+    broken = _shared(levels, sum(counts.total >= no_go_minimum for _, counts in split))
+    found = []
+    for label, counts in split:
+        total = counts.total
+        evidence = look(counts, m, Levels(levels.go, broken, levels.max_turns))
+        decision = Decision.WAIT
+        if total >= no_go_minimum and evidence.no_go >= broken:
+            decision = Decision.NO_GO
+        elif total >= minimum and evidence.go >= levels.go:
+            decision = Decision.GO
+        seen = (counts.event_mean, evidence.lower, evidence.upper) if total else (None, None, None)
+        found.append(Part("intent", label, decision, total >= minimum, total, counts.events, *seen))
+    return tuple(found)
 
 
-def _part(
-    kind: PartKind, label: str, counts: Counts, m: float, levels: Levels, minimum: int, no_go_minimum: int
-) -> Part:
-    evidence = look(counts, m, levels, band=kind == "intent")
-    decision = Decision.WAIT
-    if counts.total >= no_go_minimum and evidence.no_go >= levels.no_go:
-        decision = Decision.NO_GO
-    elif counts.total >= minimum and evidence.go >= levels.go:
-        decision = Decision.GO
-    known = counts.total > 0
-    band = (evidence.lower, evidence.upper) if kind == "intent" and known else (None, None)
-    estimate = counts.event_mean if known else None
-    return Part(kind, label, decision, counts.total >= minimum, counts.total, counts.events, estimate, *band)
+def _shared(levels: Levels, judged: int) -> float:
+    """The log E of a NO-GO where so many are judged at once."""
+    return levels.go + math.log(max(judged, 1))
 
 
 def block_parts(
@@ -100,11 +98,11 @@ def block_parts(
     levels: Levels,
     no_go_minimum: int,
 ) -> tuple[Part, ...]:
-    """The blocks with evidence: what :func:`parts` says of each, from one look at all."""
+    """The blocks with evidence, each by itself like an intent, but from one look at all and without a band."""
     names = [label(start).isoformat().replace("+00:00", "Z") for start, _ in blocks]
     counts, sessions = slots.by_group([held for _, held in blocks])
     totals = sessions.sum(axis=0)
-    shared = levels.go + math.log(max(int((totals >= no_go_minimum).sum()), 1))
+    broken = _shared(levels, int((totals >= no_go_minimum).sum()))
     units = (counts.session_unit(), counts.event_unit(levels.max_turns))
     go = np.minimum(*(unit.log_up_of(m, sessions) for unit in units))
     no_go = np.logaddexp(*(unit.log_down_of(m, sessions) for unit in units)) - _LOG_2
@@ -112,7 +110,7 @@ def block_parts(
     found = []
     for place in np.flatnonzero(totals).tolist():
         decision = Decision.WAIT
-        if totals[place] >= no_go_minimum and no_go[place] >= shared:
+        if totals[place] >= no_go_minimum and no_go[place] >= broken:
             decision = Decision.NO_GO
         elif go[place] >= levels.go:
             decision = Decision.GO
