@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from otel_shadow.calibration.fixed_sequence import certify
-from otel_shadow.calibration.timeout import propose_timeout
+from otel_shadow._calibration.fixed_sequence import certify
+from otel_shadow._calibration.timeout import propose_timeout
 
 ALPHA = DELTA = 0.05
 

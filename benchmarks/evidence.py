@@ -22,8 +22,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from otel_shadow.evidence import read, reader
+from otel_shadow.log_line import encode, lines, timestamp
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
-from otel_shadow.telemetry.lines import encode, lines, timestamp
 from otel_shadow.verdict import evaluate, prepare
 
 START = datetime(2025, 1, 9, tzinfo=UTC)

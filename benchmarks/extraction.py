@@ -18,9 +18,9 @@ from typing import Any, Protocol
 
 from corpus import DEFAULT_DATA, TODAY_SGD, Gold, Row, authored_rows, dialogues, folded, half, rows
 
-from otel_shadow.demo.v1 import keywords
-from otel_shadow.demo.v1 import patterns as v1
-from otel_shadow.demo.v2 import extract as v2
+from otel_shadow._demo.v1 import keywords
+from otel_shadow._demo.v1 import patterns as v1
+from otel_shadow._demo.v2 import extract as v2
 
 Spans = list[tuple[str, int, int]]
 SLOTS = ("name", "age", "date", "time")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from corpus import DEFAULT_DATA, half, utterances
 
-from otel_shadow.demo.v1 import keywords, patterns
-from otel_shadow.demo.v2.intents import node_of
+from otel_shadow._demo.v1 import keywords, patterns
+from otel_shadow._demo.v2.intents import node_of
 
 NODES = ("greeting", "qualification", "information", "scheduling", "other")
 

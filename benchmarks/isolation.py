@@ -14,10 +14,10 @@ from typing import Any
 from benchmarks import workload
 from benchmarks.rivals import provider
 from benchmarks.rounds import Ratio
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
-from otel_shadow.langgraph.attach import attach
 
 RATE = 20.0
 """Requests per second."""

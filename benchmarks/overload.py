@@ -13,10 +13,10 @@ from typing import Any
 from benchmarks import workload
 from benchmarks.rounds import Ratio
 from benchmarks.soak import measure
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
-from otel_shadow.langgraph.attach import attach
 
 _PARENT = """
 import time
@@ -71,9 +71,8 @@ def _full_queue(rounds: int = 7, calls: int = 60) -> None:
     end.set()
     manager.flush(10)
     reason = manager.sites[("measured", "two")].limiter.reason
-    print(
-        f"  {shed} shadows shed; the limiter says {reason!r}; dropped records {manager.shield.counts['emit_dropped']}"
-    )
+    dropped = manager.fault_barrier.counts["emit_dropped"]
+    print(f"  {shed} shadows shed; the limiter says {reason!r}; dropped records {dropped}")
     for each in (manager, other):
         each.shutdown(1.0)
 
@@ -109,10 +108,9 @@ def _memory(pairs: int) -> None:
     for _ in range(pairs):
         graph.invoke(state, workload.CONFIG)
     grown = measure().memory_bytes - before
-    waiting = manager.runner.waiting_bytes
+    waiting = manager.dispatcher.waiting_bytes
     print(f"Budget 9: {pairs} pairs with a V2 that hangs: {grown / 2**20:.1f} MiB more resident")
-    print(
-        f"  bound {bound / 2**20:.0f} MiB; snapshots that wait: {waiting / 2**20:.1f} MiB, {manager.runner.depth} pairs"
-    )
+    depth = manager.dispatcher.depth
+    print(f"  bound {bound / 2**20:.0f} MiB; snapshots that wait: {waiting / 2**20:.1f} MiB, {depth} pairs")
     end.set()
     manager.shutdown(2.0)

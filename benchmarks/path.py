@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks import apart, rivals, workload
 from benchmarks.rounds import CLOCKS, Here, Ratio, Round, Subject, added, called_with, measure, measure_graphs
-from otel_shadow.runtime.snapshot import take
+from otel_shadow._runtime.snapshot import take
 
 
 def snapshots(rounds: int, clock: str) -> dict[str, Ratio]:

@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from benchmarks import workload
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
-from otel_shadow.langgraph.attach import attach
 
 ATTRIBUTES = {f"shadow.attribute_{number}": "value" for number in range(8)}
 """Of the bare span that is the unit of the tables."""

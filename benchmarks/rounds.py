@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from benchmarks.rivals import Variant
 from benchmarks.workload import CONFIG, NODES, state_of
-from otel_shadow.langgraph import names
+from otel_shadow._langgraph import internals
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": perf_counter, "cpu": thread_time}
 """``cpu`` is the time that the calling thread spent on a core, for a machine that is busy with other things (and whose
@@ -173,12 +173,12 @@ def called_with(graph: Any, given: Any, *, awaited: bool = False) -> tuple[Any, 
 
 def _new_task(config: Any) -> Any:
     """The same call as another execution: with a queue of writes of its own, or it would be taken for a retry."""
-    known = dict(config[names.CONF])
+    known = dict(config[internals.CONF])
     writes: deque[Any] = deque()
-    read = known[names.READ]
-    known[names.READ] = partial(read.func, *read.args[:3], read.args[3]._replace(writes=writes))
-    known[names.SEND] = writes.extend
-    return {**config, names.CONF: known}
+    read = known[internals.READ]
+    known[internals.READ] = partial(read.func, *read.args[:3], read.args[3]._replace(writes=writes))
+    known[internals.SEND] = writes.extend
+    return {**config, internals.CONF: known}
 
 
 def added(rounds: Sequence[Round], name: str, unit: str, base: str = "no shadow") -> Ratio:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from otel_shadow._api.instrumentor import ShadowInstrumentor
+    from otel_shadow._api.middleware import ShadowIntegrationMiddleware, with_shadow_v2
+    from otel_shadow._runtime.manager import ShadowTrafficManager
+    from otel_shadow._runtime.shadow_context import is_shadow
+    from otel_shadow._runtime.side_effects import side_effect
+    from otel_shadow._runtime.sinks import Sink
     from otel_shadow.config import ShadowConfig
     from otel_shadow.errors import ConfigError, EvidenceError, MissingExtraError, ShadowError
     from otel_shadow.flags import FeatureFlags
-    from otel_shadow.instrumentor import ShadowInstrumentor
-    from otel_shadow.middleware import ShadowIntegrationMiddleware, with_shadow_v2
     from otel_shadow.record import Arm, Mode, Outcome, ShadowRecord, Status
-    from otel_shadow.runtime.manager import ShadowTrafficManager
-    from otel_shadow.runtime.scope import is_shadow
-    from otel_shadow.runtime.side_effects import side_effect
-    from otel_shadow.runtime.sinks import Sink
 
 _HOMES = {
     "Arm": "record",
@@ -29,15 +29,15 @@ _HOMES = {
     "Outcome": "record",
     "ShadowConfig": "config",
     "ShadowError": "errors",
-    "ShadowInstrumentor": "instrumentor",
-    "ShadowIntegrationMiddleware": "middleware",
+    "ShadowInstrumentor": "_api.instrumentor",
+    "ShadowIntegrationMiddleware": "_api.middleware",
     "ShadowRecord": "record",
-    "ShadowTrafficManager": "runtime.manager",
-    "Sink": "runtime.sinks",
+    "ShadowTrafficManager": "_runtime.manager",
+    "Sink": "_runtime.sinks",
     "Status": "record",
-    "is_shadow": "runtime.scope",
-    "side_effect": "runtime.side_effects",
-    "with_shadow_v2": "middleware",
+    "is_shadow": "_runtime.shadow_context",
+    "side_effect": "_runtime.side_effects",
+    "with_shadow_v2": "_api.middleware",
 }
 
 __all__ = [

@@ -111,20 +111,20 @@ def verdict(**options: Any) -> int:
     given = {name for name, value in options.items() if value}
     if prometheus is not None:
         _only_with("--prometheus", given, {"config"}, every, watch)
-        from otel_shadow.report.counts import show_counts
+        from otel_shadow._report.prometheus_counts import show_counts
 
         return show_counts(prometheus, options["config"])
     if not options["sources"]:
         raise click.UsageError("Missing argument 'SOURCE...': a log file, a glob or a saved summary.")
     if watch:
         _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
-        from otel_shadow.report.watching import watch as keep_watching
+        from otel_shadow._report.watch_command import watch as keep_watching
 
         return keep_watching(
             every=every or 30.0, **{name: options[name] for name in ("sources", "config", "build", "trace_url")}
         )
     _only_with("one look", given, given, every)
-    from otel_shadow.report.command import judge
+    from otel_shadow._report.verdict_command import judge
 
     return judge(**options)
 
@@ -152,7 +152,7 @@ def _only_with(mode: str, given: set[str], allowed: set[str], every: float | Non
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of whatever is random.")
 def demo(**options: Any) -> int:
     """Play conversations through a workflow with its shadow on: spans, log lines, a verdict and a page."""
-    from otel_shadow.demo.run import run_demo
+    from otel_shadow._demo.run import run_demo
 
     return int(run_demo(**options) or 0)
 
@@ -166,7 +166,7 @@ def doctor(graph: str | None, config: Path | None, write: bool) -> int:
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
     """
-    from otel_shadow.doctor.command import diagnose
+    from otel_shadow._doctor.command import diagnose
 
     return diagnose(graph, config, write)
 
@@ -175,7 +175,7 @@ def doctor(graph: str | None, config: Path | None, write: bool) -> int:
 @click.option("--out", type=FOLDER_OUT, required=True, metavar="DIR", help="Where dashboards and rules go.")
 def dashboards(out: Path) -> None:
     """Write the Grafana dashboards and the Prometheus rules."""
-    from otel_shadow.dashboards import write_dashboards
+    from otel_shadow._dashboards import write_dashboards
 
     for path in write_dashboards(out) or ():
         click.echo(str(path))
@@ -212,7 +212,7 @@ def calibrate(**options: Any) -> int:
 
     Exit code: 0 something is proposed, 2 usage or unreadable input, 3 not enough evidence.
     """
-    from otel_shadow.calibration.command import run_calibrate
+    from otel_shadow._calibration.command import run_calibrate
 
     return run_calibrate(**options)
 
@@ -234,7 +234,7 @@ def coverage(**options: Any) -> int:
     With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: clusters of
     unrecognised messages and patterns for the intents they resemble. Message texts are printed on this terminal only.
     """
-    from otel_shadow.calibration.command import run_coverage
+    from otel_shadow._calibration.command import run_coverage
 
     return run_coverage(**options)
 

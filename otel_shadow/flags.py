@@ -10,10 +10,10 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from otel_shadow.cohorts import cohorts
 from otel_shadow.config import FlagsTable, read_flags
 from otel_shadow.errors import ConfigError
 from otel_shadow.record import Mode
-from otel_shadow.runtime.buckets import buckets
 
 _EXPECTED = {
     "router_v2_enabled": "true or false",
@@ -104,7 +104,7 @@ class FeatureFlags(BaseSettings):
 
     def architecture_mode(self, session_id: str) -> Mode:
         """Mode of a session: live if enabled and its bucket is under the percentage, else shadow, else V1."""
-        return self.mode_of_bucket(buckets(session_id).rollout)
+        return self.mode_of_bucket(cohorts(session_id).rollout)
 
     def mode_of_bucket(self, bucket: float | None) -> Mode:
         """The same for a known rollout bucket in [0, 1); None (no session id) is never live."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
+from otel_shadow._runtime.background_log import logger
 from otel_shadow.errors import ConfigError, require
 from otel_shadow.flags import FeatureFlags
-from otel_shadow.runtime.voice import logger
 
 _KINDS = {
     "router_v2_enabled": "boolean",

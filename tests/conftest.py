@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow.assembly import set_default_manager
+from otel_shadow._api.manager import set_default_manager
 from otel_shadow.testing.fixtures import make_shadow_capture, shadow_capture
 
 __all__ = ["make_shadow_capture", "shadow_capture"]

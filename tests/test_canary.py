@@ -256,7 +256,7 @@ def test_no_canary_is_on_the_page(
     everything: tuple[dict[str, bytes], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither the HTML page nor the terminal nor the JSON of the verdict has one."""
-    command = pytest.importorskip("otel_shadow.report.command")
+    command = pytest.importorskip("otel_shadow._report.verdict_command")
     parts, _ = everything
     log, page = tmp_path / "app.log", tmp_path / "report.html"
     log.write_bytes(b"".join(data for name, data in parts.items() if name.startswith("lines")))

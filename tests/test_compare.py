@@ -15,10 +15,10 @@ from langgraph.types import Command, Send
 from small_graphs import State, call, left, right, small_graph
 
 from otel_shadow import ConfigError, semconv
+from otel_shadow._runtime.compare import Comparator
+from otel_shadow._runtime.execution_result import ExecutionResult, Several
 from otel_shadow.config import CompareTable, ShadowConfig
 from otel_shadow.record import NOT_COMPARED, Comparison, Outcome, Status
-from otel_shadow.runtime.compare import Comparator
-from otel_shadow.runtime.facts import Facts, Several
 from otel_shadow.testing.capture import ShadowCapture
 
 MakeCapture = Callable[..., ShadowCapture]
@@ -29,11 +29,13 @@ Json = st.recursive(
 )
 
 
-def facts(status: Status = Status.SUCCESS, targets: tuple[str, ...] = ("next",), **writes: Any) -> Facts:
-    return Facts(status, targets, writes)
+def facts(status: Status = Status.SUCCESS, targets: tuple[str, ...] = ("next",), **writes: Any) -> ExecutionResult:
+    return ExecutionResult(status, targets, writes)
 
 
-def compare(v1: Facts, v2: Facts, steps: tuple[Any, Any] | None = None, differ: Any = None, **table: Any) -> Comparison:
+def compare(
+    v1: ExecutionResult, v2: ExecutionResult, steps: tuple[Any, Any] | None = None, differ: Any = None, **table: Any
+) -> Comparison:
     return Comparator(CompareTable(**table), differ)(v1, v2, steps)
 
 
@@ -204,7 +206,7 @@ def test_interrupts_compare_by_whether_they_are() -> None:
 
 def test_sends_compare_by_their_arguments() -> None:
     """The same nodes with other arguments is another decision."""
-    one, other = (Facts(Status.SUCCESS, ("n",), sends=(("n", {"item": item}),)) for item in (1, 2))
+    one, other = (ExecutionResult(Status.SUCCESS, ("n",), sends=(("n", {"item": item}),)) for item in (1, 2))
     assert compare(one, one).decisions_match is True
     assert compare(one, other).decisions_match is False
 
@@ -352,10 +354,10 @@ def test_the_users_message_is_the_last_human_one_whoever_answered_in_between() -
     """The hash of a turn's message is the same at every node of the turn, so that texts can be joined to pairs."""
     from langchain_core.messages import AIMessage, HumanMessage
 
+    from otel_shadow._runtime.node import ShadowedNode
     from otel_shadow.config import ShadowConfig
-    from otel_shadow.runtime.site import Site
 
-    site = Site(ShadowConfig(), "graph", "node")
+    site = ShadowedNode(ShadowConfig(), "graph", "node")
     said = [HumanMessage("first"), AIMessage("answer"), HumanMessage("mine"), AIMessage("another node's answer")]
     assert site.user_message({"messages": said}, {}) == "mine"
     assert site.user_message({"messages": [{"role": "user", "content": "plain"}]}, {}) == "plain"

@@ -23,8 +23,8 @@ from small_graphs import State, awaited, call, left, right, small_graph, where
 from typing_extensions import TypedDict
 
 from otel_shadow import ConfigError, ShadowIntegrationMiddleware, is_shadow, semconv, with_shadow_v2
-from otel_shadow.assembly import set_default_manager
-from otel_shadow.mark import mark_of
+from otel_shadow._api.manager import set_default_manager
+from otel_shadow._langgraph.instrument.mark import mark_of
 from otel_shadow.record import Status
 from otel_shadow.testing.capture import ShadowCapture
 

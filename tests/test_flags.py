@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from small_graphs import call, left, small_graph
 
 from otel_shadow import ConfigError, FeatureFlags, Mode, ShadowInstrumentor, semconv
+from otel_shadow._api.middleware import with_shadow_v2
+from otel_shadow.cohorts import cohorts
 from otel_shadow.config import ShadowConfig
-from otel_shadow.middleware import with_shadow_v2
-from otel_shadow.runtime.buckets import buckets
 from otel_shadow.testing.capture import ShadowCapture
 
 MakeCapture = Callable[..., ShadowCapture]
@@ -131,14 +131,14 @@ def test_under_auto_instrumentation_errors_are_logged_once_and_v1_runs(
 
 def test_the_bucket_is_uniform() -> None:
     """Over 100,000 ids every per cent of the range holds its share (chi-square, 99 degrees, 1e-6)."""
-    counts = Counter(int(buckets(f"session-{n}").rollout * 100) for n in range(100_000))
+    counts = Counter(int(cohorts(f"session-{n}").rollout * 100) for n in range(100_000))
     statistic = sum((counts[cell] - 1000) ** 2 / 1000 for cell in range(100))
     assert statistic < 180.0  # quantile 1 - 1e-6 of chi-square with 99 degrees of freedom is 176.6
 
 
 def test_the_shares_of_one_session_are_independent() -> None:
     """Who is held out says nothing of who goes live: the joint share is the product."""
-    lots = [buckets(f"session-{n}") for n in range(50_000)]
+    lots = [cohorts(f"session-{n}") for n in range(50_000)]
     both = sum(lot.rollout < 0.3 and lot.holdout < 0.3 for lot in lots) / len(lots)
     assert both == pytest.approx(0.09, abs=0.006)
 
@@ -155,13 +155,13 @@ def test_the_rollout_is_monotone(session: str, some: float, more: float) -> None
 @given(st.text())
 def test_buckets_lie_in_the_unit_interval(session: str) -> None:
     """Every id, the empty and the strange ones included, has its four numbers in [0, 1)."""
-    assert all(0.0 <= lot < 1.0 for lot in buckets(session))
+    assert all(0.0 <= lot < 1.0 for lot in cohorts(session))
 
 
 @given(st.text(alphabet=st.characters(codec=None, categories=["Cs", "L"])))
 def test_ids_that_are_no_valid_unicode_have_a_bucket_too(session: str) -> None:
     """A lone surrogate in an id is no reason to fail."""
-    assert buckets(session) == buckets(session)
+    assert cohorts(session) == cohorts(session)
 
 
 def test_a_percentage_of_one_half_works() -> None:
@@ -177,17 +177,17 @@ def test_the_share_is_the_percentage(percentage: float, share: float) -> None:
 
 
 def test_the_bucket_is_the_same_in_every_process() -> None:
-    """Another interpreter with another hash seed finds the same buckets, and so will the next release."""
+    """Another interpreter with another hash seed finds the same cohorts, and so will the next release."""
     code = (
-        "import json; from otel_shadow.runtime.buckets import buckets;"
-        "print(json.dumps([buckets(s).rollout for s in ('session_1', 'é', '')]))"
+        "import json; from otel_shadow.cohorts import cohorts;"
+        "print(json.dumps([cohorts(s).rollout for s in ('session_1', 'é', '')]))"
     )
     seen = [
         json.loads(subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, check=True,
                                   capture_output=True, text=True).stdout)
         for seed in ("1", "2")
     ]  # fmt: skip
-    here = [buckets(session).rollout for session in ("session_1", "é", "")]
+    here = [cohorts(session).rollout for session in ("session_1", "é", "")]
     assert seen == [here, here]
     assert here == [0.7052136371522213, 0.13860549977008862, 0.010652066384222114]
 
@@ -254,7 +254,7 @@ def test_the_time_limit_follows_the_precedence(
     site = capture.manager.sites["small", "left"]
     admitted = capture.manager.enter(site, {}, {"thread_id": "session_2"})
     assert admitted is not None
-    assert admitted.admission.timeout_s * 1000 == expected_ms
+    assert admitted.assignment.timeout_s * 1000 == expected_ms
 
 
 def test_going_live_at_10_percent_is_two_variables(
@@ -265,7 +265,7 @@ def test_going_live_at_10_percent_is_two_variables(
     capture = make_shadow_capture({}, FeatureFlags())
     graph = capture.attach(small_graph(), {"left": lambda _: {"trail": ["v2"], "next_node": "__end__"}})
     served = [{n for n in range(150) if call(graph, session=f"s{n}")["trail"] == ["v2"]} for _ in range(2)]
-    expected = {n for n in range(150) if buckets(f"s{n}").rollout < 0.1}
+    expected = {n for n in range(150) if cohorts(f"s{n}").rollout < 0.1}
     assert served == [expected, expected]
     assert expected
 

@@ -92,9 +92,9 @@ def test_the_wheel_holds_the_package_and_its_data(wheel: Path) -> None:
     from zipfile import ZipFile
 
     names = ZipFile(wheel).namelist()
-    for name in ("otel_shadow/py.typed", "otel_shadow/demo/shadow.toml", "otel_shadow/demo/conversations.jsonl"):
+    for name in ("otel_shadow/py.typed", "otel_shadow/_demo/shadow.toml", "otel_shadow/_demo/conversations.jsonl"):
         assert name in names
-    assert any(name.startswith("otel_shadow/report/templates/") for name in names)
+    assert any(name.startswith("otel_shadow/_report/templates/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 

@@ -137,8 +137,8 @@ def test_errors_are_raised_where_asked_for(instrumentor: ShadowInstrumentor) -> 
 
 def test_a_node_that_no_graph_has_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """A misspelt node, or one of another graph, is named with the remedy; a node that some graph has is not."""
+    from otel_shadow._api.instrumentor import Missing
     from otel_shadow.config import ShadowConfig
-    from otel_shadow.instrumentor import Missing
 
     nodes = {"greeting": {}, "greting": {}, "elsewhere": {"graph": "other"}}
     missing = Missing(ShadowConfig.from_mapping({"nodes": nodes}), after_s=3600.0)

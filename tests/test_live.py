@@ -16,8 +16,8 @@ from langgraph.types import Command, interrupt
 from small_graphs import State, call, left, right, small_graph
 
 from otel_shadow import FeatureFlags, semconv
-from otel_shadow.langgraph import names
-from otel_shadow.runtime.buckets import buckets
+from otel_shadow._langgraph import internals
+from otel_shadow.cohorts import buckets
 from otel_shadow.testing.capture import ShadowCapture
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -383,7 +383,7 @@ def test_partial_writes_of_a_failed_v2_are_undone(make_shadow_capture: Any, is_a
     capture = live(make_shadow_capture)
 
     def v2(state: State) -> Any:
-        get_config()["configurable"][names.SEND]([("trail", ["half"]), ("text", "half")])
+        get_config()["configurable"][internals.SEND]([("trail", ["half"]), ("text", "half")])
         raise ValueError
 
     graph = capture.attach(small_graph(coloured(left, is_async)), {"left": coloured(v2, is_async)})
@@ -396,7 +396,7 @@ def test_late_writes_of_an_abandoned_v2_go_nowhere(make_shadow_capture: Any, gat
     wrote = threading.Event()
 
     def v2(state: State) -> Any:
-        send = get_config()["configurable"][names.SEND]
+        send = get_config()["configurable"][internals.SEND]
         gate.wait(60)
         send([("trail", ["late"])])
         wrote.set()
@@ -450,7 +450,7 @@ def test_a_fault_of_ours_before_v2_begins_is_v1s_answer(
     make_shadow_capture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even our own preparation of V2 may fail: V1 answers, counted."""
-    from otel_shadow.langgraph.trial import Trial
+    from otel_shadow._langgraph.live_attempt import Trial
 
     def broken(self: Trial) -> Any:
         raise RuntimeError("ours")

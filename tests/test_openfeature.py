@@ -172,7 +172,7 @@ def test_a_time_limit_of_the_providers_outranks_the_nodes_own(connect: Any, make
         capture.attach(small_graph(), {"left": left})
         admitted = capture.manager.enter(capture.manager.sites["small", "left"], {}, {})
         assert admitted is not None
-        seen.append(admitted.admission.timeout_s)
+        seen.append(admitted.assignment.timeout_s)
     assert seen == [0.1, 5.0]
 
 

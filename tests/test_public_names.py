@@ -47,7 +47,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["otel_shadow.testing", "otel_shadow.verdict", "otel_shadow.evidence", "otel_shadow.calibration"]
+    "module", ["otel_shadow.testing", "otel_shadow.verdict", "otel_shadow.evidence", "otel_shadow._calibration"]
 )
 def test_every_name_of_a_public_package_is_real(module: str) -> None:
     """What a package lists, it has."""
@@ -69,7 +69,7 @@ def loaded_after(code: str) -> set[str]:
         "from otel_shadow import FeatureFlags; FeatureFlags()",
         "from otel_shadow import with_shadow_v2\n@with_shadow_v2(len)\ndef node(state): return {}\nnode({})",
         "from otel_shadow import ShadowInstrumentor; ShadowInstrumentor().instrument(skip_dep_check=True)",
-        "from otel_shadow.assembly import build_manager; build_manager()",
+        "from otel_shadow._api.manager import build_manager; build_manager()",
         "import otel_shadow.testing",
     ],
 )

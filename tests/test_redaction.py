@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from otel_shadow import semconv
+from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.node import ShadowedNode
+from otel_shadow._runtime.redact import Redactor, class_name, declared, error_type
 from otel_shadow.config import PrivacyTable, ShadowConfig
+from otel_shadow.log_line import encode, lines
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
-from otel_shadow.runtime.facts import Facts
-from otel_shadow.runtime.redact import Redactor, class_name, declared, error_type
-from otel_shadow.runtime.site import Site
-from otel_shadow.telemetry.lines import encode, lines
 
 SAFE = PrivacyTable().safe_session_id
 HEX12 = re.compile(r"[0-9a-f]{12}")
@@ -149,10 +149,10 @@ class TestSite:
             },
         }
     )
-    site = Site(config, "g", "n", ["n", "other_node"])
+    site = ShadowedNode(config, "g", "n", ["n", "other_node"])
 
     def see(self, **state: Any) -> Observation:
-        facts = Facts(Status.SUCCESS, ("other_node",), state)
+        facts = ExecutionResult(Status.SUCCESS, ("other_node",), state)
         return self.site.observation(facts, self.site.view(state, {}, {}), 0.1, None)
 
     def test_undeclared_steps_and_stages_are_other(self) -> None:
@@ -271,7 +271,7 @@ def test_blocked_tools_are_names_that_the_configuration_knows(make_shadow_captur
     from small_graphs import call, left, small_graph
 
     from otel_shadow import side_effect
-    from otel_shadow.runtime.side_effects import SideEffectBlockedError
+    from otel_shadow._runtime.side_effects import SideEffectBlockedError
 
     def v2(state: dict[str, Any]) -> dict[str, Any]:
         for name in ("book_visit", "call Maria Silva", "call_maria"):
@@ -286,5 +286,5 @@ def test_blocked_tools_are_names_that_the_configuration_knows(make_shadow_captur
 
 def test_a_message_of_langchain_is_read_at_the_configured_path() -> None:
     """The default path finds the text of the last message."""
-    site = Site(ShadowConfig(), "g", "n")
+    site = ShadowedNode(ShadowConfig(), "g", "n")
     assert site.message_path({"messages": [HumanMessage("a"), HumanMessage("b")]}, {}) == "b"

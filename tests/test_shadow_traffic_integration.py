@@ -17,14 +17,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 
 from otel_shadow import FeatureFlags, Mode, ShadowIntegrationMiddleware, semconv, with_shadow_v2
+from otel_shadow._demo import workflow
+from otel_shadow._demo.scenarios import SCENARIOS
+from otel_shadow._demo.state import BUSINESS_NODES
+from otel_shadow._demo.v1 import V1_NODES
+from otel_shadow._demo.v2 import V2_NODES, business
+from otel_shadow._runtime.execution import Call
+from otel_shadow.cohorts import buckets
 from otel_shadow.config import ShadowConfig
-from otel_shadow.demo import workflow
-from otel_shadow.demo.scenarios import SCENARIOS
-from otel_shadow.demo.state import BUSINESS_NODES
-from otel_shadow.demo.v1 import V1_NODES
-from otel_shadow.demo.v2 import V2_NODES, business
-from otel_shadow.runtime.buckets import buckets
-from otel_shadow.runtime.call import Call
 from otel_shadow.testing import check_node
 from otel_shadow.testing.capture import ShadowCapture
 from otel_shadow.testing.templates import TEMPLATES

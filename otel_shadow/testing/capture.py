@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
+from otel_shadow._api.middleware import ShadowIntegrationMiddleware
+from otel_shadow._runtime.manager import ShadowTrafficManager
+from otel_shadow._runtime.redact import Redactor
+from otel_shadow._runtime.sinks import Sink
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import require
 from otel_shadow.flags import FeatureFlags, FlagSource
-from otel_shadow.middleware import ShadowIntegrationMiddleware
 from otel_shadow.record import ShadowRecord
-from otel_shadow.runtime.manager import ShadowTrafficManager
-from otel_shadow.runtime.redact import Redactor
-from otel_shadow.runtime.sinks import Sink
 
 MOMENT = 1736418645.123
 """2025-01-09T10:30:45.123Z: the time on every captured line."""
@@ -124,8 +124,8 @@ class ShadowCapture:
 
     @property
     def swallowed(self) -> dict[str, int]:
-        """What the shield caught, by operation."""
-        return dict(self.manager.shield.counts)
+        """What the fault_barrier caught, by operation."""
+        return dict(self.manager.fault_barrier.counts)
 
     def lines(self, event: str | None = None, *, still: bool = True) -> list[dict[str, Any]]:
         """The log lines, parsed, in the order in which their executions began (the file has that of their ends).

@@ -12,37 +12,37 @@ from typing import Any
 import pytest
 from small_graphs import call, left, small_graph
 
-from otel_shadow.runtime.account import Account
-from otel_shadow.runtime.snapshot import TooLargeError, take
+from otel_shadow._runtime.overhead_budget import OverheadBudget
+from otel_shadow._runtime.snapshot import TooLargeError, take
 from otel_shadow.testing.capture import ShadowCapture
 
 
 def test_an_account_earns_a_share_of_v1s_time() -> None:
     """Five milliseconds or a tenth of V1's time for each execution, up to one second in advance."""
-    account = Account()
+    overhead_budget = OverheadBudget()
     for _ in range(1000):
-        account.settle(0.0, 0.0)
-    account.settle(1.004, 0.0)
-    assert not account.overdrawn, "one second was saved, and five milliseconds earned"
-    account.settle(0.5, 0.01)
+        overhead_budget.settle(0.0, 0.0)
+    overhead_budget.settle(1.004, 0.0)
+    assert not overhead_budget.overdrawn, "one second was saved, and five milliseconds earned"
+    overhead_budget.settle(0.5, 0.01)
     executions = 0
-    while account.overdrawn:
-        account.settle(0.0, 0.01)
+    while overhead_budget.overdrawn:
+        overhead_budget.settle(0.0, 0.01)
         executions += 1
     assert executions == 99
-    account.settle(1.0, 0.0)
-    while account.overdrawn:
-        account.settle(0.0, 2.0)
+    overhead_budget.settle(1.0, 0.0)
+    while overhead_budget.overdrawn:
+        overhead_budget.settle(0.0, 2.0)
         executions += 1
     assert executions == 104, "a slow V1 pays it back sooner"
 
 
 def test_a_cheap_snapshot_is_never_refused() -> None:
     """Four milliseconds each, for ever."""
-    account = Account()
+    overhead_budget = OverheadBudget()
     for _ in range(100_000):
-        account.settle(0.004, 0.0)
-        assert not account.overdrawn
+        overhead_budget.settle(0.004, 0.0)
+        assert not overhead_budget.overdrawn
 
 
 class Slow:

@@ -26,7 +26,7 @@ if "no-sdk" in sys.argv:
 sys.path.insert(0, sys.argv[1])
 from small_graphs import awaited, call, left, small_graph
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
 from otel_shadow.config import ShadowConfig
 
 async def hang(state):
@@ -42,7 +42,7 @@ for v2 in (left, awaited(left), fail, hang):
         print(call(graph, is_async=is_async)["trail"])
 manager.flush(30)
 manager.shutdown(10)
-print(dict(manager.shield.counts))
+print(dict(manager.fault_barrier.counts))
 """
 
 

@@ -14,7 +14,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.types import Command
 from small_graphs import call, left, small_graph
 
-from otel_shadow.runtime import voice
+from otel_shadow._runtime import background_log
 from otel_shadow.testing.capture import ShadowCapture
 
 
@@ -117,7 +117,7 @@ def test_the_caller_sees_what_it_would_see(
     with caplog.at_level(logging.DEBUG):
         shadowed = outcome(lambda v1: shadow_capture.attach(small_graph(v1), {"left": left}), RAISED[name], colour)
         (record,) = shadow_capture.records
-        assert voice.settle(10)
+        assert background_log.settle(10)
     assert shadowed == plain
     assert record.v1_served or record.reason == "not_captured"
     for said in shadow_capture.exported().values():

@@ -13,9 +13,9 @@ import pytest
 from small_graphs import left, small_graph
 
 from otel_shadow import semconv
-from otel_shadow.runtime.buckets import buckets
-from otel_shadow.runtime.redact import Redactor
-from otel_shadow.runtime.site import Site
+from otel_shadow._runtime.node import ShadowedNode
+from otel_shadow._runtime.redact import Redactor
+from otel_shadow.cohorts import buckets
 from otel_shadow.testing.capture import ShadowCapture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,19 +84,19 @@ def test_no_memory_of_large_ids(shadow_capture: ShadowCapture) -> None:
         assert 0 <= buckets(text).rollout < 1
     assert kept == redactor._short.cache_info().currsize
     manager = shadow_capture.manager
-    site = Site(manager.config, "small", "left")
+    site = ShadowedNode(manager.config, "small", "left")
     for n in range(10_000):
         assert manager.enter(site, {}, {"thread_id": f"session {n}" + ("x" * 10_000 if n % 2 else "")})
-    assert 0 < len(site.admissions) <= 4096
-    assert max(map(len, filter(None, site.admissions))) < 20
+    assert 0 < len(site.assignments) <= 4096
+    assert max(map(len, filter(None, site.assignments))) < 20
 
 
 def test_graphs_named_after_users_are_bounded(shadow_capture: ShadowCapture) -> None:
     """A graph per user, each of a name of its own: after many of them a graph is ``_other``, and shares one limiter."""
     manager = shadow_capture.manager
 
-    def site(name: str) -> Site:
-        return manager.site(name, "left", lambda: Site(manager.config, name, "left"))
+    def site(name: str) -> ShadowedNode:
+        return manager.site(name, "left", lambda: ShadowedNode(manager.config, name, "left"))
 
     sites = [site(f"graph of user {n}") for n in range(1100)]
     assert len(manager.sites) == 1001

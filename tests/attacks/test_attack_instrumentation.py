@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool, tool
 from small_graphs import call, left, small_graph
 
 from otel_shadow import ShadowInstrumentor
-from otel_shadow.langgraph.guards import install_guards, uninstall_guards
+from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 from otel_shadow.testing.capture import ShadowCapture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,12 +70,12 @@ logging.basicConfig()
 
 class Newer:
     def find_spec(self, name, path, target=None):
-        if name == "otel_shadow.langgraph.hooks":
+        if name == "otel_shadow._langgraph.instrument.compile_hook":
             raise ImportError("cannot import name 'RunnableSeq'")
 
 sys.meta_path.insert(0, Newer())
 from otel_shadow import ShadowInstrumentor, with_shadow_v2
-from otel_shadow.runtime import voice
+from otel_shadow._runtime import background_log
 ShadowInstrumentor().instrument()
 
 @with_shadow_v2(lambda state: {})
@@ -86,7 +86,7 @@ from langgraph.graph import START, StateGraph
 graph = StateGraph(dict).add_node(node).add_edge(START, "node").compile()
 graph.invoke({"a": 1})
 ShadowInstrumentor().uninstrument()
-assert voice.settle(10)
+assert background_log.settle(10)
 print("up")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=ROOT)
@@ -158,7 +158,7 @@ def test_a_shadow_that_was_given_up_stays_guarded(make_shadow_capture: Any, inst
 
 def test_guards_that_are_wanted_again_stay() -> None:
     """Uninstalled and installed anew while a shadow runs: they do not leave with that shadow."""
-    from otel_shadow.langgraph.guards import guarded
+    from otel_shadow._langgraph.isolation.guards import guarded
 
     original = BaseTool.run
     install_guards()
@@ -187,11 +187,11 @@ sys.path.insert(0, "tests")
 from langgraph.graph import START, StateGraph
 from small_graphs import State, left
 from otel_shadow import with_shadow_v2
-from otel_shadow.runtime import voice
+from otel_shadow._runtime import background_log
 node = with_shadow_v2(left)(lambda state: left(state))
 for _ in range(2):
     print(StateGraph(State).add_node("left", node).add_edge(START, "left").compile().invoke({"text": "x"})["trail"])
-voice.settle(10)
+background_log.settle(10)
 """
     environment = {**os.environ, variable: value}
     done = subprocess.run(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from small_graphs import call, left, small_graph
 
-from otel_shadow.telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_file import LogFileSink
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +67,7 @@ def test_standard_error_is_closed(tmp_path: Path) -> None:
     code = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
-from otel_shadow.telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_file import LogFileSink
 database = os.open("app.db", os.O_RDWR | os.O_CREAT)
 try:
     LogFileSink("stderr").write(b"line\\n")
@@ -127,7 +127,7 @@ def test_the_file_goes_and_v1_does_not_notice(make_shadow_capture: Any, tmp_path
 def test_a_full_disk(make_shadow_capture: Any) -> None:
     """Every line fails: V1 answers, spans and metrics are there, and each loss is counted."""
     capture = make_shadow_capture()
-    capture.manager.emitter.sinks.insert(0, LogFileSink("/dev/full"))
+    capture.manager.record_queue.sinks.insert(0, LogFileSink("/dev/full"))
     graph = capture.attach(small_graph(), {"left": left})
     for _ in range(3):
         assert call(graph)["trail"] == ["left", "right"]

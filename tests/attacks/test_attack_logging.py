@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from langgraph.graph import END, START, StateGraph
 
-from otel_shadow.runtime import voice
-from otel_shadow.runtime.shield import Shield
+from otel_shadow._runtime import background_log
+from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow.testing.capture import ShadowCapture
 
 AddHandler = Callable[[logging.Handler], None]
@@ -50,7 +50,7 @@ def test_a_handler_that_raises(make_shadow_capture: Any, handler: AddHandler) ->
     handler(Raising())
     assert graph.invoke({"text": "hello"}) == {"text": "V1"}
     assert capture.swallowed == {"enter": 1}
-    assert voice.settle(10)
+    assert background_log.settle(10)
 
 
 def test_a_handler_that_v2_holds(make_shadow_capture: Any, handler: AddHandler) -> None:
@@ -77,7 +77,7 @@ def test_a_handler_that_v2_holds(make_shadow_capture: Any, handler: AddHandler) 
     finally:
         over.set()
         thread.join()
-    assert voice.settle(10)
+    assert background_log.settle(10)
 
 
 def test_the_message_names_the_type_and_nothing_else(
@@ -88,7 +88,7 @@ def test_the_message_names_the_type_and_nothing_else(
     graph = graph_of(capture)
     for _ in range(3):
         graph.invoke({"text": "hello"})
-    assert voice.settle(10)
+    assert background_log.settle(10)
     assert [record.getMessage() for record in caplog.records if record.name == "otel_shadow"] == [
         "shadow 'left': enter raised ValueError; counted, V1 unaffected"
     ]
@@ -97,10 +97,10 @@ def test_the_message_names_the_type_and_nothing_else(
 
 def test_v2_can_not_make_the_shield_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The switch for tests is read when the manager is made: a V2 that changes the environment changes nothing."""
-    shield = Shield()
+    fault_barrier = FaultBarrier()
     monkeypatch.setenv("OTEL_SHADOW_RAISE", "true")
-    shield.caught("compare", "left", ValueError())
-    assert shield.counts == {"compare": 1}
+    fault_barrier.caught("compare", "left", ValueError())
+    assert fault_barrier.counts == {"compare": 1}
     with pytest.raises(ValueError):
-        Shield().caught("compare", "left", ValueError())
-    assert voice.settle(10)
+        FaultBarrier().caught("compare", "left", ValueError())
+    assert background_log.settle(10)

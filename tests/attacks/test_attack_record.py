@@ -103,7 +103,7 @@ def test_a_state_whose_restoring_hangs(make_shadow_capture: Any) -> None:
     call(graph, session="session_2")
     first, second = capture.records
     assert (first.v2.status, second.v2.status) == ("cancelled", "success")
-    assert capture.manager.runner.abandoned == 1
+    assert capture.manager.dispatcher.abandoned == 1
 
 
 def test_a_comparison_that_hangs(make_shadow_capture: Any) -> None:

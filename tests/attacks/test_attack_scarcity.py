@@ -14,9 +14,10 @@ import pytest
 from small_graphs import awaited, call, left, small_graph
 
 from otel_shadow import FeatureFlags
-from otel_shadow.runtime import executors, voice
-from otel_shadow.runtime.pool import DaemonPool
-from otel_shadow.runtime.threads import Worker
+from otel_shadow._runtime import background_log
+from otel_shadow._runtime.executors import protocol
+from otel_shadow._runtime.executors.daemon_pool import DaemonPool
+from otel_shadow._runtime.executors.worker_threads import Worker
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
@@ -34,7 +35,7 @@ def test_no_thread_and_no_descriptor_left(
     v2 = awaited(left) if is_async else left
     graph = capture.attach(small_graph(), {"left": v2})
     with monkeypatch.context() as patched:
-        patched.setattr(executors, "LoopThread" if is_async else "Worker", refused)
+        patched.setattr(protocol, "LoopThread" if is_async else "Worker", refused)
         assert call(graph)["trail"] == ["left", "right"]
         capture.settle()
     assert call(graph, session="session_2")["trail"] == ["left", "right"]
@@ -58,13 +59,13 @@ def test_threads_that_awaited_v2s_leave_behind_are_bounded(make_shadow_capture: 
     for n in range(6):
         assert call(graph, session=f"session_{n}")["trail"] == ["left", "right"]
         capture.settle()
-    assert capture.manager.runner.abandoned == 3
+    assert capture.manager.dispatcher.abandoned == 3
     assert [record.reason for record in capture.records] == [None] * 3 + ["shed:abandoned"] * 3
     over.set()
     end = perf_counter() + 30
-    while capture.manager.runner.abandoned and perf_counter() < end:
+    while capture.manager.dispatcher.abandoned and perf_counter() < end:
         sleep(0.01)
-    assert capture.manager.runner.abandoned == 0
+    assert capture.manager.dispatcher.abandoned == 0
 
 
 def test_a_pool_runs_as_many_as_it_may() -> None:
@@ -136,6 +137,6 @@ def test_what_a_task_left_behind_says_nothing_personal(make_shadow_capture: Any,
         import gc
 
         gc.collect()
-        assert voice.settle(10)
+        assert background_log.settle(10)
     assert "a shadow left behind: ValueError" in caplog.text
     assert "Maria" not in caplog.text

@@ -12,8 +12,8 @@ import pytest
 from small_graphs import call, left, small_graph
 
 from otel_shadow import FeatureFlags
+from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow.record import Status
-from otel_shadow.runtime.shield import passes
 from otel_shadow.testing.capture import ShadowCapture
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no alarm signal here")

@@ -16,7 +16,7 @@ from langgraph.types import Command
 from opentelemetry import trace
 from small_graphs import awaited, call, left, small_graph
 
-from otel_shadow.runtime.snapshot import SnapshotError, take
+from otel_shadow._runtime.snapshot import SnapshotError, take
 from otel_shadow.testing.capture import ShadowCapture
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 from small_graphs import call, left, small_graph
 
 from otel_shadow import ShadowInstrumentor, semconv
-from otel_shadow.runtime.redact import Redactor, declared
+from otel_shadow._runtime.redact import Redactor, declared
 from otel_shadow.testing.capture import ShadowCapture
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow.calibration.corpus import read_corpus
-from otel_shadow.calibration.pairs import PairSet, read_pairs
+from otel_shadow._calibration.corpus import read_corpus
+from otel_shadow._calibration.pairs import PairSet, read_pairs
 from otel_shadow.errors import ConfigError
 from tests.calibration.window import KEY, observed, record, write_log
 

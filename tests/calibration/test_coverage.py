@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow.calibration.coverage import coverage_of
-from otel_shadow.calibration.labels import Names
-from otel_shadow.calibration.pairs import read_pairs
+from otel_shadow._calibration.coverage import coverage_of
+from otel_shadow._calibration.labels import Names
+from otel_shadow._calibration.pairs import read_pairs
 from otel_shadow.cli import main
 from otel_shadow.record import Status
 from tests.calibration.window import observed, record, write_log

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_shadow.calibration.fixed_sequence import certify, lower_bound, upper_bound
+from otel_shadow._calibration.fixed_sequence import certify, lower_bound, upper_bound
 from tests.calibration.simulation import naive_outcome, outcomes
 
 

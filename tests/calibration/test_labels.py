@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow.calibration.labels import Names, intent_decisions, judge, read_labels, router_decisions
-from otel_shadow.calibration.pairs import PairSet, read_pairs
+from otel_shadow._calibration.labels import Names, intent_decisions, judge, read_labels, router_decisions
+from otel_shadow._calibration.pairs import PairSet, read_pairs
 from otel_shadow.errors import ConfigError, EvidenceError
 from otel_shadow.record import Status
 from tests.calibration.window import observed, record, write_log

@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 import numpy as np
 from langgraph.graph import END, START, StateGraph
 
-from otel_shadow.assembly import build_manager
-from otel_shadow.calibration.pairs import Pair, read_pairs
+from otel_shadow._api.manager import build_manager
+from otel_shadow._calibration.pairs import Pair, read_pairs
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
-from otel_shadow.langgraph.attach import attach
 
 
 class State(TypedDict, total=False):
@@ -84,8 +84,8 @@ def test_the_demo_observes_what_calibration_and_coverage_need(tmp_path: Path) ->
     """The bundled configuration: confidence, scores, action, plan and intent, in every node that ran."""
     from langchain_core.messages import HumanMessage
 
-    from otel_shadow.demo.run import bundled_config
-    from otel_shadow.demo.workflow import graph
+    from otel_shadow._demo.run import bundled_config
+    from otel_shadow._demo.workflow import graph
 
     log = tmp_path / "app.log"
     manager = build_manager(bundled_config(), log_file=str(log))

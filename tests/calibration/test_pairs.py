@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow.calibration.pairs import read_pairs
+from otel_shadow._calibration.pairs import read_pairs
 from otel_shadow.errors import EvidenceError
 from tests.calibration.window import observed, record, write_log
 

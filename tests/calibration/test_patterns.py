@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow.calibration.clusters import cluster
-from otel_shadow.calibration.corpus import read_corpus
-from otel_shadow.calibration.labels import Names
-from otel_shadow.calibration.meaning import Meanings, meanings
-from otel_shadow.calibration.pairs import read_pairs
-from otel_shadow.calibration.patterns import propose_patterns, too_few
-from otel_shadow.calibration.wording import fold, misspellings, words
+from otel_shadow._calibration.clusters import cluster
+from otel_shadow._calibration.corpus import read_corpus
+from otel_shadow._calibration.labels import Names
+from otel_shadow._calibration.meaning import Meanings, meanings
+from otel_shadow._calibration.pairs import read_pairs
+from otel_shadow._calibration.patterns import propose_patterns, too_few
+from otel_shadow._calibration.wording import fold, misspellings, words
+from otel_shadow._demo.v2.learned import Learned
 from otel_shadow.cli import main
-from otel_shadow.demo.v2.learned import Learned
 from tests.calibration.window import KEY, observed, record, write_log
 
 DECLARED = ("ask_information", "schedule", "human", "none")
@@ -156,7 +156,7 @@ def test_the_command_writes_patterns_that_v2_loads(
     told: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What --out writes is valid, has no text of anybody but n-grams of several conversations, and scores in V2."""
-    from otel_shadow.demo.v2.intents import recognise
+    from otel_shadow._demo.v2.intents import recognise
 
     log, corpus = told
     config, out = tmp_path / "shadow.toml", tmp_path / "patterns.toml"

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from otel_shadow.calibration.decisions import Decision, one_per_session, split
-from otel_shadow.calibration.router import DEFAULTS, propose_intents, propose_thresholds
+from otel_shadow._calibration.decisions import Decision, one_per_session, split
+from otel_shadow._calibration.router import DEFAULTS, propose_intents, propose_thresholds
 
 
 def decisions(sessions: int, wrong_above: float = 0.002, wrong_below: float = 0.5, seed: int = 1) -> list[Decision]:

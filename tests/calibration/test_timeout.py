@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_shadow.calibration.timeout import least_sessions, propose_timeout, rank
+from otel_shadow._calibration.timeout import least_sessions, propose_timeout, rank
 
 
 def propose(latencies: list[float], failed: int = 0, censored: int = 0, **more: float):

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from otel_shadow._runtime.redact import Redactor
+from otel_shadow.log_line import encode, lines
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
-from otel_shadow.runtime.redact import Redactor
-from otel_shadow.telemetry.lines import encode, lines
 
 KEY = "a key of the tests"
 START = datetime(2025, 1, 9, 10, 0, tzinfo=UTC)

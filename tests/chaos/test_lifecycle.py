@@ -17,9 +17,9 @@ PRELUDE = """
 import asyncio, multiprocessing, os, signal, sys, threading, time
 sys.path[:0] = [{tests!r}]
 from small_graphs import call, left, small_graph
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
 from otel_shadow.config import ShadowConfig
-from otel_shadow.langgraph.attach import attach
+from otel_shadow._langgraph.instrument.attach import attach
 
 limits = {{"shutdown_seconds": 1.5, "concurrency": 4}}
 config = ShadowConfig.from_mapping(

@@ -36,9 +36,9 @@ APPLICATION = """
 import asyncio, json, os
 from small_graphs import small_graph
 from v2s import quick_or_hanging
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
 from otel_shadow.config import ShadowConfig
-from otel_shadow.langgraph.attach import attach
+from otel_shadow._langgraph.instrument.attach import attach
 
 config = ShadowConfig.from_mapping({
     "nodes": {"left": {"v2": "v2s:quick_or_hanging", "executor": os.environ["EXECUTOR"], "timeout_ms": 60000}},

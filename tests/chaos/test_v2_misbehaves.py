@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from small_graphs import left, small_graph
 
-from otel_shadow.langgraph.attach import attach
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.testing.capture import ShadowCapture
 
 Make = Callable[..., ShadowCapture]
@@ -219,7 +219,7 @@ def test_memory_threads_and_files_stay_flat(make_shadow_capture: Make, monkeypat
         return left(state)
 
     capture, graph = shadowed(make_shadow_capture, v2)
-    capture.manager.emitter.sinks.clear()  # they keep everything in memory, as tests want it
+    capture.manager.record_queue.sinks.clear()  # they keep everything in memory, as tests want it
     first = soak(graph, seconds=10, rate=50)
     last = soak(graph, seconds=50, rate=50)
     assert last.memory_bytes - first.memory_bytes < 30 * 1024 * 1024

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_shadow.demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
+from otel_shadow._demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
 
 UTTERANCE = '{"text": "Oi, tudo bem?", "lang": "pt-BR", "reference_datetime": "2025-01-09T10:00:00"}'
 DIALOGUE = json.dumps(

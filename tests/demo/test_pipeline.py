@@ -13,12 +13,12 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.graph import END
 
-from otel_shadow.demo.state import EnrolmentState
-from otel_shadow.demo.v2 import V2_NODES, Thresholds, build_nodes, pipeline
-from otel_shadow.demo.v2.intents import ASK, GREET, NONE, SCHEDULE, node_of, recognise
-from otel_shadow.demo.v2.model import DraftingChatModel
-from otel_shadow.demo.v2.router import Plan, confidence_of
-from otel_shadow.demo.workflow import build_graph
+from otel_shadow._demo.state import EnrolmentState
+from otel_shadow._demo.v2 import V2_NODES, Thresholds, build_nodes, pipeline
+from otel_shadow._demo.v2.intents import ASK, GREET, NONE, SCHEDULE, node_of, recognise
+from otel_shadow._demo.v2.model import DraftingChatModel
+from otel_shadow._demo.v2.router import Plan, confidence_of
+from otel_shadow._demo.workflow import build_graph
 
 
 def state(text: str, **more: Any) -> EnrolmentState:

@@ -16,13 +16,13 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END
 
-from otel_shadow.demo import workflow
-from otel_shadow.demo.conversations import Conversation, bundled_conversations, read_conversations
-from otel_shadow.demo.scenarios import SCENARIOS
-from otel_shadow.demo.state import BUSINESS_NODES, HUMAN, STEPS
-from otel_shadow.demo.v1 import V1_NODES
-from otel_shadow.demo.v2 import V2_NODES
-from otel_shadow.demo.workflow import build_graph, onward
+from otel_shadow._demo import workflow
+from otel_shadow._demo.conversations import Conversation, bundled_conversations, read_conversations
+from otel_shadow._demo.scenarios import SCENARIOS
+from otel_shadow._demo.state import BUSINESS_NODES, HUMAN, STEPS
+from otel_shadow._demo.v1 import V1_NODES
+from otel_shadow._demo.v2 import V2_NODES
+from otel_shadow._demo.workflow import build_graph, onward
 
 NOW = "2025-01-09T10:00:00"  # a Thursday
 Decisions = dict[tuple[str, str], set[str]]
@@ -249,7 +249,7 @@ def test_v2_without_its_extra_says_which_pip_line_brings_it() -> None:
     code = (
         "import sys; sys.modules['dateutil'] = None\n"
         "from otel_shadow.errors import MissingExtraError\n"
-        "try:\n    import otel_shadow.demo.v2\nexcept MissingExtraError as error:\n    print(error)"
+        "try:\n    import otel_shadow._demo.v2\nexcept MissingExtraError as error:\n    print(error)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "dateutil is not installed: pip install 'otel-shadow[demo]'"

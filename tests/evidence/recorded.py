@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from otel_shadow.log_line import encode, lines
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
-from otel_shadow.telemetry.lines import encode, lines
 
 START = datetime(2025, 1, 9, 7, tzinfo=UTC)
 TARGETS = ("qualification", "information", "__end__")

@@ -14,7 +14,7 @@ import pytest
 from recorded import START, compose, docker, formatted, kubernetes, log, mixed, otlp, record, shipped
 
 from otel_shadow.evidence import Progress, load, read, reader, save
-from otel_shadow.telemetry.lines import encode, lines
+from otel_shadow.log_line import encode, lines
 from otel_shadow.verdict import Summary, evaluate
 
 RECORDS = 600

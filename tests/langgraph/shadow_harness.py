@@ -17,9 +17,9 @@ from typing import Any
 
 from langgraph._internal._runnable import RunnableSeq, set_config_context
 
+from otel_shadow._langgraph.isolation import Capture, V2Outcome, arun, coerce, run, v1_sends, v1_targets
+from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow.config import ToolsTable
-from otel_shadow.langgraph.isolation import Captured, Execution, arun, coerce, run, v1_sends, v1_targets
-from otel_shadow.runtime.scope import ShadowScope
 
 ISOLATED = "isolated"
 NAIVE = "naive"
@@ -31,9 +31,9 @@ AFTER = "after"
 class Shadow:
     """What happened beside the node."""
 
-    executions: list[Execution] = field(default_factory=list)
-    scopes: list[ShadowScope] = field(default_factory=list)
-    captured: list[Captured] = field(default_factory=list)
+    executions: list[V2Outcome] = field(default_factory=list)
+    scopes: list[ShadowContext] = field(default_factory=list)
+    captured: list[Capture] = field(default_factory=list)
     targets: list[tuple[str, ...]] = field(default_factory=list)
     sends: list[Any] = field(default_factory=list)
     naive: list[Any] = field(default_factory=list)
@@ -58,12 +58,12 @@ class Plan:
     enter: Callable[[], None] | None = None
     recorded: Any = None
 
-    def scope(self) -> ShadowScope:
-        scope = ShadowScope("graph", "node", self.tools, recorded_calls=self.recorded or {})
+    def scope(self) -> ShadowContext:
+        scope = ShadowContext("graph", "node", self.tools, recorded_calls=self.recorded or {})
         self.shadow.scopes.append(scope)
         return scope
 
-    def sync(self, captured: Captured, value: Any, config: Any) -> None:
+    def sync(self, captured: Capture, value: Any, config: Any) -> None:
         if self.mode == ISOLATED:
             work = functools.partial(run, captured, self.proc, self.v2, scope=self.scope(), enter=self.enter)
             self.shadow.executions.append(_in_thread(work))
@@ -71,7 +71,7 @@ class Plan:
         with set_config_context(config) as context:
             self.shadow.naive.append(_in_thread(functools.partial(context.run, coerce(self.v2).invoke, value, config)))
 
-    async def awaited(self, captured: Captured, value: Any, config: Any) -> None:
+    async def awaited(self, captured: Capture, value: Any, config: Any) -> None:
         if self.mode == ISOLATED:
             work = arun(captured, self.proc, self.v2, scope=self.scope(), enter=self.enter)
             self.shadow.executions.append(await asyncio.wrap_future(_on_other_loop(work)))
@@ -88,7 +88,7 @@ class HarnessSeq(RunnableSeq):
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         plan, error = self.plan, None
-        captured = Captured(input, config, is_async=False)
+        captured = Capture(input, config, is_async=False)
         plan.shadow.captured.append(captured)
         if plan.when == BEFORE:
             plan.sync(captured, input, config)
@@ -104,7 +104,7 @@ class HarnessSeq(RunnableSeq):
 
     async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         plan, error = self.plan, None
-        captured = Captured(input, config, is_async=True)
+        captured = Capture(input, config, is_async=True)
         plan.shadow.captured.append(captured)
         if plan.when == BEFORE:
             await plan.awaited(captured, input, config)
@@ -124,7 +124,7 @@ class HarnessSeq(RunnableSeq):
     async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> AsyncIterator[Any]:
         yield await self.ainvoke(input, config, **kwargs)
 
-    def _note(self, captured: Captured, error: BaseException | None) -> None:
+    def _note(self, captured: Capture, error: BaseException | None) -> None:
         self.plan.shadow.targets.append(v1_targets(captured.writes(), error, captured.here))
         self.plan.shadow.sends.append(v1_sends(captured.writes(), error))
 

@@ -21,10 +21,10 @@ from langgraph.pregel._runner import PregelRunner
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 
-from otel_shadow.langgraph.cache import OverlayCache
-from otel_shadow.langgraph.isolation import install_guards, uninstall_guards
-from otel_shadow.langgraph.patches import Patches
-from otel_shadow.runtime.scope import SHADOW, ShadowScope
+from otel_shadow._langgraph.isolation import install_guards, uninstall_guards
+from otel_shadow._langgraph.isolation.cache import OverlayCache
+from otel_shadow._langgraph.patches import Patches
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
 OWNERS = (Pregel, BaseTool, chat_models.BaseChatModel, chat_models, llms, PregelLoop, AsyncQueue, SyncQueue)
 
@@ -127,7 +127,7 @@ def test_inside_a_shadow_another_graph_remembers_only_there() -> None:
     saved, cached = len(list(saver.list(None))), str(cache._cache)
 
     async def v2() -> tuple[Any, ...]:
-        SHADOW.set(ShadowScope("g", "n"))
+        SHADOW.set(ShadowContext("g", "n"))
         graph.invoke({"n": 10}, config)
         await graph.ainvoke({"n": 20}, config)
         await graph.aupdate_state(config, {"n": 30})
@@ -165,14 +165,14 @@ def test_who_patches_langgraph_meanwhile_sees_production_only(is_async: bool, mo
     graph = build(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "1"}}
 
-    async def run(n: int, scope: ShadowScope | None) -> Any:
+    async def run(n: int, scope: ShadowContext | None) -> Any:
         SHADOW.set(scope)
         return await graph.ainvoke({"n": n}, config) if is_async else graph.invoke({"n": n}, config)
 
     assert asyncio.run(run(1, None)) == {"n": 2}
     count = len(seen)
     assert count > 0
-    assert asyncio.run(run(5, ShadowScope("g", "n"))) == {"n": 6}
+    assert asyncio.run(run(5, ShadowContext("g", "n"))) == {"n": 6}
     assert len(seen) == count
 
 
@@ -190,7 +190,7 @@ def test_who_counts_langgraphs_objects_counts_production_only() -> None:
     try:
         graph.invoke({"n": 1})
         asyncio.run(graph.ainvoke({"n": 1}))
-        SHADOW.set(ShadowScope("g", "n"))
+        SHADOW.set(ShadowContext("g", "n"))
         graph.invoke({"n": 1})
         asyncio.run(graph.ainvoke({"n": 1}))
         SHADOW.set(None)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from langgraph.store.base import BaseStore, SearchOp
 from langgraph.store.memory import InMemoryStore
 
-from otel_shadow.langgraph.overlays import overlay_store
-from otel_shadow.langgraph.store import OverlayStore
-from otel_shadow.runtime.scope import ShadowScope
+from otel_shadow._langgraph.isolation.private_stores import overlay_store
+from otel_shadow._langgraph.isolation.store import OverlayStore
+from otel_shadow._runtime.shadow_context import ShadowContext
 
 NS = ("people",)
 SPACES = st.sampled_from([("people",), ("people", "old"), ("places",)])
@@ -151,7 +151,7 @@ def test_a_closed_loop_is_an_error_and_no_noise() -> None:
 
 def test_one_overlay_per_store() -> None:
     """Whichever way V2 gets at a store, it reads its own writes; an overlay is never covered again."""
-    scope, base = ShadowScope("g", "n"), InMemoryStore()
+    scope, base = ShadowContext("g", "n"), InMemoryStore()
     overlay = overlay_store(scope, base)
     assert overlay_store(scope, base) is overlay is overlay_store(scope, overlay)
-    assert overlay_store(ShadowScope("g", "n"), base) is not overlay
+    assert overlay_store(ShadowContext("g", "n"), base) is not overlay

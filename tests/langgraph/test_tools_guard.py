@@ -16,11 +16,11 @@ from langgraph.prebuilt import InjectedState, ToolNode
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import side_effect
+from otel_shadow._langgraph.isolation.tools import ToolBlockedError
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._runtime.side_effects import SideEffectBlockedError, recorders, recording
 from otel_shadow.config import ToolsTable
-from otel_shadow.langgraph.tools import ToolBlockedError
 from otel_shadow.record import Status
-from otel_shadow.runtime.scope import SHADOW, ShadowScope
-from otel_shadow.runtime.side_effects import SideEffectBlockedError, recorders, recording
 
 pytestmark = pytest.mark.usefixtures("guards")
 
@@ -151,7 +151,7 @@ def test_a_production_call_of_the_same_tool_at_the_same_time_is_untouched(is_asy
         return str(touch.invoke({"who": "production"}))
 
     def shadowed() -> str:
-        SHADOW.set(ShadowScope("g", "n"))
+        SHADOW.set(ShadowContext("g", "n"))
         try:
             return str(touch.invoke({"who": "shadow"}))
         except ToolBlockedError as blocked:
@@ -163,7 +163,7 @@ def test_a_production_call_of_the_same_tool_at_the_same_time_is_untouched(is_asy
         return str(await touch.ainvoke({"who": "production"}))
 
     async def ashadowed() -> str:
-        SHADOW.set(ShadowScope("g", "n"))
+        SHADOW.set(ShadowContext("g", "n"))
         try:
             return str(await touch.ainvoke({"who": "shadow"}))
         except ToolBlockedError as blocked:
@@ -237,8 +237,8 @@ async def charge_card(amount: int) -> dict[str, int]:
     return {"charged": amount}
 
 
-def inside(**tools: Any) -> ShadowScope:
-    scope = ShadowScope("g", "n", ToolsTable(**tools))
+def inside(**tools: Any) -> ShadowContext:
+    scope = ShadowContext("g", "n", ToolsTable(**tools))
     SHADOW.set(scope)
     return scope
 
@@ -269,7 +269,7 @@ async def test_marked_functions_are_replayed() -> None:
         desk.book("monday", seats=2)
         desk.book("monday", 2)
         charged = await charge_card(3)
-    scope = ShadowScope("g", "n", ToolsTable(replay=("book", "charge")), recorded_calls=calls)
+    scope = ShadowContext("g", "n", ToolsTable(replay=("book", "charge")), recorded_calls=calls)
     SHADOW.set(scope)
     assert [Desk().book(seats=2, day="monday") for _ in range(3)] == ["booked 1", "booked 2", "booked 2"]
     replayed = await charge_card(amount=3)

@@ -18,10 +18,10 @@ from langgraph.types import Command, RetryPolicy, Send, StreamWriter, interrupt
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import is_shadow
-from otel_shadow.langgraph.isolation import Captured, coerce, is_async, run
+from otel_shadow._langgraph.isolation import Capture, coerce, is_async, run
+from otel_shadow._runtime.shadow_context import ShadowContext
+from otel_shadow._runtime.snapshot import SnapshotError
 from otel_shadow.record import Status
-from otel_shadow.runtime.scope import ShadowScope
-from otel_shadow.runtime.snapshot import SnapshotError
 
 THREAD = {"configurable": {"thread_id": "demo_001", "user": "u1"}}
 
@@ -286,7 +286,7 @@ def test_tasks_that_v2_forgot_are_cancelled() -> None:
 
 async def test_cancelling_the_shadow_cancels_v2() -> None:
     """Cancellation from outside goes through V2 and comes out as cancellation."""
-    from otel_shadow.langgraph.isolation import arun
+    from otel_shadow._langgraph.isolation import arun
 
     began, ended = asyncio.Event(), []
 
@@ -298,7 +298,7 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
             ended.append(True)
 
     graph = build()
-    work = arun(Captured({"n": 0}, {}, is_async=True), graph.nodes["a"], v2, scope=ShadowScope("g", "a"))
+    work = arun(Capture({"n": 0}, {}, is_async=True), graph.nodes["a"], v2, scope=ShadowContext("g", "a"))
     running = asyncio.create_task(work)
     await began.wait()
     running.cancel()
@@ -309,22 +309,22 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
 
 def test_outside_of_a_graph() -> None:
     """A bare configuration is enough: then there are no channels, and V2 simply runs."""
-    captured = Captured({"n": 1}, {"configurable": {"x": [1]}}, is_async=False)
-    execution = run(captured, build().nodes["a"], lambda state: {"n": state["n"] + 1}, scope=ShadowScope("g", "a"))
+    captured = Capture({"n": 1}, {"configurable": {"x": [1]}}, is_async=False)
+    execution = run(captured, build().nodes["a"], lambda state: {"n": state["n"] + 1}, scope=ShadowContext("g", "a"))
     assert (execution.status, execution.value) == (Status.SUCCESS, {"n": 2})
 
 
 def test_an_input_that_cannot_be_copied() -> None:
     """The error names the type, so that the record can."""
     with pytest.raises(SnapshotError) as caught:
-        Captured({"n": threading.Lock()}, {}, is_async=False)
+        Capture({"n": threading.Lock()}, {}, is_async=False)
     assert caught.value.type_name == "lock"
 
 
 def test_every_restore_is_another_copy() -> None:
     """V2 and the comparison each get their own state, and aliases inside it stay aliases."""
     inner = [1]
-    captured = Captured({"a": inner, "b": inner}, {}, is_async=False)
+    captured = Capture({"a": inner, "b": inner}, {}, is_async=False)
     one, two = captured.state(), captured.state()
     assert one == two == {"a": [1], "b": [1]}
     assert one["a"] is one["b"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from otel_shadow import log_line
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
-from otel_shadow.telemetry import lines
 
 START = datetime(2025, 1, 9, 0, 0, tzinfo=UTC)
 TARGETS = {
@@ -70,8 +70,8 @@ def write(path: Path, traffic: Traffic, noise: bool = True) -> Path:
         for number, record in enumerate(records(traffic)):
             if noise and number % 97 == 0:
                 out.write(b'INFO uvicorn.access 127.0.0.1 "POST /chat HTTP/1.1" 200\n')
-            for line in lines.lines(record):
-                out.write(lines.encode(line))
+            for line in log_line.lines(record):
+                out.write(log_line.encode(line))
     return path
 
 

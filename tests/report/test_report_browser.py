@@ -15,7 +15,7 @@ import pytest
 import sample_verdict
 from PIL import Image
 
-from otel_shadow.report import html as report_html
+from otel_shadow._report import html_page as report_html
 from otel_shadow.verdict.result import Decision
 
 pytestmark = pytest.mark.servers

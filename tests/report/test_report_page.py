@@ -14,10 +14,10 @@ import html5lib
 import pytest
 import sample_verdict
 
+from otel_shadow._report import html_page
 from otel_shadow.errors import MissingExtraError, ShadowError
 from otel_shadow.evidence.view import EvidenceView, Reading
 from otel_shadow.policy import Policy
-from otel_shadow.report import html
 from otel_shadow.verdict.result import Decision, Verdict
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
@@ -26,7 +26,7 @@ XHTML = "{http://www.w3.org/1999/xhtml}"
 @cache
 def page(decision: Decision = Decision.GO, simulated: bool = False, trace_url: str | None = None) -> str:
     verdict = sample_verdict.verdict(decision, simulated=simulated)
-    return html.page(verdict, sample_verdict.evidence(verdict), trace_url)
+    return html_page.page(verdict, sample_verdict.evidence(verdict), trace_url)
 
 
 def parsed(text: str):  # type: ignore[no-untyped-def]
@@ -68,7 +68,7 @@ def test_names_from_logs_are_text_and_never_markup() -> None:
     """A script planted as node, target, field, intent, build, reason or trace id comes out as text."""
     planted = "<script>alert('x')</script>"
     verdict, evidence = sample_verdict.hostile(planted)
-    text = html.page(verdict, evidence, "http://tempo/{trace_id}")
+    text = html_page.page(verdict, evidence, "http://tempo/{trace_id}")
     tree = parsed(text)
     assert len(list(tree.iter(f"{XHTML}script"))) == 1
     assert planted not in text
@@ -120,7 +120,7 @@ def test_trace_ids_become_links_when_asked() -> None:
 def test_an_empty_window_makes_an_honest_page() -> None:
     """Without any evidence the page says WAIT, shows the policy and has no empty plots."""
     verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), "no evidence at all")
-    text = html.page(verdict, EvidenceView(Reading(), ()))
+    text = html_page.page(verdict, EvidenceView(Reading(), ()))
     assert "no evidence at all" in words(text)
     assert "No pair was compared" in words(text)
     assert "<figure>" not in text
@@ -143,14 +143,14 @@ def test_the_same_verdict_makes_the_same_page() -> None:
 def test_a_page_that_cant_be_written_is_one_clear_error(tmp_path: Path) -> None:
     """A folder that does not exist is named, with the remedy."""
     with pytest.raises(ShadowError, match=r"report\.html: can't be written \(No such file or directory\); name a file"):
-        html.write(tmp_path / "missing" / "report.html", "text")
+        html_page.write(tmp_path / "missing" / "report.html", "text")
 
 
 def test_a_page_replaces_the_old_one_at_once(tmp_path: Path) -> None:
     """No temporary file stays behind, and the page has the permissions of any new file."""
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf-8")
-    html.write(path, "new")
+    html_page.write(path, "new")
     assert path.read_text(encoding="utf-8") == "new"
     assert os.listdir(tmp_path) == ["report.html"]
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
@@ -165,7 +165,7 @@ def test_a_missing_extra_is_answered_with_its_pip_line(monkeypatch: pytest.Monke
 
 def _themes() -> dict[str, dict[str, str]]:
     """The colours of the two themes from the style sheet."""
-    sheet = (Path(html.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
+    sheet = (Path(html_page.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
     light = sheet.split("}", 1)[0]
     dark = sheet.split(':root[data-theme="dark"] {', 1)[1].split("}", 1)[0]
     return {
@@ -198,7 +198,7 @@ def test_text_is_readable_in_both_themes(theme: str, ink: str, paper: str) -> No
 
 def test_the_dark_theme_is_one_whether_chosen_or_the_systems() -> None:
     """The toggle's dark and the system's dark have the same colours."""
-    sheet = (Path(html.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
+    sheet = (Path(html_page.__file__).parent / "templates" / "page.css").read_text(encoding="utf-8")
     chosen = sheet.split(':root[data-theme="dark"] {', 1)[1].split("}", 1)[0]
     systems = sheet.split(':root:not([data-theme="light"]) {', 1)[1].split("}", 1)[0]
     assert systems.split() == chosen.split()

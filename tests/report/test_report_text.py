@@ -11,10 +11,10 @@ import sample_verdict
 from golden import golden
 from rich.console import Console
 
+from otel_shadow._report import json_document as report_json
+from otel_shadow._report import presenter, terminal
 from otel_shadow.evidence.view import EvidenceView, Reading
 from otel_shadow.policy import Policy
-from otel_shadow.report import json as report_json
-from otel_shadow.report import presenter, terminal
 from otel_shadow.verdict.result import Decision, Verdict
 
 

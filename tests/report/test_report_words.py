@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from otel_shadow.report import words
+from otel_shadow._report import words
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_a_missing_extra_is_answered_with_its_pip_line(module: str, folder: Path
 def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
     """An interrupted run leaves no traceback and exits with 130."""
     code = (
-        "import signal, time, otel_shadow.cli as cli, otel_shadow.report.command as command\n"
+        "import signal, time, otel_shadow.cli as cli, otel_shadow._report.verdict_command as command\n"
         # a shell that starts us in the background has us ignore Ctrl-C
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def wait(**_):\n    print('ready', flush=True)\n    time.sleep(60)\n"

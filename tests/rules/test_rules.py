@@ -9,8 +9,8 @@ import pytest
 import yaml
 from real_servers import ROOT, binary
 
-from otel_shadow.dashboards import write_dashboards
-from otel_shadow.dashboards.alerts import ALERTS
+from otel_shadow._dashboards import write_dashboards
+from otel_shadow._dashboards.alerts import ALERTS
 
 HERE = Path(__file__).parent
 RULES = ROOT / "dashboards" / "rules"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from small_graphs import call, small_graph
 
-from otel_shadow.langgraph.attach import attach
+from otel_shadow._langgraph.instrument.attach import attach
+from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.record_queue import RecordQueue
+from otel_shadow._runtime.sinks import Sink
 from otel_shadow.record import ShadowRecord
-from otel_shadow.runtime.emitter import Emitter
-from otel_shadow.runtime.shield import Shield
-from otel_shadow.runtime.sinks import Sink
 from otel_shadow.testing.capture import ShadowCapture
 
 Make = Callable[..., ShadowCapture]
@@ -70,19 +70,19 @@ CONFIG = {"arms": {"holdout": 0.0}}
 def test_sink_that_raises(make_shadow_capture: Make, error: BaseException) -> None:
     """It is counted, the other sinks get the record, and the next record comes."""
     capture = make_shadow_capture(CONFIG)
-    capture.manager.emitter.sinks.insert(0, Raising(error))
+    capture.manager.record_queue.sinks.insert(0, Raising(error))
     graph = shadowed(capture)
     assert [call(graph)["trail"] for _ in range(3)] == [["left", "right"]] * 3
     assert capture.manager.flush(10)
     assert len(capture.records) == 3
-    assert capture.manager.shield.counts["sink"] == 3
-    capture.manager.emitter.sinks.pop(0)
+    assert capture.manager.fault_barrier.counts["sink"] == 3
+    capture.manager.record_queue.sinks.pop(0)
 
 
 def test_flush_and_shutdown_keep_their_deadline(make_shadow_capture: Make, blocking: Blocking) -> None:
     """Though a sink's own flush, or its emit, takes for ever: V1 goes on, and ``flush`` says that it was not done."""
     capture = make_shadow_capture(CONFIG)
-    capture.manager.emitter.sinks.append(blocking)
+    capture.manager.record_queue.sinks.append(blocking)
     graph = shadowed(capture)
     for _ in range(3):
         assert call(graph)["trail"] == ["left", "right"]
@@ -94,37 +94,37 @@ def test_flush_and_shutdown_keep_their_deadline(make_shadow_capture: Make, block
 
 def test_full_queue_drops_and_counts() -> None:
     """The bound holds in number and in bytes; nothing waits."""
-    shield, started, released = Shield(), threading.Event(), threading.Event()
-    emitter = Emitter([], shield, bound=10, bound_bytes=100)
+    fault_barrier, started, released = FaultBarrier(), threading.Event(), threading.Event()
+    record_queue = RecordQueue([], fault_barrier, bound=10, bound_bytes=100)
 
     def first() -> None:
         started.set()
         released.wait()
 
-    emitter.put(first)
+    record_queue.put(first)
     started.wait(10)
     for _ in range(3):
-        emitter.put(lambda: None, 40)
-    assert shield.counts["emit_dropped"] == 1, "the third would be 120 bytes"
+        record_queue.put(lambda: None, 40)
+    assert fault_barrier.counts["emit_dropped"] == 1, "the third would be 120 bytes"
     for _ in range(20):
-        emitter.put(lambda: None)
-    assert shield.counts["emit_dropped"] == 1 + 12
+        record_queue.put(lambda: None)
+    assert fault_barrier.counts["emit_dropped"] == 1 + 12
     released.set()
-    assert emitter.flush(10)
-    emitter.put(lambda: None, 100)
-    assert shield.counts["emit_dropped"] == 13, "bytes are given back"
-    emitter.stop()
+    assert record_queue.flush(10)
+    record_queue.put(lambda: None, 100)
+    assert fault_barrier.counts["emit_dropped"] == 13, "bytes are given back"
+    record_queue.stop()
 
 
 def test_record_that_cannot_be_made_is_counted() -> None:
     """An exception while a record is made costs that record."""
-    shield = Shield()
-    emitter = Emitter([], shield)
+    fault_barrier = FaultBarrier()
+    record_queue = RecordQueue([], fault_barrier)
 
     def bad() -> ShadowRecord:
         raise SystemExit
 
-    emitter.put(bad)
-    assert emitter.flush(10)
-    assert shield.counts["record"] == 1
-    emitter.stop()
+    record_queue.put(bad)
+    assert record_queue.flush(10)
+    assert fault_barrier.counts["record"] == 1
+    record_queue.stop()

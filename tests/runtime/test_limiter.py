@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from otel_shadow._runtime import background_log
+from otel_shadow._runtime.limits import Limiter
 from otel_shadow.config import LimitsTable
 from otel_shadow.record import Status
-from otel_shadow.runtime import voice
-from otel_shadow.runtime.limiter import Limiter
 
 
 class Clock:
@@ -106,7 +106,7 @@ def test_one_line_per_change(caplog: pytest.LogCaptureFixture) -> None:
         clock.now += 6
         assert subject.reason is None
         subject.refuse()
-        assert voice.settle(10)
+        assert background_log.settle(10)
     said = [record.getMessage() for record in caplog.records]
     assert [line for line in said if "this one" in line] == [
         "shadow 'this one': paused (queue)",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from otel_shadow.runtime.model_lists import lists_of
-from otel_shadow.runtime.snapshot import TooLargeError, take
+from otel_shadow._runtime.snapshot import TooLargeError, take
+from otel_shadow._runtime.snapshot.message_lists import lists_of
 
 
 class Note(BaseModel):

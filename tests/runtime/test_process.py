@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from small_graphs import call, left, small_graph
 
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.errors import ConfigError
-from otel_shadow.langgraph.attach import attach
 from otel_shadow.testing.capture import ShadowCapture
 
 Make = Callable[..., ShadowCapture]
@@ -105,7 +105,7 @@ def test_worker_over_its_time_is_killed_and_replaced(shadow: Any, v2: str) -> No
     while set(pool.pids) & before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(exists(pid) for pid in before - set(pool.pids))
-    assert capture.manager.runner.abandoned == 0
+    assert capture.manager.dispatcher.abandoned == 0
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ SCRIPT = """
 import os, sys, time
 sys.path[:0] = {paths!r}
 from small_graphs import call, small_graph
-from otel_shadow.langgraph.attach import attach
+from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.testing.capture import ShadowCapture
 node = {{"v2": "v2_functions:spin", "executor": "process"}}
 process = {{"idle_priority": False}}

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from small_graphs import call, left, small_graph
 
-from otel_shadow.langgraph.attach import attach
-from otel_shadow.runtime.executors import Futures
+from otel_shadow._langgraph.instrument.attach import attach
+from otel_shadow._runtime.executors.protocol import Futures
 from otel_shadow.testing.capture import ShadowCapture
 
 Make = Callable[..., ShadowCapture]
@@ -65,7 +65,7 @@ def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> Non
     """With one shadow running and two waiting, the rest is shed, recorded and named by the limiter; V1 never waits."""
     capture, graph = shadow(lambda state: released.wait() and {}, limits={"queue": 2, "concurrency": 1})
     call(graph)
-    until(lambda: capture.manager.runner.inflight == 1)
+    until(lambda: capture.manager.dispatcher.inflight == 1)
     for _ in range(5):
         assert call(graph)["trail"] == ["left", "right"]
     until(lambda: len(so_far(capture)) == 3)
@@ -79,7 +79,7 @@ def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> Non
 
 def test_a_place_that_is_free_is_used_at_once(shadow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick shadows follow one another in the one place there is, however seldom the queue is looked at."""
-    monkeypatch.setattr("otel_shadow.runtime.runner._POLL_S", 3.0)
+    monkeypatch.setattr("otel_shadow._runtime.dispatcher._POLL_S", 3.0)
     capture, graph = shadow(left, limits={"concurrency": 1})
     for _ in range(20):
         call(graph)
@@ -91,14 +91,14 @@ def test_waiting_snapshots_are_bounded_in_bytes(shadow: Any, released: threading
     limits = {"concurrency": 1, "snapshot_bytes": 250_000}
     capture, graph = shadow(lambda state: released.wait() and {}, limits=limits)
     call(graph, {"text": "x" * 100_000})
-    until(lambda: capture.manager.runner.inflight == 1)
+    until(lambda: capture.manager.dispatcher.inflight == 1)
     for _ in range(4):
         call(graph, {"text": "x" * 100_000})
     until(lambda: len(so_far(capture)) == 2)
     assert {record.reason for record in so_far(capture)} == {"shed:memory"}
     released.set()
     assert capture.manager.flush(10)
-    assert capture.manager.runner.waiting_bytes == 0
+    assert capture.manager.dispatcher.waiting_bytes == 0
 
 
 def test_hang_is_a_timeout_and_its_slot_is_free(shadow: Any, released: threading.Event) -> None:
@@ -113,9 +113,9 @@ def test_hang_is_a_timeout_and_its_slot_is_free(shadow: Any, released: threading
     call(graph)
     until(lambda: len(so_far(capture)) == 2)
     assert [record.v2.status for record in capture.records] == ["timeout", "success"]
-    assert capture.manager.runner.abandoned == 1
+    assert capture.manager.dispatcher.abandoned == 1
     released.set()
-    until(lambda: capture.manager.runner.abandoned == 0)
+    until(lambda: capture.manager.dispatcher.abandoned == 0)
     assert capture.manager.flush(5)
     assert len(so_far(capture)) == 2, "the late end of the first reports nothing more"
 
@@ -127,12 +127,12 @@ def test_abandoned_threads_are_bounded(shadow: Any, released: threading.Event) -
     )
     for _ in range(2):
         call(graph)
-    until(lambda: capture.manager.runner.abandoned == 2)
+    until(lambda: capture.manager.dispatcher.abandoned == 2)
     call(graph)
     until(lambda: len(so_far(capture)) == 3)
     assert so_far(capture)[-1].reason == "shed:abandoned"
     released.set()
-    until(lambda: capture.manager.runner.abandoned == 0)
+    until(lambda: capture.manager.dispatcher.abandoned == 0)
 
 
 def test_blocked_loop_takes_its_neighbours_with_it_and_is_replaced(shadow: Any, released: threading.Event) -> None:
@@ -222,7 +222,7 @@ def test_end_of_production_loop_cancels_its_shadows(shadow: Any) -> None:
 
     async def main() -> None:
         await graph.ainvoke({"text": "x"}, {"configurable": {"thread_id": "s_1"}})
-        while capture.manager.runner.inflight == 0:
+        while capture.manager.dispatcher.inflight == 0:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
 
@@ -241,7 +241,7 @@ def test_executor_of_the_users(make_shadow_capture: Make) -> None:
 
     with ThreadPoolExecutor(2, thread_name_prefix="mine") as mine:
         capture = make_shadow_capture({"arms": {"holdout": 0.0}})
-        capture.manager.runner._factories["thread"] = lambda: Futures(mine)
+        capture.manager.dispatcher._factories["thread"] = lambda: Futures(mine)
         graph = small_graph()
         attach(graph, capture.manager, lambda _, node: blocking if node == "left" else None)
         call(graph)
@@ -289,7 +289,7 @@ def test_shutdown_cancels_what_waits_and_what_runs(shadow: Any, released: thread
     capture, graph = shadow(lambda state: released.wait() and {}, limits={"concurrency": 2})
     for _ in range(5):
         call(graph)
-    until(lambda: capture.manager.runner.inflight == 2)
+    until(lambda: capture.manager.dispatcher.inflight == 2)
     started = time.monotonic()
     capture.manager.shutdown(0.5)
     assert time.monotonic() - started < 5

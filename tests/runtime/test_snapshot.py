@@ -28,7 +28,7 @@ from langchain_core.messages import (
 )
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from otel_shadow.runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
 
 
 class Colour(enum.Enum):

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
 from opentelemetry import baggage, trace
 
-from otel_shadow.runtime.scope import is_shadow
+from otel_shadow._runtime.shadow_context import is_shadow
 
 INITIALISED: list[int] = []
 

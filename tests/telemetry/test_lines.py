@@ -20,10 +20,10 @@ from frozen import frozen
 from small_graphs import call, left, small_graph
 
 from otel_shadow import FeatureFlags, semconv
+from otel_shadow._runtime.sinks import Sink
+from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow.log_line import encode, lines, timestamp
 from otel_shadow.record import Arm, Mode, Observation, ShadowRecord, Status
-from otel_shadow.runtime.sinks import Sink
-from otel_shadow.telemetry.lines import encode, lines, timestamp
-from otel_shadow.telemetry.log_file import LogFileSink
 from otel_shadow.testing.capture import ShadowCapture
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -161,7 +161,7 @@ class TestFile:
         log, writers, count = tmp_path / "app.log", 4, 500
         code = (
             "import sys, json\n"
-            "from otel_shadow.telemetry.log_file import LogFileSink\n"
+            "from otel_shadow._telemetry.log_file import LogFileSink\n"
             "sink, who = LogFileSink(sys.argv[1]), sys.argv[2]\n"
             f"for n in range({count}):\n"
             "    head = json.dumps({'who': who, 'n': n, 'pad': ''})\n"
@@ -209,7 +209,7 @@ class TestFile:
         """No space left: V1 answers, the loss is in ``shadow.swallowed``, and the other signals go on."""
         capture = make_shadow_capture()
         sink = LogFileSink("/dev/full")
-        capture.manager.emitter.sinks.insert(0, sink)
+        capture.manager.record_queue.sinks.insert(0, sink)
         assert call(capture.attach(small_graph(), {"left": left}))["trail"] == ["left", "right"]
         assert len(capture.lines()) == 2
         assert capture.swallowed == {"sink": 1}
@@ -230,7 +230,7 @@ class TestFile:
                 raise RuntimeError("flush")
 
         capture = make_shadow_capture()
-        capture.manager.emitter.sinks.insert(0, Broken())
+        capture.manager.record_queue.sinks.insert(0, Broken())
         call(capture.attach(small_graph(), {"left": left}))
         assert len(capture.lines()) == 2
         assert capture.swallowed["sink"] == 2
@@ -240,7 +240,7 @@ APPLICATION = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.{stream}, format="%(asctime)s {{%(name)s}} %(message)s")
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
 from otel_shadow.config import ShadowConfig
 from small_graphs import call, left, small_graph
 manager = build_manager(ShadowConfig.from_mapping({{"arms": {{"holdout": 0.0}}}}), log_file={log!r})

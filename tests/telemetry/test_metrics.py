@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage
 from small_graphs import State, call, left, small_graph
 
 from otel_shadow import FeatureFlags, ShadowConfig, semconv
-from otel_shadow.assembly import build_manager
-from otel_shadow.telemetry.metrics import MetricsSink
+from otel_shadow._api.manager import build_manager
+from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow.testing.capture import ShadowCapture
 
 MakeCapture = Callable[..., ShadowCapture]

@@ -20,10 +20,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from small_graphs import State, awaited, call, left, small_graph
 
 from otel_shadow import semconv
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
+from otel_shadow._runtime.sinks import Sink
+from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
-from otel_shadow.runtime.sinks import Sink
-from otel_shadow.telemetry.spans import OtelSpans
 from otel_shadow.testing.capture import CapturedSpan, ShadowCapture, default_flags
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -268,7 +268,7 @@ def run_with(provider: Any) -> Any:
     call(ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph()))
     assert manager.flush(30)
     manager.shutdown(1)
-    assert manager.shield.counts == {}
+    assert manager.fault_barrier.counts == {}
     (record,) = kept.seen
     return record
 
@@ -293,7 +293,7 @@ def test_a_provider_that_is_set_later_is_used() -> None:
     code = """
 from opentelemetry import metrics, trace
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow.assembly import build_manager
+from otel_shadow._api.manager import build_manager
 from otel_shadow.config import ShadowConfig
 from small_graphs import call, left, small_graph
 manager = build_manager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file="/dev/null")

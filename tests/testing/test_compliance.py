@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.types import Command, Send
 
-from otel_shadow.demo.v1 import V1_NODES
-from otel_shadow.demo.v2.pipeline import BUSINESS
+from otel_shadow._demo.v1 import V1_NODES
+from otel_shadow._demo.v2.pipeline import BUSINESS
 from otel_shadow.testing import GENERAL_CHECKS, Sample, Template, check_node, extracts, progresses
 from otel_shadow.testing.templates import GREETING, QUALIFICATION, TEMPLATES
 

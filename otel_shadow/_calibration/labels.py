@@ -1,0 +1,223 @@
+"""What a decision is judged by: agreement with V1, or a file of human labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow._calibration.decisions import Decision
+from otel_shadow._calibration.pairs import Pair, PairSet
+from otel_shadow.errors import ConfigError, EvidenceError
+
+_TRUE, _FALSE = ("true", "1", "yes", "right", "correct"), ("false", "0", "no", "wrong")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of the observed fields.
+
+    Arguments:
+        confidence: the router's, a number in [0, 1].
+        action: what the router did; ``handoff`` is a person.
+        planned: where it would have gone without the threshold; the label of decisions that were handed over.
+        intent: the detected intent.
+        intent_score: its score, a number in [0, 1].
+    """
+
+    confidence: str = "router_confidence"
+    action: str = "threshold_action"
+    planned: str = "planned_target"
+    intent: str = "intent"
+    intent_score: str = "intent_score"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A person's: whether V2's decision was right, or which target would have been; ``node`` None is every node."""
+
+    key: str
+    node: str | None
+    correct: bool | None
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels by pair id or message hash, and how many there are."""
+
+    by_key: Mapping[tuple[str, str | None], Label] = field(default_factory=dict)
+
+    def of(self, pair: Pair) -> Label | None:
+        """The label of ``pair``: by its id, else by its message and node, else by its message."""
+        keys = [(pair.pair_id, None), (pair.pair_id, pair.node)]
+        if pair.message_hash:
+            keys += [(pair.message_hash, pair.node), (pair.message_hash, None)]
+        return next((self.by_key[key] for key in keys if key in self.by_key), None)
+
+
+def read_labels(path: Path) -> Labels:
+    """Labels from JSON Lines, or CSV with a heading: ``pair_id`` or ``user_message_hash`` (and ``node``), and either
+    ``correct`` (true or false) or ``target`` (the right next node, ``__end__`` for the end).
+
+    Raises:
+        ConfigError: the file can't be read, or rows are not labels: each is named.
+    """
+    found: dict[tuple[str, str | None], Label] = {}
+    problems: list[str] = []
+    for number, row in _rows(path):
+        try:
+            label = _label(row)
+        except ValueError as error:
+            problems.append(f"{path}:{number}: {error}")
+            continue
+        if found.setdefault((label.key, label.node), label) != label:
+            problems.append(f"{path}:{number}: a second label of {label.key} that says otherwise")
+    if problems:
+        more = [f"{path}: and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+        raise ConfigError([*problems[:_SHOWN], *more])
+    if not found:
+        raise ConfigError([f"{path}: no label in it; expected rows with pair_id and correct"])
+    return Labels(found)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not UTF-8: byte 0x{error.object[error.start]:02x}; save it as UTF-8"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path}: can't be read ({error.strerror}); expected JSON Lines or CSV of labels"]) from None
+    if path.suffix.lower() == ".csv":
+        yield from enumerate(csv.DictReader(io.StringIO(text)), start=2)
+        return
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ConfigError([f"{path}:{number}: not JSON: {error}"]) from None
+        yield number, row if isinstance(row, dict) else {}
+
+
+def _label(row: Mapping[str, Any]) -> Label:
+    key = row.get("pair_id") or row.get("user_message_hash")
+    if not isinstance(key, str):
+        raise ValueError("no pair_id and no user_message_hash; one of them says which decision the label is of")
+    target = row.get("target") or None
+    correct = None if row.get("correct") in (None, "") else _truth(row["correct"])
+    if (target is None) == (correct is None):
+        raise ValueError("expected either correct (true or false) or target (the right next node)")
+    return Label(key, row.get("node") or None, correct, None if target is None else str(target))
+
+
+def _truth(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in _TRUE + _FALSE:
+        raise ValueError(f"correct={value!r}; expected true or false")
+    return word in _TRUE
+
+
+def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[Decision]:
+    """Every compared (or labelled) pair as a decision of the router.
+
+    Raises:
+        EvidenceError: no pair has the confidence, one lies outside [0, 1], or no label matches a pair; the message says
+            what to configure.
+    """
+    require_field(pairs, names.confidence, "--observed confidence")
+    found = []
+    for pair in pairs.pairs:
+        score = pair.v2.get(names.confidence)
+        judged = judge(pair, names, labels)
+        if judged is None or isinstance(score, str | bool) or score is None:
+            continue
+        wrong, assumed = judged
+        action = pair.v2.get(names.action)
+        found.append(
+            Decision(pair.pair_id, pair.session, pair.node, pair.at, in_range(score, names.confidence, pair), wrong,
+                     assumed, action=action if isinstance(action, str) else None)
+        )  # fmt: skip
+    if labels is not None and not found:
+        raise EvidenceError(_no_match(pairs, labels))
+    return found
+
+
+def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[Decision]:
+    """Every compared (or labelled) pair in which V2 found an intent, as a decision of that intent.
+
+    Pairs without the score, or with 0 (nothing was recognised), are left out; an empty list says it is not observed.
+    """
+    found = []
+    for pair in pairs.pairs:
+        score, intent = pair.v2.get(names.intent_score), pair.v2.get(names.intent, pair.intent)
+        judged = judge(pair, names, labels)
+        if judged is None or not isinstance(intent, str) or isinstance(score, str | bool) or score is None:
+            continue
+        value = in_range(score, names.intent_score, pair)
+        if value == 0 or intent == semconv.OTHER:
+            continue
+        found.append(Decision(pair.pair_id, pair.session, pair.node, pair.at, value, *judged, group=intent))
+    return found
+
+
+def judge(pair: Pair, names: Names, labels: Labels | None) -> tuple[bool, bool] | None:
+    """Whether V2's decision is wrong and whether that is only assumed; None where there is nothing to judge.
+
+    A decision that was handed to a person is judged by where the router would have gone. Where that was not observed,
+    it counts as wrong: the certificate then errs on the safe side.
+    """
+    plan = pair.v2.get(names.planned)
+    handed = pair.v2.get(names.action) == "handoff"
+    meant = plan if isinstance(plan, str) else None if handed else pair.shadow_target
+    if labels is not None:
+        label = labels.of(pair)
+        if label is None:
+            return None
+        if label.correct is not None:
+            return not label.correct, False
+        return (True, True) if meant is None else (meant != label.target, False)
+    if pair.decisions_match is None or pair.original_target is None:
+        return None
+    if handed:
+        return (True, True) if meant is None else (meant != pair.original_target, False)
+    return not pair.decisions_match, False
+
+
+def require_field(pairs: PairSet, name: str, option: str) -> None:
+    """Raise what to configure if no pair observed ``name``."""
+    seen = pairs.fields()
+    if name in seen:
+        return
+    nodes = sorted({pair.node for pair in pairs.pairs})
+    told = f"observed are {', '.join(sorted(seen))}" if seen else "no pair has any observed field"
+    raise EvidenceError(
+        f"{', '.join(pairs.sources)}: no pair has observed.v2.{name} ({told}); add [nodes.{nodes[0]}.observe] "
+        f'numbers = ["{name}"] to shadow.toml and collect again, or name another field with {option} FIELD'
+    )
+
+
+def in_range(score: float, name: str, pair: Pair) -> float:
+    """``score`` as a float in [0, 1].
+
+    Raises:
+        EvidenceError: it is outside.
+    """
+    if not 0 <= score <= 1:
+        raise EvidenceError(f"pair {pair.pair_id}: {name}={score}; expected a confidence in [0, 1]")
+    return float(score)
+
+
+def _no_match(pairs: PairSet, labels: Labels) -> str:
+    example = next(iter(labels.by_key))[0]
+    return (
+        f"none of the {len(labels.by_key):,} labels is of one of the {len(pairs.pairs):,} pairs (such as {example!r}); "
+        "expected pair_id as in the SHADOW_V2 lines, or user_message_hash under the same OTEL_SHADOW_HASH_KEY"
+    )

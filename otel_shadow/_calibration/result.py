@@ -1,0 +1,192 @@
+"""What a calibration says: frozen, for terminal, JSON, page and file alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from otel_shadow._calibration.decisions import Decision, Split, one_per_session, split
+from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
+from otel_shadow._calibration.labels import Labels, Names, intent_decisions, router_decisions
+from otel_shadow._calibration.pairs import COUNTED, Pair, PairSet
+from otel_shadow._calibration.router import (
+    ACTIONS,
+    DEFAULTS,
+    STRICTNESS,
+    Proposal,
+    Proposals,
+    action_at,
+    propose_intents,
+    propose_thresholds,
+)
+from otel_shadow._calibration.timeout import TimeoutProposal, propose_timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for.
+
+    Arguments:
+        alpha: risk that is tolerated among decisions that are not handed to a person.
+        delta: chance of being mistaken, each threshold taken alone.
+        held_out: share of the sessions, the last ones, to show the proposal on.
+        current: thresholds in force; ``current_nodes`` has those of single nodes, ``current_intents`` the intents'.
+        budget: share of requests that may fall back (V2's errors and timeouts).
+        names: of the observed fields.
+        strictness: each action's share of ``alpha``.
+        start: coverage of the first threshold that is tested.
+    """
+
+    alpha: float = 0.05
+    delta: float = 0.05
+    held_out: float = 0.25
+    current: tuple[tuple[str, float], ...] = tuple(DEFAULTS.items())
+    current_nodes: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    current_intents: tuple[tuple[str, float], ...] = ()
+    budget: float = 0.03
+    names: Names = field(default_factory=Names)
+    strictness: tuple[tuple[str, float], ...] = tuple(STRICTNESS.items())
+    start: float = START
+
+    def thresholds(self, node: str | None = None) -> dict[str, float]:
+        """Those in force in ``node``."""
+        return dict(self.current) | dict(dict(self.current_nodes).get(node or "", ()))
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutCheck:
+    """A time limit for ``node`` (None: the whole workflow), and how many held-out runs it would have cut or lost."""
+
+    node: str | None
+    proposal: TimeoutProposal
+    held_out: int
+    held_out_late: int
+    held_out_upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All proposals of one run. ``risk`` is what the risk is called: ``disagreement with V1`` or ``error``."""
+
+    risk: str
+    options: Options
+    build: str
+    simulated: bool
+    sources: tuple[str, ...]
+    first: float
+    last: float
+    pairs: int
+    labelled: int
+    sessions: int
+    held_out_sessions: int
+    overall: Proposals
+    nodes: tuple[Proposals, ...]
+    intents: tuple[Proposal, ...]
+    timeouts: tuple[TimeoutCheck, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def useful(self) -> bool:
+        """Whether there are sessions enough for thresholds that are not needlessly cautious."""
+        return self.sessions >= USEFUL_SESSIONS
+
+
+def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) -> Calibration:
+    """Proposals from ``pairs``.
+
+    Raises:
+        EvidenceError: the pairs lack what is needed; the message says what to configure.
+    """
+    decisions = router_decisions(pairs, options.names, labels)
+    data = split(decisions, options.held_out)
+    intents = split(intent_decisions(pairs, options.names, labels), options.held_out)
+    strictness = dict(options.strictness)
+    by_node = [
+        propose_thresholds(
+            data,
+            options.thresholds(node),
+            options.alpha,
+            options.delta,
+            node=node,
+            strictness=strictness,
+            start=options.start,
+        )
+        for node in sorted({one.node for one in decisions})
+    ]
+    overall = propose_thresholds(
+        data, options.thresholds(), options.alpha, options.delta, strictness=strictness, start=options.start
+    )
+    return Calibration(
+        risk="disagreement with V1" if labels is None else "error",
+        options=options,
+        build=pairs.build,
+        simulated=pairs.simulated,
+        sources=pairs.sources,
+        first=pairs.pairs[0].at,
+        last=pairs.pairs[-1].at,
+        pairs=len(pairs.pairs),
+        labelled=len(decisions),
+        sessions=len({one.session for one in data.chosen_on}),
+        held_out_sessions=len({one.session for one in data.held_out}),
+        overall=overall,
+        nodes=tuple(by_node),
+        intents=propose_intents(intents, dict(options.current_intents), options.alpha, options.delta, options.start),
+        timeouts=tuple(_timeouts(pairs, options)),
+        notes=(*pairs.notes, *_notes(decisions, pairs, options, labels)),
+    )
+
+
+def _timeouts(pairs: PairSet, options: Options) -> list[TimeoutCheck]:
+    runs = {pair.pair_id: pair for pair in pairs.pairs if pair.status in COUNTED and pair.latency_ms is not None}
+    data = split(
+        [Decision(one.pair_id, one.session, one.node, one.at, 0.0, wrong=False) for one in runs.values()],
+        options.held_out,
+    )
+    return [
+        _timeout(node, data.where(node=node), runs, options)
+        for node in (None, *sorted({pair.node for pair in runs.values()}))
+    ]
+
+
+def _timeout(node: str | None, data: Split, runs: dict[str, Pair], options: Options) -> TimeoutCheck:
+    chosen, shown = ([runs[one.id] for one in one_per_session(part)] for part in (data.chosen_on, data.held_out))
+    proposal = propose_timeout(
+        [pair.latency_ms or 0.0 for pair in chosen],
+        [pair.status == "error" for pair in chosen],
+        [pair.status == "timeout" for pair in chosen],
+        budget=options.budget,
+        confidence=1 - options.delta,
+    )
+    limit = proposal.timeout_ms
+    late = sum(pair.status in ("error", "timeout") or (pair.latency_ms or 0.0) > (limit or 0) for pair in shown)
+    upper = upper_bound(late, len(shown), options.delta)
+    return TimeoutCheck(node, proposal, len(shown), late, upper)
+
+
+def _notes(decisions: list[Decision], pairs: PairSet, options: Options, labels: Labels | None) -> list[str]:
+    notes = []
+    sessions = len({one.session for one in decisions})
+    assumed = sum(one.assumed for one in decisions)
+    if assumed:
+        notes.append(
+            f"{assumed:,} decisions were handed to a person and where the router would have gone was not observed: "
+            f"they count as wrong; add {options.names.planned} to [nodes.X.observe] categories to know"
+        )
+    told = [one for one in decisions if one.action in (*ACTIONS, "fallback")]
+    strange = sum(one.action != action_at(one.score, options.thresholds(one.node)) for one in told)
+    if strange:
+        now = ", ".join(f"{name} {value:g}" for name, value in options.current)
+        notes.append(
+            f"{strange:,} of {len(told):,} recorded actions don't follow the thresholds taken as current ({now}): name "
+            "the file in force with --current"
+        )
+    if labels is not None:
+        notes.append(
+            f"{len(decisions):,} of {len(pairs.pairs):,} pairs have a label ({len(labels.by_key):,} labels): what is "
+            "said holds for traffic like the labelled sessions; label a random sample"
+        )
+    if sessions < USEFUL_SESSIONS:
+        notes.append(
+            f"{sessions:,} sessions; from about {USEFUL_SESSIONS:,} on an answer is useful: with fewer, what is "
+            "certified holds, but less can be certified"
+        )
+    return notes

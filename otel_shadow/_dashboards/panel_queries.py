@@ -1,0 +1,179 @@
+"""The queries of the panels: the building blocks of ``queries`` under Grafana's variables.
+
+``$service``, ``$graph``, ``$node`` and ``$window`` are the dashboards'; ``$__rate_interval`` is Grafana's own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_shadow import semconv
+from otel_shadow._dashboards import queries
+from otel_shadow._dashboards.names import SERVICE, WINDOW, label, series
+from otel_shadow._dashboards.queries import by
+from otel_shadow.record import Mode, Outcome, Status
+from otel_shadow.semconv import Metric
+
+GRAPH: Final = label(semconv.GRAPH)
+NODE: Final = label(semconv.NODE)
+CRITERION: Final = label(semconv.CRITERION)
+VERSION: Final = label(semconv.VERSION)
+_RANGE: Final = "$__rate_interval"
+
+
+def _selector(scope: str, **labels: str | tuple[str, ...]) -> str:
+    own = queries.where(**labels)[1:-1]
+    return "{" + ",".join(part for part in (scope, own) if part) + "}"
+
+
+SERVICES: Final = f'{SERVICE}=~"$service"'
+GRAPHS: Final = f'{GRAPH}=~"$graph"'
+PLACE: Final = f'{SERVICES},{GRAPHS},{NODE}=~"$node"'
+
+
+def _rate(metric: Metric, *labels: str, **where: str | tuple[str, ...]) -> str:
+    return by(labels, f"rate({series(metric)}{_selector(PLACE, **where)}[{_RANGE}])")
+
+
+def _gained(metric: Metric, *labels: str, **where: str | tuple[str, ...]) -> str:
+    """Increase within the dashboard's time range."""
+    return by(labels, f"increase({series(metric)}{_selector(PLACE, **where)}[$__range])")
+
+
+def _gauge(metric: Metric, scope: str, *labels: str, function: str = "max", **where: str) -> str:
+    return by(labels, f"{series(metric)}{_selector(scope, **where)}", function=function)
+
+
+def _p(share: float, metric: Metric, *labels: str, **where: str | tuple[str, ...]) -> str:
+    return f"histogram_quantile({share}, {_rate(metric, *labels, **where)})"
+
+
+# --- variables ------------------------------------------------------------------------------------------------------
+VARIABLE_SERVICE: Final = f"label_values({series(semconv.ELIGIBLE)}, {SERVICE})"
+VARIABLE_GRAPH: Final = f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES}}}, {GRAPH})"
+VARIABLE_NODE: Final = f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES},{GRAPHS}}}, {NODE})"
+
+
+# --- SLA window -----------------------------------------------------------------------------------------------------
+# The verdict comes from whoever watches the log, which may call itself another service: it is chosen by graph alone.
+VERDICT: Final = _gauge(semconv.VERDICT, GRAPHS, function="min", CRITERION=semconv.CRITERION_OVERALL, NODE="")
+WHY: Final = {
+    "Says": _gauge(semconv.VERDICT, GRAPHS, CRITERION, function="min", NODE=""),
+    "Estimate": _gauge(semconv.VERDICT_ESTIMATE, GRAPHS, CRITERION, NODE=""),
+    "At least": _gauge(semconv.VERDICT_LOWER, GRAPHS, CRITERION, NODE=""),
+    "At most": _gauge(semconv.VERDICT_UPPER, GRAPHS, CRITERION, NODE=""),
+    "Bound": _gauge(semconv.SLA_OBJECTIVE, SERVICES, CRITERION),
+}
+VERDICT_NODES: Final = by(
+    (NODE, CRITERION), f'{series(semconv.VERDICT)}{{{GRAPHS},{NODE}=~"$node",{NODE}!=""}}', function="min"
+)
+_IN_WINDOW: Final = f'{WINDOW}="$window"'
+
+
+def _recorded(record: str, criterion: str | tuple[str, ...], level: str = "node", *labels: str) -> str:
+    scope = f"{PLACE},{_IN_WINDOW}" if level == "node" else f"{SERVICES},{GRAPHS},{_IN_WINDOW}"
+    return by(labels, f"{level}:{record}{_selector(scope, CRITERION=criterion)}", function="max")
+
+
+def trend(criterion: str) -> str:
+    """The criterion's quantity per node."""
+    return _recorded(queries.ESTIMATE, criterion, "node", NODE)
+
+
+def trend_overall(criterion: str) -> str:
+    """The criterion's quantity of the whole graph."""
+    return _recorded(queries.ESTIMATE, criterion, "graph", GRAPH)
+
+
+def bound(criterion: str) -> str:
+    """The criterion's bound."""
+    return _gauge(semconv.SLA_OBJECTIVE, SERVICES, CRITERION=criterion)
+
+
+_AT_LEAST: Final = (semconv.CRITERION_PARITY, semconv.CRITERION_COVERAGE)
+_AT_MOST: Final = (semconv.CRITERION_HANDOFF, semconv.CRITERION_LATENCY_NOW, semconv.CRITERION_LATENCY_AFTER)
+_BOUNDS: Final = f"on ({CRITERION}) group_left () {WHY['Bound']}"
+MARGIN: Final = (
+    f"({_recorded(queries.ESTIMATE, _AT_LEAST, 'node', NODE, CRITERION)} - {_BOUNDS}) "
+    f"or -({_recorded(queries.ESTIMATE, _AT_MOST, 'node', NODE, CRITERION)} - {_BOUNDS})"
+)
+"""How far each node is on the good side of each bound; below zero is beyond it."""
+EVIDENCE: Final = _recorded(queries.EVIDENCE, semconv.CRITERION_PARITY, "node", NODE)
+EXPECTED: Final = _rate(semconv.ELIGIBLE, ARM="shadowed")
+EXECUTED: Final = _rate(semconv.EXECUTIONS, STATUS=queries.EXECUTED)
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------------
+LATENCY: Final = {
+    f"p{round(share * 100)}": _p(share, semconv.NODE_DURATION, VERSION, MODE=Mode.V2_SHADOW)
+    for share in (0.5, 0.95, 0.99)
+}
+LATENCY_NODES: Final = _p(0.95, semconv.NODE_DURATION, NODE, VERSION, MODE=Mode.V2_SHADOW)
+LATENCY_ARMS: Final = queries.in_window(queries.P95, "$window")[:-1] + f",{PLACE}}}"
+CONFUSION: Final = _gained(semconv.DECISIONS, label(semconv.ORIGINAL_TARGET), label(semconv.SHADOW_TARGET))
+OUTCOMES: Final = _rate(semconv.EXECUTIONS, label(semconv.STATUS))
+COMPARISONS: Final = _rate(semconv.COMPARISONS, label(semconv.COMPARISON), MODE=Mode.V2_SHADOW)
+
+# --- live rollout ---------------------------------------------------------------------------------------------------
+_SERVED_V1: Final = f"histogram_count({_rate(semconv.NODE_DURATION, MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V1)})"
+_LIVE: Final = f"histogram_count({_rate(semconv.NODE_DURATION, MODE=Mode.V2_LIVE, VERSION=semconv.VERSION_V2)})"
+FALLBACKS: Final = _rate(semconv.FALLBACKS, label(semconv.REASON))
+_LIVE_NODES: Final = (
+    f"histogram_count({_rate(semconv.NODE_DURATION, NODE, MODE=Mode.V2_LIVE, VERSION=semconv.VERSION_V2)})"
+)
+FALLBACK_SHARE: Final = f"{_rate(semconv.FALLBACKS, NODE)} / on ({NODE}) ({_LIVE_NODES} > 0)"
+SHARE_LIVE: Final = f"({_LIVE} - {_rate(semconv.FALLBACKS)}) / ({_LIVE} + {_SERVED_V1})"
+PARITY_BESIDE_LIVE: Final = (
+    f"{_rate(semconv.COMPARISONS, NODE, MODE=Mode.V2_SHADOW, COMPARISON=Outcome.MATCH)} / "
+    f"({_rate(semconv.COMPARISONS, NODE, MODE=Mode.V2_SHADOW, COMPARISON=queries.COMPARED)} > 0)"
+)
+LATENCY_LIVE: Final = _p(0.95, semconv.NODE_DURATION, NODE, VERSION, MODE=Mode.V2_LIVE)
+
+# --- shadow's own health --------------------------------------------------------------------------------------------
+OVERHEAD: Final = {f"p{round(share * 100)}": _p(share, semconv.OVERHEAD, NODE) for share in (0.5, 0.95, 0.99)}
+OVERHEAD_SHARE: Final = (
+    f"{_p(0.95, semconv.OVERHEAD, NODE)} / {_p(0.95, semconv.NODE_DURATION, NODE, VERSION=semconv.VERSION_V1)}"
+)
+QUEUE: Final = _gauge(semconv.QUEUE_DEPTH, SERVICES, "instance")
+INFLIGHT: Final = _gauge(semconv.INFLIGHT, SERVICES, "instance")
+NOT_RUN: Final = _rate(semconv.EXECUTIONS, label(semconv.STATUS), STATUS=(*queries.SHED, str(Status.NOT_IMPLEMENTED)))
+LIMITERS: Final = _gauge(semconv.LIMITER_STATE, PLACE, NODE, label(semconv.REASON))
+SWALLOWED: Final = by((label(semconv.OPERATION),), f"increase({series(semconv.SWALLOWED)}{{{SERVICES}}}[{_RANGE}])")
+TOKENS: Final = by((NODE, label(semconv.TOKEN_TYPE)), f"increase({series(semconv.TOKENS)}{{{PLACE}}}[1h])")
+PIPELINE: Final = {
+    f"{what} {signal}": f"sum(rate(otelcol_{what}_{signal}_total[{_RANGE}]))"
+    for what in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed")
+    for signal in ("spans", "metric_points", "log_records")
+}
+"""What the Collector refused or lost, by its own counters: the only names here that are not ours."""
+COLLECTOR_QUEUE: Final = "max by (exporter, data_type) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)"
+
+# --- traces (TraceQL) -----------------------------------------------------------------------------------------------
+_TRACE_PLACE: Final = (
+    f'resource.service.name =~ "$service" && span.{semconv.GRAPH} =~ "$graph" && span.{semconv.NODE} =~ "$node"'
+)
+_SHOWN: Final = (
+    semconv.NODE,
+    semconv.ORIGINAL_TARGET,
+    semconv.SHADOW_TARGET,
+    semconv.STEPS_MATCH,
+    semconv.STATUS,
+    semconv.V1_LATENCY_MS,
+    semconv.V2_LATENCY_MS,
+    semconv.DIFF_FIELDS,
+    semconv.ERROR_TYPE,
+)
+
+
+def _pairs(condition: str) -> str:
+    shown = ", ".join(f"span.{attribute}" for attribute in _SHOWN)
+    return f'{{ name = "{semconv.SPAN_V2_SHADOW}" && {_TRACE_PLACE} && {condition} }} | select({shown})'
+
+
+TRACES_MISMATCH: Final = _pairs(f'span.{semconv.COMPARISON} = "{Outcome.MISMATCH}"')
+TRACES_FAILED: Final = _pairs(f'span.{semconv.STATUS} =~ "{"|".join(queries.FAILED)}"')
+TRACES_SLOW: Final = _pairs(f"span.{semconv.LATENCY_DELTA_MS} > 250")
+TRACES_FALLBACK: Final = (
+    f'{{ name = "{semconv.SPAN_V1_NODE}" && {_TRACE_PLACE} && span.{semconv.FALLBACK_REASON} != nil }} '
+    f"| select(span.{semconv.NODE}, span.{semconv.FALLBACK_REASON})"
+)

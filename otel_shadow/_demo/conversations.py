@@ -1,0 +1,171 @@
+"""Conversations from JSON Lines files: utterances (each a conversation of one turn) and dialogues.
+
+The fields that are read: `text`, `lang`, `reference_datetime` of an utterance; `dialogue_id`, `lang`,
+`reference_datetime`, `turns[].speaker`, `turns[].text` of a dialogue. Everything else is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import IO, Any
+
+_SNIPPET = 40
+# The dialogues of the Schema-Guided data set have no reference time of their own; their data set says what today is.
+SGD_TODAY = datetime.fromisoformat("2019-03-01T09:00:00")
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What the user said, turn by turn.
+
+    `lang` is the row's own tag, lower case, without region (`pt`, `en`), or empty. `reference_datetime` is the local
+    time that its relative dates are counted from; `line` is where it stands in its file, from 1.
+    """
+
+    id: str
+    lang: str
+    turns: tuple[str, ...]
+    reference_datetime: datetime | None
+    line: int
+
+
+@dataclass(frozen=True)
+class MalformedLine:
+    """A line that is no conversation, and why."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        """Name file, line and reason."""
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+class _Malformed(Exception):
+    """Why a line is not a conversation."""
+
+
+def read_conversations(path: str | Path) -> Iterator[Conversation | MalformedLine]:
+    """Yield the file's conversations in order, and a `MalformedLine` in the place of each that can't be read.
+
+    Blank lines are skipped. A byte order mark and Windows line ends are accepted. A bad line never raises.
+
+    Args:
+        path: a JSON Lines file, UTF-8.
+
+    Raises:
+        OSError: the file itself can't be opened (absent, a directory, not permitted).
+
+    """
+    with Path(path).open("rb") as file:
+        yield from _read(file, str(path))
+
+
+def bundled_conversations() -> Iterator[Conversation | MalformedLine]:
+    """Yield the conversations that were authored for this demo, in Portuguese and English."""
+    with files("otel_shadow._demo").joinpath("conversations.jsonl").open("rb") as file:
+        yield from _read(file, "conversations.jsonl")
+
+
+def _read(file: IO[bytes], name: str) -> Iterator[Conversation | MalformedLine]:
+    for number, raw in enumerate(file, start=1):
+        if number == 1:
+            raw = raw.removeprefix(b"\xef\xbb\xbf")
+        if not raw.strip():
+            continue
+        try:
+            yield _conversation(_row(raw), number)
+        except _Malformed as error:
+            yield MalformedLine(name, number, str(error))
+
+
+def _row(raw: bytes) -> Mapping[str, Any]:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _Malformed(f"not UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}") from None
+    if "\x00" in text:
+        raise _Malformed("not text: it has a NUL byte")
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = "" if raw.endswith(b"\n") else "; the line has no line end, so the file may be truncated"
+        raise _Malformed(f"not JSON: {error.msg} at column {error.colno}{cut}") from None
+    except (RecursionError, ValueError) as error:
+        raise _Malformed(f"not JSON: {type(error).__name__}") from None
+    if not isinstance(row, dict):
+        raise _Malformed(f"expected a JSON object, found {_kind(row)}")
+    return row
+
+
+def _conversation(row: Mapping[str, Any], line: int) -> Conversation:
+    if "turns" in row:
+        turns, default = _user_turns(row["turns"]), f"dialogue-{line}"
+    elif "text" in row:
+        turns, default = (_text(row["text"], "text"),), f"utterance-{line}"
+    else:
+        raise _Malformed("expected the key 'text' (an utterance) or 'turns' (a dialogue)")
+    return Conversation(
+        id=str(row.get("dialogue_id") or row.get("id") or default),
+        lang=_language(row.get("lang")),
+        turns=turns,
+        reference_datetime=_reference(row),
+        line=line,
+    )
+
+
+def _user_turns(turns: Any) -> tuple[str, ...]:
+    if not isinstance(turns, list):
+        raise _Malformed(f"turns: expected a list, found {_kind(turns)}")
+    said = []
+    for number, turn in enumerate(turns, start=1):
+        if not isinstance(turn, dict):
+            raise _Malformed(f"turns[{number}]: expected an object, found {_kind(turn)}")
+        speaker = turn.get("speaker")
+        if not isinstance(speaker, str):
+            raise _Malformed(f"turns[{number}].speaker: expected 'user' or 'system', found {_kind(speaker)}")
+        if speaker.lower() == "user":
+            said.append(_text(turn.get("text"), f"turns[{number}].text"))
+    if not said:
+        raise _Malformed("turns: none of them is the user's")
+    return tuple(said)
+
+
+def _text(value: Any, key: str) -> str:
+    if not isinstance(value, str):
+        raise _Malformed(f"{key}: expected text, found {_kind(value)}")
+    if not value.strip():
+        raise _Malformed(f"{key}: the message is empty")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
+        raise _Malformed(f"{key}: a lone surrogate, which no text encoding can carry")
+    return value
+
+
+def _language(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _Malformed(f"lang: expected text, found {_kind(value)}")
+    return value.lower().replace("_", "-").partition("-")[0]
+
+
+def _reference(row: Mapping[str, Any]) -> datetime | None:
+    value = row.get("reference_datetime")
+    if value is None:
+        return SGD_TODAY if str(row.get("dialogue_id", "")).startswith("sgd/") else None
+    try:
+        # The local wall clock counts: "tomorrow" does not depend on the offset.
+        return datetime.fromisoformat(value).replace(tzinfo=None)
+    except (TypeError, ValueError):
+        raise _Malformed(f"reference_datetime: expected ISO 8601, found {str(value)[:_SNIPPET]!r}") from None
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number"}
+    return "nothing" if value is None else names.get(type(value), type(value).__name__)

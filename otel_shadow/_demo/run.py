@@ -1,0 +1,197 @@
+"""The command ``otel-shadow demo``: real conversations through a real graph, V1 served, V2 in its shadow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from time import time
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow._api.manager import build_manager, set_default_manager
+from otel_shadow._demo.clock import SimulatedClock, session_starts, this_minute
+from otel_shadow._demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
+from otel_shadow._demo.play import play
+from otel_shadow._demo.providers import Providers, make_providers
+from otel_shadow._demo.scenarios import SCENARIOS
+from otel_shadow._demo.screen import Screen
+from otel_shadow._demo.tally import Tally
+from otel_shadow._doctor.graph import import_graph
+from otel_shadow._runtime.manager import ShadowTrafficManager
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import ConfigError, require
+
+_IDLE = timedelta(minutes=60)
+"""After a simulated window this much silence, so that its last sessions are closed."""
+
+
+_NEEDED = ("opentelemetry.sdk", "numpy", "duckdb", "jinja2", "matplotlib")
+_NEEDED_BY_V2 = ("dateparser",)
+
+
+def run_demo(
+    *,
+    conversations: Path | None = None,
+    graph: str | None = None,
+    config: Path | None = None,
+    out: Path = Path("otel-shadow-demo"),
+    simulate_window: timedelta | None = None,
+    show_values: bool = False,
+    lang: str | None = None,
+    seed: int = 7,
+) -> int:
+    """Play conversations with shadow on, print what happened, judge it, write ``app.log`` and ``report.html``.
+
+    Arguments:
+        conversations: JSONL of utterances or dialogues; default: the bundled, authored ones.
+        graph: ``module:attribute`` of the user's own graph; default: the enrolment assistant.
+        config: ``shadow.toml``; default: the bundled one, or the user's own where ``graph`` is given.
+        out: folder of the outputs; it is made. An ``app.log`` of an earlier run is replaced.
+        simulate_window: spread the sessions over this span before now, under a simulated clock.
+        show_values: show differing values on this terminal (they go nowhere else).
+        lang: only conversations in this language.
+        seed: of the simulated times.
+
+    Returns:
+        0; the verdict itself is printed (``otel-shadow verdict`` has exit codes for it).
+
+    Raises:
+        ConfigError: the graph can't be found, or configuration, flags or the conversations file can't be read.
+        MissingExtraError: a part of the extra ``demo`` is not installed.
+    """
+    for module in (*_NEEDED, *(() if graph else _NEEDED_BY_V2)):  # before anything is played
+        require(module, "demo")
+    screen = Screen()
+    settings = ShadowConfig.load(config) if config or graph else bundled_config()
+    played_from, bad = _read(conversations, lang)
+    log = _fresh_log(out)
+    if graph is None:  # authored or public conversations: a known key makes two runs comparable
+        os.environ.setdefault(semconv.ENV_HASH_KEY, "otel-shadow demo")
+    clock = SimulatedClock() if simulate_window else None
+    end = this_minute()
+    starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
+    providers, tally = make_providers(), Tally()
+    manager = _manager(settings, providers, log, tally, clock)
+    if show_values:
+        manager.inspect = screen.differences
+    set_default_manager(manager)  # decorated nodes of the user's own graph report here
+    subject = _graph(graph, manager)
+    if clock is not None:
+        clock.now = starts[0]
+    if graph is None:
+        _scenarios(subject, manager, tally, screen)
+        screen.span_tree(providers.first_spans.spans)
+    with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
+        message = settings.session.message
+        played = play(
+            subject, played_from, manager, message=message, clock=clock, starts=starts, seed=seed, advance=advance
+        )
+    complete = manager.flush(60.0)
+    manager.shutdown()
+    providers.shutdown()
+    screen.summary(played, tally, bad, manager.fault_barrier.counts, complete)
+    screen.heading("Verdict")
+    _judge(out, log, config, end if simulate_window else None)
+    screen.where(log, out / "report.html", providers.exporting)
+    return 0
+
+
+def _manager(
+    settings: ShadowConfig, providers: Providers, log: Path, tally: Tally, clock: SimulatedClock | None
+) -> ShadowTrafficManager:
+    return build_manager(
+        settings,
+        tracer_provider=providers.tracer,
+        meter_provider=providers.meter,
+        logger_provider=providers.logger,
+        log_file=str(log),
+        sinks=[tally],
+        clock=clock or time,
+        clock_name="simulated" if clock else "system",
+    )
+
+
+def bundled_config() -> ShadowConfig:
+    """The configuration of the enrolment assistant."""
+    import tomllib
+
+    text = files("otel_shadow._demo").joinpath("shadow.toml").read_text(encoding="utf-8")
+    return ShadowConfig.from_mapping(tomllib.loads(text), "the demo's shadow.toml")
+
+
+def _read(path: Path | None, lang: str | None) -> tuple[list[Conversation], list[MalformedLine]]:
+    """The conversations (ids made unique) and the lines that are none."""
+    try:
+        found = list(bundled_conversations() if path is None else read_conversations(path))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror or type(error).__name__}; expected a JSONL file"]) from None
+    good = [item for item in found if isinstance(item, Conversation) and lang in (None, item.lang)]
+    bad = [item for item in found if isinstance(item, MalformedLine)]
+    if not good:
+        raise ConfigError([f"{path or 'conversations.jsonl'}: no conversation in it{f' in {lang!r}' if lang else ''}"])
+    seen: Counter[str] = Counter()
+    unique = []
+    for item in good:
+        seen[item.id] += 1
+        unique.append(item if seen[item.id] == 1 else replace(item, id=f"{item.id}#{seen[item.id]}"))
+    return unique, bad
+
+
+def _fresh_log(out: Path) -> Path:
+    log = out / "app.log"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        log.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError([f"{out}: {error.strerror}; name a folder that can be written with --out"]) from None
+    return log
+
+
+def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
+    """The graph to play, with its shadows attached."""
+    from otel_shadow._langgraph.instrument.attach import attach
+
+    sys.path.insert(0, os.getcwd())
+    found = import_graph(path or "otel_shadow._demo.workflow:graph")
+    attached = attach(found, manager)
+    if not attached:
+        nodes = ", ".join(name for name in found.nodes if not name.startswith("__"))
+        raise ConfigError(
+            [f"{path}: no node has a V2: mark one with @with_shadow_v2 or name [nodes.X] v2; nodes: {nodes}"]
+        )
+    return found
+
+
+def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: Screen) -> None:
+    """The three scenarios, each a session of its own, and their table."""
+    from otel_shadow._demo.play import as_input
+
+    for scenario in SCENARIOS:
+        turn = {**as_input(scenario.message, manager.config.session.message), **scenario.state}
+        updates = graph.stream(turn, {"configurable": {"thread_id": scenario.id}}, stream_mode="updates")
+        ran = [name for update in updates for name in update]
+        manager.flush(30.0)
+        tally.by_session.get(scenario.id, []).sort(key=lambda record: ran.index(record.node))
+    screen.scenarios(SCENARIOS, tally.by_session)
+    tally.keep = False
+
+
+def _judge(out: Path, log: Path, config: Path | None, at: datetime | None) -> None:
+    """Judge the run's own log and write the page."""
+    from otel_shadow._report.verdict_command import judge
+
+    judge(
+        sources=(str(log),),
+        as_json=False,
+        html=out / "report.html",
+        save=None,
+        config=config,
+        at=at,
+        build=None,
+        trace_url=None,
+    )

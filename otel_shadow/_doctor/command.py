@@ -1,0 +1,60 @@
+"""The command ``otel-shadow doctor``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from otel_shadow._doctor.checks import Finding, Severity, examine
+from otel_shadow._doctor.draft import draft
+from otel_shadow._doctor.graph import import_graph
+from otel_shadow.config import DEFAULT_FILE
+from otel_shadow.errors import ConfigError
+
+_SIGN = {
+    Severity.OK: "[green]ok[/green]     ",
+    Severity.NOTE: "[yellow]note[/yellow]   ",
+    Severity.PROBLEM: "[red]problem[/red]",
+}
+
+
+def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
+    """Print the findings, or write a draft of ``shadow.toml``.
+
+    Returns:
+        0 if nothing is wrong, else 1.
+
+    Raises:
+        ConfigError: there is no graph to draft for, or a ``shadow.toml`` is there already.
+    """
+    if write:
+        return _write(graph)
+    findings = examine(graph, config)
+    out = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        _print(out, finding)
+    problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
+    out.print(f"\n{problems} problem{'s' if problems != 1 else ''}" if problems else "\nno problem found")
+    return 1 if problems else 0
+
+
+def _print(out: Console, finding: Finding) -> None:
+    remedy = f"  → {escape(finding.remedy)}" if finding.remedy else ""
+    out.print(f"{_SIGN[finding.severity]} [bold]{escape(finding.subject)}[/bold]: {escape(finding.text)}{remedy}")
+
+
+def _write(graph: str | None) -> int:
+    if graph is None:
+        raise ConfigError(["doctor --write: which graph? doctor --write module:graph"])
+    file = Path(DEFAULT_FILE)
+    if file.exists():
+        raise ConfigError([f"{file}: is there already; move it away first, nothing was written"])
+    sys.path.insert(0, os.getcwd())
+    text = draft(import_graph(graph))
+    file.write_text(text, encoding="utf-8")
+    Console(highlight=False).print(f"wrote {file}: name V2 for the nodes to shadow, then run doctor {graph}")
+    return 0

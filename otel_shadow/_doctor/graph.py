@@ -1,0 +1,183 @@
+"""What the doctor looks at in a graph: its nodes, their V2, and whether the configured paths exist in its state."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+from otel_shadow.config import NodeTable, ShadowConfig
+from otel_shadow.errors import ConfigError
+
+Told = tuple[str, str, str, str]
+"""Severity, subject, text, remedy."""
+
+_INJECTED = {"config", "runtime", "writer", "store", "previous"}
+
+
+def import_graph(path: str) -> Any:
+    """The compiled graph at ``module:attribute`` (a graph, a builder, or a function that returns either).
+
+    Raises:
+        ConfigError: there is none.
+    """
+    module, colon, attribute = path.partition(":")
+    if not colon or not attribute:
+        raise ConfigError([f"{path}: expected module:attribute, such as myapp.workflow:graph"])
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ConfigError([f"{path}: no module named {error.name!r}"]) from None
+    except AttributeError:
+        raise ConfigError([f"{path}: module {module!r} has no {attribute!r}"]) from None
+    return compiled(found, path)
+
+
+def _called(function: Any, path: str) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        raise ConfigError([f"{path}: calling it raised {type(error).__name__}; expected a graph"]) from error
+
+
+def compiled(found: Any, path: str) -> Any:
+    """A compiled graph from a compiled graph, a builder, or a function that returns either.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph.state import StateGraph
+    from langgraph.pregel import Pregel
+
+    if isinstance(found, StateGraph):
+        found = found.compile(checkpointer=InMemorySaver())
+    if callable(found) and not isinstance(found, Pregel):
+        return compiled(_called(found, path), path)
+    if not isinstance(found, Pregel):
+        raise ConfigError([f"{path}: expected a graph, found {type(found).__name__}"])
+    return found
+
+
+def node_names(graph: Any) -> list[str]:
+    """The graph's own nodes."""
+    return [name for name in graph.nodes if not name.startswith("__")]
+
+
+def state_keys(graph: Any) -> list[str]:
+    """The fields of the graph's state."""
+    return [name for name in graph.channels if not name.startswith(("__", "branch:", "join:"))]
+
+
+def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Told]:
+    """What is to be said of ``graph`` under ``config``."""
+    from otel_shadow._langgraph.instrument.mark import mark_of
+
+    names = node_names(graph)
+    yield "ok", "graph", f"{graph.get_name()!r}: nodes {', '.join(names)}", ""
+    for name in sorted(set(config.nodes) - set(names)):
+        table = config.nodes[name]
+        if table.graph in (None, graph.get_name()):
+            yield (
+                "problem",
+                f"nodes.{name}",
+                "the graph has no node of this name: no shadow will run",
+                _nearest(name, names),
+            )
+    shadowed = 0
+    for name in names:
+        mark = mark_of(graph.nodes[name].bound)
+        table = config.nodes.get(name, NodeTable())
+        v2 = mark.v2 if mark is not None and mark.v2 is not None else table.v2
+        if v2 is not None:
+            shadowed += 1
+            yield from _check_v2(name, v2)
+        elif mark is not None or name in config.nodes:
+            yield (
+                "problem",
+                f"nodes.{name}",
+                "it has no V2: not_implemented is all it will record",
+                f"set nodes.{name}.v2",
+            )
+    if not shadowed:
+        yield "problem", "graph", "no node has a V2: nothing will be shadowed", "name one in [nodes.X] v2"
+    yield from _check_session(graph, config)
+
+
+def _check_v2(node: str, v2: Any) -> Iterator[Told]:
+    from otel_shadow._langgraph.instrument.attach import load
+    from otel_shadow._langgraph.v2 import coerce, is_async
+
+    subject = f"nodes.{node}"
+    if v2 == "self":
+        yield "ok", subject, "V2 is V1 itself: a noise check", ""
+        return
+    try:
+        found = load(v2) if isinstance(v2, str) else v2
+    except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
+        yield "problem", subject, f"V2 {v2!r} can't be imported: {type(error).__name__}", "mend the module or the path"
+        return
+    try:
+        coerce(found)
+    except TypeError:
+        yield "problem", subject, f"V2 is a {type(found).__name__}", "expected a function, a runnable or a graph"
+        return
+    fault = _signature_fault(found)
+    if fault:
+        yield "problem", subject, f"V2 {fault}", "a node takes the state, and config, runtime, writer, store by name"
+        return
+    yield (
+        "ok",
+        subject,
+        f"V2 {getattr(found, '__name__', type(found).__name__)}{' (async)' if is_async(found) else ''}",
+        "",
+    )
+
+
+def _signature_fault(v2: Any) -> str:
+    if not inspect.isfunction(v2):
+        return ""
+    needed = [
+        name
+        for name, parameter in inspect.signature(v2).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    if not needed:
+        return "takes no argument: it can't see the state"
+    strange = [name for name in needed[1:] if name not in _INJECTED]
+    return f"needs {', '.join(strange)}, which LangGraph does not give" if strange else ""
+
+
+def _check_session(graph: Any, config: ShadowConfig) -> Iterator[Told]:
+    keys = state_keys(graph)
+    session = config.session
+    for key, path in (
+        ("id", session.id),
+        ("message", session.message),
+        ("step", session.step),
+        ("stage", session.stage),
+    ):
+        if path is None or path.startswith("configurable."):
+            continue
+        first = path.partition(".")[0].partition("[")[0]
+        if first not in keys:
+            remedy = f"set [session] {key}; the state has {', '.join(keys)}"
+            yield ("note" if key == "step" else "problem"), f"session.{key}", f"the state has no {first!r}", remedy
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, names, 1)
+    return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}"
+
+
+def hints(graph: Any) -> dict[str, Any]:
+    """Types of the state's fields, where the graph knows its schema."""
+    schema = getattr(getattr(graph, "builder", None), "state_schema", None)
+    try:
+        return dict(get_type_hints(schema)) if schema is not None else {}
+    except Exception:  # noqa: BLE001 - forward references that don't resolve
+        return {}

@@ -1,0 +1,84 @@
+"""Where graphs come to be: ``StateGraph.compile`` and ``@entrypoint`` are wrapped, to see each graph they build."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from langgraph.func import entrypoint
+from langgraph.graph.state import StateGraph
+from langgraph.pregel import Pregel
+
+from otel_shadow._langgraph.instrument.attach import detach, has_socket
+from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
+from otel_shadow._langgraph.patches import Patches
+from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.redact import class_name
+from otel_shadow.errors import ShadowError
+
+Attach = Callable[[Any], Any]
+
+_attachers: list[Attach] = []
+_patches = Patches()
+
+
+def install(attach: Attach, *, existing: bool = False) -> None:
+    """Execution ``attach(graph)`` for each graph that is compiled from now on.
+
+    Arguments:
+        attach: gives the graph's nodes their sockets.
+        existing: also for the graphs that are there already.
+    """
+    if attach not in _attachers:
+        _attachers.append(attach)
+    if not _patches.installed:
+        install_guards()
+        _patches.replace(StateGraph, "compile", _wrapped)
+        _patches.replace(entrypoint, "__call__", _wrapped)
+    if existing:
+        for graph in _compiled():
+            _offer(attach, graph)
+
+
+def uninstall(attach: Attach, manager: Any = None) -> None:
+    """Stop, and take the sockets of ``manager`` from live graphs. The guards stay: shadows may wait or run."""
+    if attach in _attachers:
+        _attachers.remove(attach)
+    for graph in _compiled():
+        detach(graph, manager)
+    if not _attachers:
+        _patches.undo()
+
+
+def clean_up() -> None:
+    """No shadow waits any more: with the last socket gone LangGraph is as it was."""
+    if not _attachers and not any(has_socket(graph) for graph in _compiled()):
+        uninstall_guards()
+
+
+def _wrapped(original: Any) -> Any:
+    @functools.wraps(original)
+    def build(self: Any, *args: Any, **kwargs: Any) -> Any:
+        graph = original(self, *args, **kwargs)
+        for attach in list(_attachers):
+            _offer(attach, graph)
+        return graph
+
+    return build
+
+
+def _offer(attach: Attach, graph: Any) -> None:
+    try:
+        attach(graph)
+    except ShadowError:
+        raise  # the explicit API's wrong configuration; auto-instrumentation has checked its own before
+    except Exception as error:  # noqa: BLE001 - the graph works without us
+        say(logging.ERROR, "shadow: graph %r gets no shadow: %s", graph.get_name(), class_name(type(error)))
+
+
+def _compiled() -> list[Any]:
+    # not isinstance: it asks every object there is for its __class__, and lazy ones then load what they stand for
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), Pregel)]

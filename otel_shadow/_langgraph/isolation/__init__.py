@@ -1,0 +1,1 @@
+"""The private world V2 runs in: its configuration, context, stores, checkpoints, tasks and tools."""

@@ -1,0 +1,227 @@
+"""The configuration that V2 runs with: the user's keys, and stand-ins for everything that reaches production.
+
+Built off V1's path from what was captured. What is not set here is dropped on purpose: the stream, resuming, replay
+state, resume map, the runner's submit and its observers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
+from langchain_core.runnables import RunnableConfig
+from langgraph._internal._config import recast_checkpoint_ns
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_read
+
+from otel_shadow._langgraph import bundle as captured_parts
+from otel_shadow._langgraph import internals
+from otel_shadow._langgraph.capture import Capture
+from otel_shadow._langgraph.isolation.ids import new_id
+from otel_shadow._langgraph.isolation.private_stores import overlay_saver, overlay_store
+from otel_shadow._langgraph.isolation.tasks import LocalCalls
+from otel_shadow._runtime.shadow_context import ShadowContext
+
+TAG = "otel_shadow"
+"""Tag and metadata key of everything that runs inside a shadow."""
+
+
+@dataclass(slots=True)
+class Isolation:
+    """One shadow's private world.
+
+    Arguments:
+        state: V2's own copy of the input.
+        config: what V2 is called with.
+        here: the names by which a ``Command(graph=…)`` means the graph of this node.
+        calls: V2's own tasks.
+        writes: what V2 and the node's writers wrote.
+        custom: what V2 wrote to the stream.
+    """
+
+    state: Any
+    config: RunnableConfig
+    here: tuple[str, ...]
+    calls: LocalCalls
+    writes: deque[tuple[str, Any]]
+    custom: list[Any]
+
+
+def isolate(
+    captured: Capture, scope: ShadowContext, handlers: list[BaseCallbackHandler], *, is_async: bool
+) -> Isolation:
+    """Build V2's private world.
+
+    Arguments:
+        captured: V1's call.
+        scope: holds the overlays of stores and savers, one per original.
+        handlers: callbacks that see V2's runs (and only these).
+        is_async: whether V2 is awaited.
+    """
+    parts = captured.restore()
+    calls, writes, custom = LocalCalls(), deque(), []  # type: tuple[LocalCalls, deque[tuple[str, Any]], list[Any]]
+    configurable = _user_keys(captured, parts)
+    configurable.update(_identity(captured, new_id()))
+    configurable.update(_machinery(captured, parts, scope))
+    configurable[internals.SEND] = writes.extend
+    if captured.task is not None:
+        channels = _channels(captured, parts)
+        configurable[internals.READ] = _read(captured, configurable.get(internals.SCRATCHPAD), channels, writes)
+    if (runtime := captured.configurable.get(internals.RUNTIME)) is not None:
+        configurable[internals.RUNTIME] = _runtime(runtime, captured, parts, scope, custom, configurable)
+    config = _config(captured, parts, configurable, handlers, is_async=is_async)
+    configurable[internals.CALL] = calls.bind(config)
+    own = configurable[internals.CHECKPOINT_NS]
+    here = (*captured.here, own, recast_checkpoint_ns(own))
+    return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom)
+
+
+def _user_keys(captured: Capture, parts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: parts.get(f"user:{key}", value)
+        for key, value in captured.configurable.items()
+        if not key.startswith(internals.PRIVATE_PREFIX) and key not in internals.COORDINATES
+    }
+
+
+def _identity(captured: Capture, task_id: str) -> dict[str, Any]:
+    """A task and a checkpoint namespace of V2's own, so that nothing it saves meets production's."""
+    namespace: str = captured.configurable.get(internals.CHECKPOINT_NS) or "shadow:"
+    return {
+        internals.TASK_ID: task_id,
+        internals.CHECKPOINT_NS: namespace.rpartition(internals.NS_END)[0] + internals.NS_END + task_id,
+        internals.CHECKPOINT_ID: None,
+        internals.CHECKPOINT_MAP: {},
+    }
+
+
+def _machinery(captured: Capture, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
+    known = captured.configurable
+    saver = known.get(internals.CHECKPOINTER)
+    # without a saver in production the key stays, as None: it outranks a subgraph's own saver
+    made: dict[str, Any] = {internals.CHECKPOINTER: None}
+    if isinstance(saver, BaseCheckpointSaver) and internals.THREAD_ID in known:
+        made[internals.CHECKPOINTER] = overlay_saver(scope, saver)
+    if (scratchpad := known.get(internals.SCRATCHPAD)) is not None:
+        made[internals.SCRATCHPAD] = _scratchpad(scratchpad, parts.get(captured_parts.RESUME), _answer(captured, parts))
+    if internals.CACHE is not None:
+        made[internals.CACHE] = None
+    if internals.DURABILITY is not None:
+        made[internals.DURABILITY] = "exit"
+    if internals.NODE_ERROR is not None and internals.NODE_ERROR in known:
+        made[internals.NODE_ERROR] = parts.get(captured_parts.NODE_ERROR, known[internals.NODE_ERROR])
+    return made
+
+
+def _answer(captured: Capture, parts: Mapping[str, Any]) -> Any:
+    return parts.get(captured_parts.NULL_RESUME, captured.null_resume)
+
+
+def _scratchpad(scratchpad: Any, resume: list[Any] | None, answer: Any) -> Any:
+    """Fresh counters and a copy of the human's answers; V2 takes its copy once, V1's stays where it is."""
+    answers = [] if answer is None else [answer]
+
+    def get_null_resume(consume: bool = False) -> Any:
+        if not answers:
+            return None
+        return answers.pop() if consume else answers[-1]
+
+    return replace(  # keeps fields that other versions have
+        scratchpad,
+        call_counter=LazyAtomicCounter(),
+        interrupt_counter=LazyAtomicCounter(),
+        subgraph_counter=LazyAtomicCounter(),
+        get_null_resume=get_null_resume,
+        resume=list(resume or []),
+    )
+
+
+def _runtime(
+    runtime: Any, captured: Capture, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
+    configurable: Mapping[str, Any],
+) -> Any:  # fmt: skip
+    known = {item.name for item in fields(runtime)}
+    changes: dict[str, Any] = {
+        "stream_writer": custom.append,
+        "context": _context(captured.run_context, parts),
+        "previous": parts.get(captured_parts.PREVIOUS, runtime.previous),
+    }
+    if runtime.store is not None:
+        changes["store"] = overlay_store(scope, runtime.store, captured.loop)
+    if "heartbeat" in known:
+        changes["heartbeat"] = _nothing
+    if "control" in known:
+        from langgraph.runtime import RunControl
+
+        changes["control"] = RunControl()
+    if "execution_info" in known and runtime.execution_info is not None:
+        changes["execution_info"] = runtime.execution_info.patch(
+            task_id=configurable[internals.TASK_ID], checkpoint_ns=configurable[internals.CHECKPOINT_NS]
+        )
+    return runtime.override(**changes)
+
+
+def _nothing() -> None:
+    """V2 keeps nobody's idle timeout alive."""
+
+
+def _context(context: Any, parts: Mapping[str, Any]) -> Any:
+    """The runtime context, copied whole or field by field."""
+    if captured_parts.CONTEXT in parts:
+        return parts[captured_parts.CONTEXT]
+    prefix = f"{captured_parts.CONTEXT}."
+    changed = {name.removeprefix(prefix): value for name, value in parts.items() if name.startswith(prefix)}
+    if type(context) is dict:
+        return context | changed
+    if not changed or not is_dataclass(context):
+        return context
+    twin = copy.copy(context)
+    for name, value in changed.items():
+        object.__setattr__(twin, name, value)  # the dataclass may be frozen
+    return twin
+
+
+def _config(
+    captured: Capture, parts: Mapping[str, Any], configurable: dict[str, Any], handlers: list[BaseCallbackHandler],
+    *, is_async: bool,
+) -> RunnableConfig:  # fmt: skip
+    manager: Callable[..., Any] = AsyncCallbackManager if is_async else CallbackManager
+    return {
+        "tags": [*(captured.tags or []), TAG],
+        "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {TAG: True},
+        "callbacks": manager(handlers=list(handlers), inheritable_handlers=list(handlers)),
+        "recursion_limit": captured.recursion_limit,
+        internals.CONF: configurable,
+    }
+
+
+def _channels(captured: Capture, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Channels with the values they had when V1 was called."""
+    rebuilt: dict[str, Any] = {}
+    for key, channel in captured.channels.items():
+        kept = captured.channel_copies.get(key)
+        twin = kept.copy() if kept is not None else _empty(channel)
+        if (value := parts.get(f"channel:{key}", internals.MISSING)) is not internals.MISSING:
+            setattr(twin, "values" if type(twin) is internals.TOPIC else "value", value)
+        rebuilt[key] = twin
+    return rebuilt
+
+
+def _empty(channel: Any) -> Any:
+    twin = copy.copy(channel)  # keeps key, type, reducer; its value is production's, so it goes
+    if type(twin) is internals.TOPIC:
+        twin.values = []
+    else:
+        twin.value = internals.MISSING
+    return twin
+
+
+def _read(captured: Capture, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
+    task = captured.task
+    own = PregelTaskWrites(task.path, task.name, writes, task.triggers)
+    return partial(local_read, scratchpad, channels, captured.managed, own)

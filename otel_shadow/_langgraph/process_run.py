@@ -1,0 +1,295 @@
+"""V2 in a worker process: what is sent there, how it runs there, and what comes back.
+
+The worker has V2's own copy of the state and of the configuration, and nothing of production's: no store, no stream, no
+channels, no run control. Everything else of a shadow (its decision, the comparison) stays with the parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import pickle
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph._internal._runnable import RunnableCallable
+from langgraph.pregel._algo import LazyAtomicCounter, PregelScratchpad  # type: ignore[attr-defined,unused-ignore]
+from langgraph.runtime import Runtime
+
+from otel_shadow._langgraph import internals
+from otel_shadow._langgraph.isolation.context import enter_shadow
+from otel_shadow._langgraph.isolation.guards import install_guards
+from otel_shadow._langgraph.isolation.tasks import LocalCalls
+from otel_shadow._langgraph.isolation.token_usage import TokenCounter
+from otel_shadow._langgraph.v2 import coerce, is_async
+from otel_shadow._runtime.executors.worker_pool import WorkerPool
+from otel_shadow._runtime.executors.worker_process import load
+from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow.config import ShadowConfig, ToolsTable
+from otel_shadow.errors import ConfigError
+
+_SERVE = "otel_shadow._langgraph.process_run:serve"
+_LACKING = {"store": "the live store", "writer": "the stream writer"}
+
+
+class RemoteError(Exception):
+    """V2's exception could not be sent back; a subclass carries its name."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is sent to the worker."""
+
+    path: str
+    state: Any
+    user: dict[str, Any]
+    context: Any
+    previous: Any
+    answers: tuple[list[Any], Any]
+    namespace: str
+    metadata: dict[str, Any]
+    tags: list[str]
+    recursion_limit: int
+    graph: str
+    node: str
+    tools: ToolsTable
+    carrier: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What comes back."""
+
+    value: Any
+    error: BaseException | None
+    tokens: dict[str, int]
+    blocked: list[str]
+
+
+class Remote(Runnable[Any, Any]):
+    """Runs V2 in a worker while it is a shadow, under the shadow's time limit; live, V2 runs here as ever.
+
+    Arguments:
+        path: ``module:function`` of V2.
+        native: V2 itself.
+        pool: the workers.
+    """
+
+    def __init__(self, path: str, native: Runnable[Any, Any], pool: WorkerPool) -> None:
+        self.path = path
+        self.native = native
+        self._pool = pool
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """V2's value.
+
+        Raises:
+            BaseException: what V2 raised, or a :class:`RemoteError` of its name.
+            TimeoutError: V2 took too long, and its worker was ended.
+            WorkerDiedError: V2 ended its process.
+        """
+        scope = SHADOW.get()
+        if scope is None or config is None:
+            return self.native.invoke(input, config, **kwargs)
+        payload = pickle.dumps(_task(self.path, input, config, scope), 5)
+        answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - our worker's
+        for kind, tokens in answer.tokens.items():
+            scope.tokens[kind] = scope.tokens.get(kind, 0) + tokens
+        scope.blocked.extend(answer.blocked)
+        if answer.error is not None:
+            raise _named(answer.error)
+        return answer.value
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """The same, awaited; a shadow does not come this way."""
+        if SHADOW.get() is None:
+            return await self.native.ainvoke(input, config, **kwargs)
+        return await asyncio.to_thread(self.invoke, input, config, **kwargs)
+
+
+def importable(v2: Any, node: str, config: ShadowConfig) -> str:
+    """The import path by which a worker finds ``v2``.
+
+    Raises:
+        ConfigError: it has none, or process mode lacks what it needs.
+    """
+    where = f'nodes.{node}: executor = "process"'
+    if config.tools.replay:
+        raise ConfigError([f'{where} can\'t replay tool calls; empty tools.replay, or use executor = "thread"'])
+    path = v2 if isinstance(v2, str) else _path_of(v2)
+    if path is None or path.startswith("__main__:"):
+        raise ConfigError([f'{where} needs a V2 that can be imported; name it "module:function", outside __main__'])
+    lacking = [_LACKING[name] for name in _parameters(v2) if name in _LACKING]
+    if lacking:
+        raise ConfigError([f'{where} has no {" and no ".join(lacking)}; take it out of V2, or use executor = "thread"'])
+    return path
+
+
+def serve(payload: bytes) -> bytes:
+    """In the worker: run the task, and give what came of it. Never raises what V2 raises."""
+    task: Task = pickle.loads(payload)  # noqa: S301 - from our parent
+    scope = ShadowContext(task.graph, task.node, task.tools)
+    value, error = contextvars.copy_context().run(_run, task, scope)
+    return _packed(Answer(value, error, scope.tokens, scope.blocked))
+
+
+# --- the parent's side -----------------------------------------------------------------------------------------------
+
+
+def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -> Task:
+    conf = config[internals.CONF]
+    runtime, scratchpad = conf.get(internals.RUNTIME), conf.get(internals.SCRATCHPAD)
+    return Task(
+        path=path,
+        state=state,
+        user={
+            key: item for key, item in conf.items() if not key.startswith(internals.PRIVATE_PREFIX) and _can_go(item)
+        },
+        context=runtime.context if runtime is not None else None,
+        previous=runtime.previous if runtime is not None else None,
+        answers=(list(scratchpad.resume), scratchpad.get_null_resume(False)) if scratchpad is not None else ([], None),
+        namespace=str(conf.get(internals.CHECKPOINT_NS) or ""),
+        metadata={key: item for key, item in (config.get("metadata") or {}).items() if _can_go(item)},
+        tags=list(config.get("tags") or []),
+        recursion_limit=config.get("recursion_limit", 25),
+        graph=scope.graph,
+        node=scope.node,
+        tools=scope.tools,
+        carrier=scope.carrier,
+    )
+
+
+def _named(error: BaseException) -> BaseException:
+    """An exception that could not be sent, under its own name: the name is what is recorded."""
+    if not isinstance(error, RemoteError):
+        return error
+    name = str(error)
+    local = f"{_named.__qualname__}.<locals>.{name}"  # the worker has seen to it that the name is from code
+    named: BaseException = type(name, (RemoteError,), {"__qualname__": local})()
+    return named
+
+
+def _can_go(item: Any) -> bool:
+    if item is None or isinstance(item, str | int | float):
+        return True
+    try:
+        pickle.dumps(item, 5)
+    except Exception:  # noqa: BLE001 - user classes raise anything
+        return False
+    return True
+
+
+def _function(v2: Any) -> Any:
+    if isinstance(v2, RunnableCallable):
+        v2 = v2.func or v2.afunc
+    return inspect.unwrap(v2) if callable(v2) else v2
+
+
+def _path_of(v2: Any) -> str | None:
+    function = _function(v2)
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name or "<" in name:
+        return None
+    try:
+        found = load(f"{module}:{name}")
+    except (ImportError, AttributeError):
+        return None
+    return f"{module}:{name}" if _function(found) is function else None
+
+
+def _parameters(v2: Any) -> list[str]:
+    try:
+        found = load(v2) if isinstance(v2, str) else v2
+        return list(inspect.signature(_function(found)).parameters)
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return []
+
+
+# --- the worker's side -----------------------------------------------------------------------------------------------
+
+
+def _run(task: Task, scope: ShadowContext) -> tuple[Any, BaseException | None]:
+    from importlib import import_module
+
+    try:
+        install_guards()
+        v2 = _v2(task.path)
+        awaited = is_async(v2)
+        config = _config(task, scope, awaited)
+        enter_shadow(scope, config)
+        import_module("otel_shadow._telemetry.worker_flush").enter(task.carrier)
+        if awaited:
+            return asyncio.run(v2.ainvoke(task.state, config)), None
+        return v2.invoke(task.state, config), None
+    except BaseException as error:  # noqa: BLE001 - V2 may raise anything; the parent is told
+        return None, error
+
+
+@functools.lru_cache(256)
+def _v2(path: str) -> Runnable[Any, Any]:
+    return coerce(load(path))
+
+
+def _config(task: Task, scope: ShadowContext, awaited: bool) -> RunnableConfig:
+    writes: deque[tuple[str, Any]] = deque()
+    calls = LocalCalls()
+    handlers = [TokenCounter(scope.tokens)]
+    manager: Any = AsyncCallbackManager if awaited else CallbackManager
+    conf: dict[str, Any] = {
+        **task.user,
+        internals.SEND: writes.extend,
+        internals.CHECKPOINTER: None,
+        internals.CHECKPOINT_NS: task.namespace,
+        internals.SCRATCHPAD: _scratchpad(*task.answers),
+        internals.RUNTIME: Runtime(context=task.context, store=None, stream_writer=_nowhere, previous=task.previous),
+    }
+    config: RunnableConfig = {
+        "tags": task.tags,
+        "metadata": task.metadata,
+        "callbacks": manager(handlers=list(handlers), inheritable_handlers=list(handlers)),
+        "recursion_limit": task.recursion_limit,
+        internals.CONF: conf,
+    }
+    conf[internals.CALL] = calls.bind(config)
+    return config
+
+
+def _nowhere(_: Any) -> None:
+    """A worker has no stream."""
+
+
+def _scratchpad(resume: list[Any], answer: Any) -> PregelScratchpad:
+    answers = [] if answer is None else [answer]
+
+    def get_null_resume(consume: bool = False) -> Any:
+        if not answers:
+            return None
+        return answers.pop() if consume else answers[-1]
+
+    return PregelScratchpad(
+        step=0,
+        stop=1,
+        call_counter=LazyAtomicCounter(),
+        interrupt_counter=LazyAtomicCounter(),
+        get_null_resume=get_null_resume,
+        resume=resume,
+        subgraph_counter=LazyAtomicCounter(),
+    )
+
+
+def _packed(answer: Answer) -> bytes:
+    try:
+        packed = pickle.dumps(answer, 5)
+        if answer.error is not None:
+            pickle.loads(packed)  # noqa: S301 - our own; exceptions often pickle into what can't be restored
+        return packed
+    except Exception as fault:  # noqa: BLE001 - user classes raise anything
+        error = answer.error or fault
+        named = RemoteError(class_name(type(error)))
+        return pickle.dumps(Answer(None, named, answer.tokens, answer.blocked), 5)

@@ -1,0 +1,104 @@
+"""What ``otel-shadow verdict`` does: read, judge, write, print. The demo ends with the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from otel_shadow import evidence
+from otel_shadow._report import html_page as page
+from otel_shadow._report import json_document as document
+from otel_shadow._report import presenter, terminal
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import EvidenceError
+from otel_shadow.policy import Policy
+from otel_shadow.verdict import Summary, Verdict, evaluate
+
+
+def judge(
+    *,
+    sources: Sequence[str],
+    as_json: bool = False,
+    html: Path | None = None,
+    save: Path | None = None,
+    config: Path | None = None,
+    at: datetime | None = None,
+    build: str | None = None,
+    trace_url: str | None = None,
+) -> int:
+    """Judge the evidence in ``sources``, write what was asked for, print the verdict on standard output.
+
+    Files are written before anything is printed: whoever reads the verdict finds them.
+
+    Arguments:
+        at: the time of the verdict; now if None.
+        build: the V2 build to judge; the newest if None.
+        trace_url: link of a trace on the page, with ``{trace_id}`` in it.
+
+    Returns:
+        the exit code: 0 GO, 1 NO-GO, 3 WAIT.
+
+    Raises:
+        ShadowError: a source can't be read, a file can't be written, or an extra is missing.
+    """
+    settings = ShadowConfig.load(config)
+    at = at or datetime.now(UTC)
+    with _progress() as told:
+        summary = evidence.read(sources, progress=told)
+    if save is not None:
+        evidence.save(summary, save)
+    summary.accepting(settings.accept, at)
+    verdict, judged = verdict_of(summary, settings.sla, at, build)
+    shown = evidence.view_of(judged, verdict)
+    if html is not None:
+        page.write(html, page.page(verdict, shown, trace_url))
+    if as_json:
+        click.echo(document.text(verdict, shown))
+    else:
+        terminal.show(presenter.present(verdict, shown, trace_url), terminal.console(sys.stdout))
+    return verdict.exit_code
+
+
+def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:
+    """The verdict of one V2 build, and the evidence it is about.
+
+    Arguments:
+        build: default: the newest.
+
+    Raises:
+        EvidenceError: there is no evidence of ``build``.
+    """
+    verdict = evaluate(summary, policy, at)
+    if build is None or verdict.build is None or verdict.build.build == build:
+        return verdict, summary
+    known = (verdict.build, *verdict.left_out)
+    if build not in {one.build for one in known}:
+        names = ", ".join(sorted({repr(one.build) for one in known}))
+        raise EvidenceError(f"--build {build}: no evidence of this V2 build; found: {names}")
+    chosen = summary.of_build(build)
+    verdict = evaluate(chosen, policy, at)
+    others = tuple(one for one in known if one != verdict.build)
+    return replace(verdict, left_out=others), chosen
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[evidence.Progress], None] | None]:
+    """A bar on standard error while reading, only where somebody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading {task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda now: bar.update(
+            task, completed=now.done, total=now.total, description=terminal.clean(Path(now.source).name)
+        )

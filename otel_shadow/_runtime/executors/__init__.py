@@ -1,0 +1,1 @@
+"""Where shadow runs are executed: threads, an event loop, worker processes."""

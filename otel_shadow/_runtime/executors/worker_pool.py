@@ -1,0 +1,271 @@
+"""Worker processes, seen from the parent: kept warm, killed with a job that is over its time, replaced.
+
+Ours rather than a library's pool: with pebble 5.2 a worker outlived a parent killed with -9, a job that ignored
+``SIGTERM`` was killed three seconds late, and a spawned worker ran the application's main module again; loky can't kill
+one job. Here a worker ends with its parent, is killed within the grace it gets to flush its spans, and imports V2 only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from time import perf_counter
+from weakref import WeakSet
+
+from otel_shadow._runtime.executors.worker_process import DONE, FAILED, READY, STOP, WorkerOptions
+from otel_shadow._runtime.fault_barrier import FaultBarrier
+
+_TICK_S = 0.02
+_IDLE_TICK_S = 0.5
+_FLUSH_S = 1.0
+"""What a worker gets to flush its spans before it is killed."""
+_MAX_BACKOFF_S = 30.0
+
+
+class WorkerDiedError(Exception):
+    """The process ended while it ran V2 (``os._exit``, a crash, the system's memory killer)."""
+
+
+class WorkerStartError(Exception):
+    """Workers end before they are ready, for example because V2's module can't be imported there."""
+
+
+class _Process:
+    def __init__(self, options: WorkerOptions) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "otel_shadow._runtime.executors.worker_process", str(theirs.fileno())]
+            command.append("idle" if options.idle else "normal")
+            self.process = subprocess.Popen(  # noqa: S603 - our own module
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
+            )
+        self.connection = Connection(ours.detach())
+        self.connection.send_bytes(pickle.dumps(replace(options, parent=os.getpid())))
+        self.kill_at = float("inf")
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def stop(self, grace_s: float) -> None:
+        """Ask it to flush and end; it is killed after ``grace_s`` seconds."""
+        self.kill_at = perf_counter() + grace_s
+        with contextlib.suppress(OSError, ValueError):
+            self.connection.send_bytes(f"{STOP}\n{grace_s}".encode())
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(1.0)
+        self.connection.close()
+
+    def forget(self) -> None:
+        """In the child after a fork: the process is the parent's."""
+        self.connection.close()
+        self.process.returncode = 0
+
+
+class WorkerPool:
+    """Processes that run jobs: ``module:function`` of bytes, giving bytes.
+
+    A thread of its own starts, replaces and ends them (a worker is tied to the life of the thread that started it),
+    from the first time anything is asked of the pool.
+
+    Arguments:
+        size: how many.
+        options: what each is told.
+        fault_barrier: counts what breaks.
+    """
+
+    def __init__(self, size: int, options: WorkerOptions, fault_barrier: FaultBarrier) -> None:
+        self._size = size
+        self.options = options
+        self._fault_barrier = fault_barrier
+        self._everyone: list[_Process] = []
+        self._reset()
+        _POOLS.add(self)
+
+    def _reset(self) -> None:
+        for process in self._everyone:
+            process.forget()
+        self._everyone = []
+        self._starting: list[_Process] = []
+        self._ending: list[_Process] = []
+        self._idle: deque[_Process] = deque()
+        self._busy = 0
+        self._failures = 0
+        self._retry_at = 0.0
+        self.fault: str | None = None
+        """Why the last worker could not start; None since one did."""
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self._keeper: threading.Thread | None = None
+
+    @property
+    def available(self) -> int:
+        """Jobs it can take or is running at this moment: workers that are ready. All, where none can be started."""
+        self.start()
+        return self._size if self.fault else len(self._idle) + self._busy
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of all workers there are."""
+        return [process.process.pid for process in list(self._everyone)]
+
+    def start(self) -> None:
+        """Begin to start the workers; returns at once."""
+        if self._keeper is not None:
+            return
+        with self._lock:
+            if self._keeper is None and not self._closed:
+                self._keeper = threading.Thread(target=self._keep, name="otel-shadow-workers", daemon=True)
+                self._keeper.start()
+
+    def call(self, target: str, payload: bytes, timeout_s: float) -> bytes:
+        """Run ``target(payload)`` in a worker; the calling thread waits.
+
+        Raises:
+            TimeoutError: it took longer than ``timeout_s`` seconds; its worker is ended and replaced.
+            WorkerDiedError: the worker ended.
+            WorkerStartError: there are no workers.
+        """
+        end = perf_counter() + timeout_s
+        process = self._take(end)
+        answer: bytes | None = None
+        try:
+            process.connection.send_bytes(target.encode() + b"\n" + payload)
+            if process.connection.poll(max(end - perf_counter(), 0.0)):
+                answer = process.connection.recv_bytes()
+        except (EOFError, OSError):
+            raise WorkerDiedError from None
+        finally:
+            self._give_back(process, whole=answer is not None)
+        if answer is None:
+            raise TimeoutError
+        kind, _, body = answer.partition(b"\n")
+        if kind.decode() != DONE:
+            raise WorkerDiedError(body.decode())
+        return body
+
+    def close(self, timeout_s: float) -> None:
+        """End all workers, after the flush of their spans, within ``timeout_s`` seconds."""
+        self._closed = True
+        self._wake.set()
+        keeper = self._keeper
+        if keeper is not None and keeper is not threading.current_thread():
+            end = perf_counter() + timeout_s
+            for process in list(self._everyone):
+                process.stop(max(min(timeout_s * 0.7, _FLUSH_S), 0.01))
+            keeper.join(max(end - perf_counter(), 0.01))
+        for process in list(self._everyone):
+            process.kill()
+        self._everyone = []
+
+    # --- the callers' threads ----------------------------------------------------------------------------------------
+
+    def _take(self, end: float) -> _Process:
+        self.start()
+        while perf_counter() < end and not self._closed:
+            with self._lock:
+                if self._idle:
+                    self._busy += 1
+                    return self._idle.popleft()
+            if self.fault:
+                raise WorkerStartError(self.fault)
+            threading.Event().wait(_TICK_S / 10)
+        raise TimeoutError
+
+    def _give_back(self, process: _Process, *, whole: bool) -> None:
+        with self._lock:
+            self._busy -= 1
+            if whole:
+                self._idle.append(process)
+                return
+            process.stop(_FLUSH_S)
+            self._ending.append(process)
+        self._wake.set()
+
+    # --- the keeper's thread -----------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        while not self._closed:
+            try:
+                self._replace_dead()
+                self._start_missing()
+                self._welcome_ready()
+            except Exception as error:  # noqa: BLE001 - the keeper outlives every fault
+                self._fault_barrier.caught("workers", "-", error)
+            busy = self._starting or self._ending or len(self._everyone) < self._size
+            self._wake.wait(_TICK_S if busy else _IDLE_TICK_S)
+            self._wake.clear()
+        end = perf_counter() + _FLUSH_S
+        while perf_counter() < end and not all(process.ended for process in self._everyone):
+            self._wake.wait(_TICK_S / 2)
+            self._wake.clear()
+
+    def _replace_dead(self) -> None:
+        now = perf_counter()
+        for process in list(self._ending):
+            if process.ended or now > process.kill_at:
+                process.kill()
+                self._ending.remove(process)
+                self._everyone.remove(process)
+        with self._lock:
+            dead = [process for process in self._idle if process.ended]
+            for process in dead:
+                self._idle.remove(process)
+        self._ending.extend(dead)
+
+    def _start_missing(self) -> None:
+        while len(self._everyone) - len(self._ending) < self._size and perf_counter() >= self._retry_at:
+            process = _Process(self.options)
+            self._everyone.append(process)
+            self._starting.append(process)
+
+    def _welcome_ready(self) -> None:
+        for process in list(self._starting):
+            fault = None
+            try:
+                if not process.connection.poll(0):
+                    continue
+                kind, _, body = process.connection.recv_bytes().partition(b"\n")
+                fault = body.decode() if kind.decode() == FAILED else None
+                ready = kind.decode() == READY
+            except (EOFError, OSError):
+                ready, fault = False, "the process ended before it was ready"
+            self._starting.remove(process)
+            if ready:
+                self.fault, self._failures = None, 0
+                with self._lock:
+                    self._idle.append(process)
+            else:
+                self._failed(process, fault or "not ready")
+
+    def _failed(self, process: _Process, fault: str) -> None:
+        self._failures += 1
+        self.fault = fault
+        self._retry_at = perf_counter() + min(2.0**self._failures, _MAX_BACKOFF_S)
+        self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
+        process.stop(0.0)
+        self._ending.append(process)
+
+
+_POOLS: WeakSet[WorkerPool] = WeakSet()
+
+
+def _after_fork() -> None:
+    for pool in list(_POOLS):
+        pool._reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)

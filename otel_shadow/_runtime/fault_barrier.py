@@ -1,0 +1,102 @@
+"""The one place that swallows: whatever breaks in our own work is counted and named, and V1 never sees it."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
+import logging
+import os
+import signal
+import threading
+from asyncio import CancelledError
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+from types import CodeType, TracebackType
+from typing import Any
+
+from otel_shadow import semconv
+from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.redact import class_name
+
+_LOG_EVERY_S = 60.0
+
+
+def passes(error: BaseException) -> bool:
+    """Whether ``error`` came from outside (a signal, a cancellation) and is no fault of what ran.
+
+    Any other ``BaseException`` is one: a panic of a library in Rust, a test's ``fail()`` in a state's ``__reduce__``.
+    """
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | CancelledError) or _from_a_signal(error)
+
+
+def _from_a_signal(error: BaseException) -> bool:
+    """Whether a signal's handler raised it: the time limits of job queues do so, wherever the main thread may be."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    handlers = {_code(handler) for handler in map(_handler, range(1, signal.NSIG)) if callable(handler)}
+    trace: TracebackType | None = _TRACEBACK(error)
+    while trace is not None:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _code(handler: Any) -> CodeType | None:
+    """The code of a function, a method, a partial or a callable object; None of what C code handles."""
+    function = getattr(handler, "func", handler)
+    called = function if hasattr(function, "__code__") else function.__call__
+    code = getattr(called, "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+_handler: Callable[[int], Any] = _signal.getsignal  # without the enumeration that makes it ten times slower
+_TRACEBACK = BaseException.__dict__["__traceback__"].__get__
+
+
+class Guard:
+    """One guarded block."""
+
+    __slots__ = ("_fault_barrier", "_node", "_operation")
+
+    def __init__(self, fault_barrier: FaultBarrier, operation: str, node: str) -> None:
+        self._fault_barrier = fault_barrier
+        self._operation = operation
+        self._node = node
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        """Swallow all but what was meant for the application: cancellation and exit pass."""
+        if error is None or passes(error):
+            return False
+        self._fault_barrier.caught(self._operation, self._node, error)
+        return True
+
+
+class FaultBarrier:
+    """Swallows exceptions of our own work (never cancellation or exit), counts them, logs each kind rarely.
+
+    ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests; it is read once, so that no V2 can switch it on.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._logged: dict[tuple[str, str], float] = {}
+        self._raises = os.environ.get(semconv.ENV_RAISE, "").lower() == "true"
+
+    def __call__(self, operation: str, node: str = "-") -> Guard:
+        """A context manager that guards a block; ``operation`` is one of a few literals, a metric attribute."""
+        return Guard(self, operation, node)
+
+    def caught(self, operation: str, node: str, error: BaseException) -> None:
+        """Count and (rarely) log ``error``; its message stays here, it may hold personal data."""
+        self.counts[operation] += 1
+        if self._raises:
+            raise error
+        kind = class_name(type(error))
+        now = monotonic()
+        if now - self._logged.get((operation, kind), -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged[(operation, kind)] = now
+            say(logging.WARNING, "shadow %r: %s raised %s; counted, V1 unaffected", node, operation, kind)

@@ -1,0 +1,172 @@
+"""One object decides whether a node's shadow is running or paused, and why."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+from time import monotonic
+from weakref import WeakSet
+
+from otel_shadow._runtime.background_log import say
+from otel_shadow.config import LimitsTable
+from otel_shadow.record import Status
+
+_FAILED = (Status.ERROR, Status.TIMEOUT)
+_HOUR_S = 3600.0
+_LASTING = ("breaker", "budget")
+_HOLD_S = 5.0
+"""How long a reason that comes and goes with each shadow (``rate``, ``queue``, …) is kept after it was last seen."""
+
+
+class Limiter:
+    """The limiter of one node.
+
+    Its own reasons: ``breaker`` (consecutive errors and timeouts; after the reset time one probe runs: half-open),
+    ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per second). What concerns all nodes together
+    (``queue``, ``memory``, ``abandoned``) the runner finds and tells it (:meth:`refused`), so that one gauge and one
+    log line per change say why a node's shadow is paused. It is asked off V1's path only.
+
+    The breaker is twenty lines of ours: the libraries (pybreaker, purgatory) wrap a call and hold its outcome to the
+    thread that made it, while here another thread may report the outcome later, once, whoever ended the shadow.
+
+    Arguments:
+        node: for the log line per change.
+        limits: the bounds.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, node: str, limits: LimitsTable, clock: Callable[[], float] = monotonic) -> None:
+        self._node = node
+        self._limits = limits
+        self._clock = clock
+        self._lock = Lock()
+        self._failures = 0
+        self._opened_at: float | None = None
+        self._probing = False
+        self._tokens: deque[tuple[float, int]] = deque()
+        self._spent = 0
+        self._allowance = 1.0
+        self._refilled_at = clock()
+        self._paused: str | None = None
+        self._held_until = 0.0
+        _LIMITERS.add(self)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is paused; None while it runs."""
+        reason = self._paused
+        if reason is not None and reason not in _LASTING and self._clock() >= self._held_until:
+            return None
+        return reason
+
+    def refuse(self) -> str | None:
+        """The reason to shed the next shadow, or None to run it (which takes it into account)."""
+        with self._lock:
+            reason = self._reason()
+            changed = self._settle(reason)
+        self._tell(changed)
+        return reason
+
+    def refused(self, reason: str) -> None:
+        """A shadow of this node was shed for ``reason``, which others found."""
+        with self._lock:
+            changed = self._settle(reason)
+        self._tell(changed)
+
+    def finished(self, status: Status, tokens: int) -> None:
+        """Take the outcome of a shadow, and what it spent, into overhead_budget."""
+        with self._lock:
+            self._spend(tokens)
+            self._probing = False
+            if status is Status.SUCCESS:
+                self._failures, self._opened_at = 0, None
+            elif status in _FAILED:
+                self._failures += 1
+                if self._failures >= self._limits.breaker_failures:
+                    self._opened_at = self._clock()
+
+    def spent(self, tokens: int) -> None:
+        """A shadow that had been given up spent ``tokens`` more."""
+        with self._lock:
+            self._spend(tokens)
+
+    # --- inside, under the lock --------------------------------------------------------------------------------------
+
+    def _settle(self, reason: str | None) -> bool:
+        """Keep ``reason`` as the state; whether that is a change worth a line."""
+        now = self._clock()
+        before = self._paused
+        if reason is None:
+            if before in _LASTING or now >= self._held_until:
+                self._paused = None
+        elif reason in _LASTING:
+            self._paused = reason
+        else:
+            held = before is not None and before not in _LASTING and now < self._held_until
+            self._paused = before if held else reason
+            self._held_until = now + _HOLD_S
+        return self._paused != before
+
+    def _tell(self, changed: bool) -> None:
+        if changed:
+            state = f"paused ({self._paused})" if self._paused else "running again"
+            say(logging.WARNING, "shadow %r: %s", self._node, state)
+
+    def _reason(self) -> str | None:
+        if self._over_budget():
+            return "budget"
+        if self._too_fast():
+            return "rate"
+        if self._broken():
+            return "breaker"
+        self._allowance -= 1.0
+        return None
+
+    def _broken(self) -> bool:
+        if self._opened_at is None:
+            return False
+        if self._probing or self._clock() - self._opened_at < self._limits.breaker_reset_seconds:
+            return True
+        self._probing = True
+        return False
+
+    def _spend(self, tokens: int) -> None:
+        if tokens:
+            self._tokens.append((self._clock(), tokens))
+            self._spent += tokens
+
+    def _over_budget(self) -> bool:
+        budget = self._limits.tokens_per_hour
+        while self._tokens and self._tokens[0][0] < self._clock() - _HOUR_S:
+            self._spent -= self._tokens.popleft()[1]
+        return budget is not None and self._spent >= budget
+
+    def _too_fast(self) -> bool:
+        """A bucket that fills at the rate and holds a second's worth (at least one)."""
+        rate = self._limits.pairs_per_second
+        if rate is None:
+            self._allowance = 1.0
+            return False
+        now = self._clock()
+        self._allowance = min(max(rate, 1.0), self._allowance + (now - self._refilled_at) * rate)
+        self._refilled_at = now
+        return self._allowance < 1.0
+
+    def _after_fork(self) -> None:
+        """The lock may be held by a thread that stayed with the parent, and so did the probe."""
+        self._lock = Lock()
+        self._probing = False
+
+
+_LIMITERS: WeakSet[Limiter] = WeakSet()
+
+
+def _after_fork() -> None:
+    for limiter in list(_LIMITERS):
+        limiter._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,184 @@
+"""What a shadow may do to the world: nothing, unless it is allowed by name, or V1 did it and the result is replayed.
+
+The policy is ``[tools]`` of ``shadow.toml``. Outside a shadow everything here only steps aside.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
+
+P = ParamSpec("P")
+R = TypeVar("R")
+CallKey = tuple[str, str]
+"""Name of what is called, and its arguments as text."""
+Calls = dict[CallKey, list[Snapshot]]
+
+_RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
+"""A node inside a node: both record."""
+_COUNTS = "replayed"
+
+
+class SideEffectBlockedError(Exception):
+    """A shadow tried what it may not. ``name`` says what; the arguments are not kept."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name} is blocked inside a shadow: allow or replay it under [tools] in shadow.toml")
+
+
+class Recording:
+    """Records the calls that V1 makes in this context from now on, for ``replay``."""
+
+    __slots__ = ("_before", "calls")
+
+    def __init__(self) -> None:
+        self.calls: Calls = {}
+        """What goes into :attr:`ShadowContext.recorded_calls` once V1 is done."""
+        self._before = _RECORDERS.get()
+        _RECORDERS.set((*self._before, self.calls))
+
+    def stop(self) -> None:
+        """V1 is done."""
+        _RECORDERS.set(self._before)
+
+
+@contextmanager
+def recording() -> Iterator[Calls]:
+    """The same for a block of code."""
+    made = Recording()
+    try:
+        yield made.calls
+    finally:
+        made.stop()
+
+
+def recorders() -> tuple[Calls, ...]:
+    """Where calls in this context are recorded, if they are. Inside a shadow they never are."""
+    return _RECORDERS.get() if SHADOW.get() is None else ()
+
+
+def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
+    """Keep a copy of ``result``; one that can't be copied is left out, so its replay is blocked."""
+    try:
+        copied = take(result)
+    except SnapshotError:
+        return
+    for calls in places:
+        calls.setdefault(key, []).append(copied)
+
+
+def call_key(name: str, arguments: Any) -> CallKey:
+    """What makes two calls the same: the name, and the arguments written as JSON with sorted keys."""
+    return name, json.dumps(arguments, sort_keys=True, default=repr)
+
+
+class Permit:
+    """What the policy says of one call inside ``scope``.
+
+    Arguments:
+        name: the tool or function.
+        key: gives the call's key; asked only where the call is to be replayed.
+        read_only: it is marked as changing nothing.
+
+    Raises:
+        SideEffectBlockedError: it may not run, and there is nothing to replay; ``blocked`` of the scope names it.
+    """
+
+    __slots__ = ("_replay",)
+
+    def __init__(self, scope: ShadowContext, name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> None:
+        self._replay: Snapshot | None = None
+        if name in scope.tools.replay:
+            self._replay = _next(scope, key())
+        if self._replay is None and not (read_only or name in scope.tools.allow):
+            scope.blocked.append(name)
+            raise SideEffectBlockedError(name)
+
+    @property
+    def replays(self) -> bool:
+        """Whether :meth:`result` stands in for the call."""
+        return self._replay is not None
+
+    def result(self) -> Any:
+        """A copy of what V1's call returned."""
+        return self._replay.restore() if self._replay is not None else None
+
+
+def _next(scope: ShadowContext, key: CallKey) -> Snapshot | None:
+    """V1's result for the same call; the n-th call gets the n-th result, later ones the last."""
+    results = scope.recorded_calls.get(key)
+    if not results:
+        return None
+    counts = scope.state.setdefault(_COUNTS, {})
+    at = counts.get(key, 0)
+    counts[key] = at + 1
+    return cast("Snapshot", results[min(at, len(results) - 1)])
+
+
+@overload
+def side_effect(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def side_effect(*, name: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def side_effect(function: Any = None, /, *, name: str | None = None) -> Any:
+    """Mark a function as one that changes the world: inside a shadow it is blocked, allowed or replayed by ``[tools]``.
+
+    Functions, coroutine functions and (asynchronous) generator functions keep their kind; generators can't be replayed.
+
+    Arguments:
+        name: what ``[tools]`` calls it; by default the function's own name.
+
+    Raises:
+        SideEffectBlockedError: (from the decorated function) it was called inside a shadow that may not do it.
+    """
+    if function is None:
+        return functools.partial(_guarded, name=name)
+    return _guarded(function, name=name)
+
+
+def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[..., Any]:
+    known = name or function.__name__
+    signature = inspect.signature(function)
+
+    def key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallKey:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return call_key(known, {key: value for key, value in bound.arguments.items() if key != "self"})
+
+    def permit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit | None:
+        scope = SHADOW.get()
+        return None if scope is None else Permit(scope, known, lambda: key(args, kwargs))
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            given = permit(args, kwargs)
+            if given is not None and given.replays:
+                return given.result()
+            result = await function(*args, **kwargs)
+            if places := recorders():
+                record(places, key(args, kwargs), result)
+            return result
+
+        return awaited
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        given = permit(args, kwargs)
+        if given is not None and given.replays:
+            return given.result()
+        result = function(*args, **kwargs)
+        if places := recorders():
+            record(places, key(args, kwargs), result)
+        return result
+
+    return called

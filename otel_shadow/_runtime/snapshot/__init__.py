@@ -1,0 +1,140 @@
+"""A copy of the state at the moment of the call: exact, and cheap on V1's path.
+
+``pickle`` (protocol 5) is several times faster than ``deepcopy`` on message lists and preserves cycles and aliasing;
+restoring happens off the path. It ignores ``__deepcopy__`` and refuses locks, generators and lambdas, so values that
+define the former, or that pickle refuses, take the slow way: ``deepcopy``. What neither can copy is reported by the
+name of its type, and V1 runs as if we were not there.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from otel_shadow._runtime.fault_barrier import passes
+from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.snapshot.message_lists import Lists, lists_of
+from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, TooLargeError, dumps
+
+_UNGUARDED = sys.version_info < (3, 12)
+"""Where the recursion limit is all that keeps C code from overrunning its stack."""
+_USUAL_LIMIT = 10_000
+_DEEPEST = 2000
+"""Levels of a state that is copied where an application has raised the recursion limit far beyond that."""
+ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
+"""Types whose values can't change: V2 may hold production's own."""
+_MAX_CLASSES = 4096
+"""Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
+
+
+__all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "take"]
+
+
+class SnapshotError(Exception):
+    """A value that can't be captured; ``type_name`` names the culprit's type, never its value."""
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+        super().__init__(f"can't capture a value of type {type_name}")
+
+
+class Snapshot:
+    """What :func:`take` captured. ``restore`` may be called any number of times; each gives a fresh copy."""
+
+    __slots__ = ("_copy", "_data", "_lists", "size")
+
+    def __init__(self, data: bytes | None, lists: Lists | None = None, kept: Any = None, size: int = 0) -> None:
+        self._data = data
+        self._lists = lists
+        self._copy = kept
+        self.size = len(data) if data is not None else size
+        """Bytes held while waiting (of a ``deepcopy``: what its objects take, without what they share)."""
+
+    def restore(self) -> Any:
+        """A copy of the value as it was. Runs off V1's path.
+
+        Raises:
+            Exception: whatever a class's own unpickling raises.
+        """
+        if self._data is None:
+            return copy.deepcopy(self._copy)
+        made = pickle.loads(self._data)  # noqa: S301 - our own bytes, made in this process
+        return made if self._lists is None else self._lists.put_back(*made)
+
+
+def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
+    """Capture ``value``.
+
+    Arguments:
+        value: anything.
+        largest: bytes that a pickle may have.
+
+    Raises:
+        SnapshotError: neither pickle nor ``deepcopy`` can copy it.
+        TooLargeError: its pickle would be larger than ``largest``.
+    """
+    if _UNGUARDED and sys.getrecursionlimit() > _USUAL_LIMIT and _is_deeper(value, _DEEPEST):
+        raise SnapshotError(RecursionError.__name__)
+    try:
+        lists = lists_of(value)
+        data = lists.dump(largest) if lists is not None else None
+        return Snapshot(data, lists) if data is not None else Snapshot(dumps(value, largest))
+    except TooLargeError:
+        raise
+    except (HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
+        return _deep(value)
+    except BaseException as error:
+        if passes(error):
+            raise
+        return _deep(value)
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether ``value`` is nested more than ``depth`` levels deep, found level by level and not by recursion."""
+    level: list[Any] = [value]
+    seen: set[int] = set()
+    for _ in range(depth):
+        level = [item for item in level if type(item) not in ATOMS and id(item) not in seen]
+        if not level:
+            return False
+        seen.update(map(id, level))
+        level = [inner for item in level for inner in _inside(item)]
+    return True
+
+
+def _inside(item: Any) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return [*item.keys(), *item.values()]
+    if isinstance(item, list | tuple | set | frozenset | deque):
+        return item
+    with suppress(Exception):  # whatever an object answers when it is asked for its attributes
+        return list(item.__dict__.values())
+    return ()
+
+
+def _deep(value: Any) -> Snapshot:
+    memo: dict[int, Any] = {}
+    try:
+        kept = copy.deepcopy(value, memo)
+    except BaseException as error:
+        if passes(error):
+            raise
+        raise SnapshotError(_culprit(error) or class_name(type(value))) from None
+    memo.pop(id(memo), None)  # deepcopy's list of originals
+    return Snapshot(None, None, kept, sum(sys.getsizeof(made, 0) for made in memo.values()))
+
+
+def _culprit(error: BaseException) -> str | None:
+    """The type of what ``deepcopy`` failed at: its innermost frame tells, without copying anything again."""
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is copy.deepcopy.__code__:
+            found = class_name(type(trace.tb_frame.f_locals.get("x")))
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,134 @@
+"""Lists of models, of which states mostly consist, captured as columns: half the price of model by model.
+
+Pickle asks Python how to take each model apart. A long list of plain models (a conversation) is therefore taken out of
+the state before, and goes into the pickle as the models' own containers, which C code copies without asking; the list
+is put back when the state is restored. What is one object stays one object: pickle knows the containers again, and a
+model is as many objects as it has containers. Where a model of such a list is also reached in some other way, this is
+not the way to copy the state, and :meth:`Lists.dump` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from otel_shadow._runtime.snapshot.pickling import Containers, containers_of, dumps, is_plain_model, model_of
+
+_WORTH_IT = 4
+"""Models in a list from which on it is taken out."""
+
+
+_MAX_CLASSES = 4096
+_PLAIN: set[type] = set()
+"""Classes known as plain models, so that a list is looked through in C."""
+
+
+def lists_of(value: Any) -> Lists | None:
+    """The lists of models in ``value``; None if there are none.
+
+    Arguments:
+        value: a dict, or a tuple with dicts among its items; lists that are values of these are looked at.
+    """
+    kind = type(value)
+    if kind is not tuple and kind is not dict:
+        return None
+    numbers: dict[int, int] = {}
+    lists: list[list[BaseModel]] = []
+    classes: list[list[type]] = []
+    places: list[tuple[int, str, int]] = []
+    rest: list[Any] = []
+    for part, whole in enumerate(value if kind is tuple else (value,)):
+        rest.append(whole)
+        if type(whole) is not dict or list not in map(type, whole.values()):
+            continue
+        for key, item in whole.items():
+            if type(item) is list and len(item) >= _WORTH_IT and type(key) is str:
+                number = numbers.get(id(item))
+                if number is None:
+                    found = list(map(type, item))
+                    if not _PLAIN.issuperset(found) and not _all_plain(found):
+                        continue
+                    number = numbers[id(item)] = len(lists)
+                    lists.append(item)
+                    classes.append(found)
+                if rest[part] is whole:
+                    rest[part] = whole.copy()
+                rest[part][key] = None
+                places.append((part, key, number))
+    if not places:
+        return None
+    return Lists(tuple(rest) if kind is tuple else rest[0], lists, classes, places)
+
+
+def _all_plain(found: list[type]) -> bool:
+    if len(_PLAIN) >= _MAX_CLASSES:
+        _PLAIN.clear()
+    for cls in set(found):
+        if not is_plain_model(cls):
+            return False
+        _PLAIN.add(cls)
+    return True
+
+
+class Lists:
+    """The lists that were taken out of a value: their models' classes, and where they belong.
+
+    Arguments:
+        rest: the value without them.
+        lists: the lists.
+        classes: the class of each model of each list.
+        places: part (of a tuple), key and number of the list that belongs there.
+    """
+
+    __slots__ = ("_classes", "_lists", "_places", "_rest")
+
+    def __init__(
+        self,
+        rest: Any,
+        lists: list[list[BaseModel]],
+        classes: list[list[type[BaseModel]]],
+        places: list[tuple[int, str, int]],
+    ) -> None:
+        self._rest = rest
+        self._lists = lists
+        self._classes = classes
+        self._places = places
+
+    def dump(self, largest: int) -> bytes | None:
+        """A pickle of everything; production's own is not held from then on.
+
+        Returns:
+            None where a model of a list is also reached in some other way.
+
+        Raises:
+            TooLargeError: it would be larger than ``largest`` bytes.
+        """
+        rest, lists = self._rest, self._lists
+        self._rest, self._lists = None, []
+        reached: list[BaseModel] = []
+        data = dumps((rest, [list(map(containers_of, item)) for item in lists]), largest, reached)
+        if reached:
+            ours = {id(model) for item in lists for model in item}
+            if any(id(model) in ours for model in reached):
+                return None
+        return data
+
+    def put_back(self, rest: Any, columns: Iterable[list[Containers]]) -> Any:
+        """The value, from what :meth:`dump` wrote."""
+        known: dict[tuple[int, int], BaseModel] = {}
+        lists = []
+        for classes, states in zip(self._classes, columns, strict=True):
+            lists.append([_model(cls, state, known) for cls, state in zip(classes, states, strict=True)])
+        for part, key, number in self._places:
+            (rest[part] if type(rest) is tuple else rest)[key] = lists[number]
+        return rest
+
+
+def _model(cls: type[BaseModel], state: Containers, known: dict[tuple[int, int], BaseModel]) -> BaseModel:
+    identity = id(state[0]), id(state[1])
+    found = known.get(identity)
+    if found is None:
+        found = known[identity] = model_of(cls, state)
+    return found

@@ -1,0 +1,115 @@
+"""Log lines to a file or a standard stream: one atomic append each, outside the application's logging."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from otel_shadow import semconv
+from otel_shadow._runtime.sinks import Sink
+from otel_shadow.log_line import encode, lines
+from otel_shadow.record import ShadowRecord
+
+Identity = tuple[int, int]
+
+_STDERR = 2
+_FLAGS = (
+    os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
+)  # fmt: skip
+"""Not blocking: opening a pipe that nobody reads would wait for a reader, with the application's start."""
+_STREAMS = {"stderr": _STDERR, "stdout": 1, "/dev/stderr": _STDERR, "/dev/stdout": 1}
+
+
+class LogFileSink(Sink):
+    """Appends lines with one ``os.write`` each on an ``O_APPEND`` descriptor, so several processes can share the file.
+
+    A renamed (rotated) file is noticed and the path opened anew; the path is that of the directory at the start. So is
+    a descriptor that somebody else has closed (processes that become daemons close all): its number may be a database
+    connection by now, and nothing of ours is ever written there. Network file systems and copy-truncate rotation are
+    not supported: neither keeps appends atomic.
+
+    Arguments:
+        path: file, or ``stderr`` or ``stdout``; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
+
+    Raises:
+        OSError: the file can't be opened for appending (a named pipe that nobody reads can't).
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        named = os.fspath(path or os.environ.get(semconv.ENV_LOG_FILE) or "stderr")
+        self._stream = _STREAMS.get(named)
+        self.path = named if self._stream is not None else os.path.abspath(named)
+        self._descriptor = -1
+        self._identity: Identity | None = None
+        self._torn = False
+        if self._stream is None:
+            self._open()
+
+    def emit(self, record: ShadowRecord) -> None:
+        """Write the lines of ``record``.
+
+        Raises:
+            OSError: the line could not be written whole (disk full, stream closed).
+        """
+        for line in lines(record):
+            self.write(encode(line))
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``, at most 4,096 bytes, in one system call."""
+        target = self._target()
+        if self._torn:
+            data = b"\n" + data  # an unfinished line before this one must not spoil it
+        written = os.write(target, data)
+        self._torn = written < len(data)
+        if written != len(data):
+            raise OSError(f"{self.path}: wrote {written} of {len(data)} bytes")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._is_ours():
+            os.close(self._descriptor)
+        self._descriptor, self._identity = -1, None
+
+    def _target(self) -> int:
+        if self._stream is not None:
+            return self._stream_descriptor(self._stream)
+        if not self._is_ours() or _identity_of(self.path) != self._identity:
+            self.close()
+            self._open()
+        return self._descriptor
+
+    def _stream_descriptor(self, number: int) -> int:
+        """Never just ``number``: where the stream was closed it may be a file of the application's by now.
+
+        Where it is not flushed line by line (standard output that is no terminal), what the application has written
+        goes first, or our line would come to stand within one of its own; and as ``print`` writes text and newline
+        apart, an empty line may be needed before ours.
+        """
+        streams = (sys.stderr, sys.__stderr__) if number == _STDERR else (sys.stdout, sys.__stdout__)
+        for stream in streams:
+            try:
+                descriptor = stream.fileno()  # type: ignore[union-attr]
+                if not getattr(stream, "line_buffering", False):
+                    stream.flush()  # type: ignore[union-attr]
+                    self._torn = True
+                return descriptor
+            except (AttributeError, OSError, ValueError):  # none at all, no file, or closed
+                continue
+        raise OSError(f"{self.path} is closed")
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self.path, _FLAGS, 0o640)
+        self._identity = _identity_of(self._descriptor)
+
+    def _is_ours(self) -> bool:
+        """Whether the descriptor is still the file that was opened."""
+        return self._descriptor >= 0 and _identity_of(self._descriptor) == self._identity
+
+
+def _identity_of(file: int | str) -> Identity | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,202 @@
+"""The metrics: one sink that turns records into instruments' values, in the context of the pair's span (exemplars)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from otel_shadow import semconv
+from otel_shadow._runtime.sinks import Sink
+from otel_shadow.record import Arm, Mode, Outcome, ShadowRecord, Status
+from otel_shadow.semconv import Metric
+
+if TYPE_CHECKING:
+    from otel_shadow._runtime.manager import ShadowTrafficManager
+
+Attributes = Mapping[str, str | bool]
+
+_SHADOW_STATUSES = (
+    Status.SUCCESS, Status.ERROR, Status.TIMEOUT, Status.INTERRUPT, Status.CANCELLED,
+    Status.NOT_IMPLEMENTED, Status.SHED, Status.BREAKER_OPEN, Status.OVER_BUDGET,
+)  # fmt: skip
+
+
+_NO_SHADOW_DUE = ("sampled_out", "retry")
+"""Reasons of baselines that should have no shadow: a share that was left out, another attempt of the same execution."""
+
+
+class MetricsSink(Sink):
+    """Records to metrics. Every attribute is checked against ``semconv``'s list, so none of high cardinality gets in.
+
+    Arguments:
+        provider: default: the global meter provider, also one that is set later.
+    """
+
+    def __init__(self, provider: MeterProvider | None = None) -> None:
+        self._meter = metrics.get_meter(semconv.SCOPE, meter_provider=provider)
+        self._manager: ref[ShadowTrafficManager] | None = None
+        self._duration = self._histogram(semconv.NODE_DURATION, semconv.DURATION_BUCKETS_S)
+        self._overhead = self._histogram(semconv.OVERHEAD, semconv.OVERHEAD_BUCKETS_S)
+        self._counters = {
+            metric.name: self._meter.create_counter(metric.name, metric.unit, metric.description)
+            for metric in semconv.METRICS
+            if metric.kind == "counter" and metric is not semconv.SWALLOWED
+        }
+
+    def bind(self, manager: ShadowTrafficManager) -> None:
+        """Export what the manager's parts know: queue, running shadows, limiters, bounds, swallowed errors."""
+        self._manager = ref(manager)
+        gauges = _Gauges(manager)
+        create = self._meter.create_observable_gauge
+        for metric, callback in (
+            (semconv.QUEUE_DEPTH, gauges.depth),
+            (semconv.INFLIGHT, gauges.inflight),
+            (semconv.SLA_OBJECTIVE, gauges.objectives),
+            (semconv.LIMITER_STATE, gauges.limiters),
+        ):
+            create(metric.name, [callback], metric.unit, metric.description)
+        swallowed = semconv.SWALLOWED
+        self._meter.create_observable_counter(swallowed.name, [gauges.swallowed], swallowed.unit, swallowed.description)
+
+    def open(self, graph: str, node: str) -> None:
+        """Start a node's known series at zero: Prometheus never sees the increase of a series that begins at one."""
+        place: dict[str, str | bool] = {semconv.GRAPH: graph, semconv.NODE: node}
+        for arm in Arm:
+            self._add(semconv.ELIGIBLE, 0, {**place, semconv.ARM: str(arm)})
+        for status in _SHADOW_STATUSES:
+            self._add(semconv.EXECUTIONS, 0, {**place, semconv.STATUS: str(status)})
+        for reason in semconv.FALLBACK_REASONS:
+            self._add(semconv.FALLBACKS, 0, {**place, semconv.REASON: reason})
+        for kind in semconv.TOKEN_TYPES:
+            self._add(semconv.TOKENS, 0, {**place, semconv.TOKEN_TYPE: kind})
+        for compared in self._outcomes(graph, node):
+            self._add(semconv.COMPARISONS, 0, {**place, semconv.MODE: str(Mode.V2_SHADOW), **compared})
+
+    def _outcomes(self, graph: str, node: str) -> list[dict[str, str | bool]]:
+        """How pairs of a node can compare, as far as its configuration tells."""
+        manager = self._manager() if self._manager is not None else None
+        site = manager.sites.get((graph, node)) if manager is not None else None
+        steps = (True, False, None) if site is None or site.has_step else (None,)
+        mismatches = [_compared(Outcome.MISMATCH, decision, step) for decision in (True, False) for step in steps]
+        matches = [_compared(Outcome.MATCH, True, step) for step in steps if step is not False]
+        return [*matches, *mismatches, _compared(Outcome.ERROR, None, None)]
+
+    def emit(self, record: ShadowRecord) -> None:
+        """Count and time ``record``."""
+        place: dict[str, str | bool] = {semconv.GRAPH: record.graph, semconv.NODE: record.node}
+        arm = str(record.arm)
+        context = span_context(record, record.v1.span_id)
+        if record.mode is not Mode.V2_LIVE and record.reason not in _NO_SHADOW_DUE:
+            self._add(semconv.ELIGIBLE, 1, {**place, semconv.ARM: arm}, context)
+        self._time(record, place, arm, context)
+        v2 = record.v2
+        if v2 is not None and record.mode is not Mode.V2_LIVE:
+            self._add(semconv.EXECUTIONS, 1, {**place, semconv.STATUS: str(v2.status)}, context)
+        if record.fallback_reason:
+            self._add(semconv.FALLBACKS, 1, {**place, semconv.REASON: record.fallback_reason}, context)
+        if record.is_pair and record.mode is not Mode.V2_LIVE:
+            self._compare(record, place)
+        for kind, tokens in record.tokens.items():
+            self._add(semconv.TOKENS, tokens, {**place, semconv.TOKEN_TYPE: kind}, context)
+
+    def _time(self, record: ShadowRecord, place: Attributes, arm: str, context: Context) -> None:
+        duration = semconv.NODE_DURATION
+        if record.mode is Mode.V2_LIVE or record.reason in _NO_SHADOW_DUE:
+            arm = semconv.ARM_NONE  # as in the verdict: V1's time here says nothing of what a shadow costs
+        timed = {**place, semconv.MODE: str(record.mode), semconv.ARM: arm}
+        if record.v1.latency_s is not None:
+            labels = {**timed, semconv.VERSION: semconv.VERSION_V1, semconv.STATUS: str(record.v1.status)}
+            self._duration.record(record.v1.latency_s, _checked(duration, labels), context)
+            self._overhead.record(record.overhead_s, _checked(semconv.OVERHEAD, place), context)
+        if record.v2 is not None and record.v2.latency_s is not None:
+            labels = {**timed, semconv.VERSION: semconv.VERSION_V2, semconv.STATUS: str(record.v2.status)}
+            beside = span_context(record, record.v2.span_id)
+            self._duration.record(record.v2.latency_s, _checked(duration, labels), beside)
+
+    def _compare(self, record: ShadowRecord, place: Attributes) -> None:
+        v2, comparison = record.v2, record.comparison
+        if v2 is None or comparison.outcome is Outcome.NONE:
+            return
+        context = span_context(record, v2.span_id)
+        compared = _compared(comparison.outcome, comparison.decisions_match, comparison.steps_match)
+        self._add(semconv.COMPARISONS, 1, {**place, semconv.MODE: str(record.mode), **compared}, context)
+        targets = {
+            semconv.ORIGINAL_TARGET: record.v1.target or semconv.OTHER,
+            semconv.SHADOW_TARGET: v2.target or semconv.OTHER,
+        }
+        self._add(semconv.DECISIONS, 1, {**place, **targets}, context)
+
+    def _add(self, metric: Metric, amount: int, attributes: Attributes, context: Context | None = None) -> None:
+        self._counters[metric.name].add(amount, _checked(metric, attributes), context)
+
+    def _histogram(self, metric: Metric, buckets: tuple[float, ...]) -> metrics.Histogram:
+        return self._meter.create_histogram(
+            metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=buckets
+        )
+
+
+class _Gauges:
+    """Callbacks that hold the manager weakly: a meter keeps its callbacks for ever."""
+
+    def __init__(self, manager: ShadowTrafficManager) -> None:
+        self._manager = ref(manager)
+
+    def depth(self, _: CallbackOptions) -> Iterable[Observation]:
+        manager = self._manager()
+        return [Observation(manager.dispatcher.depth)] if manager else []
+
+    def inflight(self, _: CallbackOptions) -> Iterable[Observation]:
+        manager = self._manager()
+        return [Observation(manager.dispatcher.inflight)] if manager else []
+
+    def objectives(self, _: CallbackOptions) -> Iterable[Observation]:
+        manager = self._manager()
+        bounds = manager.config.sla.objectives() if manager else {}
+        return [Observation(bound, {semconv.CRITERION: name}) for name, bound in bounds.items()]
+
+    def limiters(self, _: CallbackOptions) -> Iterable[Observation]:
+        manager = self._manager()
+        return [
+            Observation(
+                int(site.limiter.reason == reason),
+                {semconv.GRAPH: graph, semconv.NODE: node, semconv.REASON: reason},
+            )
+            for (graph, node), site in (dict(manager.sites) if manager else {}).items()
+            for reason in semconv.LIMITER_REASONS
+        ]
+
+    def swallowed(self, _: CallbackOptions) -> Iterable[Observation]:
+        manager = self._manager()
+        counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(manager.fault_barrier.counts) if manager else {}
+        return [Observation(count, {semconv.OPERATION: name}) for name, count in counts.items()]
+
+
+def _compared(outcome: Outcome, decision: bool | None, step: bool | None) -> dict[str, str | bool]:
+    labels: dict[str, str | bool] = {semconv.COMPARISON: str(outcome)}
+    if decision is not None:
+        labels[semconv.DECISION_MATCH] = decision
+    if step is not None:
+        labels[semconv.STEPS_MATCH] = step
+    return labels
+
+
+def _checked(metric: Metric, attributes: Attributes) -> Attributes:
+    unknown = attributes.keys() - set(metric.attributes)
+    if unknown:
+        raise ValueError(f"{metric.name} has no attribute {sorted(unknown)}")
+    return attributes
+
+
+def span_context(record: ShadowRecord, span_id: str | None) -> Context:
+    """A context whose current span is the pair's, so that the SDK can keep an exemplar of it."""
+    if record.trace_id is None or span_id is None:
+        return Context()
+    flags = TraceFlags(TraceFlags.SAMPLED if record.trace_sampled else TraceFlags.DEFAULT)
+    span = SpanContext(int(record.trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=flags)
+    return trace.set_span_in_context(NonRecordingSpan(span), Context())

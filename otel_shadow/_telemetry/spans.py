@@ -1,0 +1,275 @@
+"""The pair of spans: ``v1.node`` around V1, ``v2.shadow`` beside it and linked to it."""
+
+from __future__ import annotations
+
+from contextvars import Token
+from time import time_ns
+from typing import Any
+
+from opentelemetry import baggage, context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from otel_shadow import semconv
+from otel_shadow._runtime.execution import Execution
+from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow.record import Mode, Observation, ShadowRecord, Status
+
+_THREAD_ID = "thread_id"
+_SUPPRESS = ("suppress_instrumentation", "suppress_language_model_instrumentation")
+"""Context keys that instrumentations honour (OpenTelemetry's own, OpenLLMetry's)."""
+
+
+class OtelV1Span:
+    """``v1.node`` (or ``v2.node`` when V2 serves), current while the node runs.
+
+    On V1's path it is started and left; its attributes and its end follow off the path, which halves what it costs
+    there. A sampler therefore sees the name and the parent, not the attributes.
+    """
+
+    __slots__ = ("_ended_ns", "_fallback_reason", "_span", "_token", "_version", "parent")
+
+    def __init__(self, span: Span, parent: Context, version: str, fallback_reason: str | None) -> None:
+        self._version = version
+        self._fallback_reason = fallback_reason
+        self._ended_ns: int | None = None
+        self.parent = parent
+        self._span = span
+        self._token: object = context.attach(trace.set_span_in_context(span, parent))
+
+    @property
+    def trace_id(self) -> str | None:
+        """32 hex digits."""
+        facts = self._span.get_span_context()
+        return trace.format_trace_id(facts.trace_id) if facts.is_valid else None
+
+    @property
+    def span_id(self) -> str | None:
+        """16 hex digits."""
+        facts = self._span.get_span_context()
+        return trace.format_span_id(facts.span_id) if facts.is_valid else None
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the trace is sampled."""
+        return self._span.get_span_context().trace_flags.sampled
+
+    @property
+    def span(self) -> Span:
+        """The OpenTelemetry span."""
+        return self._span
+
+    def leave(self) -> None:
+        """Make the parent current again and take the time."""
+        token = self._token
+        try:
+            if isinstance(token, Token):
+                token.var.reset(token)
+            else:  # the application has brought a context of its own kind
+                context.detach(token)  # type: ignore[arg-type]
+        except (ValueError, RuntimeError):  # a task that is destroyed with its loop ends in no context of its own
+            pass  # the API's detach would log that, here and now, with a traceback and the message of what V1 raised
+        self._ended_ns = time_ns()
+
+    def close(self, facts: Observation, call: Execution) -> None:
+        """End the span as of :meth:`leave`. No message, no stack trace: the error's type only."""
+        if not self._span.is_recording():
+            return
+        try:
+            self._span.set_attributes(_common_attributes(call, self._version))
+            if self._fallback_reason:
+                self._span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
+            _conclude(self._span, facts)
+        finally:
+            self._span.end(self._ended_ns)  # V1's own spans hang on it
+
+
+class OtelV2Span:
+    """``v2.shadow``."""
+
+    __slots__ = ("_ended", "_span", "_started_ns", "_suppress", "span_id")
+
+    def __init__(self, span: Span, started_ns: int, suppress: bool) -> None:
+        facts = span.get_span_context()
+        self.span_id = trace.format_span_id(facts.span_id) if facts.is_valid else None
+        self._span = span
+        self._started_ns = started_ns
+        self._suppress = suppress
+        self._ended = False
+
+    def carrier(self) -> dict[str, str]:
+        """Its trace context and the mark, as W3C headers: what a worker process goes on with."""
+        headers: dict[str, str] = {}
+        inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
+        inside = trace.set_span_in_context(self._span, inside)
+        TraceContextTextMapPropagator().inject(headers, inside)
+        W3CBaggagePropagator().inject(headers, inside)
+        return headers
+
+    def enter(self) -> None:
+        """Make it current in the calling context, and put the mark into the baggage for outgoing calls."""
+        inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW))
+        for key in _SUPPRESS if self._suppress else ():
+            inside = context.set_value(key, True, inside)
+        context.attach(trace.set_span_in_context(self._span, inside))
+
+    def close(self, facts: ShadowRecord) -> None:
+        """End it at V2's own end, with what is known of the pair."""
+        if self._ended or facts.v2 is None:
+            return
+        self._ended = True
+        self._span.set_attributes(_pair_attributes(facts, facts.v2))
+        _conclude(self._span, facts.v2)
+        self._span.end(self._started_ns + round((facts.v2.latency_s or 0.0) * 1e9))
+
+
+class OtelSpans:
+    """Opens the spans of pairs.
+
+    Arguments:
+        provider: default: the global tracer provider, also one that is set later.
+        suppress: instrumentations stay silent inside the shadow (``[privacy] suppress_instrumentation``).
+    """
+
+    def __init__(self, provider: TracerProvider | None = None, *, suppress: bool = False) -> None:
+        self._provider = provider
+        self._suppress = suppress
+        self._tracer = trace.get_tracer(semconv.SCOPE, tracer_provider=provider)
+        self._mark = ShadowSpanProcessor()
+        self._marked: TracerProvider | None = None
+
+    def v1(self, call: Execution) -> OtelV1Span:
+        """Open ``v1.node``, or ``v1.node`` with its fallback reason when V1 answers in V2's stead."""
+        return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, call.fallback_reason)
+
+    def live(self, call: Execution) -> OtelV1Span:
+        """Open ``v2.node``: V2 serves."""
+        return self._open(semconv.SPAN_V2_NODE, semconv.VERSION_V2, None)
+
+    def v2(self, call: Execution) -> OtelV2Span:
+        """Open ``v2.shadow``: a sibling of ``v1.node`` (its child where that is the root), linked to it."""
+        self._attach_mark()
+        v1 = call.span
+        links: list[Link] = []
+        parent: Context | None = None
+        if isinstance(v1, OtelV1Span):
+            links.append(Link(v1.span.get_span_context()))
+            has_parent = trace.get_current_span(v1.parent).get_span_context().is_valid
+            parent = v1.parent if has_parent else trace.set_span_in_context(v1.span, v1.parent)
+        started_ns = time_ns()
+        span = self._tracer.start_span(
+            semconv.SPAN_V2_SHADOW,
+            context=parent,
+            attributes=_common_attributes(call, semconv.VERSION_V2),
+            links=links,
+            start_time=started_ns,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+        return OtelV2Span(span, started_ns, self._suppress)
+
+    def close(self) -> None:
+        """Make the mark inert: a span processor can't be removed from a provider."""
+        self._mark.active = False
+
+    def _open(self, name: str, version: str, fallback_reason: str | None) -> OtelV1Span:
+        parent = context.get_current()
+        span = self._tracer.start_span(name, parent, record_exception=False, set_status_on_exception=False)
+        return OtelV1Span(span, parent, version, fallback_reason)
+
+    def _attach_mark(self) -> None:
+        """Add the processor to the real provider, once it is there."""
+        provider = self._provider or trace.get_tracer_provider()
+        add = getattr(provider, "add_span_processor", None)
+        if add is not None and self._marked is not provider:
+            self._marked = provider
+            add(self._mark)
+
+
+_BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
+"""The key under which the API keeps baggage in a context: every span of the process asks, and most have none."""
+
+
+class ShadowSpanProcessor:
+    """Marks every span that is started inside a shadow, whoever starts it: ``shadow.mode=v2_shadow``.
+
+    Implements the SDK's ``SpanProcessor`` interface without importing the SDK.
+    """
+
+    def __init__(self) -> None:
+        self.active = True
+
+    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
+        """Mark ``span`` if it belongs to a shadow of this process, or of a caller's (by baggage)."""
+        if not self.active:
+            return
+        inside = context.get_current() if parent_context is None else parent_context
+        carried = _BAGGAGE in inside and baggage.get_baggage(semconv.BAGGAGE_MODE, inside)
+        if carried == Mode.V2_SHADOW or SHADOW.get() is not None:
+            span.set_attribute(semconv.MODE, str(Mode.V2_SHADOW))
+
+    def _on_ending(self, span: Any) -> None:
+        """Nothing to do."""
+
+    def on_end(self, span: Any) -> None:
+        """Nothing to do."""
+
+    def shutdown(self) -> None:
+        """Nothing to do."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Nothing to flush."""
+        return True
+
+
+def _common_attributes(call: Execution, version: str) -> dict[str, str]:
+    site, assignment, manager = call.site, call.assignment, call.manager
+    attributes = {
+        semconv.GRAPH: site.graph,
+        semconv.NODE: site.node,
+        semconv.MODE: str(assignment.mode),
+        semconv.ARM: str(assignment.arm),
+        semconv.VERSION: version,
+        semconv.V2_BUILD: manager.v2_build,
+        semconv.PAIR_ID: call.pair_id,
+        semconv.SESSION_ID: call.session_id(),
+        semconv.GEN_AI_AGENT_NAME: site.graph,
+    }
+    thread = call.configurable.get(_THREAD_ID)
+    if thread is not None:
+        attributes[semconv.GEN_AI_CONVERSATION_ID] = manager.redactor.identifier(str(thread))
+    return attributes
+
+
+def _pair_attributes(record: ShadowRecord, v2: Observation) -> dict[str, Any]:
+    comparison = record.comparison
+    v1_ms = (record.v1.latency_s or 0.0) * 1000.0
+    v2_ms = (v2.latency_s or 0.0) * 1000.0
+    attributes = {
+        semconv.STATUS: str(v2.status),
+        semconv.COMPARISON: str(comparison.outcome),
+        semconv.ORIGINAL_TARGET: record.v1.target,
+        semconv.SHADOW_TARGET: v2.target,
+        semconv.DECISION_MATCH: comparison.decisions_match,
+        semconv.STEPS_MATCH: comparison.steps_match,
+        semconv.V1_LATENCY_MS: v1_ms,
+        semconv.V2_LATENCY_MS: v2_ms,
+        semconv.LATENCY_DELTA_MS: v2_ms - v1_ms,
+        semconv.DIFF_FIELDS: comparison.diff_fields,
+        semconv.USER_MESSAGE_HASH: record.user_message_hash,
+        semconv.V1_SERVED: record.v1_served,
+        semconv.CONFIG_DIGEST: record.config_digest,
+        semconv.BLOCKED_TOOL: record.blocked_tools or None,
+    }
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _conclude(span: Span, facts: Observation) -> None:
+    if facts.error_type is not None:
+        span.set_attribute(semconv.ERROR_TYPE, facts.error_type)
+    if facts.status is Status.TIMEOUT:
+        span.set_attribute(semconv.ERROR_TYPE, "timeout")
+    if facts.status in (Status.ERROR, Status.TIMEOUT, Status.NOT_IMPLEMENTED):
+        span.set_status(StatusCode.ERROR)
