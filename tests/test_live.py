@@ -17,7 +17,7 @@ from small_graphs import State, call, left, right, small_graph
 
 from otel_shadow import FeatureFlags, semconv
 from otel_shadow._langgraph import internals
-from otel_shadow.cohorts import buckets
+from otel_shadow.cohorts import cohorts
 from otel_shadow.testing.capture import ShadowCapture
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -76,7 +76,7 @@ def test_the_same_sessions_every_time(make_shadow_capture: Any) -> None:
         capture = live(make_shadow_capture, router_v2_percentage=10)
         graph = capture.attach(small_graph(), {"left": v2_left})
         served.append({s for s in sessions if "left2" in call(graph, session=s, is_async=is_async)["trail"]})
-    expected = {s for s in sessions if buckets(s).rollout < 0.1}
+    expected = {s for s in sessions if cohorts(s).rollout < 0.1}
     assert served == [expected, expected]
     assert 3 < len(expected) < 30
 

@@ -23,7 +23,7 @@ from otel_shadow._demo.state import BUSINESS_NODES
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow._demo.v2 import V2_NODES, business
 from otel_shadow._runtime.execution import Call
-from otel_shadow.cohorts import buckets
+from otel_shadow.cohorts import cohorts
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing import check_node
 from otel_shadow.testing.capture import ShadowCapture
@@ -166,7 +166,7 @@ def test_05_consistent_hashing(make_shadow_capture: MakeCapture) -> None:
         by_session = {s: {line["mode"] for line in lines if line["session_id"] == s} for s in sessions}
         assert all(len(modes) == 1 for modes in by_session.values())
         served.append({s for s, modes in by_session.items() if modes == {"v2_live"}})
-    assert served[0] == served[1] == {s for s in sessions if buckets(s).rollout < 0.5}
+    assert served[0] == served[1] == {s for s in sessions if cohorts(s).rollout < 0.5}
 
 
 def test_06_gradual_percentage() -> None:

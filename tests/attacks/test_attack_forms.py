@@ -15,7 +15,7 @@ from small_graphs import left, small_graph
 from otel_shadow import semconv
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import Redactor
-from otel_shadow.cohorts import buckets
+from otel_shadow.cohorts import cohorts
 from otel_shadow.testing.capture import ShadowCapture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +81,7 @@ def test_no_memory_of_large_ids(shadow_capture: ShadowCapture) -> None:
     for n in range(100):
         text = f"{n}" + "x" * 10_000
         assert redactor.identifier(text) == redactor.digest(text)
-        assert 0 <= buckets(text).rollout < 1
+        assert 0 <= cohorts(text).rollout < 1
     assert kept == redactor._short.cache_info().currsize
     manager = shadow_capture.manager
     site = ShadowedNode(manager.config, "small", "left")

@@ -74,7 +74,7 @@ def test_world_of_a_worker(shadow: Any) -> None:
     assert data["trace"] == record.trace_id
     assert (data["thread"], data["text"]) == ("s_7", "hi")
     assert data["initialised"] == [data["pid"]]
-    assert data["main"].endswith("worker.py")
+    assert data["main"].endswith("worker_process.py")
     assert data["policy"] == getattr(os, "SCHED_IDLE", data["policy"])
 
 

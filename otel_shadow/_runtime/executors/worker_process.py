@@ -1,8 +1,8 @@
 """A worker process: runs one job at a time for the process that started it, and ends with it.
 
 ``python -m otel_shadow._runtime.executors.worker_process FD`` speaks pickled frames on the socket ``FD``. A thread
-listens for the order to stop and for the parent's end, whatever the job is doing. Modules are imported by path: the application's
-``__main__`` is never run again here.
+listens for the order to stop and for the parent's end, whatever the job is doing. Modules are imported by path: the
+application's ``__main__`` is never run again here.
 """
 
 from __future__ import annotations
