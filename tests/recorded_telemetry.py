@@ -37,7 +37,7 @@ def manager_with_telemetry(
     config: ShadowConfig, flags: Any, log_file: Path, clock: Any, name: str, signals: Any
 ) -> Any:
     """The one place that knows how a manager with all telemetry is put together."""
-    from otel_shadow.assembly import build_manager
+    from otel_shadow._api.manager import build_manager
 
     manager = build_manager(
         config, flags, tracer_provider=signals.tracer, meter_provider=signals.meter, logger_provider=signals.logger,
