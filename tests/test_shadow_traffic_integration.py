@@ -22,7 +22,7 @@ from otel_shadow._demo.scenarios import SCENARIOS
 from otel_shadow._demo.state import BUSINESS_NODES
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow._demo.v2 import V2_NODES, business
-from otel_shadow._runtime.execution import Call
+from otel_shadow._runtime.execution import Execution
 from otel_shadow.cohorts import cohorts
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing import check_node
@@ -369,9 +369,9 @@ def test_16_a_bug_of_ours_that_alters_v1s_answer_is_a_no_go(
     make_shadow_capture: MakeCapture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The evidence of "V1 always served" is taken apart from what it watches: a planted bug turns the verdict NO-GO."""
-    original = Call.through
+    original = Execution.through
 
-    def altering(self: Call, v1: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def altering(self: Execution, v1: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = original(self, v1, *args, **kwargs)
         return {**result, "education_level": "altered"} if isinstance(result, dict) else result
 
@@ -386,7 +386,7 @@ def test_16_a_bug_of_ours_that_alters_v1s_answer_is_a_no_go(
     honest, served = run()
     assert served == {True}
     assert str(honest.decision) != "NO-GO"
-    monkeypatch.setattr(Call, "through", altering)
+    monkeypatch.setattr(Execution, "through", altering)
     verdict, served = run()
     assert served == {False}
     assert str(verdict.decision) == "NO-GO"

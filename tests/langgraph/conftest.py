@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from otel_shadow._langgraph.isolation import install_guards, uninstall_guards
+from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ from typing import Any
 
 from langgraph._internal._runnable import RunnableSeq, set_config_context
 
-from otel_shadow._langgraph.isolation import Capture, V2Outcome, arun, coerce, run, v1_sends, v1_targets
+from otel_shadow._langgraph.capture import Capture
+from otel_shadow._langgraph.decision import v1_sends, v1_targets
+from otel_shadow._langgraph.run import V2Outcome, arun, run
+from otel_shadow._langgraph.v2 import coerce
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow.config import ToolsTable
 

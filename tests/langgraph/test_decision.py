@@ -14,7 +14,7 @@ from langgraph.types import Command, Send
 from pydantic import BaseModel
 from shadow_harness import ISOLATED, World
 
-from otel_shadow._langgraph.isolation import v1_targets
+from otel_shadow._langgraph.decision import v1_targets
 from otel_shadow.record import Status
 
 

@@ -21,8 +21,8 @@ from langgraph.pregel._runner import PregelRunner
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 
-from otel_shadow._langgraph.isolation import install_guards, uninstall_guards
 from otel_shadow._langgraph.isolation.cache import OverlayCache
+from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 

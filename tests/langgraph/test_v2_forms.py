@@ -18,7 +18,9 @@ from langgraph.types import Command, RetryPolicy, Send, StreamWriter, interrupt
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import is_shadow
-from otel_shadow._langgraph.isolation import Capture, coerce, is_async, run
+from otel_shadow._langgraph.capture import Capture
+from otel_shadow._langgraph.run import run
+from otel_shadow._langgraph.v2 import coerce, is_async
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow._runtime.snapshot import SnapshotError
 from otel_shadow.record import Status
@@ -286,7 +288,7 @@ def test_tasks_that_v2_forgot_are_cancelled() -> None:
 
 async def test_cancelling_the_shadow_cancels_v2() -> None:
     """Cancellation from outside goes through V2 and comes out as cancellation."""
-    from otel_shadow._langgraph.isolation import arun
+    from otel_shadow._langgraph.run import arun
 
     began, ended = asyncio.Event(), []
 
