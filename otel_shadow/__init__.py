@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otel_shadow import _moved
+
+_moved.install()
+
 if TYPE_CHECKING:
     from otel_shadow._api.instrumentor import ShadowInstrumentor
     from otel_shadow._api.middleware import ShadowIntegrationMiddleware, with_shadow_v2

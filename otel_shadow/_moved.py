@@ -1,0 +1,67 @@
+"""Import paths of the release before: each leads to the module's new place and warns. Goes with the next release."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from warnings import warn
+
+_PACKAGE = __package__ or "otel_shadow"
+_MODULES = {
+    "assembly": "_api.manager",
+    "instrumentor": "_api.instrumentor",
+    "middleware": "_api.middleware",
+    "mark": "_langgraph.instrument.mark",
+    "langgraph.attach": "_langgraph.instrument.attach",
+    "langgraph.hooks": "_langgraph.instrument.compile_hook",
+    "langgraph.guards": "_langgraph.isolation.guards",
+    "langgraph.names": "_langgraph.internals",
+    "runtime.scope": "_runtime.shadow_context",
+    "runtime.site": "_runtime.node",
+    "telemetry.lines": "log_line",
+}
+"""Modules whose own name changed; a package whose name only gained an underscore is found by rule."""
+_PACKAGES = frozenset(
+    {"calibration", "dashboards", "demo", "doctor", "langgraph", "report", "runtime", "telemetry"}
+)  # fmt: skip
+
+
+class MovedModules(MetaPathFinder):
+    """Finds modules under their former names, after every other finder has failed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of an alias, or None where ``fullname`` never was a module of this package."""
+        package, _, old = fullname.partition(".")
+        if package != _PACKAGE:
+            return None
+        new = _MODULES.get(old) or (f"_{old}" if old.partition(".")[0] in _PACKAGES else None)
+        if new is None or find_spec(f"{_PACKAGE}.{new}") is None:
+            return None
+        return ModuleSpec(fullname, _Alias(f"{_PACKAGE}.{new}"), is_package=True)  # modules below an alias are aliases
+
+
+class _Alias(Loader):
+    """Makes a module that takes every attribute from the module that replaced it."""
+
+    def __init__(self, new: str) -> None:
+        self._new = new
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Warn, and let ``module`` delegate to the new one."""
+        warn(f"{module.__name__} is now {self._new}; import what {_PACKAGE} exports", DeprecationWarning, stacklevel=2)
+        found = import_module(self._new)
+        module.__doc__ = found.__doc__
+        vars(module)["__getattr__"] = lambda name: getattr(found, name)
+        vars(module)["__dir__"] = lambda: dir(found)
+
+
+def install() -> None:
+    """Make the former names importable."""
+    sys.meta_path.append(MovedModules())
