@@ -24,7 +24,7 @@ from real_servers import ROOT, Collector, Prometheus, eventually
 
 from otel_shadow import evidence, semconv
 from otel_shadow._dashboards import panel_queries, queries
-from otel_shadow._dashboards.names import label
+from otel_shadow._dashboards.series_names import label
 from otel_shadow._report.verdict_gauges import VerdictGauges
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Verdict, evaluate

@@ -14,7 +14,7 @@ import pytest
 from real_servers import ROOT, Collector, Jaeger, Prometheus, eventually
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 SERVICE = "enrolment"

@@ -12,7 +12,7 @@ from application import Application
 from real_servers import Collector, Jaeger, Prometheus, eventually
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 

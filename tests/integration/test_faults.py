@@ -18,7 +18,7 @@ from application import Application
 from real_servers import KEEP_ALL, Collector, Jaeger, Prometheus, eventually, free_port
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from real_servers import Collector, Prometheus, eventually
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 

@@ -13,7 +13,7 @@ from application import Application
 from real_servers import ROOT, Collector, Prometheus, eventually, free_port
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 POLICY = "[sla]\nsession_idle_minutes = 0.02\n"
 PLAN = ("match=45", "mismatch=5")
