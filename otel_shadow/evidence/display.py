@@ -179,8 +179,7 @@ class _Page:
                 groups.setdefault(key, []).append(place)
         total = sum(int(self.per_kind[place]) for key, places in groups.items() if not key[-1] for place in places)
         found = [self._group(places, total) for places in groups.values()]
-        found.sort(key=lambda group: (group.accepted is not None, -group.count, group.node, group.route, group.fields))
-        return tuple(found[:_GROUPS])
+        return tuple(sorted(found, key=_rank)[:_GROUPS])
 
     def _group(self, places: Sequence[int], total: int) -> MismatchGroup:
         kind, reason = self.kinds[places[0]], self.summary.accepted[places[0]]
@@ -215,6 +214,12 @@ class _Page:
             node: {heading: dict(sorted(labels.items())) for heading, labels in sorted(headings.items())}
             for node, headings in found.items()
         }
+
+
+def _rank(group: MismatchGroup) -> tuple[object, ...]:
+    """Return the key of a total order: it holds all that groups are told apart by."""
+    told = (group.node, group.route, group.fields, group.steps or "", group.intent or "", group.accepted or "")
+    return (group.accepted is not None, -group.count, *told)
 
 
 def _own_name(node: NodeVerdict) -> str:
