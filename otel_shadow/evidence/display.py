@@ -20,11 +20,11 @@ from otel_shadow.evidence.view import (
     ParityPoint,
 )
 from otel_shadow.verdict import latency
+from otel_shadow.verdict.execution_kind import ExecutionKind
+from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
 from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.result import NodeVerdict, Verdict
-from otel_shadow.verdict.signature import Signature
-from otel_shadow.verdict.slots import within
-from otel_shadow.verdict.summary import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.trajectory import looks
 from otel_shadow.verdict.window import frame
 
@@ -100,7 +100,7 @@ class _Page:
         self.names = {(node.graph, _own_name(node)): node.node for node in verdict.nodes}
         self.nodes = [node.node for node in verdict.nodes]
 
-    def name(self, kind: Signature) -> str:
+    def name(self, kind: ExecutionKind) -> str:
         return self.names.get((kind.graph, kind.node), kind.node)
 
     def mask(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
@@ -226,7 +226,7 @@ def _own_name(node: NodeVerdict) -> str:
     return node.node.removeprefix(f"{node.graph}/") if node.graph else node.node
 
 
-def _labels(kind: Signature, accepted: str) -> list[tuple[str, str]]:
+def _labels(kind: ExecutionKind, accepted: str) -> list[tuple[str, str]]:
     labels = [("arm", kind.arm), ("mode", kind.mode), ("v1_status", kind.v1_status), ("intent", kind.intent)]
     if kind.pair:
         labels += [("v2_status", kind.v2_status), ("comparison", "accepted" if accepted else kind.comparison)]

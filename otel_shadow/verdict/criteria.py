@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
+from otel_shadow.verdict.executions import moment
 from otel_shadow.verdict.latency import shift, times_needed
+from otel_shadow.verdict.node_tally import NodeTally
+from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look, needed
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
-from otel_shadow.verdict.shares import Levels, block_parts, intent_parts, look, needed
-from otel_shadow.verdict.slots import Slots
-from otel_shadow.verdict.summary import moment
-from otel_shadow.verdict.tally import NodeTally
+from otel_shadow.verdict.session_counts import Slots
 from otel_shadow.verdict.window import Frame, block_of_slots
 
 STATISTICAL = (

@@ -11,9 +11,9 @@ from otel_shadow.policy import Policy
 from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case, percent, stamp
+from otel_shadow.verdict.executions import TIMES, Summary
+from otel_shadow.verdict.node_tally import NodeTally, tally
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
-from otel_shadow.verdict.summary import TIMES, Summary
-from otel_shadow.verdict.tally import NodeTally, tally
 from otel_shadow.verdict.window import Frame, frame
 
 _MALFORMED = 0.01

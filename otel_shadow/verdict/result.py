@@ -217,7 +217,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: times in RFC 3339, decisions as text, ``exit_code`` included."""
-        from otel_shadow.verdict.plain import plain
+        from otel_shadow.verdict.json_data import plain
 
         data: dict[str, Any] = plain(self)
         return {"exit_code": self.exit_code} | data

@@ -10,7 +10,7 @@ from recorded import log
 
 from otel_shadow.evidence import EvidenceView, read, view_of
 from otel_shadow.verdict import Summary, Verdict, evaluate
-from otel_shadow.verdict.plain import plain
+from otel_shadow.verdict.json_data import plain
 
 
 @pytest.fixture(scope="module")
