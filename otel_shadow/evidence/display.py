@@ -75,8 +75,7 @@ def _bands(summary: Summary, verdict: Verdict) -> tuple[BandPoint, ...]:
             result = node.criterion(criterion)
             if not result.measured or result.quantity != "share":
                 continue
-            tests = round(np.exp((result.threshold_no_go or 0.0) - (result.threshold_go or 0.0)))
-            path = looks(summary, verdict.policy, node=node.node, criterion=criterion, at=times, tests=tests)
+            path = looks(summary, verdict.policy, node=node.node, criterion=criterion, at=times, tests=result.tests)
             points += [
                 BandPoint(node.node, criterion, item.at, item.estimate, item.lower, item.upper, item.sessions)
                 for item in path
