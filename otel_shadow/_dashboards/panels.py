@@ -165,7 +165,7 @@ def panel(
     framed = _frame(kind, title, size, targets, thresholds)
     framed["fieldConfig"]["defaults"].update(_FIELDS[kind], **(fields or {}))
     framed["fieldConfig"]["overrides"] = list(overrides)
-    own = {"mappings": []} if kind == "table" else {}
+    own: dict[str, Any] = {"mappings": []} if kind == "table" else {}
     return (
         framed
         | own
