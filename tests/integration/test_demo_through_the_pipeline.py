@@ -73,7 +73,7 @@ def test_nothing_a_parent_said_is_in_the_servers(
     log: list[dict[str, Any]], collector: Collector, jaeger: Jaeger
 ) -> None:
     """No text of a conversation is in a log event or a span: names, targets and numbers only."""
-    source = ROOT / "otel_shadow" / "demo" / "conversations.jsonl"
+    source = ROOT / "otel_shadow" / "_demo" / "conversations.jsonl"
     said = {
         turn["text"] if isinstance(turn, dict) else turn
         for conversation in map(json.loads, source.read_text().splitlines())
