@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "servers" / "build.sh"
 T = TypeVar("T")
 KEEP_ALL = {"COLLECTOR_KEEP_PERCENT": "100", "COLLECTOR_WAIT_AFTER_ROOT": "2s", "COLLECTOR_WAIT": "6s"}
