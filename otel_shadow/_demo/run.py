@@ -13,7 +13,7 @@ from time import time
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._api.manager import build_manager, set_default_manager
+from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
 from otel_shadow._demo.clock import SimulatedClock, session_starts, this_minute
 from otel_shadow._demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
 from otel_shadow._demo.play import play
@@ -22,7 +22,7 @@ from otel_shadow._demo.scenarios import SCENARIOS
 from otel_shadow._demo.screen import Screen
 from otel_shadow._demo.tally import Tally
 from otel_shadow._doctor.graph import import_graph
-from otel_shadow._runtime.manager import ShadowTrafficManager
+from otel_shadow._runtime.services import Inspect
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
 
@@ -76,9 +76,8 @@ def run_demo(
     end = this_minute()
     starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
     providers, tally = make_providers(), Tally()
-    manager = _manager(settings, providers, log, tally, clock)
-    if show_values:
-        manager.inspect = screen.differences
+    inspect = screen.differences if show_values else None
+    manager = _manager(settings, providers, log, tally, clock, inspect)
     set_default_manager(manager)  # decorated nodes of the user's own graph report here
     subject = _graph(graph, manager)
     if clock is not None:
@@ -102,9 +101,14 @@ def run_demo(
 
 
 def _manager(
-    settings: ShadowConfig, providers: Providers, log: Path, tally: Tally, clock: SimulatedClock | None
+    settings: ShadowConfig,
+    providers: Providers,
+    log: Path,
+    tally: Tally,
+    clock: SimulatedClock | None,
+    inspect: Inspect | None,
 ) -> ShadowTrafficManager:
-    return build_manager(
+    return ShadowTrafficManager(
         settings,
         tracer_provider=providers.tracer,
         meter_provider=providers.meter,
@@ -113,6 +117,7 @@ def _manager(
         sinks=[tally],
         clock=clock or time,
         clock_name="simulated" if clock else "system",
+        inspect=inspect,
     )
 
 
