@@ -13,6 +13,8 @@ import inspect
 import pickle
 from collections import deque
 from dataclasses import dataclass
+from pkgutil import resolve_name
+from types import MethodType
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -28,7 +30,6 @@ from otel_shadow._langgraph.isolation.tasks import LocalCalls
 from otel_shadow._langgraph.isolation.token_usage import TokenCounter
 from otel_shadow._langgraph.v2 import coerce, is_async
 from otel_shadow._runtime.executors.worker_pool import WorkerPool
-from otel_shadow._runtime.executors.worker_process import load
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow.config import ShadowConfig, ToolsTable
@@ -197,15 +198,17 @@ def _path_of(v2: Any) -> str | None:
     if not module or not name or "<" in name:
         return None
     try:
-        found = load(f"{module}:{name}")
+        found = resolve_name(f"{module}:{name}")
     except (ImportError, AttributeError):
         return None
-    return f"{module}:{name}" if _function(found) is function else None
+    again = _function(found)
+    same = again == function if isinstance(function, MethodType) else again is function  # a class method is bound anew
+    return f"{module}:{name}" if same else None
 
 
 def _parameters(v2: Any) -> list[str]:
     try:
-        found = load(v2) if isinstance(v2, str) else v2
+        found = resolve_name(v2) if isinstance(v2, str) else v2
         return list(inspect.signature(_function(found)).parameters)
     except (ImportError, AttributeError, TypeError, ValueError):
         return []
@@ -233,7 +236,7 @@ def _run(task: Task, scope: ShadowContext) -> tuple[Any, BaseException | None]:
 
 @functools.lru_cache(256)
 def _v2(path: str) -> Runnable[Any, Any]:
-    return coerce(load(path))
+    return coerce(resolve_name(path))
 
 
 def _config(task: Task, scope: ShadowContext, awaited: bool) -> RunnableConfig:

@@ -232,7 +232,7 @@ def _served(call: Execution, started: float, status: Status = Status.SUCCESS) ->
 
 def _passed(call: Execution, attempt: Attempt, started: float) -> None:
     """An interrupt, a parent command or a drain goes on to the run, with what belongs to it."""
-    with call.manager.fault_barrier("commit", call.site.node):
+    with call.node.services.fault_barrier("commit", call.node.name):
         attempt.commit()
     _served(call, started)
 

@@ -8,7 +8,6 @@ application's ``__main__`` is never run again here.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import pickle
 import signal
@@ -17,8 +16,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pkgutil import resolve_name
 from queue import SimpleQueue
-from typing import Any
 
 _ORPHAN_POLL_S = 0.25
 READY, DONE, FAILED = "ready", "done", "failed"
@@ -48,20 +47,6 @@ class WorkerOptions:
     parent: int = 0
 
 
-def load(path: str) -> Any:
-    """The object at ``module:name`` (dots allowed in the name).
-
-    Raises:
-        ImportError: there is no such module.
-        AttributeError: it has no such name.
-    """
-    module, _, name = path.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
 class Worker:
     """The worker's side of the socket."""
 
@@ -79,9 +64,9 @@ class Worker:
         threading.Thread(target=self._watch_parent, name="otel-shadow-watch", daemon=True).start()
         try:
             for path in self.options.init:
-                load(path)()
+                resolve_name(path)()
             for path in self.options.warm:
-                load(path)
+                resolve_name(path)
         except BaseException as error:  # noqa: BLE001 - the parent is told, whatever the user's modules raise
             self._send(FAILED, f"{type(error).__name__}: {error}".encode())
             return
@@ -92,7 +77,7 @@ class Worker:
 
     def _run(self, target: str, payload: bytes) -> None:
         try:
-            function: Callable[[bytes], bytes] = load(target)
+            function: Callable[[bytes], bytes] = resolve_name(target)
             kind, answer = DONE, function(payload)
         except BaseException as error:  # noqa: BLE001 - as above
             kind, answer = FAILED, type(error).__name__.encode()
@@ -117,7 +102,7 @@ class Worker:
     def _flush(self, seconds: float) -> None:
         for path in self.options.flush:
             with contextlib.suppress(Exception):
-                load(path)(seconds)
+                resolve_name(path)(seconds)
 
     def _watch_parent(self) -> None:
         """In case some process forked from the parent holds its end of the socket."""
