@@ -119,7 +119,7 @@ KEYS = (
         lambda r, v2: milliseconds(v2.latency_s), "v2_ms", nullable=True),
     Key("v2_latency_ms", "number", "V2 from entry to exit in milliseconds.",
         lambda r, v2: milliseconds(v2.latency_s), "v2_ms", nullable=True),
-    Key("v2_error_type", "text", "Class of V2's exception, or `timeout`.",
+    Key("v2_error_type", "text", "Class of V2's exception.",
         lambda r, v2: v2.error_type, "v2_error_type", nullable=True, cut=True),
     Key("v2_span_id", "text", "V2's span.", lambda r, v2: v2.span_id, nullable=True),
     Key("queue_ms", "number", "Milliseconds for which the shadow waited to start.",

@@ -1,4 +1,4 @@
-"""Reading evidence: log files, OTLP JSON files, saved summaries, all into one summary; and what to show of it."""
+"""Evidence: executions read from log files, OTLP JSON files and saved summaries, in one summary; and what to show."""
 
 from __future__ import annotations
 

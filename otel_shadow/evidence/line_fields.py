@@ -54,7 +54,7 @@ class FieldReader:
 
     def __init__(self, fields: Iterable[str]) -> None:
         keys = keys_of(fields)
-        self._fields = {key.read_as: _CONVERT[key.type](None) for key in keys if key.type != "time"}
+        self._fields = {key.read_as: _ABSENT.get(key.type) for key in keys}
         # Backwards: of several keys of one field the one that counts is read last, and its value stays.
         self._plain = [(key.name, key.read_as, _CONVERT[key.type]) for key in reversed(keys) if len(key.path) == 1]
         self._inside = [
@@ -104,8 +104,9 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(sorted({str(item) for item in value if item is not None})) if isinstance(value, list) else ()
 
 
+_ABSENT: Fields = {"text": "", "number": math.nan, "flag": None, "names": (), "table": {}}
 _CONVERT: Mapping[Type, Callable[[Any], Any]] = {
-    "text": lambda value: "" if value is None else str(value),
+    "text": str,
     "time": _time,
     "number": _number,
     "flag": lambda value: value if isinstance(value, bool) else None,

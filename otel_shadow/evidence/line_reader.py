@@ -15,7 +15,7 @@ from otel_shadow.log_line import ORDER
 from otel_shadow.verdict.reading import Reading
 
 _OURS = tuple(ORDER)
-_MARKS = tuple(event.encode() for event in READ_EVENTS)
+_MARK, _OTHER_MARK = (event.encode() for event in READ_EVENTS)
 _TOLD_EVERY = 4 << 20
 """Bytes between two reports of progress."""
 _DEEPEST = 12
@@ -96,7 +96,7 @@ class LineReader:
     def line(self, line: bytes, where: str) -> None:
         """Read one line of any kind; ``where`` names its file and number."""
         self.counts.lines += 1
-        if any(mark in line for mark in _MARKS):
+        if _MARK in line or _OTHER_MARK in line:
             self.marked_line(line, where, ended=line.endswith(b"\n"))
         else:
             self.counts.other_lines += 1
