@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from otel_shadow.evidence import read, reader
+from otel_shadow.evidence import read, read_sources
 from otel_shadow.log_line import encode, lines, timestamp
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
 from otel_shadow.verdict import evaluate, prepare
@@ -88,7 +88,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args()
     if options.slow:
-        reader._SMALL = 1 << 60
+        read_sources._SMALL = 1 << 60
     with tempfile.TemporaryDirectory(prefix="otel-shadow-benchmark-") as folder:
         began = time.perf_counter()
         paths = write(Path(folder), options.lines // 2, options.gzip)

@@ -1,4 +1,4 @@
-"""Log lines to a file or a standard stream: one atomic append each, outside the application's logging."""
+"""The sink that appends log lines to a file or a standard stream, one atomic append each, outside any logging."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _FLAGS = (
     os.O_WRONLY | os.O_APPEND | os.O_CREAT
     | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
 )  # fmt: skip
-"""Not blocking: opening a pipe that nobody reads would wait for a reader, with the application's start."""
+"""Not blocking: to open a pipe without a reader would wait for one, and the application's start with it."""
 _STREAMS = {"stderr": _STDERR, "stdout": 1, "/dev/stderr": _STDERR, "/dev/stdout": 1}
 
 
 class LogFileSink(Sink):
-    """Appends lines with one ``os.write`` each on an ``O_APPEND`` descriptor, so several processes can share the file.
+    """Sink that writes each line with one ``os.write`` on an ``O_APPEND`` descriptor: processes can share the file.
 
-    A renamed (rotated) file is noticed and the path opened anew; the path is that of the directory at the start. So is
-    a descriptor that somebody else has closed (processes that become daemons close all): its number may be a database
-    connection by now, and nothing of ours is ever written there. Network file systems and copy-truncate rotation are
-    not supported: neither keeps appends atomic.
+    The path is opened anew where the file was renamed (rotated), and where other code has closed the descriptor
+    (processes that become daemons close all): its number may be a database connection by now, and no line is ever
+    written there. A relative path is that of the working directory at the start. Network file systems and copy-truncate
+    rotation are not supported: neither keeps appends atomic.
 
     Arguments:
         path: file, or ``stderr`` or ``stdout``; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
 
     Raises:
-        OSError: the file can't be opened for appending (a named pipe that nobody reads can't).
+        OSError: the file can't be opened for appending (a named pipe without a reader can't).
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -56,7 +56,11 @@ class LogFileSink(Sink):
             self.write(encode(line))
 
     def write(self, data: bytes) -> None:
-        """Append ``data``, at most 4,096 bytes, in one system call."""
+        """Append ``data``, at most 4,096 bytes, in one system call.
+
+        Raises:
+            OSError: ``data`` could not be written whole.
+        """
         target = self._target()
         if self._torn:
             data = b"\n" + data  # an unfinished line before this one must not spoil it
@@ -80,11 +84,15 @@ class LogFileSink(Sink):
         return self._descriptor
 
     def _stream_descriptor(self, number: int) -> int:
-        """Never just ``number``: where the stream was closed it may be a file of the application's by now.
+        """Return the descriptor of a standard stream, with what the application has written to it flushed.
 
-        Where it is not flushed line by line (standard output that is no terminal), what the application has written
-        goes first, or our line would come to stand within one of its own; and as ``print`` writes text and newline
-        apart, an empty line may be needed before ours.
+        It need not be ``number``: where the stream was closed, that may be another file of the application by now. A
+        stream that is not flushed line by line (standard output that is no terminal) is flushed first, or a log line
+        would stand inside a line of the application; and as ``print`` writes text and newline apart, the log line may
+        need an empty line before it.
+
+        Raises:
+            OSError: the stream is closed.
         """
         streams = (sys.stderr, sys.__stderr__) if number == _STDERR else (sys.stdout, sys.__stdout__)
         for stream in streams:
@@ -103,7 +111,7 @@ class LogFileSink(Sink):
         self._identity = _identity_of(self._descriptor)
 
     def _is_ours(self) -> bool:
-        """Whether the descriptor is still the file that was opened."""
+        """Return whether the descriptor is still the file that was opened."""
         return self._descriptor >= 0 and _identity_of(self._descriptor) == self._identity
 
 

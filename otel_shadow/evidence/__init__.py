@@ -1,4 +1,4 @@
-"""Reading evidence: log files, OTLP JSON files, saved summaries, all into one summary; and what to show of it."""
+"""Evidence: executions read from log files, OTLP JSON files and saved summaries, in one summary; and what to show."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from otel_shadow.errors import EvidenceError, require
 require("numpy", "analysis")
 
 from otel_shadow.evidence.display import view_of  # noqa: E402 - after the check that names the missing extra
-from otel_shadow.evidence.reader import Progress, read  # noqa: E402
-from otel_shadow.evidence.saved import load, save  # noqa: E402
+from otel_shadow.evidence.growing_logs import Watch  # noqa: E402
+from otel_shadow.evidence.read_sources import Progress, read  # noqa: E402
+from otel_shadow.evidence.saved_summary import load, save  # noqa: E402
 from otel_shadow.evidence.view import (  # noqa: E402
     BandPoint,
     Confusion,
@@ -17,7 +18,6 @@ from otel_shadow.evidence.view import (  # noqa: E402
     MismatchGroup,
     ParityPoint,
 )
-from otel_shadow.evidence.watch import Watch  # noqa: E402
 from otel_shadow.verdict.executions import Sample  # noqa: E402
 from otel_shadow.verdict.lines_read import Reading  # noqa: E402
 

@@ -1,4 +1,4 @@
-"""Which files are meant, and what they are."""
+"""Sources of evidence: which files are meant, and what they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -21,7 +21,7 @@ _HEAD = 1 << 16
 
 
 class Form(Enum):
-    """What a file is, told by its first bytes and lines."""
+    """Form of a file, told by its first bytes and lines."""
 
     LINES = "lines"
     """Plain lines; ours begin somewhere in the line and are not quoted."""
@@ -35,17 +35,43 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file: ``name`` is what the user said, ``path`` what is read, ``packed`` is ``gzip`` or None."""
+    """One file that is not empty.
+
+    Arguments:
+        name: what the user said.
+        path: the file that is read.
+        packed: whether it is packed by gzip.
+        size: bytes, as packed.
+    """
 
     name: str
     path: Path
     form: Form
-    packed: str | None
+    packed: bool
     size: int
 
 
+@contextmanager
+def opened(names: Sequence[str]) -> Iterator[list[Source]]:
+    """Find the files that ``names`` (paths, globs, ``-`` for standard input) mean and look what each is.
+
+    Raises:
+        EvidenceError: a source is missing, a directory, binary or can't be read, or all of them are empty.
+    """
+    with ExitStack() as stack:
+        named = [name for name in names if name != STDIN]
+        inspected = [inspect(path) for path in (find(named) if named or not names else [])]
+        if STDIN in names:
+            inspected.append(inspect(stack.enter_context(_standard_input()), "standard input"))
+        files = [source for source in inspected if source is not None]
+        if not files:
+            said = ", ".join(names)
+            raise EvidenceError(f"{said}: empty; is SHADOW_LOGGING on, and this the file of OTEL_SHADOW_LOG_FILE?")
+        yield files
+
+
 def find(names: Sequence[str]) -> list[Path]:
-    """Files that ``names`` (paths and globs) mean, each once.
+    """Return the files that ``names`` (paths and globs) mean, each once.
 
     Raises:
         EvidenceError: nothing is there, or it is a directory; one clear sentence.
@@ -73,7 +99,7 @@ def _matching(name: str) -> list[Path]:
 
 
 def inspect(path: Path, name: str | None = None) -> Source | None:
-    """What ``path`` is; None if it is empty.
+    """Return what ``path`` is; None if it is empty.
 
     Raises:
         EvidenceError: it can't be read, or it is binary.
@@ -88,8 +114,8 @@ def inspect(path: Path, name: str | None = None) -> Source | None:
     if not head:
         return None
     if head[:4] == b"PK\x03\x04":
-        return Source(name, path, Form.SUMMARY, None, size)
-    packed = _packing(head, name)
+        return Source(name, path, Form.SUMMARY, packed=False, size=size)
+    packed = _is_gzip(head, name)
     if packed:
         head = _unpacked_head(path, name)
     if b"\x00" in head:
@@ -97,13 +123,11 @@ def inspect(path: Path, name: str | None = None) -> Source | None:
     return Source(name, path, _form(head.decode("utf-8", "replace")), packed, size)
 
 
-def _packing(head: bytes, name: str) -> str | None:
-    if head[:2] == b"\x1f\x8b":
-        return "gzip"
+def _is_gzip(head: bytes, name: str) -> bool:
     for magic, tool in ((b"BZh", "bunzip2"), (b"\xfd7zXZ", "unxz"), (b"\x28\xb5\x2f\xfd", "unzstd")):
         if head.startswith(magic):
             raise EvidenceError(f"{name}: packed in a form that is not read (plain and gzip are); use {tool} first")
-    return None
+    return head[:2] == b"\x1f\x8b"
 
 
 def _unpacked_head(path: Path, name: str) -> bytes:
@@ -125,15 +149,15 @@ def _form(head: str) -> Form:
 
 
 def open_lines(source: Source) -> IO[bytes]:
-    """The file's bytes, unpacked."""
+    """Open the file; what is read from it is unpacked."""
     file: Any = gzip.open(source.path) if source.packed else source.path.open("rb")  # noqa: SIM115 - the caller closes it
     opened: IO[bytes] = file
     return opened
 
 
 @contextmanager
-def standard_input() -> Iterator[Path]:
-    """Standard input in a temporary file, so that it needs no memory and can be looked at twice."""
+def _standard_input() -> Iterator[Path]:
+    """Copy standard input to a temporary file, so that it needs no memory and can be looked at twice."""
     with tempfile.NamedTemporaryFile(prefix="otel-shadow-", suffix=".log") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         file.flush()

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frozen import frozen
+from frozen import FOLDER, frozen
 from small_graphs import call, left, small_graph
 
 from otel_shadow import FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow._telemetry.log_file import LogFileSink
-from otel_shadow.log_line import encode, lines, timestamp
-from otel_shadow.record import Arm, Mode, Observation, ShadowRecord, Status
+from otel_shadow.evidence.line_fields import FieldReader
+from otel_shadow.log_line import KEYS, ORDER, Key, encode, lines, timestamp
+from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
 from otel_shadow.testing.capture import ShadowCapture
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -101,6 +102,81 @@ def test_every_line_has_what_evidence_needs(make_shadow_capture: MakeCapture) ->
     assert {line["event"] for line in seen} == {"SHADOW_V2", "SHADOW_COMPARISON", "SHADOW_BASELINE"}
     assert [needed - set(line) for line in seen] == [set()] * 3
     assert {line["schema"] for line in seen} == {semconv.LINE_SCHEMA}
+
+
+JSON_TYPES = {
+    "text": "string", "time": "string, RFC 3339 in UTC with milliseconds", "number": "number", "version": "number",
+    "flag": "boolean", "names": "string[]", "table": "object",
+}  # fmt: skip
+PYTHON_TYPES = {"text": str, "time": str, "number": float, "version": int, "flag": bool, "names": list, "table": dict}
+RECORDED = FOLDER / "recorded_run" / "lines.json"
+BEGIN, END = "<!-- log line: begin -->\n", "<!-- log line: end -->\n"
+
+
+def in_events(key: Key) -> list[str]:
+    return [event for event, names in ORDER.items() if key.path[0] in names]
+
+
+def documented(key: Key) -> str:
+    """The row of ``docs/telemetry.md``."""
+    name = f"*`{key.name}`*" if key.cut else f"`{key.name}`"
+    events = in_events(key)
+    where = "all" if len(events) == len(ORDER) else ", ".join(f"`{event.removeprefix('SHADOW_')}`" for event in events)
+    return f"| {name} | {where} | {JSON_TYPES[key.type]}{' or null' if key.nullable else ''} | {key.meaning} |\n"
+
+
+def test_the_documentation_lists_every_key() -> None:
+    """The table of keys is made from the schema; ``OTEL_SHADOW_UPDATE_GOLDEN=1`` writes it anew."""
+    page = TESTS.parent / "docs" / "telemetry.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    table, _, after = rest.partition(END)
+    made = "".join(["| key | in | type | what |\n|---|---|---|---|\n", *map(documented, KEYS)])
+    if os.environ.get("OTEL_SHADOW_UPDATE_GOLDEN"):
+        page.write_text(f"{before}{BEGIN}{made}{END}{after}", encoding="utf-8")
+        table = made
+    assert table == made
+
+
+def test_the_schema_names_every_key_once_and_each_is_written() -> None:
+    """No key twice, none that no line has, and no line has one that the schema does not know."""
+    names = [key.name for key in KEYS]
+    assert len(names) == len(set(names))
+    assert {key.path[0] for key in KEYS} == {name for order in ORDER.values() for name in order}
+    assert all(in_events(key) for key in KEYS)
+
+
+def test_every_recorded_value_is_of_its_keys_type() -> None:
+    """Lines of every status, mode and reason: null where the schema allows it and nowhere else."""
+    text = RECORDED.read_text(encoding="utf-8").replace('"<ms>"', "1.5")  # a run's own times are left out there
+    recorded = [line for scene in json.loads(text).values() for line in scene]
+    assert {line["event"] for line in recorded} == set(ORDER)
+    wrong = []
+    for key in KEYS:
+        for line in recorded:
+            if line["event"] in in_events(key):
+                value = line[key.path[0]] if len(key.path) == 1 else line[key.path[0]][key.path[1]]
+                if value is None and not key.nullable:
+                    wrong.append((key.name, value))
+                if value is not None and not isinstance(value, PYTHON_TYPES[key.type]):
+                    wrong.append((key.name, value))
+    assert wrong == []
+
+
+def test_what_is_written_is_what_is_read() -> None:
+    """A pair's fields come back from its line with the types that the reader promises."""
+    record = replace(
+        RECORD, arm=Arm.SHADOWED, intent="buy",
+        v1=Observation(Status.SUCCESS, 0.1, "left", observed={"score": 0.5}),
+        v2=Observation(Status.TIMEOUT, 0.25, "right"),
+        comparison=Comparison(Outcome.MISMATCH, decisions_match=False, diff_fields=("b", "a")),
+    )  # fmt: skip
+    read = FieldReader(key.read_as for key in KEYS if key.read_as not in ("", "schema"))
+    assert {name: value for name, value in read(json.loads(encode(lines(record)[0]))).items() if value} == {
+        "event": "SHADOW_V2", "pair_id": "p", "session": "s", "time": 1736380800000, "clock": "system", "graph": "g",
+        "node": "n", "mode": "v2_shadow", "arm": "shadowed", "intent": "buy", "v1_ms": 100.0, "v1_status": "success",
+        "v2_status": "timeout", "v2_ms": 250.0, "original_target": "left", "shadow_target": "right",
+        "comparison": "mismatch", "diff_fields": ("a", "b"), "observed_v1": {"score": 0.5},
+    }  # fmt: skip
 
 
 def test_latencies_are_milliseconds_of_the_execution(shadow_capture: ShadowCapture) -> None:

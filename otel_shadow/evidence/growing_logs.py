@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from otel_shadow.errors import EvidenceError
-from otel_shadow.evidence.collector import Collector
-from otel_shadow.evidence.reader import Progress, read
+from otel_shadow.evidence.line_reader import LineReader
+from otel_shadow.evidence.read_sources import Progress, read
 from otel_shadow.evidence.sources import STDIN, Form, find, inspect
-from otel_shadow.evidence.tolerant import line as read_line
+from otel_shadow.evidence.summary_builder import SummaryBuilder
 from otel_shadow.verdict.executions import Summary
 
 _CHUNK = 8 << 20
@@ -30,13 +30,16 @@ class _Followed:
 
 
 class Watch:
-    """Grows one summary from sources that grow.
+    """One summary of sources that grow.
 
     Plain log files are followed from where the last poll ended; a file that was renamed is read to its end before the
     new one of its name is opened; one that shrank is read anew (a pair counts once). Packed files and saved summaries
     are read once. Globs are looked up at every poll.
 
     Use it as a context manager, or call ``close``.
+
+    Raises:
+        EvidenceError: a source is missing or a directory, or it is standard input.
     """
 
     def __init__(self, sources: Sequence[str]) -> None:
@@ -63,7 +66,7 @@ class Watch:
         self._followed.clear()
 
     def poll(self, progress: Callable[[Progress], None] | None = None) -> Summary:
-        """Everything up to now. The first poll of a large file takes as long as reading it does.
+        """Return the evidence up to now. The first poll of a large file takes as long as reading it does.
 
         Arguments:
             progress: told while new files are read.
@@ -110,7 +113,7 @@ class Watch:
         self._read_on(path, followed)
 
     def _replaced(self, path: Path, followed: _Followed) -> bool:
-        """Whether the name now means another file, or the file lost its beginning."""
+        """Return whether the name now means another file, or the file lost its beginning."""
         try:
             status = path.stat()
         except OSError:
@@ -118,25 +121,26 @@ class Watch:
         return (status.st_dev, status.st_ino) != followed.inode or status.st_size < followed.offset
 
     def _read_on(self, path: Path, followed: _Followed) -> None:
-        collector = Collector()
-        collector.sources.append(str(path))
+        builder = SummaryBuilder()
+        lines = LineReader(builder.add)
+        lines.counts.sources.append(str(path))
         followed.file.seek(followed.offset)
         for line in followed.file:
             if not line.endswith(b"\n"):
-                break  # somebody is still writing it
+                break  # it is still being written
             followed.offset += len(line)
-            collector.bytes += len(line)
+            lines.counts.bytes += len(line)
             followed.line += 1
-            read_line(line, collector, f"{path}, line {followed.line} of those watched")
-        if collector.lines:
-            self._take(collector.summary())
+            lines.line(line, f"{path}, line {followed.line} of those watched")
+        if lines.counts.lines:
+            self._take(builder.summary(lines.counts.reading()))
 
     def _take(self, part: Summary) -> None:
         self._summary = self._summary.merge(part)
 
 
 def _last_line_end(file: IO[bytes], size: int) -> int:
-    """Where the last whole line of the first ``size`` bytes ends."""
+    """Return where the last whole line of the first ``size`` bytes ends."""
     start = max(size - _CHUNK, 0)
     file.seek(start)
     return start + file.read(size - start).rfind(b"\n") + 1

@@ -9,7 +9,7 @@ import pytest
 from recorded import log
 
 from otel_shadow.errors import EvidenceError
-from otel_shadow.evidence import Watch, read, save, watch
+from otel_shadow.evidence import Watch, growing_logs, read, save
 from otel_shadow.verdict import evaluate
 
 
@@ -71,7 +71,7 @@ def test_new_files_of_a_glob_packed_files_and_summaries(tmp_path: Path) -> None:
 
 def test_a_large_file_is_begun_by_the_fast_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And followed from its last whole line."""
-    monkeypatch.setattr(watch, "_CHUNK", 10_000)
+    monkeypatch.setattr(growing_logs, "_CHUNK", 10_000)
     content, path = b"".join(log(200)), tmp_path / "app.log"
     path.write_bytes(content[:100_001])
     with Watch([str(path)]) as watched:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from recorded import START, compose, docker, formatted, kubernetes, log, mixed, otlp, record, shipped
 
-from otel_shadow.evidence import Progress, load, read, reader, save
+from otel_shadow.evidence import Progress, load, read, read_sources, save
 from otel_shadow.log_line import encode, lines
 from otel_shadow.verdict import Summary, evaluate
 
@@ -33,10 +33,10 @@ def told(summary: Summary) -> set[tuple[object, ...]]:
     return set(zip(*columns, kinds, strict=True))
 
 
-@pytest.fixture(params=["columnar", "tolerant"])
+@pytest.fixture(params=["duckdb", "line by line"])
 def reads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both readers: the fast one for every size, and the slow one for every size."""
-    monkeypatch.setattr(reader, "_SMALL", 0 if request.param == "columnar" else 1 << 60)
+    monkeypatch.setattr(read_sources, "_SMALL", 0 if request.param == "duckdb" else 1 << 60)
     return str(request.param)
 
 
@@ -183,7 +183,7 @@ def test_a_file_full_of_odd_lines_is_read_all_the_same(
     tmp_path: Path, expected: Summary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the fast reader meets too many odd lines, the slow one takes over and nothing counts twice."""
-    monkeypatch.setattr(reader, "_SMALL", 0)
+    monkeypatch.setattr(read_sources, "_SMALL", 0)
     ours = log(RECORDS)
     content = ours[:200] + [shipped(line) for line in ours[200:]] + [shipped(line) for line in ours] * 2
     found = read([write(tmp_path / "app.log", content)])

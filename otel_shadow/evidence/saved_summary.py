@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from otel_shadow.errors import EvidenceError
-from otel_shadow.verdict.execution_kind import Signature
+from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
 from otel_shadow.verdict.lines_read import Reading
 
@@ -96,5 +96,5 @@ def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
     )
 
 
-def _signature(item: dict[str, Any]) -> Signature:
-    return Signature(**item | {"diff_fields": tuple(item["diff_fields"])})
+def _signature(item: dict[str, Any]) -> ExecutionKind:
+    return ExecutionKind(**item | {"diff_fields": tuple(item["diff_fields"])})

@@ -1,0 +1,104 @@
+"""Executions on their way into a summary: one by one from line objects, or by the column."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otel_shadow import semconv
+from otel_shadow.evidence.line_fields import SIMULATED, FieldReader, Fields
+from otel_shadow.verdict.execution_kind import ExecutionKind
+from otel_shadow.verdict.executions import Rows, Sample, Summary, moment
+from otel_shadow.verdict.hashes import text_hash
+from otel_shadow.verdict.latency import buckets
+from otel_shadow.verdict.lines_read import Reading
+
+_SAMPLES = 10
+_MADE = {"pair": "event", "simulated": "clock"}
+"""Fields of a kind that are made from another field of the line."""
+KIND_FIELDS = tuple(_MADE.get(item.name, item.name) for item in fields(ExecutionKind))
+_COLUMNS = {"pair": "Q", "session": "Q", "time": "q", "kind": "l", "v1": "d", "v2": "d"}
+ROW_FIELDS = ("pair_id", "trace_id", "session", "time", "v1_ms", "v2_ms")
+_read_fields = FieldReader((*KIND_FIELDS, *ROW_FIELDS))
+
+
+def kind_of(line: Mapping[str, Any]) -> ExecutionKind:
+    """Return the kind of execution that the fields of a line (those of ``KIND_FIELDS`` at least) tell of."""
+    values = {name: line[name] for name in KIND_FIELDS}
+    values["pair"] = values.pop("event") == semconv.EVENT_V2
+    values["simulated"] = values.pop("clock") == SIMULATED
+    values["fields_compared"] = values["fields_compared"] is True
+    values["served"] = values["served"] or semconv.VERSION_V1
+    return ExecutionKind(**values)
+
+
+class SummaryBuilder:
+    """Takes executions and makes a summary of them."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[ExecutionKind, int] = {}
+        self._samples: dict[ExecutionKind, set[Sample]] = {}
+        self._blocks: list[Rows] = []
+        self._columns: dict[str, Any] = {name: array(code) for name, code in _COLUMNS.items()}
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Add the execution that a line object tells of.
+
+        Raises:
+            SchemaError: the line has another schema version.
+            MalformedError: a key is missing or has a value that it can't have.
+        """
+        values = _read_fields(line)
+        kind = kind_of(values)
+        row = (_pair_hash(values), text_hash(values["session"]), values["time"], self._kind(kind))
+        for column, value in zip(self._columns.values(), (*row, values["v1_ms"], values["v2_ms"]), strict=True):
+            column.append(value)
+        if worth_a_sample(kind):
+            self.sample(kind, [Sample(moment(values["time"]), values["pair_id"], values["trace_id"])])
+
+    def add_columns(self, kind: ExecutionKind, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Add executions of one kind; ``columns`` are hashes, milliseconds since 1970 and latencies in ms by name."""
+        kinds = np.full(len(columns["time"]), self._kind(kind), np.int32)
+        self._blocks.append(_rows({**columns, "kind": kinds}))
+
+    def sample(self, kind: ExecutionKind, samples: Iterable[Sample]) -> None:
+        """Offer pairs to look at: the first few are kept."""
+        kept = self._samples.setdefault(kind, set())
+        kept.update(samples)
+        if len(kept) > 8 * _SAMPLES:
+            self._samples[kind] = set(sorted(kept)[:_SAMPLES])
+
+    def summary(self, reading: Reading) -> Summary:
+        """Return everything so far; ``reading`` says what became of the lines."""
+        ones = _rows({name: np.array(values) for name, values in self._columns.items()})
+        samples = {kind: tuple(sorted(kept)[:_SAMPLES]) for kind, kept in self._samples.items()}
+        return Summary(Rows.joined([*self._blocks, ones]), tuple(self._kinds), samples=samples, reading=reading)
+
+    def _kind(self, kind: ExecutionKind) -> int:
+        return self._kinds.setdefault(kind, len(self._kinds))
+
+
+def _rows(columns: Mapping[str, NDArray[Any]]) -> Rows:
+    return Rows(
+        columns["pair"].astype(np.uint64),
+        columns["session"].astype(np.uint64),
+        columns["time"].astype(np.int64),
+        columns["kind"].astype(np.int32),
+        buckets(columns["v1"]),
+        buckets(columns["v2"]),
+    )
+
+
+def _pair_hash(values: Fields) -> int:
+    """Return the identity of the line's pair: a pair and a baseline of the same id are two things."""
+    return text_hash(f"{values['pair_id']}|{values['event']}")
+
+
+def worth_a_sample(kind: ExecutionKind) -> bool:
+    """Return whether such a pair is worth opening: it differs, V2 failed, or V1 did not serve."""
+    return (kind.compared and not kind.matched) or kind.failed or kind.v1_served is False
