@@ -5,13 +5,12 @@ The provider is asked in a thread of ours, never on V1's path: what V1's path re
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
 from otel_shadow._runtime.background_log import logger
+from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.errors import ConfigError, require
 from otel_shadow.flags import FeatureFlags
 
@@ -64,7 +63,7 @@ class OpenFeatureFlags:
         self._listen()
         self.refresh()
         self._start()
-        _POLLED.add(self)
+        on_fork(self._start_again)
 
     @property
     def current(self) -> FeatureFlags:
@@ -136,14 +135,7 @@ class OpenFeatureFlags:
             if not self._stopped.is_set():
                 self.refresh()
 
-
-_POLLED: WeakSet[OpenFeatureFlags] = WeakSet()
-
-
-def _after_fork() -> None:
-    for flags in list(_POLLED):
-        flags._wake = threading.Event()  # the parent's thread may have held its lock
-        flags._start()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+    def _start_again(self) -> None:
+        """Start the thread anew in the child of a fork."""
+        self._wake = threading.Event()  # the parent's thread may have held its lock
+        self._start()

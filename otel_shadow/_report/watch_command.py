@@ -21,7 +21,7 @@ import click
 
 from otel_shadow import evidence
 from otel_shadow._report import criteria_tables, terminal, verdict_command, verdict_document
-from otel_shadow._report.otlp_export import meter_provider
+from otel_shadow._report.sdk_providers import endpoint, meter_provider
 from otel_shadow._report.verdict_gauges import VerdictGauges
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ShadowError
@@ -53,7 +53,7 @@ def watch(
     Returns:
         the exit code of the last verdict; 3 if there was none.
     """
-    provider = meter_provider()
+    provider = meter_provider() if endpoint("METRICS") else None
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
     code = EXIT_NOTHING

@@ -7,11 +7,12 @@ never waits for that, and never sees it.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from time import perf_counter, sleep
 from typing import Any
+
+from otel_shadow._runtime.process_lifecycle import on_fork
 
 logger = logging.getLogger("otel_shadow")
 
@@ -25,6 +26,7 @@ class BackgroundLog:
 
     def __init__(self) -> None:
         self._reset()
+        on_fork(self._reset)
 
     def _reset(self) -> None:
         """Begin anew; in the child of a fork too, where the thread stayed with the parent."""
@@ -65,7 +67,6 @@ class BackgroundLog:
 
 
 _VOICE = BackgroundLog()
-os.register_at_fork(after_in_child=_VOICE._reset)
 
 
 def say(level: int, message: str, *args: Any) -> None:

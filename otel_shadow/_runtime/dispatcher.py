@@ -7,16 +7,15 @@ has ended wakes it, if others wait for its place.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import perf_counter, sleep
 from typing import NamedTuple
-from weakref import WeakSet
 
 from otel_shadow._runtime.executors.protocol import Executor, ProductionLoop, Shadow, Slot, ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.config import LimitsTable
 
 __all__ = ["Dispatcher", "Shadow"]
@@ -51,8 +50,9 @@ class Dispatcher:
             "loop": lambda: ProductionLoop(self._executor("thread")),
             **(executors or {}),
         }
+        self._closed = False
         self._reset()
-        _RUNNERS.add(self)
+        on_fork(self._reset)
 
     def _reset(self) -> None:
         """Forget everything; also in the child after a fork, where threads and their work stayed with the parent."""
@@ -69,7 +69,6 @@ class Dispatcher:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._drains: list[None] = []
-        self._closed = False
 
     # --- V1's path ---------------------------------------------------------------------------------------------
 
@@ -275,16 +274,3 @@ class Dispatcher:
         with self._accounts:
             self._bytes -= shadow.size
         return shadow
-
-
-_RUNNERS: WeakSet[Dispatcher] = WeakSet()
-
-
-def _after_fork() -> None:
-    for runner in list(_RUNNERS):
-        closed = runner._closed
-        runner._reset()
-        runner._closed = closed
-
-
-os.register_at_fork(after_in_child=_after_fork)

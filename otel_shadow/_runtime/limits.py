@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
 from time import monotonic
-from weakref import WeakSet
 
 from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.config import LimitsTable
 from otel_shadow.record import Status
 
@@ -52,7 +51,7 @@ class Limiter:
         self._refilled_at = clock()
         self._paused: str | None = None
         self._held_until = 0.0
-        _LIMITERS.add(self)
+        on_fork(self._after_fork)
 
     @property
     def reason(self) -> str | None:
@@ -159,14 +158,3 @@ class Limiter:
         """The lock may be held by a thread that stayed with the parent, and so did the probe."""
         self._lock = Lock()
         self._probing = False
-
-
-_LIMITERS: WeakSet[Limiter] = WeakSet()
-
-
-def _after_fork() -> None:
-    for limiter in list(_LIMITERS):
-        limiter._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -21,7 +21,7 @@ from otel_shadow._runtime.executors.worker_pool import WorkerPool
 from otel_shadow._runtime.executors.worker_process import WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier, passes
 from otel_shadow._runtime.node import ShadowedNode
-from otel_shadow._runtime.process_exit import AtExit
+from otel_shadow._runtime.process_lifecycle import at_exit, cancel_at_exit, on_fork
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.shadow_context import SHADOW
@@ -89,7 +89,7 @@ class ShadowTrafficManager:
         self.inspect: Inspect | None = None
         """Sees raw values beside each record, in a local run that shows them on the terminal. None in production."""
         self.sites: dict[tuple[str, str], ShadowedNode] = {}
-        self._exit = AtExit(self.shutdown)
+        at_exit(self.shutdown)
 
     # --- V1's path -------------------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class ShadowTrafficManager:
 
         V1 goes on without shadows.
         """
-        self._exit.cancel()
+        cancel_at_exit(self.shutdown)
         end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
         self.dispatcher.close(max((end - perf_counter()) * 0.6, 0.0))
         self.record_queue.flush(max(end - perf_counter(), 0.05))
@@ -214,9 +214,16 @@ class ShadowTrafficManager:
         background_log.settle(max(end - perf_counter(), 0.05))
 
 
-_RANDOM = Random(os.urandom(32))  # noqa: S311 - ids, no secrets
-"""A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call each time."""
-os.register_at_fork(after_in_child=lambda: _RANDOM.seed(os.urandom(32)))
+class _Generator(Random):
+    """A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call."""
+
+    def renew(self) -> None:
+        """Seed it anew: parent and child of a fork must not make the same ids."""
+        self.seed(os.urandom(32))
+
+
+_RANDOM = _Generator(os.urandom(32))
+on_fork(_RANDOM.renew)
 
 
 def _random_id() -> str:

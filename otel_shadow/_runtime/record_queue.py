@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter, sleep
-from weakref import WeakSet
 
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow.record import ShadowRecord
 
@@ -42,7 +41,7 @@ class RecordQueue:
         self._bound = bound
         self._bound_bytes = bound_bytes
         self._reset()
-        _EMITTERS.add(self)
+        on_fork(self._reset)
 
     def _reset(self) -> None:
         self._queue: deque[tuple[MakeRecord, int]] = deque()
@@ -160,14 +159,3 @@ class RecordQueue:
         except BaseException as raised:  # noqa: BLE001 - re-raised for tests: they see it, and this thread goes on
             seen = (type(raised), raised, raised.__traceback__, threading.current_thread())
             threading.excepthook(threading.ExceptHookArgs(seen))
-
-
-_EMITTERS: WeakSet[RecordQueue] = WeakSet()
-
-
-def _after_fork() -> None:
-    for record_queue in list(_EMITTERS):
-        record_queue._reset()
-
-
-os.register_at_fork(after_in_child=_after_fork)

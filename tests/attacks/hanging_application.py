@@ -19,6 +19,7 @@ from langgraph.graph import START, StateGraph
 from small_graphs import State, call, left, small_graph
 
 from otel_shadow import FeatureFlags
+from otel_shadow._runtime.process_lifecycle import cancel_at_exit
 from otel_shadow.testing.capture import ShadowCapture
 
 FORM, COLOUR = sys.argv[1], sys.argv[2]
@@ -85,7 +86,7 @@ def main() -> None:
         finish(timeout)
         print(sorted({str(record.v2.status) for record in capture._records.seen if record.v2}))
 
-    capture.manager._exit.cancel()
+    cancel_at_exit(capture.manager.shutdown)
     import atexit
 
     atexit.register(tell)

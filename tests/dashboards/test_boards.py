@@ -13,7 +13,7 @@ from real_servers import ROOT
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries, write_dashboards
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 UIDS = ("otel-shadow-health", "otel-shadow-live", "otel-shadow-pairs", "otel-shadow-sla")
 COMMITTED = ROOT / "dashboards"
@@ -158,6 +158,12 @@ def test_bounds_are_drawn_from_the_applications_own_series() -> None:
             steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
             assert {step["value"] for step in steps} <= {None, 0}, panel["title"]
     assert series(semconv.SLA_OBJECTIVE) in panel_queries.bound(semconv.CRITERION_PARITY)
+
+
+def test_slow_pairs_are_those_that_the_collector_keeps() -> None:
+    """The dashboard lists as slow what the Collector's sampling keeps as slow."""
+    collector = (ROOT / "collector" / "config.yaml").read_text()
+    assert re.findall(r"COLLECTOR_SLOW_DELTA_MS:-(\d+)", collector) == [str(panel_queries.SLOW_MS)]
 
 
 def test_a_missing_extra_gives_the_pip_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

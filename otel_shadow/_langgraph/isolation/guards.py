@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -26,74 +25,77 @@ from otel_shadow._langgraph.isolation.pools import guard_pools
 from otel_shadow._langgraph.isolation.private_stores import overlay_saver, overlay_store
 from otel_shadow._langgraph.isolation.tools import guard_tools
 from otel_shadow._langgraph.patches import Patches
+from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
 AnyPregel = Pregel[Any, Any, Any, Any]
 _STATE_METHODS = (
     "get_state", "aget_state", "get_state_history", "aget_state_history", "bulk_update_state", "abulk_update_state",
 )  # fmt: skip
-_PATCHES = Patches()
-_LOCK = threading.Lock()
 
 
-class _Watch:
-    """How many shadows run, and whether the guards are to go when none does."""
+class _Guards:
+    """The guards, and how many shadows run that still need them."""
 
-    running = 0
-    leaving = False
+    def __init__(self) -> None:
+        self._patches = Patches()
+        self._leaving = False
+        self._reset()
+        on_fork(self._reset)
+
+    def _reset(self) -> None:
+        """Begin at no shadow; in the child of a fork too, where one that stayed with the parent may hold the lock."""
+        self._lock = threading.Lock()
+        self._running = 0
+
+    def install(self) -> None:
+        with self._lock:
+            self._leaving = False
+            if self._patches.installed:
+                return
+            self._patches.replace(Pregel, "_defaults", _guarded_defaults)
+            for method in _STATE_METHODS:
+                self._patches.replace(Pregel, method, _on_private_saver)
+            guard_llm_cache(self._patches)
+            guard_tools(self._patches)
+            guard_pools(self._patches)
+            pin_classes(self._patches)
+
+    def uninstall(self) -> None:
+        with self._lock:
+            self._leaving = True
+            self._leave()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running = max(self._running - 1, 0)  # a child of a fork began at none
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._leaving and not self._running:
+            self._patches.undo()
 
 
-_WATCH = _Watch()
+_GUARDS = _Guards()
 
 
 def install_guards() -> None:
     """Install the guards; a second call changes nothing."""
-    with _LOCK:
-        _WATCH.leaving = False
-        if _PATCHES.installed:
-            return
-        _PATCHES.replace(Pregel, "_defaults", _guarded_defaults)
-        for method in _STATE_METHODS:
-            _PATCHES.replace(Pregel, method, _on_private_saver)
-        guard_llm_cache(_PATCHES)
-        guard_tools(_PATCHES)
-        guard_pools(_PATCHES)
-        pin_classes(_PATCHES)
+    _GUARDS.install()
 
 
 def uninstall_guards() -> None:
     """Put every original back, as soon as no shadow runs: one that was given up may still call what is guarded."""
-    with _LOCK:
-        _WATCH.leaving = True
-        _leave()
+    _GUARDS.uninstall()
 
 
-@contextmanager
-def guarded() -> Iterator[None]:
-    """While a shadow runs the guards stay."""
-    with _LOCK:
-        _WATCH.running += 1
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _WATCH.running = max(_WATCH.running - 1, 0)  # a child of a fork began at none
-            _leave()
-
-
-def _leave() -> None:
-    if _WATCH.leaving and not _WATCH.running:
-        _PATCHES.undo()
-
-
-def _after_fork() -> None:
-    """The shadows stayed with the parent, and one of them may have held the lock."""
-    global _LOCK
-    _LOCK = threading.Lock()
-    _WATCH.running = 0
-
-
-os.register_at_fork(after_in_child=_after_fork)
+def guarded() -> AbstractContextManager[None]:
+    """Return a context manager inside which the guards stay."""
+    return _GUARDS
 
 
 def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

@@ -18,10 +18,10 @@ from collections import deque
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from time import perf_counter
-from weakref import WeakSet
 
 from otel_shadow._runtime.executors.worker_process import DONE, FAILED, READY, STOP, WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.process_lifecycle import on_fork
 
 _TICK_S = 0.02
 _IDLE_TICK_S = 0.5
@@ -92,7 +92,7 @@ class WorkerPool:
         self._fault_barrier = fault_barrier
         self._everyone: list[_Process] = []
         self._reset()
-        _POOLS.add(self)
+        on_fork(self._reset)
 
     def _reset(self) -> None:
         for process in self._everyone:
@@ -258,14 +258,3 @@ class WorkerPool:
         self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
         process.stop(0.0)
         self._ending.append(process)
-
-
-_POOLS: WeakSet[WorkerPool] = WeakSet()
-
-
-def _after_fork() -> None:
-    for pool in list(_POOLS):
-        pool._reset()
-
-
-os.register_at_fork(after_in_child=_after_fork)
