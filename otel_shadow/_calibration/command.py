@@ -52,19 +52,20 @@ def run_calibrate(
         EvidenceError, ConfigError: what was given can't be used; the message says what is expected.
     """
     options = _options(alpha, delta, (held_out, start), current, strictness, _names(observed))
+    from otel_shadow._calibration.calibration_document import calibration_document
+
     found = calibrate(read_pairs(sources, build), options, read_labels(labels) if labels else None)
     proposed = has_proposal(found)
     if as_json:
         _print_json(found)
     else:
-        from otel_shadow._calibration.screen import show
-        from otel_shadow._report.terminal import console
+        from otel_shadow._report.terminal import console, show
 
-        show(found, console(sys.stdout))
+        show(calibration_document(found, drawn=False), console(sys.stdout))
     if html is not None:
-        from otel_shadow._calibration.page import page
+        from otel_shadow._report.html_page import page
 
-        _write(html, page(found))
+        _write(html, page(calibration_document(found, drawn=True)))
     if out is not None and proposed:
         _write(out, document(found))
     _tell(out, html, proposed, sys.stderr if as_json else sys.stdout)

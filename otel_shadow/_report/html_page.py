@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file with inline style, script and plots; it asks the network for nothing.
+"""The page's renderer of documents: one self-contained HTML file that asks the network for nothing.
 
 A content security policy in the page says so to the browser too: nothing may be loaded, and only the page's own script
 may run (by its hash). Everything that came from logs is escaped by the template engine.
@@ -15,29 +15,40 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from otel_shadow._report.figures import Figures, figures
-from otel_shadow._report.presenter import present
+from otel_shadow._report.blocks import Cell, Document, Section
 from otel_shadow.errors import ShadowError, require
-from otel_shadow.evidence.view import EvidenceView
-from otel_shadow.verdict.result import Verdict
 
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|h|min|UTC)(?:\W|$))")
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|h|min|UTC)(?:\W|$))|(?<=[≥≤]) ")
 
 
-def page(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = None) -> str:
-    """The page as text.
-
-    Arguments:
-        trace_url: link of a trace, with ``{trace_id}`` in it.
+def page(document: Document) -> str:
+    """Return ``document`` as the text of a page.
 
     Raises:
-        MissingExtraError: jinja2 or matplotlib is not installed.
+        MissingExtraError: jinja2 is not installed.
     """
-    return _render(present(verdict, evidence, trace_url), figures(verdict, evidence))
+    jinja2 = require("jinja2", "analysis")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("otel_shadow._report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_together,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["kind"] = lambda block: type(block).__name__
+    environment.tests["standing_apart"] = lambda block: isinstance(block, Section) and block.state is not None
+    environment.globals["nothing"] = Cell()
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text: str = environment.get_template("document.html.j2").render(
+        document=document, style=_asset("page.css"), script=script, script_hash=digest
+    )
+    return text
 
 
 def write(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``; who reads it meanwhile sees the old page or the new one, never half of one.
+    """Write ``text`` to ``path`` at once: a reader sees the old page or the new one, never half of one.
 
     Raises:
         ShadowError: it can't be written.
@@ -59,25 +70,8 @@ def _umask() -> int:
     return mask
 
 
-def _render(view: Any, drawn: Figures) -> str:
-    jinja2 = require("jinja2", "analysis")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("otel_shadow._report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_together,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    template = environment.get_template("page.html.j2")
-    text: str = template.render(view=view, figures=drawn, style=_asset("page.css"), script=script, script_hash=digest)
-    return text
-
-
 def _together(value: Any) -> Any:
-    """Keep a number and its unit on one line; what is markup already stays as it is."""
+    """Keep a number, its sign and its unit on one line; markup stays as it is."""
     return _UNIT.sub("\u00a0", value) if type(value) is str else value
 
 

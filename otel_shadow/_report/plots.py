@@ -1,16 +1,16 @@
-"""The plots of the page, each from plain numbers: a proportion's band over time, and two latency distributions."""
+"""The plots of a verdict's page: a band over time, and two latency distributions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from otel_shadow._report import theme
 from otel_shadow.errors import require
-from otel_shadow.verdict.units import milliseconds, percent
+from otel_shadow.evidence.view import BandPoint, LatencyHistogram
+from otel_shadow.verdict.units import latency, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,104 +18,62 @@ if TYPE_CHECKING:
 _STEPS_H = (1 / 12, 0.25, 0.5, 1, 2, 3, 6, 12, 24, 48, 96, 168)
 
 
-@dataclass(frozen=True)
-class Moment:
-    """What was known of a quantity at ``time``: estimate and always-valid band."""
-
-    time: datetime
-    estimate: float | None
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """A distribution of latencies.
-
-    Arguments:
-        name: how the legend calls it.
-        edges_s: ascending edges of the buckets in seconds; one more than ``counts``.
-        counts: observations per bucket.
-        p95_s: its 95th percentile in seconds; None if there is none.
-    """
-
-    name: str
-    edges_s: Sequence[float]
-    counts: Sequence[float]
-    p95_s: float | None
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One plot in its two sizes: inline SVG."""
-
-    wide: str
-    narrow: str
+_FIRST = 10
+"""Closed sessions below which an estimate is not drawn."""
 
 
 def band(
     name: str,
     label: str,
-    moments: Sequence[Moment],
+    points: Sequence[BandPoint],
     bound: float,
     cycles: Sequence[datetime],
     above: bool = True,
     hours: Sequence[tuple[datetime, float, int]] = (),
     told: Callable[[float], str] = percent,
-) -> Plot:
-    """A quantity over time: estimate, band and the bound it is held to.
+) -> tuple[str, str]:
+    """Return the plot of a quantity over time: estimate, band and the bound it is held to.
 
     Arguments:
+        name, label: as in ``theme.drawn``.
+        points: in the order of their times.
         cycles: ends of whole cycles, marked on the time axis.
         above: whether GO lies above the bound (parity) or below it (handoff rate).
         hours: raw shares by hour as (middle of the hour, share, pairs): a night that is worse is seen at once.
         told: the quantity in words.
     """
+    estimates = [point.estimate if point.sessions >= _FIRST else None for point in points]
 
     def draw(axes: Axes, small: bool) -> None:
-        _band(axes, moments, bound, told(bound))
-        _time_axis(axes, moments, cycles, 0.0 if above else 0.9, small)
-        low, high = _limits([moment.estimate for moment in moments if moment.estimate is not None], bound, above)
+        _band(axes, points, estimates, bound, told(bound))
+        _time_axis(axes, points, cycles, 0.0 if above else 0.9, small)
+        low, high = _limits([estimate for estimate in estimates if estimate is not None], bound, above)
         _points(axes, hours, low, high)
         axes.set_ylim(low, high)
         axes.yaxis.set_major_formatter(lambda value, _: told(value))
-        _legend(axes, 2 if small else 4, small)
+        legend(axes, 2 if small else 4, small)
 
-    return _both(name, label, draw)
-
-
-def latencies(name: str, label: str, first: Latencies, second: Latencies) -> Plot:
-    """Two latency distributions on a logarithmic axis, with their 95th percentiles."""
-    return _both(name, label, lambda axes, small: _latencies(axes, first, second, small))
+    return theme.drawn(name, label, draw)
 
 
-def _both(name: str, label: str, draw: Callable[[Axes, bool], None]) -> Plot:
-    drawn = []
-    for size, suffix in ((theme.WIDE, "wide"), (theme.NARROW, "narrow")):
-        with theme.canvas(size) as (figure, axes):
-            draw(axes, suffix == "narrow")
-            drawn.append(theme.svg(figure, f"{name}-{suffix}", label))
-    return Plot(*drawn)
+def latencies(name: str, label: str, *sides: tuple[str, LatencyHistogram]) -> tuple[str, str]:
+    """Return the plot of two latency distributions (each with its name) on a logarithmic axis, with their p95."""
+    return theme.drawn(name, label, lambda axes, small: _latencies(axes, sides, small))
 
 
-def _band(axes: Axes, moments: Sequence[Moment], bound: float, told: str) -> None:
-    times = [_hours(moment.time) for moment in moments]
+def _band(axes: Axes, points: Sequence[BandPoint], estimates: Sequence[float | None], bound: float, told: str) -> None:
+    times = [_hours(point.at) for point in points]
     axes.fill_between(
-        times, [moment.lower for moment in moments], [moment.upper for moment in moments],
+        times, [point.lower for point in points], [point.upper for point in points],
         color=theme.BAND, alpha=0.22, linewidth=0, label="always-valid band",
     )  # fmt: skip
-    axes.plot(
-        times,
-        [math.nan if moment.estimate is None else moment.estimate for moment in moments],
-        color=theme.V2,
-        linewidth=2,
-        label="estimate",
-    )
+    drawn = [math.nan if estimate is None else estimate for estimate in estimates]
+    axes.plot(times, drawn, color=theme.V2, linewidth=2, label="estimate")
     axes.axhline(bound, color=theme.BOUND, linewidth=1.4, dashes=(5, 3), label=f"bound {told}")
 
 
 def _points(axes: Axes, hours: Sequence[tuple[datetime, float, int]], low: float, high: float) -> None:
-    """Raw shares by hour; those beyond the picture sit on its edge."""
+    """Draw raw shares by hour; those beyond the picture sit on its edge."""
     if not hours:
         return
     most = max(pairs for _, _, pairs in hours)
@@ -126,8 +84,8 @@ def _points(axes: Axes, hours: Sequence[tuple[datetime, float, int]], low: float
     )  # fmt: skip
 
 
-def _time_axis(axes: Axes, moments: Sequence[Moment], cycles: Sequence[datetime], height: float, small: bool) -> None:
-    first, last = moments[0].time, moments[-1].time
+def _time_axis(axes: Axes, points: Sequence[BandPoint], cycles: Sequence[datetime], height: float, small: bool) -> None:
+    first, last = points[0].at, points[-1].at
     for number, cycle in enumerate(cycles, 1):
         axes.axvline(_hours(cycle), color=theme.MUTED, linewidth=0.8, dashes=(1, 3))
         axes.annotate(f"cycle {number}", (_hours(cycle), height), xycoords=("data", "axes fraction"), xytext=(-4, 4),
@@ -138,12 +96,12 @@ def _time_axis(axes: Axes, moments: Sequence[Moment], cycles: Sequence[datetime]
 
 
 def _hours(time: datetime) -> float:
-    """Hours since the epoch: plain numbers, so that ticks and labels are ours."""
+    """Return hours since the epoch: plain numbers, so that ticks and labels are ours."""
     return time.timestamp() / 3600
 
 
 def _ticks(first: datetime, last: datetime, most: int) -> list[datetime]:
-    """Round hours between ``first`` and ``last``, at most ``most`` of them."""
+    """Return round hours between ``first`` and ``last``, at most ``most`` of them."""
     span_h = max((last - first).total_seconds() / 3600, 1 / 60)
     step = next((hours for hours in _STEPS_H if span_h / hours <= most), _STEPS_H[-1])
     midnight = first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -162,7 +120,7 @@ def _tick(time: datetime, ticks: Sequence[datetime]) -> str:
 
 
 def _limits(estimates: Sequence[float], bound: float, above: bool) -> tuple[float, float]:
-    """Room for the estimate and the bound; a band that is still wide may leave the picture."""
+    """Return room for the estimate and the bound; a band that is still wide may leave the picture."""
     settled = estimates[len(estimates) // 4 :]
     reach = max([0.05, *(abs(value - bound) * 1.6 for value in settled)])
     if above:
@@ -170,27 +128,28 @@ def _limits(estimates: Sequence[float], bound: float, above: bool) -> tuple[floa
     return -0.002 if bound - reach <= 0 else bound - reach, min(1.0, bound + reach)
 
 
-def _latencies(axes: Axes, first: Latencies, second: Latencies, small: bool) -> None:
+def _latencies(axes: Axes, sides: Sequence[tuple[str, LatencyHistogram]], small: bool) -> None:
     axes.set_xscale("log")
-    for side, colour, dashes in ((first, theme.V1, (2, 2)), (second, theme.V2, (5, 2))):
-        total = sum(side.counts) or 1.0
-        shares = [count / total for count in side.counts]
-        axes.stairs(shares, list(side.edges_s), fill=True, color=colour, alpha=0.16, linewidth=0)
-        told = side.name if side.p95_s is None else f"{side.name} (p95 {milliseconds(side.p95_s)})"
-        axes.stairs(shares, list(side.edges_s), color=colour, linewidth=1.6, label=told)
-        if side.p95_s is not None:
-            axes.axvline(side.p95_s, color=colour, linewidth=1.4, dashes=dashes)
+    for (name, side), colour, dashes in zip(sides, (theme.V1, theme.V2), ((2, 2), (5, 2)), strict=True):
+        total = sum(side.counts) or 1
+        shares, edges = [count / total for count in side.counts], list(side.edges_ms)
+        axes.stairs(shares, edges, fill=True, color=colour, alpha=0.16, linewidth=0)
+        axes.stairs(shares, edges, color=colour, linewidth=1.6,
+                    label=name if side.p95_ms is None else f"{name} (p95 {latency(side.p95_ms)})")  # fmt: skip
+        if side.p95_ms is not None:
+            axes.axvline(side.p95_ms, color=colour, linewidth=1.4, dashes=dashes)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(lambda value, _: percent(value, 0))
     ticker = require("matplotlib.ticker", "analysis")
     axes.xaxis.set_major_locator(ticker.LogLocator(10, subs=(1.0, 2.0, 5.0), numticks=6 if small else 12))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: milliseconds(value))
+    axes.xaxis.set_major_formatter(lambda value, _: latency(value))
     axes.set_xlabel("latency of one execution (logarithmic)")
-    _legend(axes, 1 if small else 2, small)
+    legend(axes, 1 if small else 2, small)
 
 
-def _legend(axes: Axes, columns: int, small: bool) -> None:
+def legend(axes: Axes, columns: int, small: bool) -> None:
+    """Put the legend above the plot."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, borderaxespad=0.2,
         handlelength=1.6, columnspacing=1.2, fontsize=8 if small else 9,

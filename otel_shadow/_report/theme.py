@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -65,20 +65,34 @@ _RC = {
 }
 """``svg.fonttype`` none keeps text as text: searchable, read aloud, in the page's font."""
 
-WIDE = (6.2, 3.1)
-NARROW = (3.9, 3.0)
+_SIZES = {"wide": (6.2, 3.1), "narrow": (3.9, 3.0)}
 """Sizes in inches: the page shows one of the two, so that text keeps its size on a phone."""
 _MARGINS = (0.56, 0.26, 0.52, 0.42)
 """Left, right, bottom and top in inches; fixed, because letting matplotlib lay out takes twice the time."""
 
 
-@contextmanager
-def canvas(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
-    """An empty figure in our look; no global state of matplotlib is touched.
+def drawn(name: str, label: str, draw: Callable[[Axes, bool], None]) -> tuple[str, str]:
+    """Return one plot as inline SVG, wide and narrow.
+
+    Arguments:
+        name: unique on the page; letters, digits and dashes.
+        label: what the plot says, for those who can't see it.
+        draw: draws on empty axes; told whether they are the narrow ones.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
+    texts = {}
+    for suffix, size in _SIZES.items():
+        with _canvas(size) as (figure, axes):
+            draw(axes, suffix == "narrow")
+            texts[suffix] = _svg(figure, f"{name}-{suffix}", label)
+    return texts["wide"], texts["narrow"]
+
+
+@contextmanager
+def _canvas(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
+    """Make an empty figure in our look; no global state of matplotlib is touched."""
     matplotlib = require("matplotlib", "analysis")
     figures = require("matplotlib.figure", "analysis")
     with matplotlib.rc_context(_RC):
@@ -88,13 +102,7 @@ def canvas(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_axes(box)
 
 
-def svg(figure: Figure, name: str, label: str) -> str:
-    """``figure`` as inline SVG for the page.
-
-    Arguments:
-        name: unique on the page; letters, digits and dashes.
-        label: what the plot says, for those who can't see it.
-    """
+def _svg(figure: Figure, name: str, label: str) -> str:
     raw = io.StringIO()
     metadata: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
     matplotlib = require("matplotlib", "analysis")

@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 
 from otel_shadow import evidence
-from otel_shadow._report import html_page as page
+from otel_shadow._report import html_page, terminal, verdict_document
 from otel_shadow._report import json_document as document
-from otel_shadow._report import presenter, terminal
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
 from otel_shadow.policy import Policy
@@ -57,11 +56,12 @@ def judge(
     verdict, judged = verdict_of(summary, settings.sla, at, build)
     shown = evidence.view_of(judged, verdict)
     if html is not None:
-        page.write(html, page.page(verdict, shown, trace_url))
+        html_page.write(html, html_page.page(verdict_document.page(verdict, shown, trace_url)))
     if as_json:
         click.echo(document.text(verdict, shown))
     else:
-        terminal.show(presenter.present(verdict, shown, trace_url), terminal.console(sys.stdout))
+        out = terminal.console(sys.stdout)
+        terminal.show(verdict_document.screen(verdict, shown, wide=terminal.is_wide(out)), out)
     return verdict.exit_code
 
 

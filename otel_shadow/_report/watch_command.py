@@ -20,18 +20,18 @@ from types import FrameType
 import click
 
 from otel_shadow import evidence
-from otel_shadow._report import presenter, terminal, verdict_command
+from otel_shadow._report import criteria_tables, terminal, verdict_command, verdict_document
 from otel_shadow._report.sdk_providers import endpoint, meter_provider
 from otel_shadow._report.verdict_gauges import VerdictGauges
-from otel_shadow._report.view import View
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ShadowError
+from otel_shadow.evidence.view import EvidenceView
 from otel_shadow.verdict import Verdict
 
 EXIT_NOTHING = 3
 _AT_REST = 9.0
 """Looking takes at most a tenth of the time, however large the evidence has become."""
-Look = tuple[Verdict, View]
+Look = tuple[Verdict, EvidenceView]
 
 
 def watch(
@@ -40,7 +40,6 @@ def watch(
     every: float = 30.0,
     config: Path | None = None,
     build: str | None = None,
-    trace_url: str | None = None,
 ) -> int:
     """Watch the evidence in ``sources`` until SIGINT or SIGTERM.
 
@@ -58,7 +57,7 @@ def watch(
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
     code = EXIT_NOTHING
-    looks = _Looks(sources, config, build, trace_url)
+    looks = _Looks(sources, config, build)
     try:
         with _until_told() as told:
             while True:
@@ -79,11 +78,10 @@ def watch(
 class _Looks:
     """One look after the other at the same sources, which may not be there yet."""
 
-    def __init__(self, sources: Sequence[str], config: Path | None, build: str | None, trace_url: str | None) -> None:
+    def __init__(self, sources: Sequence[str], config: Path | None, build: str | None) -> None:
         self._sources = sources
         self._config = config
         self._build = build
-        self._trace_url = trace_url
         self._watch: evidence.Watch | None = None
 
     def look(self) -> Look | str:
@@ -96,7 +94,7 @@ class _Looks:
             summary = self._watch.poll()
             summary.accepting(settings.accept, at)
             verdict, judged = verdict_command.verdict_of(summary, settings.sla, at, self._build)
-            return verdict, presenter.present(verdict, evidence.view_of(judged, verdict), self._trace_url)
+            return verdict, evidence.view_of(judged, verdict)
         except ShadowError as error:
             return f"no verdict yet: {' '.join(str(error).split())}"
 
@@ -130,7 +128,7 @@ def _on_terminal(every: float) -> Callable[[Look | str], None]:
         if isinstance(found, str):
             out.print(found)
         else:
-            terminal.show(found[1], out)
+            terminal.show(verdict_document.screen(*found, wide=terminal.is_wide(out)), out)
         out.print(f"\nwatching: a look every {every:g} s or more; Ctrl-C ends it", style="dim")
 
     return show
@@ -141,7 +139,7 @@ def _in_lines() -> Callable[[Look | str], None]:
 
     def show(found: Look | str) -> None:
         nonlocal last
-        line = found if isinstance(found, str) else _line(*found)
+        line = found if isinstance(found, str) else _line(found[0])
         if line != last:
             click.echo(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}")
             sys.stdout.flush()
@@ -150,6 +148,6 @@ def _in_lines() -> Callable[[Look | str], None]:
     return show
 
 
-def _line(verdict: Verdict, view: View) -> str:
-    rows = ", ".join(f"{row.key} {row.state.word}" for row in view.rows)
-    return f"{verdict.decision} ({rows}): {view.headline}"
+def _line(verdict: Verdict) -> str:
+    rows = ", ".join(f"{row.criterion} {criteria_tables.state(row).word}" for row in verdict.criteria)
+    return f"{verdict.decision} ({rows}): {verdict_document.headline(verdict)}"

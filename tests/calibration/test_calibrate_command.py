@@ -54,7 +54,9 @@ def test_without_labels_it_is_disagreement_never_error(
     """Terminal, page and file say "disagreement with V1"; the word "error" is nowhere in what they say of it."""
     out, page = tmp_path / "t.toml", tmp_path / "page.html"
     run("calibrate", window, "--out", out, "--html", page)
-    body = re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", page.read_text(encoding="utf-8"), flags=re.S)
+    body = re.sub(
+        r"<style>.*?</style>|<svg.*?</svg>|<script>.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.S
+    )
     for told in (capsys.readouterr().out, body, out.read_text(encoding="utf-8")):
         assert "isagreement with V1" in told
         assert not re.search(r"\berrors?\b(?! where V1 is wrong)", told), told

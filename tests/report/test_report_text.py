@@ -14,7 +14,7 @@ from rich.console import Console
 
 from otel_shadow import semconv
 from otel_shadow._report import json_document as report_json
-from otel_shadow._report import presenter, terminal
+from otel_shadow._report import terminal, verdict_document
 from otel_shadow.evidence.view import EvidenceView, Reading
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -23,7 +23,8 @@ from otel_shadow.verdict.result import Decision, Verdict
 
 def printed(verdict: Verdict, evidence: EvidenceView, width: int | None = None) -> str:
     out = io.StringIO()
-    terminal.show(presenter.present(verdict, evidence), terminal.console(out, width))
+    console = terminal.console(out, width)
+    terminal.show(verdict_document.screen(verdict, evidence, wide=terminal.is_wide(console)), console)
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
@@ -60,7 +61,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 def test_a_pipe_gets_no_escape_codes_and_a_terminal_gets_colours() -> None:
     """Plain when piped."""
     verdict = sample_verdict.verdict()
-    view = presenter.present(verdict, sample_verdict.evidence(verdict))
+    view = verdict_document.screen(verdict, sample_verdict.evidence(verdict))
     assert "\x1b" not in printed(verdict, sample_verdict.evidence(verdict))
     coloured = io.StringIO()
     terminal.show(view, Console(file=coloured, force_terminal=True, color_system="standard", width=100, markup=False))

@@ -20,11 +20,11 @@ def test_a_share_in_per_cent(share: float | None, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.0004, "0.4 ms"), (0.045, "45 ms"), (0.9999, "1 s"), (1.234, "1.23 s"), (None, "–")]
+    ("milliseconds", "expected"), [(0.4, "0.4 ms"), (45.0, "45 ms"), (999.9, "1 s"), (1234.0, "1.23 s"), (None, "–")]
 )
-def test_a_latency(seconds: float | None, expected: str) -> None:
+def test_a_latency(milliseconds: float | None, expected: str) -> None:
     """Three digits in the unit that suits."""
-    assert words.milliseconds(seconds) == expected
+    assert words.latency(milliseconds) == expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1.15, "+15 %"), (0.987, "−1.3 %"), (1.0002, "±0 %"), (None, "–")])

@@ -6,24 +6,36 @@ from typing import TYPE_CHECKING
 
 from otel_shadow._calibration.router import Effect, Proposal
 from otel_shadow._report import theme
-from otel_shadow._report.plots import Plot
+from otel_shadow._report.blocks import Figure
+from otel_shadow._report.plots import legend
 from otel_shadow.verdict.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def risk_coverage(name: str, proposal: Proposal, risk: str) -> Plot | None:
-    """Risk against coverage with its upper bound, the tolerated risk, and where thresholds stand; None without data."""
+def risk_coverage(name: str, proposal: Proposal, risk: str, told: str) -> Figure | None:
+    """Return risk against coverage with its upper bound, the tolerated risk, and where thresholds stand.
+
+    Arguments:
+        name: unique on the page.
+        risk: what the risk is called.
+        told: what is accepted, for the caption.
+
+    Returns:
+        None without data.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     if not proposal.certificate.curve:
         return None
-    drawn = []
-    for size, suffix in ((theme.WIDE, "wide"), (theme.NARROW, "narrow")):
-        with theme.canvas(size) as (figure, axes):
-            _draw(axes, proposal, risk)
-            figure.legend(loc="outside upper left", ncols=3 if suffix == "wide" else 2, frameon=False, fontsize=8)
-            drawn.append(theme.svg(figure, f"{name}-{suffix}", _label(proposal, risk)))
-    return Plot(*drawn)
+    plot = theme.drawn(name, _label(proposal, risk), lambda axes, small: _draw(axes, proposal, risk, small))
+    caption = (
+        f"{told}: {risk} among the accepted, against how many are accepted. Sessions it was chosen on; the diamond is "
+        "the held-out ones."
+    )
+    return Figure(*plot, caption)
 
 
 def _label(proposal: Proposal, risk: str) -> str:
@@ -34,7 +46,7 @@ def _label(proposal: Proposal, risk: str) -> str:
     )
 
 
-def _draw(axes: Axes, proposal: Proposal, risk: str) -> None:
+def _draw(axes: Axes, proposal: Proposal, risk: str, small: bool) -> None:
     curve, alpha = proposal.certificate.curve, proposal.certificate.alpha
     coverage = [tested.coverage for tested in curve]
     axes.fill_between(coverage, [tested.risk for tested in curve], [tested.upper for tested in curve],
@@ -50,6 +62,7 @@ def _draw(axes: Axes, proposal: Proposal, risk: str) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     shown = [tested.upper for tested in curve] + [proposal.held_out_after.risk or 0.0]
     axes.set_ylim(0, max(alpha * 2, *(height * 1.1 for height in shown)))
+    legend(axes, 2 if small else 3, small)
 
 
 def _point(axes: Axes, effect: Effect, colour: str, marker: str, label: str) -> None:
