@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked for in /proc")
 TESTS = Path(__file__).resolve().parents[1]
@@ -105,24 +105,22 @@ class Server:
 
     def get(self, path: str) -> Any:
         """The answer to one request."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{path}", timeout=30) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{path}", timeout=PATIENCE_S) as response:
             return json.loads(response.read())
 
     def wait(self) -> None:
         """Until it listens."""
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            assert self._process.poll() is None, "the server has ended"
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
-                    return
-            time.sleep(0.1)
-        pytest.fail("the server does not listen")
+        until(self._listens)
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, "the server has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
     def stop(self, number: signal.Signals) -> int:
         """Send a signal to the first process; its exit code."""
         self._process.send_signal(number)
-        return self._process.wait(30)
+        return self._process.wait(PATIENCE_S)
 
     def left(self) -> list[str]:
         """What still runs of it, workers of ours included."""
@@ -165,10 +163,7 @@ def test_every_request_is_answered_and_nothing_is_left(tmp_path: Path, name: str
             answers = list(pool.map(server.get, map(str, range(REQUESTS))))
         assert [answer["trail"] for answer in answers] == [["left", "right"]] * REQUESTS
         assert server.stop(signal.SIGTERM) in (0, -signal.SIGTERM)
-        end = time.monotonic() + 5
-        while server.left() and time.monotonic() < end:
-            time.sleep(0.05)
-        assert server.left() == []
+        until(lambda: not server.left())
     finally:
         server.kill()
     told = Counter(line["shadow_status"] for line in server.lines() if line["event"] == "SHADOW_V2")

@@ -7,11 +7,11 @@ import logging
 import sys
 import threading
 from concurrent.futures import wait
-from time import perf_counter, sleep
 from typing import Any
 
 import pytest
 from small_graphs import awaited, call, left, small_graph
+from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags
 from otel_shadow._runtime import background_log
@@ -62,31 +62,28 @@ def test_threads_that_awaited_v2s_leave_behind_are_bounded(make_shadow_capture: 
     assert capture.manager.dispatcher.abandoned == 3
     assert [record.reason for record in capture.records] == [None] * 3 + ["shed:abandoned"] * 3
     over.set()
-    end = perf_counter() + 30
-    while capture.manager.dispatcher.abandoned and perf_counter() < end:
-        sleep(0.01)
-    assert capture.manager.dispatcher.abandoned == 0
+    until(lambda: capture.manager.dispatcher.abandoned == 0)
 
 
 def test_a_pool_runs_as_many_as_it_may() -> None:
     """As many side by side as its size; jobs that were given up take nobody's place."""
     pool, over, seen, most = DaemonPool(2), threading.Event(), threading.Lock(), [0, 0]
+    both = threading.Barrier(2, timeout=PATIENCE_S)
 
     def work() -> None:
         with seen:
             most[0] += 1
             most[1] = max(most)
-        sleep(0.02)
+        both.wait()
         with seen:
             most[0] -= 1
 
     hanging = [pool.submit(over.wait, 120) for _ in range(2)]
-    while not all(job.running() for job in hanging):
-        sleep(0.001)
+    until(lambda: all(job.running() for job in hanging))
     for job in hanging:
         assert not job.cancel()
     assert pool.stuck == 2
-    done, _ = wait([pool.submit(work) for _ in range(6)], 60)
+    done, _ = wait([pool.submit(work) for _ in range(6)], PATIENCE_S)
     assert (len(done), most[1]) == (6, 2)
     assert pool.submit(divmod, 7, 2).result(60) == (3, 1)
     with pytest.raises(ZeroDivisionError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 CONFIG = """
 [session]
 id = "configurable.thread_id"
@@ -97,7 +98,7 @@ class Application:
     def _environment(self) -> dict[str, str]:
         exporter = "otlp" if self.endpoint else "none"
         return {
-            "PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(HERE),
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": os.pathsep.join((str(HERE), str(ROOT))),
             "OTEL_SERVICE_NAME": self.service,
             "OTEL_RESOURCE_ATTRIBUTES": f"service.instance.id={self.instance}",
             "OTEL_TRACES_EXPORTER": exporter, "OTEL_METRICS_EXPORTER": exporter, "OTEL_LOGS_EXPORTER": exporter,

@@ -28,16 +28,17 @@ from otel_shadow import ShadowInstrumentor
 class State(TypedDict, total=False):
     n: int
 
-SHUTDOWN = {"arms": {"holdout": 0.0}, "limits": {"shutdown_seconds": 0.5}, "flags": {"timeout_ms": 2000}}
+LIMIT_MS = 600_000
 
 def shadowed(v2, v1=lambda state: {"n": 1}, **options):
-    ShadowInstrumentor().instrument(config=SHUTDOWN, resolve_v2=lambda graph, node: v2, raise_errors=True)
+    config = {"arms": {"holdout": 0.0}, "limits": {"shutdown_seconds": 0.5}, "flags": {"timeout_ms": LIMIT_MS}}
+    ShadowInstrumentor().instrument(config=config, resolve_v2=lambda graph, node: v2, raise_errors=True)
     graph = StateGraph(State)
     graph.add_node("a", v1)
     graph.add_edge(START, "a")
     return graph.compile(**options)
 
-STARTED = threading.Event()
+STARTED, CLOSED, ENDED = threading.Event(), threading.Event(), threading.Event()
 THREAD = {"configurable": {"thread_id": "demo_001"}}
 """
 
@@ -49,7 +50,7 @@ def played(program: str, folder: Path, *, expected: str | None = None) -> list[d
     environment["PYTHONWARNINGS"] = "default::RuntimeWarning,default::ResourceWarning"
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
-        capture_output=True, text=True, timeout=60, env=environment, cwd=folder, check=False,
+        capture_output=True, text=True, timeout=300, env=environment, cwd=folder, check=False,
     )  # fmt: skip
     upstream = ("allowed_objects", "import JsonPlus")  # what old versions say at their import
     known = (*upstream, expected) if expected else upstream
@@ -70,18 +71,20 @@ def test_the_store_is_closed_while_v2_reads(tmp_path: Path) -> None:
         READ = []
         def v2(state):
             store = get_store()
-            end = time.monotonic() + 0.5
-            while time.monotonic() < end:
+            while not CLOSED.is_set() or len(READ) < 10:
                 READ.append(len(store.search(("a",), limit=1000)))
                 STARTED.set()
+            READ.append(len(store.search(("a",), limit=1000)))
+            ENDED.set()
         with SqliteStore.from_conn_string("store.db") as store:
             store.setup()
             for i in range(500):
                 store.put(("a",), str(i), {"v": "x" * 200})
             graph = shadowed(v2, store=store)
             assert graph.invoke({"n": 0}) == {"n": 1}
-            assert STARTED.wait(10)
-        time.sleep(0.7)
+            assert STARTED.wait(120)
+        CLOSED.set()
+        assert ENDED.wait(120)
         assert set(READ) == {500}
     """
     assert statuses(played(program, tmp_path)) == ["success"]
@@ -94,15 +97,17 @@ def test_the_saver_is_closed_while_v2_runs_graphs(tmp_path: Path) -> None:
         from langgraph.checkpoint.sqlite import SqliteSaver
         inner = StateGraph(State).add_node("inner", lambda state: {"n": 2}).add_edge(START, "inner").compile()
         def v2(state):
-            end = time.monotonic() + 0.5
-            while time.monotonic() < end:
+            while not CLOSED.is_set():
                 inner.invoke({"n": 0})
                 STARTED.set()
+            inner.invoke({"n": 0})
+            ENDED.set()
             return {"n": 1}
         with SqliteSaver.from_conn_string("saver.db") as saver:
             assert shadowed(v2, checkpointer=saver).invoke({"n": 0}, THREAD) == {"n": 1}
-            assert STARTED.wait(10)
-        time.sleep(0.7)
+            assert STARTED.wait(120)
+        CLOSED.set()
+        assert ENDED.wait(120)
     """
     assert statuses(played(program, tmp_path)) == ["success"]
 
@@ -111,20 +116,24 @@ def test_the_saver_is_closed_while_v2_runs_graphs(tmp_path: Path) -> None:
 def test_the_loop_ends_while_v2_reads_the_store(tmp_path: Path, reading: str) -> None:
     """``asyncio.run`` is over while V2 reads a store that belongs to its loop: V2 fails, nothing else does."""
     program = f"""
+        LIMIT_MS = 2000  # where the read never comes back
         def read():
             return get_store().get(("a",), "k")
         async def v2(state):
             STARTED.set()
-            while True:
-                {reading}
-                await asyncio.sleep(0)
+            try:
+                while True:
+                    {reading}
+                    await asyncio.sleep(0)
+            finally:
+                ENDED.set()
         async def main():
             async def v1(state):
                 return {{"n": 1}}
             assert await shadowed(v2, v1, store=InMemoryStore()).ainvoke({{"n": 0}}) == {{"n": 1}}
-            await asyncio.to_thread(STARTED.wait, 10)
+            await asyncio.to_thread(STARTED.wait, 120)
         asyncio.run(main())
-        time.sleep(0.3)
+        assert ENDED.wait(120)
     """
     assert statuses(played(program, tmp_path)) in (["error"], ["timeout"], ["cancelled"])
 
@@ -137,7 +146,7 @@ def test_the_process_ends_while_v2_hangs(tmp_path: Path, v2: str) -> None:
             STARTED.set()
             {v2}
         assert shadowed(v2).invoke({{"n": 0}}) == {{"n": 1}}
-        assert STARTED.wait(10)
+        assert STARTED.wait(120)
     """
     assert statuses(played(program, tmp_path)) == ["cancelled"]
 
@@ -157,7 +166,7 @@ def test_the_process_ends_while_an_awaited_v2_hangs(tmp_path: Path) -> None:
             return {"n": 1}
         async def main():
             assert await shadowed(v2, v1).ainvoke({"n": 0}) == {"n": 1}
-            await asyncio.to_thread(STARTED.wait, 10)
+            await asyncio.to_thread(STARTED.wait, 120)
         asyncio.run(main())
     """
     assert statuses(played(program, tmp_path)) == ["cancelled"]
@@ -172,7 +181,7 @@ def test_the_production_run_is_cancelled(tmp_path: Path) -> None:
         async def main():
             graph = shadowed(lambda state: {"n": 1}, v1, checkpointer=InMemorySaver())
             run = asyncio.create_task(graph.ainvoke({"n": 0}, THREAD))
-            await asyncio.to_thread(STARTED.wait, 10)
+            await asyncio.to_thread(STARTED.wait, 120)
             run.cancel()
             try:
                 await run
@@ -215,7 +224,7 @@ def test_v2_exits(tmp_path: Path) -> None:
             raise SystemExit(3)
         for chosen in (v2, av2, v2, av2):
             assert shadowed(chosen).invoke({"n": 0}) == {"n": 1}
-            time.sleep(0.2)
+            assert ShadowInstrumentor().manager.flush(120)
             ShadowInstrumentor().uninstrument()
     """
     assert statuses(played(program, tmp_path, expected="a shadow's task raised SystemExit")) == ["error"] * 4

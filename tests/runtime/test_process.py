@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small_graphs import call, left, small_graph
+from waiting import PATIENCE_S, until
 
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.errors import ConfigError
@@ -28,7 +28,7 @@ def shadow(make_shadow_capture: Make) -> Callable[..., tuple[ShadowCapture, Any]
     """A graph whose first node has ``v2`` in a worker process."""
 
     def make(
-        v2: str, timeout_ms: int = 20_000, process: Any = None, inspect: Any = None, **config: Any
+        v2: str, timeout_ms: int = 60_000, process: Any = None, inspect: Any = None, **config: Any
     ) -> tuple[ShadowCapture, Any]:
         node = {"v2": f"v2_functions:{v2}", "executor": "process", "timeout_ms": timeout_ms}
         made = make_shadow_capture(
@@ -49,7 +49,7 @@ def shadow(make_shadow_capture: Make) -> Callable[..., tuple[ShadowCapture, Any]
 
 def pairs(capture: ShadowCapture) -> list[Any]:
     """The pairs so far."""
-    capture.manager.flush(30)
+    capture.manager.flush(PATIENCE_S)
     return capture.records
 
 
@@ -66,7 +66,7 @@ def test_pair_is_the_same_as_in_a_thread(shadow: Any, v2: str, is_async: bool) -
 def test_world_of_a_worker(shadow: Any) -> None:
     """V2 runs in another process, as a shadow, in the pair's trace, with its thread id, and without our main module."""
     seen: list[Any] = []
-    process = {"init": "v2_functions:init", "idle_priority": True}
+    process = {"init": "v2_functions:init"}
     capture, graph = shadow("facts", process=process, inspect=lambda record, v1, v2: seen.append(v2.writes["data"]))
     call(graph, {"text": "hi"}, session="s_7")
     [record] = pairs(capture)
@@ -78,7 +78,14 @@ def test_world_of_a_worker(shadow: Any) -> None:
     assert (data["thread"], data["text"]) == ("s_7", "hi")
     assert data["initialised"] == [data["pid"]]
     assert data["main"].endswith("worker_process.py")
-    assert data["policy"] == getattr(os, "SCHED_IDLE", data["policy"])
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="this system has no such class")
+def test_a_worker_is_idle_from_the_start(shadow: Any) -> None:
+    """It takes what nobody else wants: looked at from here, for on a busy machine it may take minutes to say so."""
+    capture, graph = shadow("same", process={"idle_priority": True})
+    call(graph)
+    until(lambda: [os.sched_getscheduler(pid) for pid in capture.manager.workers.pids] == [os.SCHED_IDLE])
 
 
 def test_command_and_interrupt_come_back(shadow: Any) -> None:
@@ -97,17 +104,10 @@ def test_worker_over_its_time_is_killed_and_replaced(shadow: Any, v2: str) -> No
     capture, graph = shadow(v2, timeout_ms=300)
     pool = capture.manager.workers
     call(graph)
-    before = set()
-    deadline = time.monotonic() + 30
-    while not capture.records and time.monotonic() < deadline:
-        before |= set(pool.pids)
-        time.sleep(0.02)
+    before = until(lambda: set(pool.pids))
     call(graph)
     assert [record.v2.status for record in pairs(capture)] == ["timeout", "timeout"]
-    deadline = time.monotonic() + 10
-    while set(pool.pids) & before and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(exists(pid) for pid in before - set(pool.pids))
+    until(lambda: not any(exists(pid) for pid in before))
     assert capture.manager.dispatcher.abandoned == 0
 
 
@@ -150,19 +150,23 @@ def test_workers_that_cannot_start_are_errors_not_a_standstill(shadow: Any) -> N
 
 def test_spans_are_flushed_before_a_kill(shadow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans that V2 ended before it was killed are exported, marked, in the pair's trace, under the shadow's span."""
-    file = tmp_path / "spans"
+    file, ended = tmp_path / "spans", tmp_path / "ended"
     monkeypatch.setenv("TEST_SPANS", str(file))
-    capture, graph = shadow("span_then_spin", timeout_ms=1000, process={"init": "v2_functions:trace_to_file"})
-    call(graph)
-    [record] = pairs(capture)
-    deadline = time.monotonic() + 10
-    while not (file.exists() and file.read_text().endswith("\n")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    [span] = [json.loads(line) for line in file.read_text().splitlines()]
-    assert span["name"] == "inside v2"
-    assert span["context"]["trace_id"] == f"0x{record.trace_id}"
-    assert span["parent_id"] == f"0x{record.v2.span_id}"
-    assert span["attributes"]["shadow.mode"] == "v2_shadow"
+    monkeypatch.setenv("TEST_SPINNING", str(ended))
+    monkeypatch.setattr("otel_shadow._runtime.executors.worker_pool._FLUSH_S", PATIENCE_S)
+    process = {"init": "v2_functions:trace_to_file"}
+    for limit_ms in (1_000, 4_000, 16_000, 64_000):  # on a busy machine V2 is killed before it has begun
+        capture, graph = shadow("span_then_spin", timeout_ms=limit_ms, process=process)
+        call(graph)
+        capture.settle(PATIENCE_S)
+        if ended.exists():
+            break
+    until(lambda: file.read_text().endswith("\n"))
+    records = {f"0x{record.v2.span_id}": record for record in capture.records}
+    for span in map(json.loads, file.read_text().splitlines()):
+        assert span["name"] == "inside v2"
+        assert span["context"]["trace_id"] == f"0x{records[span['parent_id']].trace_id}"
+        assert span["attributes"]["shadow.mode"] == "v2_shadow"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +189,9 @@ def test_what_process_mode_lacks_is_refused(make_shadow_capture: Make, v2: Any, 
 SCRIPT = """
 import os, sys, time
 sys.path[:0] = {paths!r}
+from pathlib import Path
 from small_graphs import call, small_graph
+from waiting import until
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.testing.capture import ShadowCapture
 node = {{"v2": "v2_functions:spin", "executor": "process"}}
@@ -194,9 +200,7 @@ capture = ShadowCapture({{"nodes": {{"left": node}}, "process": process, "arms":
 graph = small_graph()
 attach(graph, capture.manager)
 call(graph)
-while not capture.manager.workers._busy:
-    time.sleep(0.02)
-time.sleep(0.3)
+until(Path(os.environ["TEST_SPINNING"]).exists)
 print(*capture.manager.workers.pids, flush=True)
 {end}
 """
@@ -211,21 +215,19 @@ print(*capture.manager.workers.pids, flush=True)
         ("os.fork() or os._exit(0)", None),
     ],
 )
-def test_no_worker_outlives_its_parent(end: str, how: signal.Signals | None) -> None:
+def test_no_worker_outlives_its_parent(end: str, how: signal.Signals | None, tmp_path: Path) -> None:
     """However the parent ends, while V2 burns CPU: killed, terminated, returned, or forked before."""
     script = SCRIPT.format(paths=[str(HERE), str(HERE.parent)], end=end)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TEST_SPINNING": str(tmp_path / "spinning")}
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     pids = [int(word) for word in process.stdout.readline().split()]
     assert pids
     if how is not None:
         process.send_signal(how)
-    process.wait(30)
+    process.wait(PATIENCE_S)
     process.stdout.close()
-    deadline = time.monotonic() + 10
-    while any(exists(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not [pid for pid in pids if exists(pid)]
+    until(lambda: not [pid for pid in pids if exists(pid)])
 
 
 def exists(pid: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -59,7 +60,6 @@ def facts(state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         "thread": config["configurable"].get("thread_id"),
         "initialised": list(INITIALISED),
         "text": state.get("text"),
-        "policy": os.sched_getscheduler(0),
     }
     return {"data": data, "next_node": "right"}
 
@@ -75,7 +75,9 @@ def ask(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def spin(state: dict[str, Any]) -> dict[str, Any]:
-    """Burns CPU for ever."""
+    """Burns CPU for ever, and says that it has begun where it is asked to."""
+    if place := os.environ.get("TEST_SPINNING"):
+        Path(place).touch()
     while True:
         pass
 
