@@ -24,6 +24,7 @@ _MODULES = {
     "runtime.scope": "_runtime.shadow_context",
     "runtime.site": "_runtime.node",
     "telemetry.lines": "log_line",
+    "dashboards.names": "_dashboards.series_names",
     "calibration.result": "_calibration.calibration",
     "verdict.arrays": "verdict.columns",
     "verdict.plain": "verdict.json_data",

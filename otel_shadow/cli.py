@@ -1,8 +1,8 @@
-"""The command ``otel-shadow``: arguments, streams and exit codes; the work is done elsewhere.
+"""Command line ``otel-shadow``: arguments, streams and exit codes of its commands.
 
-Imports beyond click happen inside the commands, so that ``--help`` is fast and a missing extra hurts only the command
-that needs it. Exit codes: 0 done (``verdict``: GO), 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence,
-130 interrupted, 141 the reader of our output went away.
+Each command imports what it needs when it runs: ``--help`` is fast, and a missing extra stops only the command that
+needs it. Exit codes: 0 done (``verdict``: GO), 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence,
+130 interrupted, 141 the process that read the output has closed it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_H = 24 * 31
 
 
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
-    """A point in time in ISO 8601; without an offset it is UTC."""
+    """Return ``value``, a time in ISO 8601, as a moment; without an offset it is UTC."""
     if value is None:
         return None
     try:
@@ -43,7 +43,7 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime
 
 
 def span(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
-    """A span written ``48h``, ``2d`` or ``90m``."""
+    """Return the time span that ``value`` says, such as ``48h``, ``2d`` or ``90m``."""
     if value is None:
         return None
     try:
@@ -56,7 +56,7 @@ def span(_: click.Context, __: click.Parameter, value: str | None) -> timedelta 
 
 
 def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """A link to a trace, with ``{trace_id}`` where its id goes."""
+    """Return ``value`` if it is a link to a trace with ``{trace_id}`` once."""
     if value is None or (value.startswith(("http://", "https://")) and value.count("{trace_id}") == 1):
         return value
     raise click.BadParameter(
@@ -65,7 +65,7 @@ def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str 
 
 
 class ReaderGoneError(Exception):
-    """The reader of our output went away. click and rich would exit with 1 here, which is NO-GO."""
+    """Error that our output was closed; click and rich would exit with 1 here, which is NO-GO."""
 
 
 class _Commands(click.Group):
@@ -130,7 +130,7 @@ def verdict(**options: Any) -> int:
 
 
 def _only_with(mode: str, given: set[str], allowed: set[str], every: float | None = None, watch: bool = False) -> None:
-    """Refuse options that mean nothing in this mode of ``verdict``."""
+    """Raise a usage error for options that have no meaning in this mode of ``verdict``."""
     extra = sorted(given - allowed) + ["every"] * bool(every) + ["watch"] * watch
     if extra:
         names = ", ".join(
@@ -240,12 +240,12 @@ def coverage(**options: Any) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code; no traceback for whatever the user can mend."""
+    """Run the command line and exit with its code; what the user can correct is one line, not a traceback."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
     except (BrokenPipeError, ReaderGoneError):
-        # The interpreter flushes stdout once more on its way out; let that go nowhere.
+        # The interpreter flushes stdout once more when it exits: that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BROKEN_PIPE
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""A test signal: one span to the OTLP endpoint that the environment names."""
+"""Check of the collector: one test span goes to the OTLP endpoint that the environment names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TIMEOUT_S = 4
 
 
 def check_collector() -> Iterator[Told]:
-    """Whether the collector takes a span."""
+    """Yield a finding on whether the collector takes a span."""
     endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     if not endpoint:
         yield (
             "note",
             "collector",
-            "no OTLP endpoint is named: spans and metrics stay here",
+            "no OTLP endpoint is named: spans and metrics are exported nowhere",
             "set OTEL_EXPORTER_OTLP_ENDPOINT",
         )
         return
@@ -31,7 +31,12 @@ def check_collector() -> Iterator[Told]:
         yield "problem", "collector", "the exporter is not installed", str(error)
         return
     except Exception as error:  # noqa: BLE001 - an exporter raises anything for a malformed endpoint
-        yield "problem", "collector", f"{endpoint}: {type(error).__name__}", "expected such as http://localhost:4317"
+        yield (
+            "problem",
+            "collector",
+            f"{endpoint}: {type(error).__name__}",
+            "expected a URL such as http://localhost:4317",
+        )
         return
     if taken:
         yield "ok", "collector", f"{endpoint} ({protocol}) took a test span", ""
@@ -40,7 +45,7 @@ def check_collector() -> Iterator[Told]:
             "problem",
             "collector",
             f"{endpoint} ({protocol}) did not take a test span",
-            "start it, or mend the endpoint",
+            "start the collector, or correct the endpoint",
         )
 
 
