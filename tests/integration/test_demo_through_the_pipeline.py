@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_servers import ROOT, Collector, Jaeger, Prometheus, eventually
+from real_servers import ROOT, Collector, Jaeger, Prometheus
+from waiting import until
 
 from otel_shadow import semconv
 from otel_shadow._dashboards.series_names import label, series
@@ -33,7 +34,7 @@ def log(tmp_path_factory: pytest.TempPathFactory, collector: Collector, promethe
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in (Path(out) / "app.log").read_text().splitlines()]
     executions = sum(line["event"] != semconv.EVENT_COMPARISON for line in lines)
-    eventually(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{job="{SERVICE}"}})') == executions)
+    until(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{job="{SERVICE}"}})') == executions)
     return lines
 
 
@@ -64,7 +65,7 @@ def test_a_mismatch_opens_in_jaeger(log: list[dict[str, Any]], jaeger: Jaeger) -
     """The trace id of a log line leads to the pair, with the decision that differs."""
     differs = [line for line in log if line["event"] == semconv.EVENT_V2 and line["comparison"] == "mismatch"]
     assert differs
-    spans = eventually(lambda: jaeger.spans(differs[0]["trace_id"]))
+    spans = until(lambda: jaeger.spans(differs[0]["trace_id"]))
     assert {semconv.SPAN_V1_NODE, semconv.SPAN_V2_SHADOW} <= {span["name"] for span in spans}
 
 
