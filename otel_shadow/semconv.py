@@ -165,7 +165,8 @@ LIMITER_STATE: Final = Metric(
     (GRAPH, NODE, REASON),
 )  # fmt: skip
 SWALLOWED: Final = Metric(
-    "shadow.swallowed", "counter", "{error}", "Errors of ours that the shield caught before they could reach V1.",
+    "shadow.swallowed", "counter", "{error}",
+    "Errors of otel-shadow that its fault barrier caught before they could reach V1.",
     (OPERATION,),
 )  # fmt: skip
 VERDICT: Final = Metric(
