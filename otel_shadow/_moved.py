@@ -34,6 +34,7 @@ _MODULES = {
     "runtime.facts": "_runtime.execution_result",
     "runtime.site": "_runtime.node",
     "telemetry.lines": "log_line",
+    "dashboards.names": "_dashboards.series_names",
     "calibration.result": "_calibration.calibration",
     "verdict.arrays": "verdict.columns",
     "verdict.plain": "verdict.json_data",

@@ -1,8 +1,8 @@
-"""The command ``otel-shadow``: arguments, streams and exit codes; the work is done elsewhere.
+"""Command line ``otel-shadow``: arguments, streams and exit codes of its commands.
 
-Imports beyond click happen inside the commands, so that ``--help`` is fast and a missing extra hurts only the command
-that needs it. Exit codes: 0 done (``verdict``: GO), 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence,
-130 interrupted, 141 the reader of our output went away.
+Each command imports what it needs when it runs: ``--help`` is fast, and a missing extra stops only the command that
+needs it. Exit codes: 0 done (``verdict``: GO), 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence,
+130 interrupted, 141 the process that read the output has closed it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_H = 24 * 31
 
 
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
-    """A point in time in ISO 8601; without an offset it is UTC."""
+    """Return ``value``, a time in ISO 8601, as a moment; without an offset it is UTC."""
     if value is None:
         return None
     try:
@@ -43,7 +43,7 @@ def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime
 
 
 def span(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
-    """A span written ``48h``, ``2d`` or ``90m``."""
+    """Return the time span that ``value`` says, such as ``48h``, ``2d`` or ``90m``."""
     if value is None:
         return None
     try:
@@ -56,7 +56,7 @@ def span(_: click.Context, __: click.Parameter, value: str | None) -> timedelta 
 
 
 def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """A link to a trace, with ``{trace_id}`` where its id goes."""
+    """Return ``value`` if it is a link to a trace with ``{trace_id}`` once."""
     if value is None or (value.startswith(("http://", "https://")) and value.count("{trace_id}") == 1):
         return value
     raise click.BadParameter(
@@ -65,7 +65,7 @@ def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str 
 
 
 class ReaderGoneError(Exception):
-    """The reader of our output went away. click and rich would exit with 1 here, which is NO-GO."""
+    """Error that our output was closed; click and rich would exit with 1 here, which is NO-GO."""
 
 
 class _Commands(click.Group):
@@ -86,7 +86,7 @@ def cli() -> None:
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one self-contained page as well.")
-@click.option("--save", type=FILE_OUT, metavar="SUMMARY", help="Save the evidence's summary; it is a SOURCE like any.")
+@click.option("--save", type=FILE_OUT, metavar="SUMMARY", help="Save a summary of the evidence, which can be a SOURCE.")
 @click.option("--config", type=FILE_IN, metavar="FILE",
               help="shadow.toml with [sla] and [[accept]].  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
 @click.option("--at", callback=moment, metavar="TIME", help="Judge as of this time (ISO 8601).  [default: now]")
@@ -94,16 +94,16 @@ def cli() -> None:
 @click.option(
     "--trace-url", callback=trace_link, metavar="URL", help="Link trace ids on the page: http://…/{trace_id}."
 )
-@click.option("--watch", is_flag=True, help="Judge again and again; with OTEL_EXPORTER_OTLP_* also export gauges.")
-@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Pause between looks.  [default: 30]")
+@click.option("--watch", is_flag=True, help="Judge repeatedly; with OTEL_EXPORTER_OTLP_* also export gauges.")
+@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Time between verdicts.  [default: 30]")
 @click.option(
-    "--prometheus", metavar="URL", help="Instead of SOURCE...: what counts alone can tell, and what they can't."
+    "--prometheus", metavar="URL", help="Show the counts in a Prometheus in place of a verdict from SOURCE..."
 )
 def verdict(**options: Any) -> int:
     """GO, NO-GO or WAIT from the evidence in SOURCE...
 
-    A SOURCE is a log file (plain or .gz, other lines may be mixed in), a glob, or a summary saved by --save. It may be
-    looked at at any time: the evidence stays valid.
+    A SOURCE is a log file (plain or .gz, other lines may be mixed in), a glob, or a summary saved by --save. Run it as
+    often as you like: the evidence stays valid.
 
     Exit code: 0 GO, 1 NO-GO, 2 usage or unreadable input, 3 not enough evidence.
     """
@@ -120,15 +120,17 @@ def verdict(**options: Any) -> int:
         _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
         from otel_shadow._report.watch_command import watch as keep_watching
 
-        return keep_watching(every=every or 30.0, **{name: options[name] for name in ("sources", "config", "build")})
-    _only_with("one look", given, given, every)
+        return keep_watching(
+            every=every or 30.0, **{name: options[name] for name in ("sources", "config", "build", "trace_url")}
+        )
+    _only_with("a single verdict", given, given, every)
     from otel_shadow._report.verdict_command import judge
 
     return judge(**options)
 
 
 def _only_with(mode: str, given: set[str], allowed: set[str], every: float | None = None, watch: bool = False) -> None:
-    """Refuse options that mean nothing in this mode of ``verdict``."""
+    """Raise a usage error for options that have no meaning in this mode of ``verdict``."""
     extra = sorted(given - allowed) + ["every"] * bool(every) + ["watch"] * watch
     if extra:
         names = ", ".join(
@@ -147,7 +149,7 @@ def _only_with(mode: str, given: set[str], allowed: set[str], every: float | Non
               help="Spread the sessions over a simulated window with day and night; every output says so.")  # fmt: skip
 @click.option("--show-values", is_flag=True, help="Show differing values, on this terminal only.")
 @click.option("--lang", type=click.Choice(["pt", "en"]), default=None, help="Only conversations in this language.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Seed of whatever is random.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random numbers.")
 def demo(**options: Any) -> int:
     """Play conversations through a workflow with its shadow on: spans, log lines, a verdict and a page."""
     from otel_shadow._demo.run import run_demo
@@ -188,14 +190,20 @@ def dashboards(out: Path) -> None:
               help="Human labels: pair_id, and correct or target.  [default: agreement with V1]")  # fmt: skip
 @click.option("--alpha", type=float, default=0.05, show_default=True,
               help="Disagreement (with labels: error) tolerated among decisions not handed to a person.")  # fmt: skip
-@click.option("--delta", type=float, default=0.05, show_default=True, help="Chance of being mistaken, per threshold.")
-@click.option("--out", type=FILE_OUT, metavar="FILE", help="Write what is proposed as TOML, to be loaded.")
+@click.option(
+    "--delta",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="Probability that a threshold is wrong, for each threshold.",
+)
+@click.option("--out", type=FILE_OUT, metavar="FILE", help="Write the proposal as a TOML file, to be loaded.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one page with risk-coverage plots as well.")
 @click.option("--current", type=FILE_IN, metavar="FILE",
               help="Thresholds in force.  [default: template 0.74, llm_rag 0.60, handoff 0.38]")  # fmt: skip
 @click.option("--held-out", type=float, default=0.25, show_default=True,
-              help="Share of the sessions, the last ones, that proposals are shown on.")  # fmt: skip
+              help="Share of the sessions, the last ones, on which proposals are checked.")  # fmt: skip
 @click.option("--start", type=float, default=0.5, show_default=True,
               help="Coverage of the first threshold tested; lower it where the surest half is not good.")  # fmt: skip
 @click.option("--build", metavar="BUILD", help="Pairs of this V2 build.  [default: the latest in the evidence]")
@@ -238,12 +246,12 @@ def coverage(**options: Any) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code; no traceback for whatever the user can mend."""
+    """Run the command line and exit with its code; what the user can correct is one line, not a traceback."""
     try:
         code = _run(arguments)
         sys.stdout.flush()
     except (BrokenPipeError, ReaderGoneError):
-        # The interpreter flushes stdout once more on its way out; let that go nowhere.
+        # The interpreter flushes stdout once more when it exits: that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BROKEN_PIPE
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""``shadow.toml``: nodes, comparators, arms, limits, privacy, SLA, known differences. Every fault is listed at once."""
+"""Configuration, as ``shadow.toml`` holds it; every fault of a file is listed at once."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class AcceptRule(_Table):
 
 
 class ShadowConfig(_Table):
-    """The whole of ``shadow.toml``."""
+    """Content of ``shadow.toml``."""
 
     v2_build: str | None = None
     flags: FlagsTable = FlagsTable()
@@ -208,10 +208,10 @@ class ShadowConfig(_Table):
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], source: str = "configuration") -> ShadowConfig:
-        """Validate ``data``.
+        """Return the configuration in ``data``; ``source`` names it in errors.
 
         Raises:
-            ConfigError: it lists every fault with its key, what was read and what is expected.
+            ConfigError: ``data`` is not valid; each fault is listed with its key, what was read and what is expected.
         """
         try:
             return cls.model_validate(data)
@@ -223,7 +223,7 @@ class ShadowConfig(_Table):
         """Read ``path``, else the file in ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml`` if it exists, else defaults.
 
         Raises:
-            ConfigError: a named file is missing or not readable, or the content is wrong.
+            ConfigError: a named file does not exist or can't be read, or its content is not valid.
         """
         named = path or os.environ.get(semconv.ENV_CONFIG)
         file = Path(named or DEFAULT_FILE)
@@ -233,11 +233,10 @@ class ShadowConfig(_Table):
 
     @property
     def digest(self) -> str:
-        """12 hex digits that change with whatever changes the pairs themselves (nodes, session, arms, tools).
+        """Return 12 hex digits that change with the tables that change pairs: nodes, session and tools.
 
-        The SLA, accept rules, limits and flags are read beside the evidence and are left out: approving a known
-        difference or moving a bound needs no new window. Defaults are left out too: a new key of a later version starts
-        no new window where nobody sets it.
+        The SLA, accept rules, limits and flags are left out, so that approving a known difference or moving a bound
+        starts no new window. Defaults are left out too, so that a new key of a later version starts none.
         """
         pairs = self.model_dump(mode="json", include={"nodes", "session", "tools"}, exclude_defaults=True)
         for node in pairs.get("nodes", {}).values():
@@ -247,10 +246,10 @@ class ShadowConfig(_Table):
 
 
 def read_flags(path: str | os.PathLike[str]) -> FlagsTable:
-    """``[flags]`` of a TOML file that may hold other things besides.
+    """Return ``[flags]`` of the TOML file at ``path``, whose other tables are not read.
 
     Raises:
-        ConfigError: it can't be read, or the table is wrong.
+        ConfigError: the file can't be read, or the table is not valid.
     """
     return ShadowConfig.from_mapping({"flags": _read_toml(Path(path)).get("flags", {})}, str(path)).flags
 

@@ -1,9 +1,9 @@
-"""The exceptions of the explicit API.
+"""Exceptions of the explicit API.
 
 ShadowError
 ├── ConfigError          every fault of a configuration, with its remedy
-├── EvidenceError        a source that can't be read
-├── MissingExtraError    a part that is not installed, with the pip line that installs it
+├── EvidenceError        a source of evidence that can't be read
+├── MissingExtraError    an optional dependency that is not installed, with the pip line that installs it
 └── SideEffectBlockedError    a shadow tried what it may not; raised inside V2 alone
 """
 
@@ -15,11 +15,11 @@ from types import ModuleType
 
 
 class ShadowError(Exception):
-    """Base of what the explicit API raises. The runtime raises nothing into V1."""
+    """Base of the exceptions that the explicit API raises. The runtime raises none of them into V1."""
 
 
 class ConfigError(ShadowError):
-    """A configuration that can't be used.
+    """Configuration that can't be used.
 
     Arguments:
         problems: one sentence per fault: where, what was read, what is expected.
@@ -31,7 +31,7 @@ class ConfigError(ShadowError):
 
 
 class EvidenceError(ShadowError):
-    """A source of evidence that can't be read; the message names it and the remedy."""
+    """Source of evidence that can't be read; the message names it and says what to do."""
 
 
 class SideEffectBlockedError(ShadowError):
@@ -47,21 +47,21 @@ class SideEffectBlockedError(ShadowError):
 
 
 class MissingExtraError(ShadowError):
-    """An optional dependency is missing; the message is the remedy."""
+    """Optional dependency that is missing; the message says how to install it."""
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"{module} is not installed: pip install 'otel-shadow[{extra}]'")
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional ``module``.
+    """Return an optional ``module``, imported.
 
     Arguments:
         module: dotted name, such as ``duckdb``.
         extra: the extra of this package that installs it.
 
     Raises:
-        MissingExtraError: it is not installed; the message says which pip line installs it.
+        MissingExtraError: it is not installed; the message is the pip line.
     """
     try:
         return importlib.import_module(module)

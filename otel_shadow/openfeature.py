@@ -1,6 +1,6 @@
 """Flags from OpenFeature (``openfeature-sdk``), so that flagd or any vendor drives them without a restart.
 
-The provider is asked in a thread of ours, never on V1's path: what V1's path reads is the last answer.
+A background thread asks the provider; V1's path reads the last answer and never waits for one.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ _KINDS = {
     "shadow_logging": "boolean",
 }
 _DEFAULTS = ("DEFAULT", "DISABLED")
-"""Reasons with which a provider hands back the value it was given."""
+"""Reasons of an answer that is only the default value that the provider was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the provider says of one flag: a value, or nothing (``value`` None), or why it can't be asked."""
+    """Answer of the provider on one flag: a value, None where it has no such flag, or what is wrong with it."""
 
     value: Any = None
     problem: str | None = None
 
 
 class OpenFeatureFlags:
-    """A flag source that asks an OpenFeature client. Flag keys are the environment variables' names.
+    """Flag source that asks an OpenFeature client. Its flag keys are the names of the environment variables.
 
-    A flag that the provider does not have is that of ``base``. Where the provider fails, or answers what is out of
-    range or of another type, the flag keeps its last value: an outage of the flag server moves no session.
+    A flag that the provider does not have is taken from ``base``. Where the provider fails, or its answer is out of
+    range or of another type, the flag keeps its last value: an outage of the flag server changes no session's mode.
 
     Arguments:
-        base: the flags by environment and configuration.
-        client: an OpenFeature client; default: that of ``domain``.
+        base: the flags from environment and configuration.
+        client: an OpenFeature client; default: the client of ``domain``.
         domain: OpenFeature domain.
-        poll_seconds: how often the provider is asked.
+        poll_seconds: seconds between two questions to the provider.
 
     Raises:
         MissingExtraError: ``openfeature-sdk`` is not installed.
@@ -67,11 +67,11 @@ class OpenFeatureFlags:
 
     @property
     def current(self) -> FeatureFlags:
-        """The last answer; no I/O."""
+        """Return the flags of the last answer, without I/O."""
         return self._current
 
     def refresh(self) -> None:
-        """Ask the provider now."""
+        """Ask the provider now, in the calling thread."""
         answers = {name: self._ask(name, kind) for name, kind in _KINDS.items()}
         self._report(tuple(answer.problem for answer in answers.values() if answer.problem))
         values = {name: self._value(name, answer) for name, answer in answers.items()}
@@ -85,7 +85,7 @@ class OpenFeatureFlags:
         self._current = fresh
 
     def close(self) -> None:
-        """Stop asking."""
+        """Stop asking: the flags stay as they are."""
         self._stopped.set()
         self._wake.set()
 
@@ -115,7 +115,7 @@ class OpenFeatureFlags:
         return getattr(self._base, name) if answer.value is None else answer.value
 
     def _report(self, problems: tuple[str, ...]) -> None:
-        """Once per change: the provider is asked every few seconds."""
+        """Log ``problems`` once, however often the provider is asked while they last."""
         if problems and problems != self._problems:
             logger.error("otel-shadow: flags by OpenFeature stay as they were: %s", "; ".join(problems))
         self._problems = problems

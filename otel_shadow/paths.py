@@ -13,7 +13,7 @@ Getter = Callable[[Any, Mapping[str, Any]], Any]
 
 
 def compile_path(path: str) -> Getter:
-    """A function ``(state, configurable) -> value``; the value is None where the path leads nowhere.
+    """Return a function ``(state, configurable) -> value``, whose value is None where the path leads nowhere.
 
     Arguments:
         path: keys, attributes and indices; a leading ``configurable.`` reads the run's configuration instead.
@@ -23,7 +23,7 @@ def compile_path(path: str) -> Getter:
     """
     steps = _parse(path)
     key = steps[-1]
-    if steps[0] == _CONFIGURABLE and len(steps) == 2 and isinstance(key, str):  # the usual one, on V1's path
+    if steps[0] == _CONFIGURABLE and len(steps) == 2 and isinstance(key, str):  # the usual case; V1 waits for it
         return lambda state, configurable: configurable.get(key)
     if steps[0] == _CONFIGURABLE and len(steps) > 1:
         return lambda state, configurable: _walk(configurable, steps[1:])
@@ -31,7 +31,7 @@ def compile_path(path: str) -> Getter:
 
 
 def configurable_keys(paths: Iterable[str]) -> frozenset[str]:
-    """Names of the configurable keys that ``paths`` read."""
+    """Return the names of the configurable keys that ``paths`` read."""
     parsed = (_parse(path) for path in paths)
     return frozenset(str(steps[1]) for steps in parsed if steps[0] == _CONFIGURABLE and len(steps) > 1)
 
@@ -59,8 +59,8 @@ def _walk(value: Any, steps: tuple[str | int, ...]) -> Any:
 
 
 def member(value: Any, step: str | int) -> Any:
-    """Key, index or attribute ``step`` of ``value``; None where there is none."""
-    if type(value) is dict or isinstance(value, Mapping):  # the first is cheap, and what states are
+    """Return the key, index or attribute ``step`` of ``value``; None where it has none."""
+    if type(value) is dict or isinstance(value, Mapping):  # most states are dicts, and this test is the cheaper one
         return value.get(step)
     if isinstance(step, int):
         try:

@@ -1,7 +1,7 @@
-"""The frozen facts: what was observed of one execution, how a pair compares, and the record of it.
+"""Record of an execution: what was observed of each version, how the two compare, and why a shadow did not run.
 
-Everything in a record may leave the process: the redactor made it from the raw execution, and nothing downstream
-sees state values, message texts or exception messages. The module imports nothing of ours.
+All of a record may leave the process: it is redacted, and holds no state value, message text or exception message.
+The module imports nothing else of the package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Observed = Mapping[str, float | str | bool]
 
 
 class Mode(StrEnum):
-    """Architecture mode of a session."""
+    """Mode of a session: which version answers, and whether V2 runs as a shadow."""
 
     V1_ONLY = "v1_only"
     V2_SHADOW = "v2_shadow"
@@ -30,7 +30,7 @@ class Arm(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of an execution. The first five are of executions that started."""
+    """Status of one version's run. The first five are of runs that started."""
 
     SUCCESS = "success"
     ERROR = "error"
@@ -38,7 +38,7 @@ class Status(StrEnum):
     INTERRUPT = "interrupt"
     CANCELLED = "cancelled"
     NOT_RUN = "not_run"
-    """V1 of an execution that V2 served live."""
+    """V1 did not run, because live V2 answered."""
     NOT_IMPLEMENTED = "not_implemented"
     SHED = "shed"
     BREAKER_OPEN = "breaker_open"
@@ -46,7 +46,7 @@ class Status(StrEnum):
 
     @property
     def started(self) -> bool:
-        """Whether an execution with this status ever began."""
+        """Say whether a run with this status began."""
         return self in _STARTED
 
 
@@ -54,26 +54,26 @@ _STARTED = frozenset({Status.SUCCESS, Status.ERROR, Status.TIMEOUT, Status.INTER
 
 
 class Outcome(StrEnum):
-    """How a pair compares (``scientist``'s matched / mismatched, and why there may be neither)."""
+    """Outcome of a comparison: match or mismatch (as in ``scientist``), or why it is neither."""
 
     MATCH = "match"
     MISMATCH = "mismatch"
     ERROR = "error"
-    """The comparator itself failed."""
+    """The comparator raised an exception."""
     NONE = "none"
     """Nothing to compare: V1 raised, or V2 failed, timed out or was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One execution of one version, redacted.
+    """Redacted result of one version's run.
 
     Arguments:
-        status: what became of it.
-        latency_s: monotonic seconds from entry to exit; None if it never started.
+        status: how the run ended, or why it did not start.
+        latency_s: monotonic seconds from entry to exit; None if the run did not start.
         target: the decision: where the workflow goes next. Several targets are joined by ``+``.
-        step: the node's own current step, declared values only, else ``_other``.
-        stage: likewise for the stage.
+        step: the node's current step; a value that is not declared is ``_other``.
+        stage: the workflow's stage; a value that is not declared is ``_other``.
         error_type: type name of the exception, never its message.
         span_id: 16 hex digits, or None.
         observed: numbers, booleans and declared categories named in ``[nodes.X.observe]``.
@@ -91,10 +91,16 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a pair compares.
+    """Comparison of a pair.
 
-    ``diff_fields`` are names of top-level state channels that differ; ``compared_fields`` says whether they are part of
-    the outcome or only shown. ``self_match`` is V1 against itself on the noise-floor share, None elsewhere.
+    Arguments:
+        outcome: match, mismatch, or why it is neither.
+        decisions_match: whether both versions go to the same target.
+        steps_match: whether both versions write the same step.
+        diff_fields: names of the top-level state fields that differ.
+        compared_fields: whether ``diff_fields`` count for the outcome or are only shown.
+        error_type: type name of the comparator's exception.
+        self_match: whether V1 agrees with its own second run; None outside the noise share.
     """
 
     outcome: Outcome
@@ -111,12 +117,12 @@ NOT_COMPARED = Comparison(Outcome.NONE)
 
 @dataclass(frozen=True, slots=True)
 class ShadowRecord:
-    """Everything that may be said of one execution of a configured node, with or without a shadow.
+    """Record of one execution of a shadowed node, with or without a shadow run.
 
-    A pair has ``v2``; a baseline (holdout, sampled out, shed, live, ``v1_only``) has ``reason`` and, in live mode,
-    ``served`` names the version whose answer the user got and ``fallback_reason`` why it was not V2's.
+    A pair has ``v2``. A baseline (holdout, sampled out, shed, live, ``v1_only``) has ``reason``: why no shadow ran. In
+    live mode ``served`` names the version whose answer the user got, and ``fallback_reason`` says why that was not V2.
 
-    Times: ``timestamp`` is the wall clock (UTC) of V1's start; latencies are monotonic seconds.
+    ``timestamp`` is the wall-clock time (UTC) at which V1 started; latencies are monotonic seconds.
     """
 
     pair_id: str
@@ -146,9 +152,9 @@ class ShadowRecord:
     tokens: Mapping[str, int] = field(default_factory=dict)
     blocked_tools: tuple[str, ...] = ()
     clock: str = "system"
-    """``simulated`` when the timestamp was made up, as in a demo that plays two days in a minute."""
+    """``simulated`` where the timestamp is made up, as in a demo that plays two days in a minute."""
 
     @property
     def is_pair(self) -> bool:
-        """Whether a shadow was started for this execution."""
+        """Say whether a shadow run was started for this execution."""
         return self.v2 is not None and self.v2.status.started

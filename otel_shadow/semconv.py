@@ -1,6 +1,6 @@
-"""Every name of our telemetry: spans, metrics, units, buckets, attributes, events, environment variables.
+"""Names of our telemetry: spans, metrics, units, buckets, attributes, events, environment variables.
 
-Code, dashboards, rules, readers and tests import these; none of them types a name. The module imports nothing of ours.
+Code, dashboards, rules, readers and tests import them from here. The module imports nothing else of the package.
 Conventions that exist already (``session.id``, ``gen_ai.*``, ``error.type``) are used as they stand in the
 OpenTelemetry semantic conventions 1.37; everything that is ours starts with ``shadow.``.
 """
@@ -27,7 +27,7 @@ ENV_LOG_FILE: Final = "OTEL_SHADOW_LOG_FILE"
 ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"
 ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
 ENV_RAISE: Final = "OTEL_SHADOW_RAISE"
-"""Set to ``true`` in tests: the shield re-raises what it would swallow. Never set it in production."""
+"""``true`` makes the fault barrier raise what it would swallow: for tests, never for production."""
 
 # --- log events -----------------------------------------------------------------------------------------------------
 EVENT_V2: Final = "SHADOW_V2"
@@ -38,9 +38,9 @@ EVENT_TYPE_COMPARISON: Final = "shadow_comparison"
 EVENT_TYPE_BASELINE: Final = "shadow_baseline"
 LINE_MAX_BYTES: Final = 4096
 OTHER: Final = "_other"
-"""What a step, stage, target or category becomes on its way out when nobody declared it."""
+"""Value that stands for a step, stage, target or category that is not declared."""
 END: Final = "__end__"
-"""The decision "nowhere": the graph ends here (LangGraph's own name)."""
+"""Decision to end the graph, by LangGraph's own name."""
 
 # --- spans ----------------------------------------------------------------------------------------------------------
 SPAN_V1_NODE: Final = "v1.node"
@@ -59,7 +59,7 @@ NODE: Final = "shadow.node.name"
 MODE: Final = "shadow.mode"
 ARM: Final = "shadow.arm"
 ARM_NONE: Final = "none"
-"""Of a duration that belongs to neither arm: live sessions, sampled-out ones, retries."""
+"""Arm of a duration that belongs to neither: of live and sampled-out sessions, and of retries."""
 VERSION: Final = "shadow.version"
 V2_BUILD: Final = "shadow.v2.build"
 CONFIG_DIGEST: Final = "shadow.config.digest"
@@ -84,7 +84,7 @@ TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute name of the
 BLOCKED_TOOL: Final = "shadow.blocked.tool"
 
 BAGGAGE_MODE: Final = MODE
-"""Baggage key that carries the mark to other services."""
+"""Baggage key that tells other services that a shadow run calls them."""
 
 VERSION_V1: Final = "v1"
 VERSION_V2: Final = "v2"
@@ -93,10 +93,10 @@ VERSION_V2: Final = "v2"
 # --- metrics --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One instrument: its name, UCUM unit, help text, kind and the attributes it may carry.
+    """Instrument: its name, kind, UCUM unit, help text and the attributes it may carry.
 
-    ``attributes`` is the whole list: the sink refuses any other, so a session id, hash or trace id can't become a
-    label by accident.
+    The sink refuses every attribute that is not in ``attributes``, so that no session id, hash or trace id becomes a
+    label.
     """
 
     name: str
@@ -165,7 +165,8 @@ LIMITER_STATE: Final = Metric(
     (GRAPH, NODE, REASON),
 )  # fmt: skip
 SWALLOWED: Final = Metric(
-    "shadow.swallowed", "counter", "{error}", "Errors of ours that the shield caught before they could reach V1.",
+    "shadow.swallowed", "counter", "{error}",
+    "Errors of otel-shadow that its fault barrier caught before they could reach V1.",
     (OPERATION,),
 )  # fmt: skip
 VERDICT: Final = Metric(
@@ -205,6 +206,7 @@ OPERATIONS: Final = (
     "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",
     "emit_dropped",
 )  # fmt: skip
-"""What the shield guards, in the order of an execution; ``emit_dropped`` is a record that the full emitter refused."""
+"""Operations behind the fault barrier, in the order of an execution; ``emit_dropped`` counts records that a full
+record queue refused."""
 TOKEN_TYPES: Final = ("input", "output")
 FALLBACK_REASONS: Final = ("error", "timeout", "unusable_output", "not_implemented")

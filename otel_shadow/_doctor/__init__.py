@@ -1,7 +1,4 @@
-"""``otel-shadow doctor``: finds what is wrong before production does.
-
-The worst shadow is one that silently does nothing.
-"""
+"""``otel-shadow doctor``: checks a set-up before production, above all that a shadow would run at all."""
 
 from __future__ import annotations
 

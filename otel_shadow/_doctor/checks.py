@@ -1,4 +1,4 @@
-"""The checks, in the order in which a reader mends what they find."""
+"""Checks of a set-up, in the order in which their findings are best corrected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otel_shadow.flags import FeatureFlags, in_environment
 
 
 class Severity(StrEnum):
-    """How bad a finding is. Only ``PROBLEM`` fails the examination."""
+    """Severity of a finding; only ``PROBLEM`` makes the command fail."""
 
     OK = "ok"
     NOTE = "note"
@@ -29,13 +29,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One finding.
+    """Result of one check.
 
     Arguments:
         severity: how bad it is.
-        subject: what was examined, in a word or two.
+        subject: what was checked, in a word or two.
         text: what was found.
-        remedy: what to do; empty where nothing is to be done.
+        remedy: what to do about it; empty where there is nothing to do.
     """
 
     severity: Severity
@@ -48,15 +48,14 @@ Make = Callable[..., Finding]
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
-    """Examine configuration, flags, keys, the log, the collector and, if named, the graph.
+    """Check configuration, flags, keys, the log, the collector and, if one is named, the graph.
 
     Arguments:
         graph_path: ``module:attribute`` of a graph, a builder, or a function that returns either.
         config_path: default: ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml``.
 
     Returns:
-        The findings; it is healthy if none is a problem. Nothing of the user's is changed; one test span is sent if an
-        OTLP endpoint is named in the environment.
+        The findings. Nothing is changed; one test span is sent where the environment names an OTLP endpoint.
     """
     config, findings = _configuration(config_path)
     findings += _flags(config)
@@ -67,7 +66,12 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         findings += _graph(graph_path, config)
     elif config is not None and config.nodes:
         findings.append(
-            Finding(Severity.NOTE, "graph", "no graph named, so nodes and V2 were not checked", "doctor module:graph")
+            Finding(
+                Severity.NOTE,
+                "graph",
+                "no graph is named: nodes and V2 are not checked",
+                "run doctor module:graph",
+            )
         )
     return findings
 
@@ -78,14 +82,14 @@ def _configuration(path: Path | None) -> tuple[ShadowConfig | None, list[Finding
         config = ShadowConfig.load(path)
     except ConfigError as error:
         return None, [
-            Finding(Severity.PROBLEM, "configuration", problem, "mend this key") for problem in error.problems
+            Finding(Severity.PROBLEM, "configuration", problem, "correct this key") for problem in error.problems
         ]
     if not named and not Path(DEFAULT_FILE).is_file():
         found = Finding(
             Severity.NOTE,
             "configuration",
-            f"no {DEFAULT_FILE} here: defaults",
-            "doctor --write module:graph drafts one",
+            f"there is no {DEFAULT_FILE} here: defaults hold",
+            "doctor --write module:graph writes a draft",
         )
         return config, [found]
     text = f"{named or DEFAULT_FILE}: valid, {len(config.nodes)} nodes, digest {config.digest}"
@@ -107,7 +111,7 @@ def _flags(config: ShadowConfig | None) -> list[Finding]:
     try:
         flags = FeatureFlags.resolve(table)
     except ConfigError as error:
-        return [Finding(Severity.PROBLEM, "flags", problem, "set it to what is expected") for problem in error.problems]
+        return [Finding(Severity.PROBLEM, "flags", problem, "correct its value") for problem in error.problems]
     written = {
         "router_v2_enabled": "enabled",
         "router_v2_shadow": "shadow",
@@ -134,15 +138,13 @@ def _identity(config: ShadowConfig | None) -> list[Finding]:
     redactor = Redactor()
     findings = []
     if redactor.random_key:
-        text = (
-            f"{semconv.ENV_HASH_KEY} is not set: a random key per process, so sessions of two replicas can't be joined"
-        )
-        findings.append(Finding(Severity.NOTE, "hash key", text, "set one secret for all replicas"))
+        text = f"{semconv.ENV_HASH_KEY} is not set: each process hashes with a random key of its own"
+        findings.append(Finding(Severity.NOTE, "hash key", text, "set the same secret for all processes"))
     else:
         findings.append(Finding(Severity.OK, "hash key", f"set, key id {redactor.key_id}"))
     named = os.environ.get(semconv.ENV_V2_BUILD) or (config.v2_build if config else None)
     if not named and "service.version=" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
-        text = "V2's build has no name: evidence of two deployments can't be told apart"
+        text = "V2's build has no name: evidence of two V2 versions can't be told apart"
         remedy = f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES"
         findings.append(Finding(Severity.NOTE, "V2 build", text, remedy))
     return findings

@@ -1,4 +1,4 @@
-"""The command ``otel-shadow doctor``."""
+"""Command ``otel-shadow doctor``: prints findings, or writes a draft of ``shadow.toml``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,16 @@ _SIGN = {
 def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
     """Print the findings, or write a draft of ``shadow.toml``.
 
+    Arguments:
+        graph: ``module:attribute`` of the graph; a draft needs one.
+        config: the ``shadow.toml`` to check; default: as in ``examine``.
+        write: write a draft in place of checking.
+
     Returns:
-        0 if nothing is wrong, else 1.
+        The exit code: 1 if a problem was found, else 0.
 
     Raises:
-        ConfigError: there is no graph to draft for, or a ``shadow.toml`` is there already.
+        ConfigError: a draft was asked for, and no graph is named or a ``shadow.toml`` exists.
     """
     if write:
         return _write(graph)
@@ -49,10 +54,10 @@ def _print(out: Console, finding: Finding) -> None:
 
 def _write(graph: str | None) -> int:
     if graph is None:
-        raise ConfigError(["doctor --write: which graph? doctor --write module:graph"])
+        raise ConfigError(["doctor --write: no graph is named; run doctor --write module:graph"])
     file = Path(DEFAULT_FILE)
     if file.exists():
-        raise ConfigError([f"{file}: is there already; move it away first, nothing was written"])
+        raise ConfigError([f"{file}: it exists, and nothing was written; move it away first"])
     sys.path.insert(0, os.getcwd())
     text = draft(import_graph(graph))
     file.write_text(text, encoding="utf-8")

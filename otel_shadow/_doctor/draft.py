@@ -1,4 +1,4 @@
-"""A first ``shadow.toml`` for a graph: every node listed, the session guessed from the state's schema."""
+"""Draft of a ``shadow.toml`` for a graph: every node is listed, the session is guessed from the state's schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INTENT = ("intent", "detected_intent")
 
 
 def draft(graph: Any) -> str:
-    """The text of a commented ``shadow.toml`` for ``graph``."""
+    """Return the text of a commented ``shadow.toml`` for ``graph``."""
     keys = state_keys(graph)
     lines = [
         f"# shadow.toml for the graph {graph.get_name()!r}, drafted by `otel-shadow doctor --write`.",

@@ -1,4 +1,4 @@
-"""What the doctor looks at in a graph: its nodes, their V2, and whether the configured paths exist in its state."""
+"""Checks of a graph: its nodes, their V2, and whether the configured paths exist in its state."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ _INJECTED = {"config", "runtime", "writer", "store", "previous"}
 
 
 def import_graph(path: str) -> Any:
-    """The compiled graph at ``module:attribute`` (a graph, a builder, or a function that returns either).
+    """Return a compiled graph.
+
+    Arguments:
+        path: ``module:attribute`` of a graph, a builder, or a function that returns either.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: ``path`` leads to none of these.
     """
     module, colon, attribute = path.partition(":")
     if not colon or not attribute:
@@ -42,10 +45,10 @@ def _called(function: Any, path: str) -> Any:
 
 
 def compiled(found: Any, path: str) -> Any:
-    """A compiled graph from a compiled graph, a builder, or a function that returns either.
+    """Return ``found`` as a compiled graph; it may be a graph, a builder, or a function that returns one.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: ``found``, which ``path`` led to, is none of these.
     """
     from langgraph.checkpoint.memory import InMemorySaver
     from langgraph.graph.state import StateGraph
@@ -61,17 +64,17 @@ def compiled(found: Any, path: str) -> Any:
 
 
 def node_names(graph: Any) -> list[str]:
-    """The graph's own nodes."""
+    """Return the names of the nodes that the user added."""
     return [name for name in graph.nodes if not name.startswith("__")]
 
 
 def state_keys(graph: Any) -> list[str]:
-    """The fields of the graph's state."""
+    """Return the names of the fields of the graph's state."""
     return [name for name in graph.channels if not name.startswith(("__", "branch:", "join:"))]
 
 
 def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Told]:
-    """What is to be said of ``graph`` under ``config``."""
+    """Yield the findings on ``graph`` under ``config``."""
     from otel_shadow._langgraph.instrument.mark import mark_of
 
     names = node_names(graph)
@@ -97,7 +100,7 @@ def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Told]:
             yield (
                 "problem",
                 f"nodes.{name}",
-                "it has no V2: not_implemented is all it will record",
+                "it has no V2: each execution will be recorded as not_implemented",
                 f"set nodes.{name}.v2",
             )
     if not shadowed:
@@ -115,7 +118,12 @@ def _check_v2(node: str, v2: Any) -> Iterator[Told]:
     try:
         found = resolve_name(v2) if isinstance(v2, str) else v2
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
-        yield "problem", subject, f"V2 {v2!r} can't be imported: {type(error).__name__}", "mend the module or the path"
+        yield (
+            "problem",
+            subject,
+            f"V2 {v2!r} can't be imported: {type(error).__name__}",
+            "correct module or path",
+        )
         return
     try:
         coerce(found)
@@ -174,7 +182,7 @@ def _nearest(name: str, names: list[str]) -> str:
 
 
 def hints(graph: Any) -> dict[str, Any]:
-    """Types of the state's fields, where the graph knows its schema."""
+    """Return the types of the state's fields; none where the graph does not know its schema."""
     schema = getattr(getattr(graph, "builder", None), "state_schema", None)
     try:
         return dict(get_type_hints(schema)) if schema is not None else {}

@@ -1,4 +1,4 @@
-"""A test signal: one span to the OTLP endpoint that the environment names."""
+"""Check of the collector: one test span goes to the OTLP endpoint that the environment names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TIMEOUT_S = 4
 
 
 def check_collector() -> Iterator[Told]:
-    """Whether the collector takes a span."""
+    """Yield a finding on whether the collector takes a span."""
     named, spoken = endpoint("TRACES"), protocol("TRACES")
     if not named:
         yield (
             "note",
             "collector",
-            "no OTLP endpoint is named: spans and metrics stay here",
+            "no OTLP endpoint is named: spans and metrics are exported nowhere",
             "set OTEL_EXPORTER_OTLP_ENDPOINT",
         )
         return
@@ -30,7 +30,8 @@ def check_collector() -> Iterator[Told]:
         yield "problem", "collector", "the exporter is not installed", str(error)
         return
     except Exception as error:  # noqa: BLE001 - an exporter raises anything for a malformed endpoint
-        yield "problem", "collector", f"{named}: {type(error).__name__}", "expected such as http://localhost:4317"
+        fault = f"{named}: {type(error).__name__}"
+        yield "problem", "collector", fault, "expected a URL such as http://localhost:4317"
         return
     if taken:
         yield "ok", "collector", f"{named} ({spoken}) took a test span", ""
@@ -39,7 +40,7 @@ def check_collector() -> Iterator[Told]:
             "problem",
             "collector",
             f"{named} ({spoken}) did not take a test span",
-            "start it, or mend the endpoint",
+            "start the collector, or correct the endpoint",
         )
 
 

@@ -114,7 +114,7 @@ def test_counts_alone_say_what_they_can_and_what_they_cannot(
         (("--prometheus", "localhost:9090"), "expected a base address such as http://localhost:9090"),
         (("--prometheus", "http://127.0.0.1:1", "app.log"), "SOURCE...: not together with --prometheus"),
         (("--watch", "--json", "app.log"), "--json: not together with --watch"),
-        (("--every", "5", "app.log"), "--every: not together with one look"),
+        (("--every", "5", "app.log"), "--every: not together with a single verdict"),
         ((), "Missing argument 'SOURCE...'"),
     ],
 )

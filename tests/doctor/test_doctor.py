@@ -1,0 +1,164 @@
+"""The doctor names each fault of a set-up with its remedy, and drafts a configuration that loads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from small_graphs import small_graph
+
+from otel_shadow import semconv
+from otel_shadow._doctor import Finding, Severity, examine
+from otel_shadow._doctor.draft import draft
+from otel_shadow._doctor.graph import check_graph, import_graph
+from otel_shadow.cli import cli
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import ConfigError
+
+GRAPH = "small_graphs:small_graph"
+Told = tuple[str, str, str]
+
+
+def good_v2(state: object) -> dict[str, object]:
+    return {}
+
+
+def deaf_v2() -> dict[str, object]:
+    return {}
+
+
+def greedy_v2(state: object, database: object) -> dict[str, object]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder, and none of our variables but the log file's."""
+    for name in (semconv.ENV_CONFIG, semconv.ENV_HASH_KEY, semconv.ENV_V2_BUILD, semconv.ENV_V2_SHADOW):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_RESOURCE_ATTRIBUTES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(semconv.ENV_LOG_FILE, str(tmp_path / "app.log"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+
+
+def found(data: dict[str, object]) -> list[Told]:
+    """What is said of the small graph under the configuration ``data``: severity, subject, text."""
+    return [told[:3] for told in check_graph(small_graph(), ShadowConfig.from_mapping(data))]
+
+
+def of(subject: str, findings: list[Finding]) -> Finding:
+    return next(finding for finding in findings if finding.subject == subject)
+
+
+@pytest.mark.parametrize(
+    ("v2", "told"),
+    [
+        ("self", ("ok", "nodes.left", "V2 is V1 itself: a noise check")),
+        (f"{__name__}:good_v2", ("ok", "nodes.left", "V2 good_v2")),
+        (f"{__name__}:deaf_v2", ("problem", "nodes.left", "V2 takes no argument: it can't see the state")),
+        (f"{__name__}:greedy_v2", ("problem", "nodes.left", "V2 needs database, which LangGraph does not give")),
+        (f"{__name__}:GRAPH", ("problem", "nodes.left", "V2 is a str")),
+        ("nowhere:v2", ("problem", "nodes.left", "V2 'nowhere:v2' can't be imported: ModuleNotFoundError")),
+    ],
+)  # fmt: skip
+def test_v2_is_imported_and_its_signature_checked(v2: str, told: Told) -> None:
+    """A V2 that could not run is a problem before it is deployed."""
+    assert told in found({"nodes": {"left": {"v2": v2}}})
+
+
+def test_a_node_that_the_graph_lacks_is_a_problem_and_the_nearest_is_named() -> None:
+    """A misspelt node would silently have no shadow."""
+    told = list(check_graph(small_graph(), ShadowConfig.from_mapping({"nodes": {"lefd": {"v2": "self"}}})))
+    assert ("problem", "nodes.lefd", "the graph has no node of this name: no shadow will run",
+            "did you mean 'left'?") in told  # fmt: skip
+    assert ("problem", "graph", "no node has a V2: nothing will be shadowed", "name one in [nodes.X] v2") in told
+
+
+def test_a_path_that_the_state_lacks_is_a_problem() -> None:
+    """A session id that is read from nowhere is named with the fields that exist."""
+    told = found({"session": {"id": "conversation", "message": "text"}, "nodes": {"left": {"v2": "self"}}})
+    assert ("problem", "session.id", "the state has no 'conversation'") in told
+
+
+def test_without_a_configuration_the_defaults_are_examined() -> None:
+    """Nothing set is no problem: what a deployment should set is noted."""
+    findings = examine()
+    severities = {finding.subject: str(finding.severity) for finding in findings}
+    assert severities == {
+        "configuration": "note", "flags": "ok", "hash key": "note", "V2 build": "note", "log file": "ok",
+        "collector": "note",
+    }  # fmt: skip
+
+
+def test_every_fault_of_a_configuration_is_a_problem(tmp_path: Path) -> None:
+    """A key that does not exist is told, and the command fails."""
+    (tmp_path / "shadow.toml").write_text("[nodes.left]\nv3 = 'self'\n")
+    finding = of("configuration", examine())
+    assert (finding.severity, finding.text) == (Severity.PROBLEM, "shadow.toml: nodes.left.v3: no such key")
+    assert CliRunner().invoke(cli, ["doctor"], standalone_mode=False).return_value == 1
+
+
+def test_a_shadow_that_runs_nowhere_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With shadow and live both off, the doctor says which variable turns the shadow on."""
+    monkeypatch.setenv(semconv.ENV_V2_SHADOW, "false")
+    problems = [finding for finding in examine() if finding.severity is Severity.PROBLEM]
+    assert [finding.remedy for finding in problems] == ["set ROUTER_V2_SHADOW=true"]
+
+
+def test_a_log_file_that_can_not_be_written_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The log is opened, not only named."""
+    monkeypatch.setenv(semconv.ENV_LOG_FILE, str(tmp_path))
+    assert of("log file", examine()).severity is Severity.PROBLEM
+
+
+def test_a_collector_that_is_not_there_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test span is sent to the named endpoint."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    assert of("collector", examine()).severity is Severity.PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("small_graphs", "small_graphs: expected module:attribute, such as myapp.workflow:graph"),
+        ("nowhere:graph", "nowhere:graph: no module named 'nowhere'"),
+        ("small_graphs:none", "small_graphs:none: module 'small_graphs' has no 'none'"),
+        ("small_graphs:END", "small_graphs:END: expected a graph, found str"),
+        (f"{__name__}:greedy_v2", f"{__name__}:greedy_v2: calling it raised TypeError; expected a graph"),
+    ],
+)
+def test_what_is_no_graph_is_named(path: str, problem: str) -> None:
+    """Each wrong path has a sentence of its own."""
+    with pytest.raises(ConfigError) as error:
+        import_graph(path)
+    assert error.value.problems == (problem,)
+
+
+def test_a_graph_is_found_by_its_function() -> None:
+    """``module:attribute`` may name a function that returns the graph."""
+    assert import_graph(GRAPH).get_name() == "small"
+
+
+def test_the_draft_is_a_configuration_that_loads(tmp_path: Path) -> None:
+    """Every node is listed, and the file is valid as it is written."""
+    result = CliRunner().invoke(cli, ["doctor", "--write", GRAPH], standalone_mode=False)
+    assert result.return_value == 0, result.output
+    text = (tmp_path / "shadow.toml").read_text()
+    assert text == draft(small_graph())
+    assert [line for line in text.splitlines() if "[nodes." in line] == ["# [nodes.left]", "# [nodes.right]"]
+    config = ShadowConfig.load(tmp_path / "shadow.toml")
+    assert (config.session.message, config.session.step) == ("text", "current_step")
+
+
+def test_a_draft_replaces_no_file(tmp_path: Path) -> None:
+    """A ``shadow.toml`` that exists stays as it is."""
+    (tmp_path / "shadow.toml").write_text("# mine\n")
+    with pytest.raises(ConfigError, match="nothing was written"):
+        CliRunner().invoke(cli, ["doctor", "--write", GRAPH], standalone_mode=False, catch_exceptions=False)
+    assert (tmp_path / "shadow.toml").read_text() == "# mine\n"
