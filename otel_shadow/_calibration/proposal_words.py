@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_shadow._calibration.calibration import Calibration, TimeoutCheck
+from otel_shadow._calibration.calibration import Calibration, Risk, TimeoutCheck
 from otel_shadow._calibration.router import Change, Proposal, Proposals
 from otel_shadow._calibration.timeout import TimeoutProposal
 from otel_shadow.verdict.units import count, percent, plural
@@ -15,7 +15,7 @@ _HELD = {
 }
 
 
-def outcome(proposal: Proposal, risk: str) -> str:
+def outcome(proposal: Proposal, risk: Risk) -> str:
     """What became of one threshold."""
     certificate = proposal.certificate
     alpha = share(certificate.alpha)
@@ -38,16 +38,16 @@ def arrow(before: str, after: str) -> str:
     return after if before == after else f"{before} → {after}"
 
 
-def heading(risk: str) -> str:
+def heading(risk: Risk) -> str:
     """What a column of risks is called."""
     return risk[0].upper() + risk[1:]
 
 
-def change(found: Change, risk: str) -> str:
+def change(found: Change, risk: Risk) -> str:
     """What would change for the recorded pairs."""
     handed = found.after["handoff"] - found.before["handoff"]
     wrong = found.wrong_after - found.wrong_before
-    noun = "errors" if risk == "error" else "disagreements with V1"
+    noun = "errors" if risk is Risk.ERROR else "disagreements with V1"
     if not handed and not wrong and found.after == found.before:
         return f"of {plural(found.pairs, 'recorded pair')}: nothing would change"
     return (
@@ -100,7 +100,7 @@ def promise(calibration: Calibration) -> str:
     """What a certificate says and what it does not."""
     what = (
         "The label is agreement with V1: what is bounded is disagreement with V1, no error where V1 is wrong."
-        if calibration.risk != "error"
+        if calibration.risk is not Risk.ERROR
         else "The label is a person's: what is bounded is V2's error."
     )
     confidence = percent(1 - calibration.options.delta, 0)
