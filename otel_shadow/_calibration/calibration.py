@@ -49,7 +49,7 @@ class Options:
     start: float = START
 
     def thresholds(self, node: str | None = None) -> dict[str, float]:
-        """Those in force in ``node``."""
+        """Return the thresholds in force in ``node``."""
         return dict(self.current) | dict(dict(self.current_nodes).get(node or "", ()))
 
 
@@ -99,7 +99,7 @@ class Calibration:
 
 
 def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) -> Calibration:
-    """Proposals from ``pairs``.
+    """Return what ``pairs`` propose.
 
     Raises:
         EvidenceError: the pairs lack what is needed; the message says what to configure.

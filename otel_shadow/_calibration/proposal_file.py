@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def document(calibration: Calibration) -> str:
-    """The file's text.
+    """Return the text of the file with the proposals.
 
     ``[thresholds]`` and ``[thresholds.nodes.X]`` are the router's, ``[intents]`` the intents', ``[flags]`` and
     ``[nodes.X]`` have the time limits, ``[calibration]`` tells where they come from. What was not certified is left out
@@ -26,7 +26,7 @@ def document(calibration: Calibration) -> str:
 
 
 def has_proposal(calibration: Calibration) -> bool:
-    """Whether there is anything to write."""
+    """Return whether there is anything to write."""
     return (
         any(proposals.any_certified for proposals in (calibration.overall, *calibration.nodes))
         or any(intent.certified for intent in calibration.intents)

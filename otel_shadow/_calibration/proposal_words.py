@@ -16,7 +16,7 @@ _HELD = {
 
 
 def outcome(proposal: Proposal, risk: Risk) -> str:
-    """What became of one threshold."""
+    """Return what became of one threshold."""
     certificate = proposal.certificate
     alpha = share(certificate.alpha)
     if proposal.certified:
@@ -29,22 +29,22 @@ def outcome(proposal: Proposal, risk: Risk) -> str:
 
 
 def share(value: float) -> str:
-    """A share that somebody chose, with the digits it has."""
+    """Return a share that somebody chose, with the digits it has."""
     return f"{value * 100:.4g} %"
 
 
 def arrow(before: str, after: str) -> str:
-    """From one to the other, or the one where nothing changes."""
+    """Return ``before → after``, or one of them where nothing changes."""
     return after if before == after else f"{before} → {after}"
 
 
 def heading(risk: Risk) -> str:
-    """What a column of risks is called."""
+    """Return what a column of risks is called."""
     return risk[0].upper() + risk[1:]
 
 
 def change(found: Change, risk: Risk) -> str:
-    """What would change for the recorded pairs."""
+    """Return what would change for the recorded pairs."""
     handed = found.after["handoff"] - found.before["handoff"]
     wrong = found.wrong_after - found.wrong_before
     noun = "errors" if risk is Risk.ERROR else "disagreements with V1"
@@ -62,12 +62,12 @@ def _more(number: int) -> str:
 
 
 def scope(proposals: Proposals) -> str:
-    """Whose thresholds."""
+    """Return whose thresholds these are."""
     return "All nodes" if proposals.node is None else proposals.node
 
 
 def timeout(check: TimeoutCheck) -> str:
-    """What became of a time limit."""
+    """Return what became of a time limit."""
     proposal = check.proposal
     if proposal.timeout_ms is None:
         return _no_limit(proposal)
@@ -97,7 +97,7 @@ def _no_limit(proposal: TimeoutProposal) -> str:
 
 
 def promise(calibration: Calibration) -> str:
-    """What a certificate says and what it does not."""
+    """Return what a certificate says and what it does not."""
     what = (
         "The label is agreement with V1: what is bounded is disagreement with V1, no error where V1 is wrong."
         if calibration.risk is not Risk.ERROR
