@@ -76,7 +76,7 @@ class Policy(Bounds):
         return value
 
     def bounds(self, node: str | None = None) -> Bounds:
-        """The bounds of ``node``; the general ones where it has none of its own.
+        """Return the bounds of ``node``; the general ones where it has none of its own.
 
         A node's table names only what differs: what it leaves out is the general value.
         """
@@ -85,7 +85,7 @@ class Policy(Bounds):
         return Bounds(**(general | (own.model_dump(exclude_unset=True) if own else {})))
 
     def objectives(self) -> dict[str, float]:
-        """Bound of each criterion as exported in ``shadow.sla.objective``."""
+        """Return the bound of each criterion as exported in ``shadow.sla.objective``."""
         return {
             semconv.CRITERION_PARITY: self.parity,
             semconv.CRITERION_HANDOFF: self.handoff,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from otel_shadow._calibration.decisions import ScoredDecision, Split, one_per_session, split
 from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
@@ -48,7 +49,7 @@ class Options:
     start: float = START
 
     def thresholds(self, node: str | None = None) -> dict[str, float]:
-        """Those in force in ``node``."""
+        """Return the thresholds in force in ``node``."""
         return dict(self.current) | dict(dict(self.current_nodes).get(node or "", ()))
 
 
@@ -63,11 +64,18 @@ class TimeoutCheck:
     held_out_upper: float
 
 
+class Risk(StrEnum):
+    """What the risk is: an error of V2 where people labelled decisions, else only its disagreement with V1."""
+
+    ERROR = "error"
+    DISAGREEMENT = "disagreement with V1"
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """All proposals of one run. ``risk`` is what the risk is called: ``disagreement with V1`` or ``error``."""
+    """All proposals of one run."""
 
-    risk: str
+    risk: Risk
     options: Options
     build: str
     simulated: bool
@@ -91,7 +99,7 @@ class Calibration:
 
 
 def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) -> Calibration:
-    """Proposals from ``pairs``.
+    """Return what ``pairs`` propose.
 
     Raises:
         EvidenceError: the pairs lack what is needed; the message says what to configure.
@@ -116,7 +124,7 @@ def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) ->
         data, options.thresholds(), options.alpha, options.delta, strictness=strictness, start=options.start
     )
     return Calibration(
-        risk="disagreement with V1" if labels is None else "error",
+        risk=Risk.DISAGREEMENT if labels is None else Risk.ERROR,
         options=options,
         build=pairs.build,
         simulated=pairs.simulated,

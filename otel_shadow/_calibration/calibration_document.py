@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from otel_shadow._calibration import proposal_words as words
-from otel_shadow._calibration.calibration import Calibration
+from otel_shadow._calibration.calibration import Calibration, Risk
 from otel_shadow._calibration.risk_plot import risk_coverage
 from otel_shadow._calibration.router import Effect, Proposal, Proposals
 from otel_shadow._report.blocks import Beside, Block, Cell, Column, Document, Fact, Figure, Section, Table, Text, Texts
@@ -53,7 +53,7 @@ def _facts(calibration: Calibration) -> tuple[Fact, ...]:
     )
 
 
-def _router(name: str, proposals: Proposals, risk: str, drawn: bool) -> Section:
+def _router(name: str, proposals: Proposals, risk: Risk, drawn: bool) -> Section:
     title = f"Router, {words.scope(proposals)}"
     handoff = proposals.thresholds[-1]
     figures = [risk_coverage(name, handoff, risk, "not handed to a person")] if drawn else []
@@ -74,7 +74,7 @@ def _beside(figures: Sequence[Figure | None]) -> tuple[Block, ...]:
     return (Beside(found),) if found else ()
 
 
-def _table(head: str, proposals: Sequence[Proposal], risk: str, label: str) -> Table:
+def _table(head: str, proposals: Sequence[Proposal], risk: Risk, label: str) -> Table:
     numbers = ("Now", "Proposed", "Coverage", words.heading(risk), "Held out: coverage", f"Held out: {risk}")
     columns = (Column(head), *(Column(each, number=True) for each in numbers), Column("Outcome", long=True))
     rows = tuple(

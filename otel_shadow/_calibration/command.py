@@ -17,7 +17,7 @@ from otel_shadow._calibration.calibration import Options, calibrate  # noqa: E40
 from otel_shadow._calibration.current import read_current  # noqa: E402 - after the check that names the missing extra
 from otel_shadow._calibration.labels import Names, read_labels  # noqa: E402
 from otel_shadow._calibration.pairs import PairSet, read_pairs  # noqa: E402
-from otel_shadow._calibration.proposal_file import document, has_proposal  # noqa: E402
+from otel_shadow._calibration.proposal_file import document, has_proposal, pattern_file  # noqa: E402
 from otel_shadow._calibration.router import ACTIONS, STRICTNESS  # noqa: E402
 from otel_shadow.config import ShadowConfig  # noqa: E402
 
@@ -99,13 +99,11 @@ def run_coverage(
     if as_json:
         _print_json({"coverage": found, "corpus": gaps, "notes": pairs.notes})
     else:
-        from otel_shadow._calibration.coverage_screen import show
-        from otel_shadow._report.terminal import console
+        from otel_shadow._calibration.coverage_document import coverage_document
+        from otel_shadow._report.terminal import console, show
 
-        show(found, gaps, pairs.notes, console(sys.stdout))
+        show(coverage_document(found, gaps, pairs.notes), console(sys.stdout))
     if out is not None and gaps is not None:
-        from otel_shadow._calibration.coverage_screen import pattern_file
-
         _write(out, pattern_file(gaps))
     return 0
 

@@ -83,7 +83,7 @@ class Coverage:
 
 
 def coverage_of(pairs: Sequence[Pair], declared: Sequence[str], names: Names) -> Coverage:
-    """What ``pairs`` cover of the ``declared`` intents."""
+    """Return what ``pairs`` cover of the ``declared`` intents."""
     by_intent: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
     by_route: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
     for pair in pairs:
@@ -104,23 +104,23 @@ def coverage_of(pairs: Sequence[Pair], declared: Sequence[str], names: Names) ->
 
 
 def intent_of(pair: Pair, names: Names) -> str:
-    """V2's intent, else the record's; ``none`` where there is none, ``_other`` where it is not declared."""
+    """Return V2's intent, else the record's; ``none`` where there is none, ``_other`` where it is not declared."""
     found = pair.v2.get(names.intent, pair.intent)
     return found if isinstance(found, str) and found not in NOTHING else "none"
 
 
 def is_unsure(pair: Pair, names: Names) -> bool:
-    """Whether V2's router was not sure enough to act on its own."""
+    """Return whether V2's router was not sure enough to act on its own."""
     return pair.v2.get(names.action) in UNSURE
 
 
 def handled_by(node: str, target: str | None) -> str:
-    """The node that a decision leads to; the end of a turn leaves it with the node itself."""
+    """Return the node that a decision leads to; the end of a turn leaves it with the node itself."""
     return target if target not in (None, semconv.END, semconv.OTHER) else node
 
 
 def median(values: Iterable[float]) -> float | None:
-    """The lower middle value."""
+    """Return the lower middle value."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 2] if ordered else None
 

@@ -15,7 +15,7 @@ Values = tuple[tuple[str, float], ...]
 
 
 def read_current(path: Path) -> tuple[Values, tuple[tuple[str, Values], ...], Values]:
-    """Thresholds per action, those of single nodes, and the intents'.
+    """Return thresholds per action, those of single nodes, and the intents'.
 
     Raises:
         ConfigError: the file can't be read, or values are no numbers in [0, 1] in their order: each is named.

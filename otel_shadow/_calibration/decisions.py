@@ -50,7 +50,7 @@ class Split:
         return self.chosen_on + self.held_out
 
     def where(self, node: str | None = None, group: str | None = None) -> Split:
-        """Only those of ``node`` and ``group``; the split stays where it was."""
+        """Return only the decisions of ``node`` and ``group``; the split stays where it was."""
 
         def keep(decisions: Iterable[ScoredDecision]) -> tuple[ScoredDecision, ...]:
             return tuple(one for one in decisions if node in (None, one.node) and (group is None or one.group == group))
@@ -74,7 +74,7 @@ def split(decisions: Sequence[ScoredDecision], held_out: float) -> Split:
 
 
 def one_per_session(decisions: Iterable[ScoredDecision]) -> list[ScoredDecision]:
-    """One decision of each session, at a place that a hash of the session's id gives, so nothing about it had a say.
+    """Return one decision of each session, at a place that a hash of the session's id gives.
 
     Turns of a session are not independent; one label each is what the binomial test needs. The same traffic played
     again chooses the same turns.

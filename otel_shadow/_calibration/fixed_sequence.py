@@ -64,7 +64,7 @@ class Certificate:
 def certify(
     confidence: Sequence[float], wrong: Sequence[bool], alpha: float, delta: float, *, start: float = START
 ) -> Certificate:
-    """The lowest threshold with P(wrong | confidence ≥ threshold) ≤ ``alpha``, with confidence 1 − ``delta``.
+    """Return the lowest threshold with P(wrong | confidence ≥ threshold) ≤ ``alpha``, with confidence 1 − ``delta``.
 
     Arguments:
         confidence: one per session, in [0, 1].
@@ -100,7 +100,7 @@ def _check(scores: Any, errors: Any, alpha: float, delta: float, start: float) -
 
 
 def _tests(numpy: Any, scores: Any, errors: Any, start: float, alpha: float, delta: float) -> list[Tested]:
-    """A test at each coverage from ``start`` to 1, the highest threshold first, each threshold once.
+    """Return a test at each coverage from ``start`` to 1, the highest threshold first, each threshold once.
 
     Given the order statistic at a threshold, the scores above it are a fresh sample from there (David & Nagaraja,
     §2.5), so a quantile of the same data serves as well as a grid fixed beforehand.
@@ -126,7 +126,7 @@ def _tests(numpy: Any, scores: Any, errors: Any, start: float, alpha: float, del
 
 
 def _why_not(curve: Sequence[Tested], alpha: float, delta: float) -> str:
-    """``risky`` where the first threshold's risk is proven to be above α (or the sample is large), else ``few``."""
+    """Return ``risky`` if the first threshold's risk is proven to be above α (or the sample is large), else ``few``."""
     if not curve:
         return "few"
     first = curve[0]
@@ -135,14 +135,14 @@ def _why_not(curve: Sequence[Tested], alpha: float, delta: float) -> str:
 
 
 def upper_bound(wrong: int, count: int, delta: float) -> float:
-    """Exact upper confidence bound of a share (Clopper & Pearson 1934), one-sided at 1 − ``delta``."""
+    """Return the exact upper confidence bound of a share (Clopper & Pearson 1934), one-sided at 1 − ``delta``."""
     if wrong >= count:
         return 1.0
     return float(require("scipy.stats", "calibration").beta.ppf(1 - delta, wrong + 1, count - wrong))
 
 
 def lower_bound(wrong: int, count: int, delta: float) -> float:
-    """Exact lower confidence bound of a share, one-sided at 1 − ``delta``."""
+    """Return the exact lower confidence bound of a share, one-sided at 1 − ``delta``."""
     if wrong <= 0 or count <= 0:
         return 0.0
     return float(require("scipy.stats", "calibration").beta.ppf(delta, wrong, count - wrong + 1))

@@ -55,7 +55,7 @@ class Labels:
     by_key: Mapping[tuple[str, str | None], Label] = field(default_factory=dict)
 
     def of(self, pair: Pair) -> Label | None:
-        """The label of ``pair``: by its id, else by its message and node, else by its message."""
+        """Return the label of ``pair``: by its id, else by its message and node, else by its message."""
         keys = [(pair.pair_id, None), (pair.pair_id, pair.node)]
         if pair.message_hash:
             keys += [(pair.message_hash, pair.node), (pair.message_hash, None)]
@@ -63,8 +63,10 @@ class Labels:
 
 
 def read_labels(path: Path) -> Labels:
-    """Labels from JSON Lines, or CSV with a heading: ``pair_id`` or ``user_message_hash`` (and ``node``), and either
-    ``correct`` (true or false) or ``target`` (the right next node, ``__end__`` for the end).
+    """Return labels from JSON Lines, or from CSV with a heading.
+
+    Keys are ``pair_id`` or ``user_message_hash`` (and ``node``), and either ``correct`` (true or false) or ``target``
+    (the right next node, ``__end__`` for the end).
 
     Raises:
         ConfigError: the file can't be read, or rows are not labels: each is named.
@@ -126,7 +128,7 @@ def _truth(value: Any) -> bool:
 
 
 def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[ScoredDecision]:
-    """Every compared (or labelled) pair as a decision of the router.
+    """Return every compared (or labelled) pair as a decision of the router.
 
     Raises:
         EvidenceError: no pair has the confidence, one lies outside [0, 1], or no label matches a pair; the message says
@@ -153,7 +155,7 @@ def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
 
 
 def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[ScoredDecision]:
-    """Every compared (or labelled) pair in which V2 found an intent, as a decision of that intent.
+    """Return every compared (or labelled) pair in which V2 found an intent, as a decision of that intent.
 
     Pairs without the score, or with 0 (nothing was recognised), are left out; an empty list says it is not observed.
     """
@@ -171,7 +173,7 @@ def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
 
 
 def judge(pair: Pair, names: Names, labels: Labels | None) -> tuple[bool, bool] | None:
-    """Whether V2's decision is wrong and whether that is only assumed; None where there is nothing to judge.
+    """Return whether V2's decision is wrong and whether that is only assumed; None where there is nothing to judge.
 
     A decision that was handed to a person is judged by where the router would have gone. Where that was not observed,
     it counts as wrong: the certificate then errs on the safe side.
@@ -207,7 +209,7 @@ def require_field(pairs: PairSet, name: str, option: str) -> None:
 
 
 def in_range(score: float, name: str, pair: Pair) -> float:
-    """``score`` as a float in [0, 1].
+    """Return ``score`` as a float in [0, 1].
 
     Raises:
         EvidenceError: it is outside.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otel_shadow._calibration.calibration import Calibration, TimeoutCheck
+from otel_shadow._calibration.calibration import Calibration, Risk, TimeoutCheck
 from otel_shadow._calibration.router import Change, Proposal, Proposals
 from otel_shadow._calibration.timeout import TimeoutProposal
 from otel_shadow.verdict.units import count, percent, plural
@@ -15,8 +15,8 @@ _HELD = {
 }
 
 
-def outcome(proposal: Proposal, risk: str) -> str:
-    """What became of one threshold."""
+def outcome(proposal: Proposal, risk: Risk) -> str:
+    """Return what became of one threshold."""
     certificate = proposal.certificate
     alpha = share(certificate.alpha)
     if proposal.certified:
@@ -29,25 +29,25 @@ def outcome(proposal: Proposal, risk: str) -> str:
 
 
 def share(value: float) -> str:
-    """A share that somebody chose, with the digits it has."""
+    """Return a share that somebody chose, with the digits it has."""
     return f"{value * 100:.4g} %"
 
 
 def arrow(before: str, after: str) -> str:
-    """From one to the other, or the one where nothing changes."""
+    """Return ``before → after``, or one of them where nothing changes."""
     return after if before == after else f"{before} → {after}"
 
 
-def heading(risk: str) -> str:
-    """What a column of risks is called."""
+def heading(risk: Risk) -> str:
+    """Return what a column of risks is called."""
     return risk[0].upper() + risk[1:]
 
 
-def change(found: Change, risk: str) -> str:
-    """What would change for the recorded pairs."""
+def change(found: Change, risk: Risk) -> str:
+    """Return what would change for the recorded pairs."""
     handed = found.after["handoff"] - found.before["handoff"]
     wrong = found.wrong_after - found.wrong_before
-    noun = "errors" if risk == "error" else "disagreements with V1"
+    noun = "errors" if risk is Risk.ERROR else "disagreements with V1"
     if not handed and not wrong and found.after == found.before:
         return f"of {plural(found.pairs, 'recorded pair')}: nothing would change"
     return (
@@ -62,12 +62,12 @@ def _more(number: int) -> str:
 
 
 def scope(proposals: Proposals) -> str:
-    """Whose thresholds."""
+    """Return whose thresholds these are."""
     return "All nodes" if proposals.node is None else proposals.node
 
 
 def timeout(check: TimeoutCheck) -> str:
-    """What became of a time limit."""
+    """Return what became of a time limit."""
     proposal = check.proposal
     if proposal.timeout_ms is None:
         return _no_limit(proposal)
@@ -97,10 +97,10 @@ def _no_limit(proposal: TimeoutProposal) -> str:
 
 
 def promise(calibration: Calibration) -> str:
-    """What a certificate says and what it does not."""
+    """Return what a certificate says and what it does not."""
     what = (
         "The label is agreement with V1: what is bounded is disagreement with V1, no error where V1 is wrong."
-        if calibration.risk != "error"
+        if calibration.risk is not Risk.ERROR
         else "The label is a person's: what is bounded is V2's error."
     )
     confidence = percent(1 - calibration.options.delta, 0)

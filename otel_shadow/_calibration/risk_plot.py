@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otel_shadow._calibration.calibration import Risk
 from otel_shadow._calibration.router import Effect, Proposal
 from otel_shadow._report import theme
 from otel_shadow._report.blocks import Figure
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def risk_coverage(name: str, proposal: Proposal, risk: str, told: str) -> Figure | None:
+def risk_coverage(name: str, proposal: Proposal, risk: Risk, told: str) -> Figure | None:
     """Return risk against coverage with its upper bound, the tolerated risk, and where thresholds stand.
 
     Arguments:
@@ -38,7 +39,7 @@ def risk_coverage(name: str, proposal: Proposal, risk: str, told: str) -> Figure
     return Figure(*plot, caption)
 
 
-def _label(proposal: Proposal, risk: str) -> str:
+def _label(proposal: Proposal, risk: Risk) -> str:
     after, alpha = proposal.after, percent(proposal.certificate.alpha)
     return (
         f"{risk} against coverage for {proposal.name}: at threshold {proposal.proposed:g} coverage is "
@@ -46,7 +47,7 @@ def _label(proposal: Proposal, risk: str) -> str:
     )
 
 
-def _draw(axes: Axes, proposal: Proposal, risk: str, small: bool) -> None:
+def _draw(axes: Axes, proposal: Proposal, risk: Risk, small: bool) -> None:
     curve, alpha = proposal.certificate.curve, proposal.certificate.alpha
     coverage = [tested.coverage for tested in curve]
     axes.fill_between(coverage, [tested.risk for tested in curve], [tested.upper for tested in curve],

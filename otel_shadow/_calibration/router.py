@@ -97,7 +97,7 @@ class Proposals:
         return any(proposal.certified for proposal in self.thresholds)
 
     def values(self) -> dict[str, float]:
-        """Threshold per action, in order: template ≥ llm_rag ≥ handoff."""
+        """Return threshold per action, in order: template ≥ llm_rag ≥ handoff."""
         return {proposal.name: proposal.proposed for proposal in self.thresholds}
 
 
@@ -111,7 +111,7 @@ def propose_thresholds(
     strictness: Mapping[str, float] = STRICTNESS,
     start: float = START,
 ) -> Proposals:
-    """Thresholds for the decisions of ``data``.
+    """Return thresholds for the decisions of ``data``.
 
     Arguments:
         data: decisions, split; narrowed to ``node`` here.
@@ -137,7 +137,7 @@ def propose_thresholds(
 def propose_intents(
     data: Split, current: Mapping[str, float], alpha: float, delta: float, start: float = START
 ) -> tuple[Proposal, ...]:
-    """A least score per intent (``ScoredDecision.group``), likewise."""
+    """Return a least score per intent (``ScoredDecision.group``)."""
     names = sorted({one.group for one in data.all if one.group})
     proposals = []
     for name in names:
@@ -175,7 +175,7 @@ def _propose(
 
 
 def effect(decisions: Sequence[ScoredDecision], threshold: float, delta: float) -> Effect:
-    """What ``threshold`` accepts of ``decisions``."""
+    """Return what ``threshold`` accepts of ``decisions``."""
     accepted = [one for one in decisions if one.score >= threshold]
     wrong, total = sum(one.wrong for one in accepted), len(decisions)
     return Effect(
@@ -190,7 +190,7 @@ def effect(decisions: Sequence[ScoredDecision], threshold: float, delta: float) 
 
 
 def change(decisions: Sequence[ScoredDecision], current: Mapping[str, float], new: Mapping[str, float]) -> Change:
-    """Actions and wrong decisions acted upon, of every pair, under both sets of thresholds."""
+    """Return actions and wrong decisions acted upon, of every pair, under both sets of thresholds."""
     actions = ("template", "llm_rag", "fallback", "handoff")
     before, after = ([action_at(one.score, limits) for one in decisions] for limits in (current, new))
     return Change(
@@ -203,7 +203,7 @@ def change(decisions: Sequence[ScoredDecision], current: Mapping[str, float], ne
 
 
 def action_at(score: float, thresholds: Mapping[str, float]) -> str:
-    """What the router does at ``score``: ``fallback`` lies between a person and a sure answer."""
+    """Return what the router does at ``score``: ``fallback`` lies between a person and a sure answer."""
     if score >= thresholds["template"]:
         return "template"
     if score >= thresholds["llm_rag"]:

@@ -61,7 +61,7 @@ def propose_timeout(
     budget: float = BUDGET,
     confidence: float = CONFIDENCE,
 ) -> TimeoutProposal:
-    """The shortest limit that the runs certify.
+    """Return the shortest limit that the runs certify.
 
     Arguments:
         latencies_ms: V2's, one request per session.
@@ -101,14 +101,14 @@ def propose_timeout(
 
 
 def rank(count: int, share: float, confidence: float) -> int | None:
-    """min{r: BinomCDF(r − 1; count, share) ≥ confidence}; None where even the slowest run is not slow enough."""
+    """Return min{r: BinomCDF(r − 1; count, share) ≥ confidence}; None where even the slowest run is not slow enough."""
     binom = require("scipy.stats", "calibration").binom
     found = int(binom.ppf(confidence, count, share)) + 1 if count else 1
     return found if found <= count else None
 
 
 def least_sessions(share: float, confidence: float) -> int:
-    """Runs from which there is a rank: share^n ≤ 1 − confidence (99 for 97 % at 95 %)."""
+    """Return runs from which there is a rank: share^n ≤ 1 − confidence (99 for 97 % at 95 %)."""
     return math.ceil(math.log(1 - confidence) / math.log(share))
 
 
@@ -126,6 +126,6 @@ def _quantile(late: Sequence[float], share: float) -> float | None:
 
 
 def _round_up(milliseconds: float) -> int:
-    """To two significant digits, upwards: a longer limit keeps the promise."""
+    """Return the limit in two significant digits, rounded up: a longer limit keeps the promise."""
     unit = 10 ** max(math.floor(math.log10(max(milliseconds, 1.0))) - 1, 0)
     return int(max(math.ceil(milliseconds / unit) * unit, 1))

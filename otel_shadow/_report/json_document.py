@@ -16,7 +16,7 @@ SCHEMA: Final = 1
 
 
 def document(verdict: Verdict, evidence: EvidenceView) -> dict[str, Any]:
-    """Plain data: the verdict's keys, and ``evidence`` with what it was made from.
+    """Return plain data: the verdict's keys, and ``evidence`` with what it was made from.
 
     Numbers are finite or null, times RFC 3339 in UTC. Latency histograms are told by their quantiles.
     """
@@ -26,7 +26,7 @@ def document(verdict: Verdict, evidence: EvidenceView) -> dict[str, Any]:
 
 
 def text(verdict: Verdict, evidence: EvidenceView) -> str:
-    """``document`` as indented JSON, without a newline at its end."""
+    """Return ``document`` as indented JSON, without a newline at its end."""
     return json.dumps(document(verdict, evidence), ensure_ascii=False, indent=2, allow_nan=False)
 
 

@@ -76,7 +76,7 @@ def show_counts(url: str, config: Path | None = None) -> int:
 
 
 def counts(url: str, policy: Policy) -> tuple[Count, ...]:
-    """What a Prometheus knows of each criterion and node.
+    """Return what a Prometheus knows of each criterion and node.
 
     Raises:
         EvidenceError: nobody answers at ``url``, or it is no Prometheus.
@@ -102,7 +102,7 @@ def _line(one: Count) -> str:
 
 
 def _ask(url: str, expression: str) -> dict[tuple[str, str, str], float]:
-    """The instant vector of ``expression`` by service, graph and node."""
+    """Return the instant vector of ``expression`` by service, graph and node."""
     if not url.startswith(("http://", "https://")):
         raise EvidenceError(f"--prometheus {url}: expected a base address such as http://localhost:9090")
     address = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"

@@ -66,7 +66,7 @@ def judge(
 
 
 def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:
-    """The verdict of one V2 build, and the evidence it is about.
+    """Return the verdict of one V2 build, and the evidence it is about.
 
     Arguments:
         build: default: the newest.
@@ -89,7 +89,7 @@ def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None
 
 @contextmanager
 def _progress() -> Iterator[Callable[[evidence.Progress], None] | None]:
-    """A bar on standard error while reading, only where somebody looks."""
+    """Yield what shows progress on standard error, or None where that is no terminal."""
     if not sys.stderr.isatty():
         yield None
         return

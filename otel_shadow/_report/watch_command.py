@@ -85,7 +85,7 @@ class _Looks:
         self._watch: evidence.Watch | None = None
 
     def look(self) -> Look | str:
-        """The verdict now, or why there is none."""
+        """Return the verdict now, or why there is none."""
         at = datetime.now(UTC)
         try:
             settings = ShadowConfig.load(self._config)
@@ -106,7 +106,7 @@ class _Looks:
 
 @contextmanager
 def _until_told() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set: both end the watch in good order."""
+    """Yield an event that SIGINT and SIGTERM set."""
     told = threading.Event()
 
     def stop(_: int, __: FrameType | None) -> None:

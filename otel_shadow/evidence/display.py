@@ -37,7 +37,7 @@ ALL = "*"
 
 
 def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
-    """What to show of the evidence that ``verdict`` judged: its build, its window, up to its time."""
+    """Return what to show of the evidence that ``verdict`` judged: its build, its window, up to its time."""
     found = frame(summary, verdict.policy, verdict.at)
     later = summary.later_than(verdict.at)
     reading = replace(
@@ -64,7 +64,7 @@ def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
 
 
 def _bands(summary: Summary, verdict: Verdict) -> tuple[BandPoint, ...]:
-    """Parity and handoff over time; a node judged against its noise floor has no absolute band."""
+    """Return parity and handoff over time; a node judged against its noise floor has no absolute band."""
     assert verdict.window is not None
     start, end = verdict.window.start, max(verdict.window.end, verdict.at)
     end = min(end, verdict.window.end + timedelta(minutes=verdict.policy.session_idle_minutes))
@@ -163,7 +163,7 @@ class _Page:
         return tuple(found)
 
     def mismatches(self) -> tuple[MismatchGroup, ...]:
-        """By node, route, steps, fields, intent and build; accepted ones last. The heaviest fifty."""
+        """Return the heaviest fifty kinds of mismatches, accepted ones last."""
         groups: dict[tuple[object, ...], list[int]] = {}
         for place, (kind, count) in enumerate(zip(self.kinds, self.per_kind.tolist(), strict=True)):
             if count and kind.compared and not kind.matched:

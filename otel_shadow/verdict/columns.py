@@ -55,7 +55,7 @@ _PIECE = 1 << 19
 
 
 def pieces(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The columns of ``Summary.from_arrays``, piece by piece.
+    """Return the columns of ``Summary.from_arrays``, piece by piece.
 
     Raises:
         ValueError: columns of different lengths, an unknown column, or a value that is not allowed.
@@ -81,7 +81,7 @@ _FIRST = ("node", "session", "timestamp", "match", "status", "v1_latency_ms", "a
 
 
 def coded(given: Mapping[str, Any]) -> CodedColumns:
-    """One piece, as codes.
+    """Return one piece as codes.
 
     Raises:
         ValueError: a value that is not allowed.
@@ -163,7 +163,7 @@ def _coded(values: list[Any]) -> tuple[NDArray[np.int64], list[Any]]:
 
 
 def _peeled(array: NDArray[Any]) -> tuple[NDArray[np.int64], list[Any]]:
-    """Codes of few labels, one comparison of the whole column for each; many labels go the slower way."""
+    """Return codes of few labels, one comparison of the whole column for each; many labels go the slower way."""
     codes, labels = np.full(len(array), -1), list[Any]()
     place = 0
     while place < len(array) and len(labels) < _FEW:
@@ -179,7 +179,7 @@ _THREE = (False, True, None)
 
 
 def _flags(name: str, values: ArrayLike | None, length: int) -> _Codes:
-    """Booleans; None and NaN are "unknown"."""
+    """Return booleans; None and NaN are "unknown"."""
     if values is None:
         return _Codes(np.full(length, 2), _THREE)
     array = _sized(name, np.asarray(values), length)
@@ -194,7 +194,7 @@ def _flags(name: str, values: ArrayLike | None, length: int) -> _Codes:
 
 
 def _kinds(columns: Mapping[str, _Codes], length: int) -> tuple[NDArray[np.int32], tuple[ExecutionKind, ...]]:
-    """One code per combination that occurs, and the signature it stands for."""
+    """Return one code per combination that occurs, and the kind of execution it stands for."""
     combined, sizes = np.zeros(length, np.int64), [len(column.labels) for column in columns.values()]
     for column, size in zip(columns.values(), sizes, strict=True):
         if size > 1:

@@ -107,7 +107,7 @@ class _Share:
 
 
 def parity(case: Case) -> CriterionResult:
-    """Match / (match + mismatch); against V1's own noise where V1 disagrees with itself too often."""
+    """Return parity: match / (match + mismatch), or against V1's own noise where V1 disagrees with itself too often."""
     node, bounds = case.node, case.bounds
     relative, noise = noise_floor(case)
     kept = {intent: slots for intent, (slots, _) in node.intents.items()}
@@ -124,7 +124,7 @@ def parity(case: Case) -> CriterionResult:
 
 
 def handoff(case: Case) -> CriterionResult:
-    """V2's errors and timeouts over its executions; live, real fallbacks."""
+    """Return the handoff rate: V2's errors and timeouts over its executions; live, real fallbacks."""
     node, bound = case.node, case.bounds.handoff
     kept = {intent: slots for intent, (_, slots) in node.intents.items()}
     told = _Share(node.handoff, 1.0 - bound, kept, lambda x: 1.0 - x, "at_most")
@@ -133,7 +133,7 @@ def handoff(case: Case) -> CriterionResult:
 
 
 def noise_floor(case: Case) -> tuple[bool, dict[str, float]]:
-    """Whether parity turns relative, and V1's disagreement with itself (estimate and lower bound)."""
+    """Return whether parity turns relative, and V1's disagreement with itself (estimate and lower bound)."""
     agreed = case.node.self_agreement
     if not agreed.total:
         return False, {}
@@ -206,12 +206,12 @@ def _parity_obstacles(case: Case) -> list[Reason]:
 
 # --- latency -------------------------------------------------------------------------------------------------------
 def latency_now(case: Case) -> CriterionResult:
-    """p95 of V1 in the shadowed arm against the holdout arm."""
+    """Return p95 of V1 in the shadowed arm against the holdout arm."""
     return _latency(case, semconv.CRITERION_LATENCY_NOW, "holdout", "shadowed", paired=False)
 
 
 def latency_after(case: Case) -> CriterionResult:
-    """p95 of V2 against V1's on the same requests."""
+    """Return p95 of V2 against V1's on the same requests."""
     return _latency(case, semconv.CRITERION_LATENCY_AFTER, "v1", "v2", paired=True)
 
 
@@ -254,7 +254,7 @@ _EXACT: Mapping[str, Any] = {"threshold_go": None, "threshold_no_go": None, "tes
 
 
 def v1_served(case: Case) -> CriterionResult:
-    """What V1 produced is what the caller got: k of n, and not one exception."""
+    """Return how often the caller got what V1 produced: k of n, and no exception is allowed."""
     counts = case.node.counts
     k, n = counts["served"], counts["served"] + counts["not_served"]
     shown = {"served": k, "recorded": n} | {
@@ -282,7 +282,7 @@ def v1_served(case: Case) -> CriterionResult:
 
 
 def coverage(case: Case) -> CriterionResult:
-    """Executed over eligible, and enough closed sessions. Too little of either is no fault of V2's: it waits."""
+    """Return executed over eligible; it waits, and is never a NO-GO, while that or the closed sessions are too few."""
     node, bounds = case.node, case.bounds
     eligible, executed = node.counts["eligible"], node.counts["executed"]
     shown = {name: node.counts[name] for name in ("eligible", "executed", "cancelled")}

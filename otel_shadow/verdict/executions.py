@@ -70,14 +70,14 @@ class Rows:
 
     @classmethod
     def empty(cls) -> Rows:
-        """No execution."""
+        """Return rows of no execution."""
         ids = np.empty(0, np.uint64)
         none = np.empty(0, np.int16)
         return cls(ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none)
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
-        """All rows of ``parts``."""
+        """Return all rows of ``parts``."""
         if len(parts) < 2:
             return parts[0] if parts else cls.empty()
 
@@ -87,7 +87,7 @@ class Rows:
         return cls(*in_parallel(column, [item.name for item in fields(cls)]))
 
     def where(self, mask: NDArray[Any] | slice) -> Rows:
-        """The rows that ``mask`` (or an index) chooses."""
+        """Return the rows that ``mask`` (or an index) chooses."""
         return Rows(*(getattr(self, item.name)[mask] for item in fields(self)))
 
     def __len__(self) -> int:
@@ -141,7 +141,7 @@ class Summary:
         arm: ArrayLike = "shadowed",
         **more: Any,
     ) -> Summary:
-        """A summary of executions given as columns. A scalar stands for a column of that value.
+        """Return a summary of executions given as columns. A scalar stands for a column of that value.
 
         Arguments:
             node: names of nodes.
@@ -204,7 +204,7 @@ class Summary:
         self._mark()
 
     def merge(self, *others: Summary) -> Summary:
-        """All the evidence of this and ``others``; the same pair in several of them counts once."""
+        """Return all the evidence of this and ``others``; the same pair in several of them counts once."""
         merged = Summary()
         for summary in (self, *others):
             merged._take(summary)
@@ -213,7 +213,7 @@ class Summary:
         return merged
 
     def of_build(self, build: str) -> Summary:
-        """Only the evidence of one V2 build (of all its configuration digests)."""
+        """Return only the evidence of one V2 build (of all its configuration digests)."""
         wanted = np.array([kind.build == build for kind in self.signatures], bool)
         rows = self.rows
         chosen = Summary(
@@ -265,7 +265,7 @@ class Summary:
         return moment(self._span()[1]) if len(self) else None
 
     def later_than(self, at: datetime) -> int:
-        """How many executions are stamped later than ``at``."""
+        """Return how many executions are stamped later than ``at``."""
         limit = milliseconds(at)
         if not len(self) or self._span()[1] <= limit:
             return 0
@@ -276,7 +276,7 @@ class Summary:
         return found
 
     def _span(self) -> tuple[int, int]:
-        """First and last time, in milliseconds since 1970; kept, for every look at a verdict asks."""
+        """Return first and last time in milliseconds since 1970; kept, because every verdict needs them."""
         if "span" not in self.cache:
             ends = [(int(part.time.min()), int(part.time.max())) for part in self.parts if len(part)]
             self.cache["span"] = min(first for first, _ in ends), max(last for _, last in ends)
@@ -327,12 +327,12 @@ class Summary:
 
 
 def moment(milliseconds: int) -> datetime:
-    """Milliseconds since 1970 as an aware datetime (UTC)."""
+    """Return milliseconds since 1970 as an aware datetime (UTC)."""
     return datetime.fromtimestamp(milliseconds / 1000.0, UTC)
 
 
 def milliseconds(at: datetime) -> int:
-    """An aware datetime as milliseconds since 1970.
+    """Return an aware datetime as milliseconds since 1970.
 
     Raises:
         ValueError: it has no time zone.
@@ -343,7 +343,7 @@ def milliseconds(at: datetime) -> int:
 
 
 def _without_crumbs(parts: Sequence[Rows]) -> list[Rows]:
-    """The same rows in pieces of some size: a log that is followed for days comes in thousands of small ones."""
+    """Return the rows in larger pieces: a log that is followed for days comes in thousands of small ones."""
     made: list[Rows] = []
     crumbs: list[Rows] = []
     for part in parts:
@@ -362,7 +362,7 @@ _RANGES = 16
 
 
 def _repeats(pairs: Sequence[NDArray[np.uint64]]) -> bool:
-    """Whether any pair occurs twice: sorted piece by piece, then compared range by range, on all cores."""
+    """Return whether any pair occurs twice: sorted piece by piece, then compared range by range, on all cores."""
     told = in_parallel(_sorted, pairs)
     bounds = np.array([(place << 64) // _RANGES for place in range(1, _RANGES)], np.uint64)
     cuts = [(piece, np.r_[0, np.searchsorted(piece, bounds), len(piece)]) for piece in told]
@@ -376,7 +376,7 @@ def _repeats(pairs: Sequence[NDArray[np.uint64]]) -> bool:
 
 
 def _sorted(pair: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Those that have an identity, ascending."""
+    """Return the pairs that have an identity, ascending."""
     return np.sort(pair[pair != NO_PAIR])
 
 
@@ -400,7 +400,7 @@ def _reason(signature: ExecutionKind, rules: Iterable[Rule]) -> str:
 
 
 def _accepts(rule: Rule, signature: ExecutionKind) -> bool:
-    """Every way in which the pair differs must be named by the rule: decision, step and compared fields."""
+    """Return whether the rule names every way in which the pair differs: decision, step and compared fields."""
     if rule.node is not None and rule.node != signature.node:
         return False
     named = []

@@ -14,12 +14,12 @@ NO_PAIR = 0
 
 
 def text_hash(text: str) -> int:
-    """The first eight bytes of the MD5 of ``text``, little endian. No secret depends on it."""
+    """Return the first eight bytes of the MD5 of ``text``, little endian. No secret depends on it."""
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:8], "little")
 
 
 def text_hashes(texts: Iterable[str]) -> Hashes:
-    """``text_hash`` of each, worked out once per distinct text."""
+    """Return ``text_hash`` of each, worked out once per distinct text."""
     known: dict[str, int] = {}
     values = []
     for text in texts:
@@ -31,7 +31,7 @@ def text_hashes(texts: Iterable[str]) -> Hashes:
 
 
 def number_hashes(numbers: NDArray[np.generic]) -> Hashes:
-    """A bijection of 64-bit integers that spreads them (splitmix64: Steele, Lea, Flood, OOPSLA 2014)."""
+    """Return a bijection of 64-bit integers that spreads them (splitmix64: Steele, Lea, Flood, OOPSLA 2014)."""
     with np.errstate(over="ignore"):
         x = numbers.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -40,7 +40,7 @@ def number_hashes(numbers: NDArray[np.generic]) -> Hashes:
 
 
 def identities(values: object, length: int) -> Hashes:
-    """Identities of an array-like of integers or texts."""
+    """Return identities of an array-like of integers or texts."""
     array = np.asarray(values)
     if array.ndim == 0:
         array = np.broadcast_to(array, (length,))

@@ -43,7 +43,7 @@ _DENSE = 1 << 20
 
 
 def buckets(latency_ms: NDArray[np.generic] | Floats) -> NDArray[np.int16]:
-    """Buckets of latencies in milliseconds; NaN, infinite and negative ones are ``NONE``, 0 is a microsecond."""
+    """Return buckets of latencies in milliseconds; NaN, infinite and negative ones are ``NONE``, 0 is a microsecond."""
     values = np.asarray(latency_ms, float)
     usable = np.isfinite(values) & (values >= 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -52,12 +52,12 @@ def buckets(latency_ms: NDArray[np.generic] | Floats) -> NDArray[np.int16]:
 
 
 def edge_ms(bucket: float) -> float:
-    """Lower edge of a bucket in milliseconds."""
+    """Return the lower edge of a bucket in milliseconds."""
     return float(BASE**bucket)
 
 
 def shift(ratio: float) -> int:
-    """Buckets that a ratio is worth, rounded down."""
+    """Return the buckets that a ratio is worth, rounded down."""
     return int(np.floor(np.log(ratio) / _LOG_BASE + 1e-6))
 
 
@@ -80,7 +80,7 @@ class Ranks:
 
     @classmethod
     def of(cls, session: NDArray[np.integer], bucket: NDArray[np.integer]) -> Ranks:
-        """Ranks of executions given one by one.
+        """Return ranks of executions given one by one.
 
         Arguments:
             session: index of the session, at least 0.
@@ -104,7 +104,7 @@ class Ranks:
 
     @classmethod
     def merged(cls, parts: Sequence[Ranks]) -> Ranks:
-        """The ranks of other sessions too."""
+        """Return the ranks of other sessions too."""
         parts = [part for part in parts if part.sessions]
         if len(parts) <= 1:
             return parts[0] if parts else NO_RANKS
@@ -140,7 +140,7 @@ class Ranks:
         return int(self.count.sum())
 
     def bets(self, up: bool) -> Bets:
-        """The bets that the share at or below q lies above (``up``) or below 0.95."""
+        """Return the bets that the share at or below q lies above (``up``) or below 0.95."""
         sizes = np.r_[0.0, UP / LEVEL] if up else np.r_[0.0, -DOWN / (1.0 - LEVEL)]
         return Bets(self.lowest - 1, self.capital(sizes))
 
@@ -150,7 +150,7 @@ class Ranks:
         return int(self.bucket.min())
 
     def capital(self, bets: Floats) -> Floats:
-        """log capital of every bet (rows) at q = lowest − 1, lowest, … highest bucket (columns).
+        """Return the log capital of every bet (rows) at q = lowest − 1, lowest, … highest bucket (columns).
 
         It is the capital of nobody below q, and what each further execution at or below q adds.
         """
@@ -166,7 +166,7 @@ class Ranks:
         return self.sessions * np.log1p(-bets * LEVEL)[:, None] + np.cumsum(gained, axis=1)
 
     def percentile_ms(self, level: float = LEVEL) -> float:
-        """The session-weighted percentile in milliseconds, interpolated inside its bucket; NaN without evidence."""
+        """Return the session-weighted percentile in milliseconds, interpolated in its bucket; NaN without evidence."""
         if not self.sessions:
             return float("nan")
         mass = np.bincount(self.bucket - self.lowest, weights=self.count / self.size[self.kind])
@@ -190,7 +190,7 @@ class Bets:
     capital: Floats
 
     def curve(self, times: float = 1.0) -> Curve:
-        """log E for every bucket, from so many times the evidence (log capital grows in proportion)."""
+        """Return log E for every bucket, from so many times the evidence (log capital grows in proportion)."""
         count = len(self.capital) - 1
         weights = np.log(np.r_[_IDLE, np.full(count, (1.0 - _IDLE) / count)])
         weighted = self.capital * times + weights[:, None]
@@ -211,7 +211,7 @@ class Curve:
         return self.low + len(self.values) - 1
 
     def over(self, first: int, count: int) -> Floats:
-        """The values at ``count`` buckets from ``first`` on."""
+        """Return the values at ``count`` buckets from ``first`` on."""
         before = min(max(self.low - first, 0), count)
         start = max(first - self.low, 0)
         inside = self.values[start : start + count - before]
@@ -234,7 +234,7 @@ class Ratio:
 
     @classmethod
     def of(cls, reference: Ranks, other: Ranks, *, paired: bool) -> Ratio:
-        """Evidence from two arms with at least one session each.
+        """Return evidence from two arms with at least one session each.
 
         Arguments:
             reference, other: executions of the two arms, or of V1 and V2.
@@ -245,17 +245,17 @@ class Ratio:
         return cls(below, above, other_above, other_below, paired)
 
     def log_at_most(self, by: int) -> float:
-        """log E that the ratio is at most ``BASE ** by``. q is the upper edge of its bucket, r q rounded down."""
+        """Return log E that the ratio is at most ``BASE ** by``; q: its bucket's upper edge, r q rounded down."""
         first, count = self._buckets(by)
         return self._least(self.reference_below.over(first, count), self.other_above.over(first + by - 1, count))
 
     def log_above(self, by: int) -> float:
-        """log E that the ratio is above ``BASE ** by``. q is the lower edge of its bucket, r q rounded up."""
+        """Return log E that the ratio is above ``BASE ** by``; q: its bucket's lower edge, r q rounded up."""
         first, count = self._buckets(by)
         return self._least(self.reference_above.over(first - 1, count), self.other_below.over(first + by, count))
 
     def band(self, log_go: float, log_no_go: float, near: float = 1.0) -> tuple[float, float]:
-        """(lower, upper) end of the confidence sequence of the ratio; 0 and infinity while it is open.
+        """Return the (lower, upper) end of the confidence sequence of the ratio; 0 and infinity while it is open.
 
         Arguments:
             log_go, log_no_go: what log E must reach on either side.
@@ -269,12 +269,12 @@ class Ratio:
         return broken, max(broken, proven)
 
     def _buckets(self, by: int) -> tuple[int, int]:
-        """The first bucket q that is looked at, and how many; beyond them nothing changes."""
+        """Return the first bucket q that is looked at, and how many; beyond them nothing changes."""
         low = min(self.reference_below.low, self.other_above.low - by) - 1
         return low, max(self.reference_below.high, self.other_above.high - by) + 2 - low
 
     def _least(self, left: Floats, right: Floats) -> float:
-        """The smallest log of the product over all q; of the mean where both are of the same requests."""
+        """Return the smallest log of the product over all q; of the mean where both are of the same requests."""
         if not self.paired:
             return float((left + right).min())
         highest = np.maximum(left, right)  # at most log 2 above the log of the mean
@@ -283,7 +283,7 @@ class Ratio:
 
 
 def times_needed(reference: Ranks, other: Ranks, by: int, log_threshold: float, *, paired: bool) -> float | None:
-    """How many times the evidence proves that the ratio is at most ``BASE ** by``; None if no amount in reach does."""
+    """Return how many times the evidence proves that the ratio is at most ``BASE ** by``; None if none in reach does."""
     left, right = reference.bets(False), other.bets(True)
 
     def proves(times: float) -> bool:
@@ -308,7 +308,7 @@ _REACH = 20 * PER_115
 
 
 def _first(holds: Callable[[int], bool], near: int = 0) -> int:
-    """The first shift for which a monotone condition holds; one past the reach if none does.
+    """Return the first shift for which a monotone condition holds; one past the reach if none does.
 
     Arguments:
         near: where to begin.
@@ -334,7 +334,7 @@ def _first(holds: Callable[[int], bool], near: int = 0) -> int:
 def count_codes(
     first: NDArray[np.int64], second: NDArray[np.int64], sizes: int, width: int
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Distinct values of ``first * width + second`` (``first`` < ``sizes``), ascending, and how often each occurs."""
+    """Return the distinct ``first * width + second`` (``first`` < ``sizes``), ascending, and how often each occurs."""
     code = first * width + second
     if sizes * width <= max(4 * len(code), 1 << 20):
         counts = np.bincount(code, minlength=sizes * width)

@@ -36,7 +36,7 @@ class Reading:
     examples: tuple[str, ...] = ()
 
     def __add__(self, other: Reading) -> Reading:
-        """Both readings together."""
+        """Return both readings together."""
         summed: dict[str, Any] = {
             item.name: getattr(self, item.name) + getattr(other, item.name)
             for item in fields(self)

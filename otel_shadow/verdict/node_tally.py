@@ -49,7 +49,7 @@ class NodeTally:
 
 
 def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
-    """Counts of every node with evidence, by graph and name. Kept in the summary until it changes."""
+    """Return counts of every node with evidence, by graph and name. Kept in the summary until it changes."""
     key = ("tally", chosen, tuple(intents))
     if key not in summary.cache:
         summary.cache[key] = _tally(summary, chosen, intents)
@@ -81,7 +81,7 @@ _SHARD = 1 << 19
 
 
 def _shards(parts: Sequence[Rows]) -> list[Callable[[], Rows]]:
-    """Rows in pieces of whole sessions: small pieces of memory, used again and again, are the fast ones."""
+    """Return the rows in pieces of whole sessions: small pieces of memory that are used again are the fast ones."""
     total, count = sum(map(len, parts)), 1
     while total > count * _SHARD:
         count *= 2
@@ -98,7 +98,7 @@ def _shards(parts: Sequence[Rows]) -> list[Callable[[], Rows]]:
 
 
 def _intents(kinds: Sequence[ExecutionKind], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
-    """The declared intents with evidence, and the most frequent others."""
+    """Return the declared intents with evidence, and the most frequent others."""
     weight: dict[str, int] = dict.fromkeys(declared, 0)
     for kind, count in zip(kinds, per_kind.tolist(), strict=True):
         if kind.intent and count:
@@ -120,7 +120,7 @@ class _Piece:
 
     @classmethod
     def merged(cls, pieces: Sequence[_Piece]) -> _Piece:
-        """The sums of all pieces."""
+        """Return the sums of all pieces."""
         if len(pieces) == 1:
             return pieces[0]
         first = pieces[0]
@@ -164,11 +164,11 @@ class _Plan:
         self.of_intent = {name: self.role(lambda kind, name=name: kind.intent == name) for name in intents}  # type: ignore[misc]
 
     def role(self, of: Callable[[ExecutionKind], int | bool | None]) -> Ints:
-        """What each signature contributes."""
+        """Return what each kind of execution contributes."""
         return np.array([int(of(kind) or 0) for kind in self.kinds], np.int64)
 
     def pieces(self, rows: Rows, open_sessions: NDArray[np.uint64]) -> Iterator[tuple[int, _Piece]]:
-        """Sums of a part of the rows, node by node."""
+        """Return sums of a part of the rows, node by node."""
         key = rows.session >> np.uint64(_NODE_BITS)
         if len(self.nodes) > 1:
             key |= self.of_kind[rows.kind] << np.uint64(64 - _NODE_BITS)
@@ -221,7 +221,7 @@ class Sessions:
 
 
 def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
-    """The sessions of the node with this display name, open ones too.
+    """Return the sessions of the node with this display name, open ones too.
 
     Raises:
         ValueError: there is no such node.
@@ -246,7 +246,7 @@ def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
 
 
 def _display_names(nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The node's name; with its graph in front where two graphs have a node of that name."""
+    """Return the node's name; with its graph in front where two graphs have a node of that name."""
     names = [node for _, node in nodes]
     return {(graph, node): node if names.count(node) == 1 else f"{graph}/{node}" for graph, node in nodes}
 
@@ -267,13 +267,13 @@ class _Node:
         self.of_row = np.repeat(np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(rows)]))
 
     def per_session(self, role: Ints) -> Ints:
-        """Sum of a role over each closed session."""
+        """Return the sum of a role over each closed session."""
         if not role.any():
             return np.zeros(int(self.closed.sum()), np.int64)
         return np.asarray(np.add.reduceat(role[self.rows.kind], self.starts)[self.closed])
 
     def slots(self, successes: Ints, turns: Ints, halves: bool = False) -> Slots:
-        """Sums over sessions of two roles."""
+        """Return the sums over sessions of two roles."""
         return Slots.of(self.slot[self.closed], self.per_session(successes), self.per_session(turns), halves)
 
     def piece(self) -> _Piece:
@@ -299,7 +299,7 @@ class _Node:
         )
 
     def latency(self) -> dict[str, CycleSplit]:
-        """Ranks of every arm."""
+        """Return ranks of every arm."""
         v1, v2 = self.rows.v1, self.rows.v2
         timed = v1 != latency.NONE
         both = timed & (v2 != latency.NONE)
@@ -327,7 +327,7 @@ _INTENTS = 20
 
 
 def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kind: Ints) -> dict[str, int]:
-    """Whole numbers of executions of every sort that the criteria show."""
+    """Return whole numbers of executions of every sort that the criteria show."""
     tests: dict[str, Callable[[ExecutionKind], bool | None]] = {
         "executions": lambda kind: True,
         "pairs": lambda kind: kind.pair,
@@ -360,7 +360,7 @@ def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kin
 
 
 def _constant(kinds: Sequence[ExecutionKind], weights: Ints) -> bool:
-    """Whether the compared pairs know a single decision of V1, and neither steps nor fields are compared besides."""
+    """Return whether the compared pairs know one decision of V1 only, and neither steps nor fields are compared."""
     seen = [kind for kind, weight in zip(kinds, weights.tolist(), strict=True) if weight]
     known = {kind.original_target for kind in seen}
     more = any(kind.steps_match is not None or kind.fields_compared for kind in seen)

@@ -13,7 +13,7 @@ _THREADS = 4
 
 
 def in_parallel(do: Callable[[Work], Done], pieces: Sequence[Work]) -> Iterable[Done]:
-    """``do`` of every piece, in their order."""
+    """Return ``do`` of every piece, in their order."""
     if len(pieces) < 2:
         return [do(piece) for piece in pieces]
     with ThreadPoolExecutor(_THREADS) as pool:

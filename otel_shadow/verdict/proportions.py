@@ -40,7 +40,7 @@ class ShareEvidence:
 
 
 def look(counts: Counts, m: float, levels: Levels, *, band: bool = True) -> ShareEvidence:
-    """Evidence and always-valid band of a share; the band is that of the unit that stands lower."""
+    """Return evidence and always-valid band of a share; the band is that of the unit that stands lower."""
     if not counts.total:
         return ShareEvidence(-math.inf, -math.inf, 0.0, 1.0)
     units = (counts.session_unit(), counts.event_unit(levels.max_turns))
@@ -58,7 +58,7 @@ def look(counts: Counts, m: float, levels: Levels, *, band: bool = True) -> Shar
 
 
 def needed(counts: Counts, m: float, levels: Levels) -> float | None:
-    """Closed sessions, like those seen, that a GO takes; None if they would never do."""
+    """Return closed sessions, like those seen, that a GO takes; None if they would never do."""
     if not counts.total:
         return None
     units = (counts.session_unit(), counts.event_unit(levels.max_turns))
@@ -69,7 +69,7 @@ def needed(counts: Counts, m: float, levels: Levels) -> float | None:
 def intent_parts(
     split: Sequence[tuple[str, Counts]], m: float, levels: Levels, minimum: int, no_go_minimum: int
 ) -> tuple[Part, ...]:
-    """Intents, each looked at by itself; the chance of a false NO-GO is shared among them."""
+    """Return intents, each looked at by itself; the chance of a false NO-GO is shared among them."""
     broken = _shared(levels, sum(counts.total >= no_go_minimum for _, counts in split))
     found = []
     for label, counts in split:
@@ -86,7 +86,7 @@ def intent_parts(
 
 
 def _shared(levels: Levels, judged: int) -> float:
-    """The log E of a NO-GO where so many are judged at once."""
+    """Return the log E of a NO-GO where so many are judged at once."""
     return levels.go + math.log(max(judged, 1))
 
 
@@ -98,7 +98,7 @@ def block_parts(
     levels: Levels,
     no_go_minimum: int,
 ) -> tuple[Part, ...]:
-    """The blocks with evidence, each by itself like an intent, but from one look at all and without a band."""
+    """Return the blocks with evidence, each by itself like an intent, but from one look at all and without a band."""
     names = [label(start).isoformat().replace("+00:00", "Z") for start, _ in blocks]
     counts, sessions = slots.by_group([held for _, held in blocks])
     totals = sessions.sum(axis=0)

@@ -57,7 +57,7 @@ class Counts:
 
     @classmethod
     def of(cls, k: NDArray[np.generic], n: NDArray[np.generic], sessions: NDArray[np.generic] | None = None) -> Counts:
-        """Counts of sessions given one by one (or already counted); those without turns are left out."""
+        """Return counts of sessions given one by one (or already counted); those without turns are left out."""
         successes, turns = np.asarray(k, np.float64), np.asarray(n, np.float64)
         weights = np.ones(len(turns)) if sessions is None else np.asarray(sessions, np.float64)
         used = (turns > 0) & (weights > 0)
@@ -91,11 +91,11 @@ class Counts:
         return float((self.k / self.n * self.sessions).sum() / self.total) if self.total else float("nan")
 
     def session_unit(self) -> Unit:
-        """The session-mean test's view: every session weighs the same."""
+        """Return the session-mean test's view: every session weighs the same."""
         return Unit(np.ones_like(self.n), self.k / self.n, self.sessions)
 
     def event_unit(self, max_turns: int) -> Unit:
-        """The event-weighted test's view: sessions weigh by their turns, at most ``max_turns``."""
+        """Return the event-weighted test's view: sessions weigh by their turns, at most ``max_turns``."""
         scale = np.minimum(1.0, max_turns / self.n) / max_turns
         return Unit(self.n * scale, self.k * scale, self.sessions)
 
@@ -109,19 +109,19 @@ class Unit:
     sessions: Floats
 
     def mirrored(self) -> Unit:
-        """The failures in place of the successes: evidence below m is evidence of the mirror image above 1 − m."""
+        """Return failures in place of successes: evidence below m is evidence of the mirror image above 1 − m."""
         return Unit(self.a, self.a - self.b, self.sessions)
 
     def log_up(self, m: float) -> float:
-        """log E⁺(m): evidence that the mean is above ``m``."""
+        """Return log E⁺(m): evidence that the mean is above ``m``."""
         return log_mean_exp(self._capital(m, UP))
 
     def log_down(self, m: float) -> float:
-        """log E⁻(m): evidence that the mean is below ``m``."""
+        """Return log E⁻(m): evidence that the mean is below ``m``."""
         return log_mean_exp(self.mirrored()._capital(1.0 - m, DOWN))
 
     def log_up_of(self, m: float, sessions: Floats) -> Floats:
-        """``log_up`` of several groups at once.
+        """Return ``log_up`` of several groups at once.
 
         Arguments:
             sessions: how many of each pair (a, b) (rows) each group (columns) has.
@@ -129,11 +129,11 @@ class Unit:
         return _log_mean_exps(_growth(self.a, self.b, m, UP) @ sessions)
 
     def log_down_of(self, m: float, sessions: Floats) -> Floats:
-        """``log_down`` of several groups at once."""
+        """Return ``log_down`` of several groups at once."""
         return _log_mean_exps(_growth(self.a, self.a - self.b, 1.0 - m, DOWN) @ sessions)
 
     def capital_up(self, m: float) -> Floats:
-        """log capital of each bet of ``UP`` against ``m``; it grows in proportion to the evidence."""
+        """Return the log capital of each bet of ``UP`` against ``m``; it grows in proportion to the evidence."""
         return self._capital(m, UP)
 
     @property
@@ -142,11 +142,11 @@ class Unit:
         return float((self.b * self.sessions).sum() / (self.a * self.sessions).sum())
 
     def lower(self, log_threshold: float) -> float:
-        """Lower end of the confidence sequence: the smallest m that the evidence does not reject from below."""
+        """Return the lower end of the confidence sequence: the smallest m that the evidence does not reject from below."""
         return crossing(self.log_up, self.mean, 0.0, log_threshold) if len(self.a) else 0.0
 
     def upper(self, log_threshold: float) -> float:
-        """Upper end of the confidence sequence."""
+        """Return the upper end of the confidence sequence."""
         return crossing(self.log_down, self.mean, 1.0, log_threshold) if len(self.a) else 1.0
 
     def _capital(self, m: float, bets: Floats) -> Floats:
@@ -158,7 +158,7 @@ def _growth(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
 
 
 def log_mean_exp(values: Floats) -> float:
-    """log of the mean of exp(values), without overflow."""
+    """Return the log of the mean of exp(values), without overflow."""
     highest = float(values.max())
     if not math.isfinite(highest):
         return highest
@@ -166,12 +166,12 @@ def log_mean_exp(values: Floats) -> float:
 
 
 def _log_mean_exps(capital: Floats) -> Floats:
-    """:func:`log_mean_exp` of every column."""
+    """Return :func:`log_mean_exp` of every column."""
     return np.asarray(np.logaddexp.reduce(capital, axis=0) - math.log(len(capital)))
 
 
 def running(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
-    """log E after each session, for sessions in the order in which they closed.
+    """Return log E after each session, for sessions in the order in which they closed.
 
     Arguments:
         a, b: sessions as pairs of the module's docstring along the last axis; further axes are further streams.
@@ -189,7 +189,7 @@ def running(a: Floats, b: Floats, m: float, bets: Floats) -> Floats:
 
 
 def crossing(evidence: Callable[[float], float], mean: float, end: float, log_threshold: float) -> float:
-    """Where evidence that grows from ``mean`` towards ``end`` (0 or 1) reaches the threshold.
+    """Return where evidence that grows from ``mean`` towards ``end`` (0 or 1) reaches the threshold.
 
     Arguments:
         evidence: log E against a bound; monotone on the way from ``mean`` to ``end``.
@@ -225,7 +225,7 @@ def crossing(evidence: Callable[[float], float], mean: float, end: float, log_th
 
 
 def sessions_needed(capital: Floats, sessions: int, log_threshold: float) -> float | None:
-    """How many sessions like those seen make log E reach the threshold; None if these never do.
+    """Return how many sessions like those seen make log E reach the threshold; None if these never do.
 
     The log capital of every bet grows in proportion to the sessions, so E is scaled by bisection.
     """

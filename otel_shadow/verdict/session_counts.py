@@ -43,7 +43,7 @@ class Slots:
 
     @classmethod
     def of(cls, slot: Ints, k: Ints, n: Ints, halves: bool = False) -> Slots:
-        """Slots of sessions given one by one; those without turns are left out."""
+        """Return slots of sessions given one by one; those without turns are left out."""
         used = n > 0
         slot, k, n = slot[used], k[used], n[used]
         if not len(n):
@@ -57,7 +57,7 @@ class Slots:
 
     @classmethod
     def merged(cls, parts: Sequence[Slots]) -> Slots:
-        """The sums of all parts."""
+        """Return the sums of all parts."""
         slot, k, n = (np.concatenate([getattr(part, name) for part in parts]) for name in ("slot", "k", "n"))
         sessions = np.concatenate([part.sessions for part in parts])
         cells, inverse = np.unique(np.stack([slot, k, n], axis=1), axis=0, return_inverse=True)
@@ -65,17 +65,17 @@ class Slots:
         return cls(cells[:, 0], cells[:, 1], cells[:, 2], total, parts[0].halves)
 
     def counts(self, chosen: NDArray[np.bool_] | None = None) -> Counts:
-        """Counts of all slots, or of the chosen rows."""
+        """Return counts of all slots, or of the chosen rows."""
         rows = slice(None) if chosen is None else chosen
         scale = 0.5 if self.halves else 1.0
         return Counts.of(self.k[rows] * scale, self.n[rows], self.sessions[rows])
 
     def before(self, slot: int) -> Counts:
-        """Counts of the slots before ``slot``."""
+        """Return counts of the slots before ``slot``."""
         return self.counts(self.slot < slot)
 
     def by_group(self, groups: Sequence[Sequence[int]]) -> tuple[Counts, NDArray[np.float64]]:
-        """Counts of all groups of slots together, and how many sessions of each cell (rows) a group (columns) has."""
+        """Return counts of all groups of slots together, and the sessions of each cell (rows) and group (columns)."""
         width = int(self.n.max(initial=0)) + 1
         cells, cell = np.unique(self.k * width + self.n, return_inverse=True)
         owner = np.full(int(self.slot.max(initial=0)) + 1, -1)
@@ -100,7 +100,7 @@ class CycleSplit:
 
     @classmethod
     def merged(cls, splits: Sequence[CycleSplit]) -> CycleSplit:
-        """The sums of all."""
+        """Return the sums of all."""
         return cls(Ranks.merged([split.go for split in splits]), Ranks.merged([split.rest for split in splits]))
 
 
@@ -113,7 +113,7 @@ class CycleRanks:
 
     @classmethod
     def of(cls, split: CycleSplit) -> CycleRanks:
-        """From sessions of the whole cycles and others; ``all is go`` where there are no others."""
+        """Return both sums; ``all is go`` where all sessions are of whole cycles."""
         return cls(Ranks.merged([split.go, split.rest]), split.go) if split.rest.sessions else cls(split.go, split.go)
 
 
@@ -126,7 +126,7 @@ class Ratios:
 
     @classmethod
     def of(cls, reference: CycleRanks, other: CycleRanks, *, paired: bool) -> Ratios | None:
-        """None where an arm has no session."""
+        """Return the evidence, or None where an arm has no session."""
         if not reference.all.sessions or not other.all.sessions:
             return None
         everything = Ratio.of(reference.all, other.all, paired=paired)
@@ -138,12 +138,12 @@ class Ratios:
 
 
 def within(summary: Summary, chosen: Slice) -> Rows:
-    """The rows of a slice's build and time."""
+    """Return the rows of a slice's build and time."""
     return Rows.joined(parts_within(summary, chosen))
 
 
 def parts_within(summary: Summary, chosen: Slice) -> list[Rows]:
-    """The same in pieces, none of them empty."""
+    """Return the rows of a slice's build and time in pieces, none of them empty."""
     wanted = np.array([(item.build, item.digest) == chosen.build for item in summary.signatures], bool)
 
     def part_of(rows: Rows) -> Rows:

@@ -48,7 +48,7 @@ def looks(
     tests: int = 1,
     band: bool = True,
 ) -> tuple[Look, ...]:
-    """Parity or handoff of one node at each of ``at`` (ascending), in one pass over the sessions.
+    """Return parity or handoff of one node at each of ``at`` (ascending), in one pass over the sessions.
 
     Sessions are taken in the order in which they closed for good, so that every look sees more than the one before;
     ``evaluate`` at the same time differs only by sessions that went on after a pause longer than the idle time.

@@ -36,7 +36,7 @@ class Frame:
 
 
 def frame(summary: Summary, policy: Policy, at: datetime) -> Frame | None:
-    """The newest build (the one that appeared last) and its window at ``at``; None without evidence by then."""
+    """Return the newest build (the one that appeared last) and its window at ``at``; None without evidence by then."""
     used = ("window_hours", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes", "max_gap_hours")
     key = ("frame", milliseconds(at), *(getattr(policy, name) for name in used))
     if key not in summary.cache:
@@ -100,13 +100,13 @@ def _builds(summary: Summary, at: int) -> list[Build]:
 
 
 def _edges(start: int, end: int, go_end: int, block: int) -> tuple[int, ...]:
-    """Starts of the slots after the first: every block, and the end of the whole cycles."""
+    """Return starts of the slots after the first: every block, and the end of the whole cycles."""
     blocks = range(start + block, end + 1, block)
     return tuple(sorted({*blocks, go_end} - {start}))
 
 
 def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, list[int]]]:
-    """The blocks as (start in ms, slots)."""
+    """Return the blocks as (start in ms, slots)."""
     block = max(round(block_hours * HOUR), 1)
     starts = (chosen.start, *chosen.edges)
     blocks: dict[int, list[int]] = {}
@@ -116,7 +116,7 @@ def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, lis
 
 
 def _gaps(parts: Sequence[Rows], start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:
-    """Silences before ``end`` longer than the policy bears; by default, too long for the traffic's mean rate."""
+    """Return silences before ``end`` longer than the policy bears; by default, too long for the traffic's mean rate."""
     if end <= start:
         return ()
     size = (end - start) // _MINUTE + 1
