@@ -210,7 +210,7 @@ class ShadowTrafficManager:
         end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
         self.dispatcher.close(max((end - perf_counter()) * 0.6, 0.0))
         self.record_queue.flush(max(end - perf_counter(), 0.05))
-        self.record_queue.stop()
+        self.record_queue.end()
         background_log.settle(max(end - perf_counter(), 0.05))
 
 
