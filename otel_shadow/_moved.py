@@ -24,6 +24,15 @@ _MODULES = {
     "runtime.scope": "_runtime.shadow_context",
     "runtime.site": "_runtime.node",
     "telemetry.lines": "log_line",
+    "calibration.result": "_calibration.calibration",
+    "verdict.arrays": "verdict.columns",
+    "verdict.plain": "verdict.json_data",
+    "verdict.reading": "verdict.lines_read",
+    "verdict.shares": "verdict.proportions",
+    "verdict.signature": "verdict.execution_kind",
+    "verdict.slots": "verdict.session_counts",
+    "verdict.summary": "verdict.executions",
+    "verdict.tally": "verdict.node_tally",
 }
 """Modules whose own name changed; a package whose name only gained an underscore is found by rule."""
 _PACKAGES = frozenset(

@@ -13,11 +13,11 @@ from otel_shadow.errors import ConfigError, require
 
 require("sklearn", "calibration")
 
+from otel_shadow._calibration.calibration import Options, calibrate  # noqa: E402
 from otel_shadow._calibration.current import read_current  # noqa: E402 - after the check that names the missing extra
 from otel_shadow._calibration.labels import Names, read_labels  # noqa: E402
 from otel_shadow._calibration.pairs import read_pairs  # noqa: E402
 from otel_shadow._calibration.proposal_file import document, has_proposal  # noqa: E402
-from otel_shadow._calibration.result import Options, calibrate  # noqa: E402
 from otel_shadow._calibration.router import ACTIONS, STRICTNESS  # noqa: E402
 from otel_shadow.config import ShadowConfig  # noqa: E402
 
@@ -175,7 +175,7 @@ def _names(observed: Sequence[tuple[str, str]]) -> Names:
 
 
 def _print_json(found: Any) -> None:
-    from otel_shadow.verdict.plain import plain
+    from otel_shadow.verdict.json_data import plain
 
     print(json.dumps({"schema": 1, **plain(found)}, ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
 

@@ -15,7 +15,7 @@ from otel_shadow._calibration.clusters import Cluster, Clusters
 from otel_shadow._calibration.coverage import FEW_SESSIONS, Coverage, Row
 from otel_shadow._calibration.patterns import LEAST_LOWER, LEAST_MISSED, LEAST_PRECISION, PatternProposal
 from otel_shadow._report.terminal import clean
-from otel_shadow._report.words import DASH, percent, plural
+from otel_shadow.verdict.units import DASH, percent, plural
 
 _SPOTS = 12
 _CLUSTERS = 12

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-T = TypeVar("T", bound="Decision")
+T = TypeVar("T", bound="ScoredDecision")
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ScoredDecision:
     """One decision of V2.
 
     Arguments:
@@ -41,24 +41,24 @@ class Decision:
 class Split:
     """Decisions of the first sessions, to choose on, and of the last ones, to show the choice on."""
 
-    chosen_on: tuple[Decision, ...]
-    held_out: tuple[Decision, ...]
+    chosen_on: tuple[ScoredDecision, ...]
+    held_out: tuple[ScoredDecision, ...]
 
     @property
-    def all(self) -> tuple[Decision, ...]:
+    def all(self) -> tuple[ScoredDecision, ...]:
         """Both."""
         return self.chosen_on + self.held_out
 
     def where(self, node: str | None = None, group: str | None = None) -> Split:
         """Only those of ``node`` and ``group``; the split stays where it was."""
 
-        def keep(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+        def keep(decisions: Iterable[ScoredDecision]) -> tuple[ScoredDecision, ...]:
             return tuple(one for one in decisions if node in (None, one.node) and (group is None or one.group == group))
 
         return Split(keep(self.chosen_on), keep(self.held_out))
 
 
-def split(decisions: Sequence[Decision], held_out: float) -> Split:
+def split(decisions: Sequence[ScoredDecision], held_out: float) -> Split:
     """Hold out the last ``held_out`` share of the sessions by their first decision; a session is never cut in two."""
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out={held_out}: expected a share in [0, 1)")
@@ -73,19 +73,19 @@ def split(decisions: Sequence[Decision], held_out: float) -> Split:
     )
 
 
-def one_per_session(decisions: Iterable[Decision]) -> list[Decision]:
+def one_per_session(decisions: Iterable[ScoredDecision]) -> list[ScoredDecision]:
     """One decision of each session, at a place that a hash of the session's id gives, so nothing about it had a say.
 
     Turns of a session are not independent; one label each is what the binomial test needs. The same traffic played
     again chooses the same turns.
     """
-    sessions: dict[str, list[Decision]] = {}
+    sessions: dict[str, list[ScoredDecision]] = {}
     for one in decisions:
         sessions.setdefault(one.session, []).append(one)
     return [_chosen(session, own) for session, own in sessions.items()]
 
 
-def _chosen(session: str, own: Sequence[Decision]) -> Decision:
+def _chosen(session: str, own: Sequence[ScoredDecision]) -> ScoredDecision:
     ordered = sorted(own, key=lambda one: (one.at, one.node, one.id))
     ticket = hashlib.blake2b(session.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return ordered[int.from_bytes(ticket) % len(ordered)]

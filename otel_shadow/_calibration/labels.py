@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._calibration.decisions import Decision
+from otel_shadow._calibration.decisions import ScoredDecision
 from otel_shadow._calibration.pairs import Pair, PairSet
 from otel_shadow.errors import ConfigError, EvidenceError
 
@@ -125,7 +125,7 @@ def _truth(value: Any) -> bool:
     return word in _TRUE
 
 
-def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[Decision]:
+def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[ScoredDecision]:
     """Every compared (or labelled) pair as a decision of the router.
 
     Raises:
@@ -142,15 +142,17 @@ def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
         wrong, assumed = judged
         action = pair.v2.get(names.action)
         found.append(
-            Decision(pair.pair_id, pair.session, pair.node, pair.at, in_range(score, names.confidence, pair), wrong,
-                     assumed, action=action if isinstance(action, str) else None)
+            ScoredDecision(
+                pair.pair_id, pair.session, pair.node, pair.at, in_range(score, names.confidence, pair), wrong, assumed,
+                action=action if isinstance(action, str) else None,
+            )
         )  # fmt: skip
     if labels is not None and not found:
         raise EvidenceError(_no_match(pairs, labels))
     return found
 
 
-def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[Decision]:
+def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[ScoredDecision]:
     """Every compared (or labelled) pair in which V2 found an intent, as a decision of that intent.
 
     Pairs without the score, or with 0 (nothing was recognised), are left out; an empty list says it is not observed.
@@ -164,7 +166,7 @@ def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
         value = in_range(score, names.intent_score, pair)
         if value == 0 or intent == semconv.OTHER:
             continue
-        found.append(Decision(pair.pair_id, pair.session, pair.node, pair.at, value, *judged, group=intent))
+        found.append(ScoredDecision(pair.pair_id, pair.session, pair.node, pair.at, value, *judged, group=intent))
     return found
 
 

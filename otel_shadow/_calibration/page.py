@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from importlib import resources
 
 from otel_shadow._calibration import words
+from otel_shadow._calibration.calibration import Calibration
 from otel_shadow._calibration.plots import risk_coverage
-from otel_shadow._calibration.result import Calibration
 from otel_shadow._calibration.router import Effect, Proposal, Proposals
 from otel_shadow._report.plots import Plot
-from otel_shadow._report.words import DASH, moment, percent, plural
 from otel_shadow.errors import require
+from otel_shadow.verdict.units import DASH, moment, percent, plural
 
 
 @dataclass(frozen=True, slots=True)

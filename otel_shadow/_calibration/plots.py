@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from otel_shadow._calibration.router import Effect, Proposal
 from otel_shadow._report import theme
 from otel_shadow._report.plots import Plot
-from otel_shadow._report.words import percent
+from otel_shadow.verdict.units import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

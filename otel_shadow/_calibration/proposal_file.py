@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from otel_shadow._calibration.result import Calibration
+from otel_shadow._calibration.calibration import Calibration
 from otel_shadow._calibration.router import Proposal, Proposals
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from otel_shadow._calibration.decisions import Decision, Split, one_per_session
+from otel_shadow._calibration.decisions import ScoredDecision, Split, one_per_session
 from otel_shadow._calibration.fixed_sequence import START, Certificate, certify, lower_bound, upper_bound
 
 ACTIONS = ("template", "llm_rag", "handoff")
@@ -137,7 +137,7 @@ def propose_thresholds(
 def propose_intents(
     data: Split, current: Mapping[str, float], alpha: float, delta: float, start: float = START
 ) -> tuple[Proposal, ...]:
-    """A least score per intent (``Decision.group``), likewise."""
+    """A least score per intent (``ScoredDecision.group``), likewise."""
     names = sorted({one.group for one in data.all if one.group})
     proposals = []
     for name in names:
@@ -174,7 +174,7 @@ def _propose(
     )
 
 
-def effect(decisions: Sequence[Decision], threshold: float, delta: float) -> Effect:
+def effect(decisions: Sequence[ScoredDecision], threshold: float, delta: float) -> Effect:
     """What ``threshold`` accepts of ``decisions``."""
     accepted = [one for one in decisions if one.score >= threshold]
     wrong, total = sum(one.wrong for one in accepted), len(decisions)
@@ -189,7 +189,7 @@ def effect(decisions: Sequence[Decision], threshold: float, delta: float) -> Eff
     )
 
 
-def change(decisions: Sequence[Decision], current: Mapping[str, float], new: Mapping[str, float]) -> Change:
+def change(decisions: Sequence[ScoredDecision], current: Mapping[str, float], new: Mapping[str, float]) -> Change:
     """Actions and wrong decisions acted upon, of every pair, under both sets of thresholds."""
     actions = ("template", "llm_rag", "fallback", "handoff")
     before, after = ([action_at(one.score, limits) for one in decisions] for limits in (current, new))

@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from otel_shadow._calibration import words
-from otel_shadow._calibration.result import Calibration
+from otel_shadow._calibration.calibration import Calibration
 from otel_shadow._calibration.router import Effect, Proposal, Proposals
 from otel_shadow._report.terminal import clean
-from otel_shadow._report.words import DASH, percent, plural
+from otel_shadow.verdict.units import DASH, percent, plural
 
 
 def show(calibration: Calibration, out: Console) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otel_shadow._calibration.result import Calibration, TimeoutCheck
+from otel_shadow._calibration.calibration import Calibration, TimeoutCheck
 from otel_shadow._calibration.router import Change, Proposal, Proposals
 from otel_shadow._calibration.timeout import TimeoutProposal
-from otel_shadow._report.words import count, percent, plural
+from otel_shadow.verdict.units import count, percent, plural
 
 _HELD = {
     "within": "holds on the held-out sessions",

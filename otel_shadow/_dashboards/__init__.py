@@ -31,11 +31,12 @@ def write_dashboards(out: Path) -> list[Path]:
 
 
 def _files() -> dict[str, str]:
-    from otel_shadow._dashboards import health, live, pairs, rules, sla
-    from otel_shadow._dashboards.boards import as_json
+    from otel_shadow._dashboards import board_health, board_live, board_pairs, board_sla, rules
+    from otel_shadow._dashboards.dashboard import as_json
 
-    boards = {board.UID: board.dashboard() for board in (sla, pairs, live, health)}
-    files = {f"grafana/{uid}.json": as_json(dashboard) for uid, dashboard in boards.items()}
-    files["rules/recording.yaml"] = rules.as_yaml(rules.recording_rules())
-    files["rules/alerts.yaml"] = rules.as_yaml(rules.alerting_rules())
-    return files
+    boards = [module.BOARD for module in (board_sla, board_pairs, board_live, board_health)]
+    return {
+        **{f"grafana/{board.uid}.json": as_json(board) for board in boards},
+        "rules/recording.yaml": rules.as_yaml(rules.recording_rules()),
+        "rules/alerts.yaml": rules.as_yaml(rules.alerting_rules()),
+    }

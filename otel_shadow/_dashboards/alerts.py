@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import queries
-from otel_shadow._dashboards.names import SERVICE, label, series
 from otel_shadow._dashboards.queries import NODE, by, in_window, increase, objective, where
+from otel_shadow._dashboards.series_names import SERVICE, label, series
 from otel_shadow.record import Arm
 
 RUNBOOK: Final = "docs/runbook.md"

@@ -9,8 +9,8 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import queries
-from otel_shadow._dashboards.names import SERVICE, WINDOW, label, series
 from otel_shadow._dashboards.queries import by
+from otel_shadow._dashboards.series_names import SERVICE, WINDOW, label, series
 from otel_shadow.record import Mode, Outcome, Status
 from otel_shadow.semconv import Metric
 

@@ -1,84 +1,94 @@
-"""Panels: grafanalib's where it has them, small classes of ours where Grafana can more than grafanalib says."""
+"""Panels in the JSON of Grafana 9.4 and later: what differs between panels is an argument, the rest is here once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import attr
-from grafanalib.core import Panel, Stat, StateTimeline, Table, TimeSeries
-
+Json = dict[str, Any]
+Size = tuple[int, int]
+"""Width in columns of 24, height in rows of Grafana's grid."""
 PROMETHEUS: Final = {"type": "prometheus", "uid": "${datasource}"}
 TEMPO: Final = {"type": "tempo", "uid": "${tempo}"}
 GREEN, AMBER, RED, GREY = "green", "orange", "red", "text"
-Json = dict[str, Any]
+_LEGEND: Final = {"displayMode": "list", "placement": "bottom"}
+_LINE_STYLE: Final = {
+    "drawStyle": "line",
+    "lineInterpolation": "linear",
+    "lineWidth": 2,
+    "fillOpacity": 8,
+    "gradientMode": "none",
+    "showPoints": "never",
+    "pointSize": 5,
+    "spanNulls": False,
+    "barAlignment": 0,
+    "axisLabel": "",
+    "axisPlacement": "auto",
+    "scaleDistribution": {"type": "linear", "log": 2},
+    "hideFrom": {"legend": False, "tooltip": False, "viz": False},
+    "thresholdsStyle": {"mode": "off"},
+}
+_FIELDS: Final[dict[str, Json]] = {
+    "timeseries": {"color": {"mode": "palette-classic"}, "mappings": []},
+    "stat": {"color": {"mode": "thresholds"}, "custom": {}, "mappings": [], "noValue": "no data", "unit": "none"},
+    "state-timeline": {"color": {"mode": "thresholds"}, "custom": {"fillOpacity": 70, "lineWidth": 0}},
+    "table": {"custom": {"align": "auto", "displayMode": "auto", "filterable": False}, "unit": ""},
+}
+_OPTIONS: Final[dict[str, Json]] = {
+    "timeseries": {"legend": _LEGEND | {"calcs": []}, "tooltip": {"mode": "multi", "sort": "none"}},
+    "stat": {
+        "colorMode": "background",
+        "graphMode": "none",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+    },
+    "state-timeline": {
+        "alignValue": "left",
+        "mergeValues": True,
+        "rowHeight": 0.9,
+        "showValue": "auto",
+        "legend": _LEGEND,
+        "tooltip": {"mode": "single"},
+    },
+    "table": {"showHeader": True, "sortBy": []},
+}
+"""What all our panels of one type share: properties of their fields, and options of the panel."""
 
 
-@attr.s
-class Query:
-    """A query of Prometheus; what grafanalib's ``Target`` lacks is the exemplars, the data source and the range."""
-
-    expr = attr.ib(type=str)
-    legend = attr.ib(default="__auto", type=str)
-    ref = attr.ib(default="A", type=str)
-    instant = attr.ib(default=False, type=bool)
-    exemplars = attr.ib(default=False, type=bool)
-
-    def to_json_data(self) -> Json:
-        """As Grafana reads it."""
-        return {
-            "datasource": PROMETHEUS,
-            "refId": self.ref,
-            "expr": self.expr,
-            "legendFormat": self.legend,
-            "instant": self.instant,
-            "range": not self.instant,
-            "exemplar": self.exemplars,
-            "format": "table" if self.instant else "time_series",
-            "editorMode": "code",
-        }
+def query(expr: str, legend: str = "__auto", ref: str = "A", *, instant: bool = False, exemplars: bool = False) -> Json:
+    """Return a query of Prometheus: over the time range, or (``instant``) at its end and as a table."""
+    return {
+        "datasource": PROMETHEUS,
+        "refId": ref,
+        "expr": expr,
+        "legendFormat": legend,
+        "instant": instant,
+        "range": not instant,
+        "exemplar": exemplars,
+        "format": "table" if instant else "time_series",
+        "editorMode": "code",
+    }
 
 
-@attr.s
-class TraceQuery:
-    """A TraceQL query of Tempo, or one trace by its id."""
-
-    query = attr.ib(type=str)
-    ref = attr.ib(default="A", type=str)
-    limit = attr.ib(default=50, type=int)
-
-    def to_json_data(self) -> Json:
-        """As Grafana reads it."""
-        return {
-            "datasource": TEMPO,
-            "refId": self.ref,
-            "query": self.query,
-            "queryType": "traceql",
-            "limit": self.limit,
-            "tableType": "spans",
-        }
+def trace_query(traceql: str) -> Json:
+    """Return a TraceQL query of Tempo, or the query of one trace by its id."""
+    kind = {"queryType": "traceql", "tableType": "spans", "limit": 50}
+    return {"datasource": TEMPO, "refId": "A", "query": traceql, **kind}
 
 
-class Traces(Panel):  # type: ignore[misc]  # grafanalib has no types
-    """One trace, as Explore shows it."""
-
-    def to_json_data(self) -> Json:
-        """As Grafana reads it."""
-        return dict(self.panel_json({"type": "traces", "options": {}}))
-
-
-def at(panel_width: int, height: int) -> Json:
-    """A place of this size; ``boards`` moves it where it fits."""
-    return {"w": panel_width, "h": height, "x": 0, "y": 0}
+def legend(*labels: str) -> str:
+    """Return a legend that shows the values of ``labels``."""
+    return " ".join(f"{{{{{label}}}}}" for label in labels)
 
 
 def steps(*colours: tuple[float | None, str]) -> list[Json]:
-    """Thresholds: the colour from each value on; the first has none."""
+    """Return thresholds: each colour holds from its value on; the first value is None."""
     return [{"color": colour, "value": value} for value, colour in colours]
 
 
 def words(names: Mapping[Any, str], colours: Mapping[Any, str] | None = None) -> list[Json]:
-    """Values shown as words, and in colours."""
+    """Return a mapping of values to words, and to colours where ``colours`` has one."""
     options: Json = {}
     for index, (value, text) in enumerate(names.items()):
         options[str(value)] = {"text": text, "index": index}
@@ -88,7 +98,7 @@ def words(names: Mapping[Any, str], colours: Mapping[Any, str] | None = None) ->
 
 
 def column(name: str, **properties: Any) -> Json:
-    """An override for one field; keywords are property ids with ``_`` for ``.``."""
+    """Return the properties of the field ``name``; keywords are Grafana's property ids with ``_`` for ``.``."""
     return {
         "matcher": {"id": "byName", "options": name},
         "properties": [{"id": key.replace("_", "."), "value": value} for key, value in properties.items()],
@@ -96,8 +106,13 @@ def column(name: str, **properties: Any) -> Json:
 
 
 def matching(pattern: str, **properties: Any) -> Json:
-    """The same for all fields whose name matches."""
+    """Return the properties of all fields whose name matches the regular expression ``pattern``."""
     return {**column(pattern, **properties), "matcher": {"id": "byRegexp", "options": pattern}}
+
+
+def matrix(rows: str, columns: str) -> Json:
+    """Return the transformation that makes a matrix of values from two labels; its corner is ``rows\\columns``."""
+    return {"id": "groupingToMatrix", "options": {"rowField": rows, "columnField": columns, "valueField": "Value"}}
 
 
 _BOUND: Final = matching(
@@ -107,72 +122,92 @@ _BOUND: Final = matching(
     custom_lineWidth=2,
     custom_fillOpacity=0,
 )
-"""Bounds are series of the application; they are drawn, never repeated."""
+"""Bounds are series of the application: panels draw them and repeat none."""
+
+
+def row(title: str) -> Json:
+    """Return a heading over the whole width."""
+    return _frame("row", title, (24, 1), [], []) | {"collapsed": False, "panels": []}
+
+
+def trace(title: str, description: str, trace_id: str) -> Json:
+    """Return one trace with all its spans, as Grafana's Explore shows it."""
+    framed = _frame("traces", title, (24, 14), [trace_query(trace_id)], [])
+    return framed | {"description": description, "datasource": TEMPO, "options": {}}
+
+
+def panel(
+    kind: str,
+    title: str,
+    description: str,
+    targets: Sequence[Json],
+    size: Size,
+    *,
+    thresholds: Sequence[Json] = ({"color": GREY, "value": None},),
+    fields: Json | None = None,
+    options: Json | None = None,
+    overrides: Sequence[Json] = (),
+    transformations: Sequence[Json] = (),
+) -> Json:
+    """Return a panel whose data source is that of its first target.
+
+    Arguments:
+        kind: Grafana's name of the panel's type: ``timeseries``, ``stat``, ``table`` or ``state-timeline``.
+        title, description: what the panel shows, for the reader.
+        targets: its queries.
+        size: its width and height.
+        thresholds: ``steps`` of its colours.
+        fields: properties of all its fields, over those that every panel of this type has.
+        options: options of the panel, over those that every panel of this type has.
+        overrides: properties of single fields, from ``column`` and ``matching``.
+        transformations: what Grafana does with the queries' results before it shows them.
+    """
+    framed = _frame(kind, title, size, targets, thresholds)
+    framed["fieldConfig"]["defaults"].update(_FIELDS[kind], **(fields or {}))
+    framed["fieldConfig"]["overrides"] = list(overrides)
+    own: dict[str, Any] = {"mappings": []} if kind == "table" else {}
+    return (
+        framed
+        | own
+        | {
+            "description": description,
+            "datasource": targets[0]["datasource"],
+            "options": _OPTIONS[kind] | (options or {}),
+            "transformations": list(transformations),
+        }
+    )
 
 
 def lines(
-    title: str, description: str, queries: Mapping[str, str], unit: str, *, exemplars: bool = False, **more: Any
-) -> TimeSeries:
-    """Time series; ``queries`` map legends to expressions; a legend with ``bound`` is drawn as one."""
+    title: str,
+    description: str,
+    queries: Mapping[str, str],
+    unit: str,
+    size: Size = (12, 8),
+    *,
+    exemplars: bool = False,
+    stacked: bool = False,
+) -> Json:
+    """Return time series; ``queries`` maps legends to expressions, and a legend with ``bound`` is drawn as a bound."""
     targets = [
-        Query(expr, legend, chr(65 + index), exemplars=exemplars and "bound" not in legend)
-        for index, (legend, expr) in enumerate(queries.items())
+        query(expr, name, chr(65 + index), exemplars=exemplars and "bound" not in name)
+        for index, (name, expr) in enumerate(queries.items())
     ]
-    settings = {
-        "gridPos": at(12, 8),
-        "lineWidth": 2,
-        "fillOpacity": 8,
-        "showPoints": "never",
-        "tooltipMode": "multi",
-        "legendDisplayMode": "list",
-        "stacking": {"mode": "none", "group": "A"},
-        "thresholds": steps((None, GREEN)),
-        "overrides": [_BOUND],
-        "spanNulls": False,
-        "maxDataPoints": None,
+    style = _LINE_STYLE | {"stacking": {"mode": "normal" if stacked else "none", "group": "A"}}
+    fields = {"custom": style | ({"fillOpacity": 30} if stacked else {}), "unit": unit}
+    green = steps((None, GREEN))
+    return panel("timeseries", title, description, targets, size, thresholds=green, fields=fields, overrides=[_BOUND])
+
+
+def _frame(kind: str, title: str, size: Size, targets: Sequence[Json], thresholds: Sequence[Json]) -> Json:
+    """Return what panels of every type have."""
+    return {
+        "type": kind,
+        "title": title,
+        "gridPos": {"w": size[0], "h": size[1]},
+        "targets": list(targets),
+        "fieldConfig": {"defaults": {"thresholds": {"mode": "absolute", "steps": list(thresholds)}}},
+        "links": [],
+        "transformations": [],
+        "transparent": False,
     }
-    return TimeSeries(
-        title=title, description=description, dataSource=PROMETHEUS, targets=targets, unit=unit, **settings | more
-    )
-
-
-def figure(title: str, description: str, expr: str, unit: str = "none", **more: Any) -> Stat:
-    """One number, large."""
-    settings = {
-        "gridPos": at(6, 8),
-        "reduceCalc": "lastNotNull",
-        "graphMode": "none",
-        "colorMode": "background",
-        "color": {"mode": "thresholds"},
-        "noValue": "no data",
-        "maxDataPoints": None,
-        "thresholds": steps((None, GREY)),
-    }
-    return Stat(
-        title=title,
-        description=description,
-        dataSource=PROMETHEUS,
-        targets=[Query(expr)],
-        format=unit,
-        **settings | more,
-    )
-
-
-def table(title: str, description: str, targets: Sequence[Query | TraceQuery], **more: Any) -> Table:
-    """A table; its source is that of its first target."""
-    source = TEMPO if isinstance(targets[0], TraceQuery) else PROMETHEUS
-    settings = {"gridPos": at(12, 8), "maxDataPoints": None, "thresholds": steps((None, GREY)), "span": None}
-    return Table(title=title, description=description, dataSource=source, targets=list(targets), **settings | more)
-
-
-def states(title: str, description: str, expr: str, legend: str, mappings: list[Json], **more: Any) -> StateTimeline:
-    """States over time."""
-    settings = {"gridPos": at(12, 8), "maxDataPoints": None, "thresholds": steps((None, GREY))}
-    return StateTimeline(
-        title=title,
-        description=description,
-        dataSource=PROMETHEUS,
-        targets=[Query(expr, legend)],
-        mappings=mappings,
-        **settings | more,
-    )

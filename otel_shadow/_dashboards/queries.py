@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import SERVICE, WINDOW, label, series
+from otel_shadow._dashboards.series_names import SERVICE, WINDOW, label, series
 from otel_shadow.record import Arm, Mode, Outcome, Status
 from otel_shadow.semconv import VERSION_V1, VERSION_V2, Metric
 

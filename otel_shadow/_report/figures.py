@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from otel_shadow import semconv
-from otel_shadow._report import plots, rows, words
+from otel_shadow._report import plots
 from otel_shadow._report.plots import Plot
 from otel_shadow.evidence.view import BandPoint, EvidenceView, LatencyHistogram
+from otel_shadow.verdict import units as words
+from otel_shadow.verdict import wording
 from otel_shadow.verdict.result import CriterionResult, Verdict
 
 _MERGE = 12
@@ -77,8 +79,8 @@ def _band(
     verdict: Verdict, evidence: EvidenceView, result: CriterionResult, number: int, points: Sequence[BandPoint]
 ) -> Drawing:
     points = sorted(points, key=lambda point: point.at)
-    node, last, told = points[0].node, points[-1], partial(rows.value, result.quantity)
-    above, title = result.direction == "at_least", rows.TITLES[result.criterion].title
+    node, last, told = points[0].node, points[-1], partial(wording.value, result.quantity)
+    above, title = result.direction == "at_least", wording.title(result.criterion)
     absolute = result.quantity == "share"
     caption = (
         f"{title} of {node}: {told(last.estimate)} after {words.plural(last.sessions, 'closed session')}, band "

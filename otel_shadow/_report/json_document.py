@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from otel_shadow.evidence.view import EvidenceView, LatencyHistogram
-from otel_shadow.verdict.plain import plain
+from otel_shadow.verdict.json_data import plain
 from otel_shadow.verdict.result import Verdict
 
 SCHEMA: Final = 1

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from otel_shadow._report import theme
-from otel_shadow._report.words import milliseconds, percent
 from otel_shadow.errors import require
+from otel_shadow.verdict.units import milliseconds, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

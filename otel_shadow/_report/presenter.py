@@ -9,13 +9,15 @@ from datetime import datetime
 from urllib.parse import quote
 
 from otel_shadow import semconv
-from otel_shadow._report import words
-from otel_shadow._report.rows import STATES, row, sentence
+from otel_shadow._report.rows import STATES, row
 from otel_shadow._report.view import Cell, Fact, Group, Matrix, Node, Row, Speed, Trace, View
 from otel_shadow.evidence.view import Confusion, EvidenceView, LatencyHistogram, MismatchGroup, Reading, Sample
 from otel_shadow.policy import Policy
 from otel_shadow.record import Outcome
+from otel_shadow.verdict import units as words
+from otel_shadow.verdict.reasons import ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict, Window
+from otel_shadow.verdict.wording import sentence, title
 
 WHOLE = "*"
 """The whole workflow, where evidence is counted per node."""
@@ -43,11 +45,11 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
         at=words.moment(verdict.at),
         earliest=words.moment(_eta(verdict)) if _eta(verdict) else "",
         slowest=_title(verdict),
-        blockers=_besides(verdict.blockers, ()),
-        warnings=tuple(text for text in _besides(verdict.warnings, verdict.blockers) if not _said(text, verdict)),
-        missing=() if settled else _besides(verdict.missing, (verdict.reason, *verdict.blockers, *verdict.warnings)),
-        advice=_besides(verdict.advice, ()),
-        notes=_besides(verdict.notes, ()),
+        blockers=verdict.blockers,
+        warnings=_warnings(verdict),
+        missing=() if settled else verdict.missing[max(len(verdict.blockers), 1) :],
+        advice=verdict.advice,
+        notes=verdict.notes,
         facts=_facts(verdict, evidence),
         rows=_rows(verdict, verdict.criteria),
         nodes=tuple(_node(verdict, node, evidence, number) for number, node in enumerate(verdict.nodes)),
@@ -63,33 +65,19 @@ def present(verdict: Verdict, evidence: EvidenceView, trace_url: str | None = No
     )
 
 
-def _besides(sentences: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sentence(text) for text in sentences if text not in told)
-
-
-def _said(warning: str, verdict: Verdict) -> bool:
-    """Every output has its own, louder words for a simulated clock."""
-    return verdict.simulated and "clock was simulated" in warning
+def _warnings(verdict: Verdict) -> tuple[str, ...]:
+    """Return the warnings but that of a simulated clock: every output has louder words for it."""
+    quiet = (one for one in verdict.reasons if one.role is Role.WARNING and one.kind is not ReasonKind.SIMULATED)
+    return tuple(map(sentence, quiet))
 
 
 def _headline(verdict: Verdict) -> str:
-    """Why, in one sentence."""
-    told = sentence(verdict.reason)
+    """Return why, in one sentence."""
     if verdict.window is None:
-        return f"Not enough evidence: {told}"
-    broken = [row(result) for result in verdict.criteria if result.required and result.decision is Decision.NO_GO]
-    if verdict.decision is Decision.NO_GO and broken:
-        return "; ".join(_broken(one, first=one is broken[0]) for one in broken) + "."
+        return f"Not enough evidence: {verdict.reason}"
     if verdict.decision is Decision.WAIT:
-        return f"Not enough evidence yet. First of all: {told}"
-    return told[:1].upper() + told[1:]
-
-
-def _broken(broken: Row, first: bool) -> str:
-    title = broken.title if first else broken.title.lower()
-    so_far = " so far" if broken.state.word.endswith("so far") else ""
-    where = f" in {broken.weakest}" if broken.weakest else ""
-    return f"{title}{where} is {broken.estimate}{so_far}, proven to break its bound {broken.bound}"
+        return f"Not enough evidence yet. First of all: {verdict.reason}"
+    return verdict.reason[:1].upper() + verdict.reason[1:]
 
 
 def _rows(verdict: Verdict, criteria: Sequence[CriterionResult]) -> tuple[Row, ...]:
@@ -108,7 +96,7 @@ def _eta(verdict: Verdict) -> datetime | None:
 
 
 def _title(verdict: Verdict) -> str:
-    return next((row(result).title for result in verdict.criteria if result.criterion == verdict.slowest), "")
+    return title(verdict.slowest) if verdict.slowest else ""
 
 
 def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:
@@ -159,7 +147,7 @@ def _node(verdict: Verdict, node: NodeVerdict, evidence: EvidenceView, number: i
             Fact("Executions", words.count(node.events)),
             Fact("Parity judged", "against V1's own noise floor" if node.relative_parity else "against the bound"),
         ),
-        notes=tuple(map(sentence, node.notes)),
+        notes=node.notes,
         rows=_rows(verdict, node.criteria),
         counts=tuple(_counted(counts)),
     )

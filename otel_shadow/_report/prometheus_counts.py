@@ -12,11 +12,12 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import queries
-from otel_shadow._report import terminal, words
-from otel_shadow._report.rows import TITLES
+from otel_shadow._report import terminal
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
 from otel_shadow.policy import Policy
+from otel_shadow.verdict import units as words
+from otel_shadow.verdict.wording import TITLES
 
 EXIT_NOT_ENOUGH = 3
 _TIMEOUT_S = 30.0
@@ -96,7 +97,7 @@ def _line(one: Count) -> str:
     side = "at least" if one.criterion in (semconv.CRITERION_PARITY, semconv.CRITERION_COVERAGE) else "at most"
     return (
         f"  {TITLES[one.criterion].title:<22} {show(one.estimate):>8}   {side} {show(one.bound)}, "
-        f"from about {one.events:,.0f} {TITLES[one.criterion].events}s"
+        f"from about {one.events:,.0f} {TITLES[one.criterion].event}s"
     )
 
 

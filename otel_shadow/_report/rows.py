@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from otel_shadow import semconv
-from otel_shadow._report import words
 from otel_shadow._report.view import GO, NO_GO, NOTHING, WAIT, Gauge, Part, Row, State
-from otel_shadow.verdict.result import CriterionResult, Decision, Quantity
+from otel_shadow.verdict import units as words
+from otel_shadow.verdict.reasons import Quantity
+from otel_shadow.verdict.result import CriterionResult, Decision
 from otel_shadow.verdict.result import Part as PartResult
+from otel_shadow.verdict.wording import TITLES, bound, value
 
 STATES: Mapping[Decision, State] = {Decision.GO: GO, Decision.NO_GO: NO_GO, Decision.WAIT: WAIT}
 
 
-@dataclass(frozen=True)
-class _Title:
-    title: str
-    question: str
-    events: str
-
-
-TITLES: Mapping[str, _Title] = {
-    semconv.CRITERION_PARITY: _Title("Functional parity", "V2 decides what V1 decides", "pair"),
-    semconv.CRITERION_HANDOFF: _Title("Handoff rate", "V2 fails or times out, so V1 would answer", "execution"),
-    semconv.CRITERION_LATENCY_NOW: _Title("Latency impact now", "V1's p95 with the shadow on, against without it",
-                                          "execution"),
-    semconv.CRITERION_LATENCY_AFTER: _Title("Latency impact after", "V2's p95 against V1's, on the same requests",
-                                            "pair"),
-    semconv.CRITERION_V1_SERVED: _Title("Zero production impact", "users always got exactly what V1 made", "execution"),
-    semconv.CRITERION_COVERAGE: _Title("Coverage", "shadows that ran, of those that should have", "execution"),
-}  # fmt: skip
 _ALWAYS = ("match", "mismatch", "error", "timeout", "served", "executed")
-_NAMES = re.compile(rf"(?:^|(?<=; ))(?:{'|'.join(TITLES)})(?= \(| needs)")
-_INSIDE = re.compile(r"\b(?:latency_now|latency_after|v1_served)\b")
-_PLURAL = re.compile(r"\b(\d+)((?: \w+)+)\(s\)")
-_THOUSANDS = re.compile(r"\b\d{5,}(?= (?:more|sessions|executions|lines|pairs)\b)")
-_HOURS = re.compile(r"\b([\d.]+) h (?=before )")
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
@@ -45,7 +23,7 @@ _FULL_TURN = 3.0
 
 def row(result: CriterionResult) -> Row:
     """``result`` in words."""
-    title = TITLES.get(result.criterion) or _Title(result.criterion, "", "execution")
+    title = TITLES[result.criterion]
     return Row(
         key=result.criterion,
         title=title.title,
@@ -55,32 +33,16 @@ def row(result: CriterionResult) -> Row:
         estimate=_estimate(result),
         band="" if result.criterion in _EXACT else _band(result.quantity, result.lower, result.upper),
         no_band="an exact count" if result.criterion in _EXACT and result.measured else "no band yet",
-        bound=_bound(result),
+        bound=bound(result.quantity, result.bound, result.direction),
         gauge=_gauge(result),
-        evidence=_evidence(result, title.events),
+        evidence=_evidence(result, title.event),
         counts=_counts(result.counts),
-        reason=sentence(result.reason),
-        missing=tuple(map(sentence, result.missing)),
+        reason=result.reason,
+        missing=result.missing,
         earliest=words.moment(result.eta) if result.eta else "",
         weakest=result.weakest or "",
         parts=tuple(_part(result.quantity, part) for part in result.parts),
     )
-
-
-def value(quantity: Quantity, number: float | None) -> str:
-    """A number in its own unit: a share, a change of p95, or a difference of shares."""
-    if quantity == "share":
-        return words.percent(number)
-    return words.ratio(number) if quantity == "ratio" else words.points(number)
-
-
-def sentence(text: str) -> str:
-    """A sentence of the verdict's for people: criteria by their titles, and one cycle, two cycles."""
-    text = _NAMES.sub(lambda found: TITLES[found[0]].title, text)
-    text = _INSIDE.sub(lambda found: TITLES[found[0]].title.lower(), text)
-    text = _THOUSANDS.sub(lambda found: f"{int(found[0]):,}", text)
-    text = _HOURS.sub(lambda found: words.span(float(found[1]) * 3600) + " ", text)
-    return _PLURAL.sub(lambda found: f"{found[1]}{found[2]}{'' if found[1] == '1' else 's'}", text)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -112,11 +74,6 @@ def _band(quantity: Quantity, lower: float | None, upper: float | None) -> str:
     return f"{ends[0]} … {ends[1]}"
 
 
-def _bound(result: CriterionResult) -> str:
-    sign = "≥" if result.direction == "at_least" else "≤"
-    return f"{sign} {value(result.quantity, result.bound)}"
-
-
 def _gauge(result: CriterionResult) -> Gauge | None:
     if result.lower is None and result.upper is None and result.estimate is None:
         return None
@@ -130,15 +87,15 @@ def _gauge(result: CriterionResult) -> Gauge | None:
 
 
 def _scale(result: CriterionResult) -> tuple[float, float]:
-    bound = result.bound
+    edge = result.bound
     if result.quantity == "excess":
-        return -_FULL_TURN * bound, _FULL_TURN * bound
+        return -_FULL_TURN * edge, _FULL_TURN * edge
     if result.quantity == "ratio":
-        reach = _FULL_TURN * max(bound - 1.0, 0.01)
+        reach = _FULL_TURN * max(edge - 1.0, 0.01)
         return 1.0 - reach, 1.0 + reach
     if result.direction == "at_most":
-        return 0.0, min(1.0, _FULL_TURN * bound)
-    return (max(0.0, 1.0 - _FULL_TURN * (1.0 - bound)) if bound < 1 else 0.9), 1.0
+        return 0.0, min(1.0, _FULL_TURN * edge)
+    return (max(0.0, 1.0 - _FULL_TURN * (1.0 - edge)) if edge < 1 else 0.9), 1.0
 
 
 def _evidence(result: CriterionResult, event: str) -> str:

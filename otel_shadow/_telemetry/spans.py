@@ -110,6 +110,7 @@ class OtelV2Span:
 
     def enter(self) -> None:
         """Make it current in the calling context, and put the mark into the baggage for outgoing calls."""
+        self._started_ns = time_ns()  # V2's latency counts from here: the end is V2's own end, not earlier
         inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW))
         for key in _SUPPRESS if self._suppress else ():
             inside = context.set_value(key, True, inside)

@@ -18,8 +18,8 @@ from otel_shadow.evidence.view import (  # noqa: E402
     ParityPoint,
 )
 from otel_shadow.evidence.watch import Watch  # noqa: E402
-from otel_shadow.verdict.reading import Reading  # noqa: E402
-from otel_shadow.verdict.summary import Sample  # noqa: E402
+from otel_shadow.verdict.executions import Sample  # noqa: E402
+from otel_shadow.verdict.lines_read import Reading  # noqa: E402
 
 __all__ = [
     "BandPoint",

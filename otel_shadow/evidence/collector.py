@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow.evidence.decode import Execution
+from otel_shadow.verdict.execution_kind import Signature
+from otel_shadow.verdict.executions import Rows, Sample, Summary, moment
 from otel_shadow.verdict.latency import buckets
-from otel_shadow.verdict.reading import Reading
-from otel_shadow.verdict.signature import Signature
-from otel_shadow.verdict.summary import Rows, Sample, Summary, moment
+from otel_shadow.verdict.lines_read import Reading
 
 _EXAMPLES = 10
 _SAMPLES = 10

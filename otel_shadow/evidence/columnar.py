@@ -14,9 +14,9 @@ from otel_shadow.evidence.collector import Collector
 from otel_shadow.evidence.decode import SIMULATED
 from otel_shadow.evidence.sources import Form, Source, open_lines
 from otel_shadow.evidence.tolerant import take
+from otel_shadow.verdict.execution_kind import Signature
+from otel_shadow.verdict.executions import Sample, moment
 from otel_shadow.verdict.hashes import text_hash
-from otel_shadow.verdict.signature import Signature
-from otel_shadow.verdict.summary import Sample, moment
 
 _LONGEST = 1 << 20
 """Bytes of a line; a file with longer ones is read by the slow reader."""

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from otel_shadow import semconv
+from otel_shadow.verdict.execution_kind import Signature
 from otel_shadow.verdict.hashes import text_hash
-from otel_shadow.verdict.signature import Signature
 
 USED = frozenset({semconv.EVENT_V2, semconv.EVENT_BASELINE})
 _OURS = USED | {semconv.EVENT_COMPARISON}

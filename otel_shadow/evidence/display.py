@@ -20,11 +20,11 @@ from otel_shadow.evidence.view import (
     ParityPoint,
 )
 from otel_shadow.verdict import latency
+from otel_shadow.verdict.execution_kind import ExecutionKind
+from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
 from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.result import NodeVerdict, Verdict
-from otel_shadow.verdict.signature import Signature
-from otel_shadow.verdict.slots import within
-from otel_shadow.verdict.summary import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.trajectory import looks
 from otel_shadow.verdict.window import frame
 
@@ -75,8 +75,7 @@ def _bands(summary: Summary, verdict: Verdict) -> tuple[BandPoint, ...]:
             result = node.criterion(criterion)
             if not result.measured or result.quantity != "share":
                 continue
-            tests = round(np.exp((result.threshold_no_go or 0.0) - (result.threshold_go or 0.0)))
-            path = looks(summary, verdict.policy, node=node.node, criterion=criterion, at=times, tests=tests)
+            path = looks(summary, verdict.policy, node=node.node, criterion=criterion, at=times, tests=result.tests)
             points += [
                 BandPoint(node.node, criterion, item.at, item.estimate, item.lower, item.upper, item.sessions)
                 for item in path
@@ -100,7 +99,7 @@ class _Page:
         self.names = {(node.graph, _own_name(node)): node.node for node in verdict.nodes}
         self.nodes = [node.node for node in verdict.nodes]
 
-    def name(self, kind: Signature) -> str:
+    def name(self, kind: ExecutionKind) -> str:
         return self.names.get((kind.graph, kind.node), kind.node)
 
     def mask(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
@@ -179,8 +178,7 @@ class _Page:
                 groups.setdefault(key, []).append(place)
         total = sum(int(self.per_kind[place]) for key, places in groups.items() if not key[-1] for place in places)
         found = [self._group(places, total) for places in groups.values()]
-        found.sort(key=lambda group: (group.accepted is not None, -group.count, group.node, group.route, group.fields))
-        return tuple(found[:_GROUPS])
+        return tuple(sorted(found, key=_rank)[:_GROUPS])
 
     def _group(self, places: Sequence[int], total: int) -> MismatchGroup:
         kind, reason = self.kinds[places[0]], self.summary.accepted[places[0]]
@@ -217,11 +215,17 @@ class _Page:
         }
 
 
+def _rank(group: MismatchGroup) -> tuple[object, ...]:
+    """Return the key of a total order: it holds all that groups are told apart by."""
+    told = (group.node, group.route, group.fields, group.steps or "", group.intent or "", group.accepted or "")
+    return (group.accepted is not None, -group.count, *told)
+
+
 def _own_name(node: NodeVerdict) -> str:
     return node.node.removeprefix(f"{node.graph}/") if node.graph else node.node
 
 
-def _labels(kind: Signature, accepted: str) -> list[tuple[str, str]]:
+def _labels(kind: ExecutionKind, accepted: str) -> list[tuple[str, str]]:
     labels = [("arm", kind.arm), ("mode", kind.mode), ("v1_status", kind.v1_status), ("intent", kind.intent)]
     if kind.pair:
         labels += [("v2_status", kind.v2_status), ("comparison", "accepted" if accepted else kind.comparison)]

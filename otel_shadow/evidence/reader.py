@@ -12,8 +12,8 @@ from otel_shadow.evidence.collector import Collector
 from otel_shadow.evidence.columnar import Columnar, NotColumnarError
 from otel_shadow.evidence.sources import STDIN, Form, Source, find, inspect, standard_input
 from otel_shadow.evidence.tolerant import read_tolerantly
-from otel_shadow.verdict.reading import Reading
-from otel_shadow.verdict.summary import Summary
+from otel_shadow.verdict.executions import Summary
+from otel_shadow.verdict.lines_read import Reading
 
 _SMALL = 256 << 10
 """Bytes below which the slow reader is the faster one."""

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from otel_shadow.errors import EvidenceError
-from otel_shadow.verdict.reading import Reading
-from otel_shadow.verdict.signature import Signature
-from otel_shadow.verdict.summary import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.execution_kind import Signature
+from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.lines_read import Reading
 
 FORMAT = 1
 """Version of the file: an ``npz`` with the columns of ``Rows`` and the rest as JSON in ``facts``."""

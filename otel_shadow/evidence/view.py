@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from otel_shadow.verdict.reading import Reading as Reading
-from otel_shadow.verdict.summary import Sample as Sample
+from otel_shadow.verdict.executions import Sample as Sample
+from otel_shadow.verdict.lines_read import Reading as Reading
 
 
 @dataclass(frozen=True, slots=True)

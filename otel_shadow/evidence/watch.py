@@ -14,7 +14,7 @@ from otel_shadow.evidence.collector import Collector
 from otel_shadow.evidence.reader import Progress, read
 from otel_shadow.evidence.sources import STDIN, Form, find, inspect
 from otel_shadow.evidence.tolerant import line as read_line
-from otel_shadow.verdict.summary import Summary
+from otel_shadow.verdict.executions import Summary
 
 _CHUNK = 8 << 20
 

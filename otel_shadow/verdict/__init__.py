@@ -12,7 +12,9 @@ from otel_shadow.policy import Bounds, Policy
 require("numpy", "analysis")
 
 from otel_shadow.verdict.evaluation import evaluate, prepare  # noqa: E402 - after the check that names the missing extra
-from otel_shadow.verdict.reading import Reading  # noqa: E402
+from otel_shadow.verdict.execution_kind import ExecutionKind, Signature  # noqa: E402
+from otel_shadow.verdict.executions import Rows, Sample, Summary  # noqa: E402
+from otel_shadow.verdict.lines_read import Reading  # noqa: E402
 from otel_shadow.verdict.result import (  # noqa: E402
     Build,
     CriterionResult,
@@ -22,8 +24,6 @@ from otel_shadow.verdict.result import (  # noqa: E402
     Verdict,
     Window,
 )
-from otel_shadow.verdict.signature import Signature  # noqa: E402
-from otel_shadow.verdict.summary import Rows, Sample, Summary  # noqa: E402
 from otel_shadow.verdict.trajectory import Look, looks  # noqa: E402
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Build",
     "CriterionResult",
     "Decision",
+    "ExecutionKind",
     "Look",
     "NodeVerdict",
     "Part",

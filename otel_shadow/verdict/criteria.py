@@ -1,4 +1,4 @@
-"""The criteria of one node, each from its tally to a result that explains itself."""
+"""The criteria of one node, each from the node's tally to a result with its reasons."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
+from otel_shadow.verdict.executions import moment
 from otel_shadow.verdict.latency import shift, times_needed
+from otel_shadow.verdict.node_tally import NodeTally
+from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look, needed
+from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
-from otel_shadow.verdict.shares import Levels, block_parts, intent_parts, look, needed
-from otel_shadow.verdict.slots import Slots
-from otel_shadow.verdict.summary import moment
-from otel_shadow.verdict.tally import NodeTally
+from otel_shadow.verdict.session_counts import Slots
 from otel_shadow.verdict.window import Frame, block_of_slots
 
-STATISTICAL = (
-    semconv.CRITERION_PARITY,
-    semconv.CRITERION_HANDOFF,
-    semconv.CRITERION_LATENCY_NOW,
-    semconv.CRITERION_LATENCY_AFTER,
-)
-"""Criteria decided by a test; the chance of a false NO-GO is shared among those with evidence."""
+_FAR = 3.15e9
+"""A hundred years, in seconds: what takes longer never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Case:
         return Levels(go, go + math.log(max(self.tests, 1)), self.policy.max_turns)
 
     def result(self, criterion: str, bound: float, **facts: object) -> CriterionResult:
-        """A result that waits; ``facts`` are further fields of it."""
+        """Return a result that waits; ``facts`` are further fields of it."""
         waiting = CriterionResult(
             criterion=criterion,
             node=self.node.name,
@@ -59,18 +56,19 @@ class Case:
             direction="at_least",
             threshold_go=self.levels.go,
             threshold_no_go=self.levels.no_go,
+            tests=max(self.tests, 1),
         )
         return replace(waiting, **facts)  # type: ignore[arg-type]
 
-    def cycle_missing(self) -> list[str]:
-        """What whole cycles still need."""
+    def cycle_missing(self) -> list[Reason]:
+        """Return what whole cycles still need."""
         if self.frame.window.go_end is not None:
             return []
-        cycles, hours = self.policy.min_cycles, self.policy.cycle_hours
-        return [f"{cycles} whole cycle(s) of {hours:g} h: the next ends {stamp(self.frame.window.next_cycle)}"]
+        cycles = {"needed": self.policy.min_cycles, "have": self.frame.window.whole_cycles}
+        return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=self.frame.window.next_cycle)]
 
     def eta(self, sessions: float | None, seen: int) -> datetime | None:
-        """When so many closed sessions will be there at the present rate, at the end of a whole cycle."""
+        """Return when so many closed sessions will be there at the present rate, at the end of a whole cycle."""
         start, end = self.frame.window.start, self.frame.window.end
         elapsed = (end - start).total_seconds()
         if sessions is None or not seen or elapsed <= 0.0:
@@ -82,18 +80,17 @@ class Case:
         return start + timedelta(seconds=whole * cycle) if whole * cycle < _FAR else None
 
 
-_FAR = 3.15e9
-"""A hundred years, in seconds: what takes longer never comes."""
+def _missing(kind: ReasonKind, **facts: Any) -> Reason:
+    return Reason(Role.MISSING, kind, **facts)
 
 
-def stamp(at: datetime) -> str:
-    """For people: to the minute, UTC."""
-    return at.strftime("%Y-%m-%d %H:%M UTC")
+def _why(kind: ReasonKind, **facts: Any) -> Reason:
+    return Reason(Role.WHY, kind, **facts)
 
 
-def percent(share: float) -> str:
-    """For people: two decimals."""
-    return f"{share * 100:.2f} %"
+def _no_evidence(blank: CriterionResult, of: str) -> CriterionResult:
+    lacking = (_why(ReasonKind.NO_EVIDENCE), _missing(ReasonKind.NO_EVIDENCE, names=(of,)))
+    return replace(blank, reasons=lacking)
 
 
 # --- parity and handoff --------------------------------------------------------------------------------------------
@@ -103,12 +100,10 @@ class _Share:
 
     slots: Slots
     m: float
-    name: str
     intents: Mapping[str, Slots]
     told: Callable[[float], float]
-    direction: str
-    quantity: str
-    text: Callable[[float], str]
+    direction: Direction
+    quantity: Quantity = "share"
 
 
 def parity(case: Case) -> CriterionResult:
@@ -118,9 +113,9 @@ def parity(case: Case) -> CriterionResult:
     kept = {intent: slots for intent, (slots, _) in node.intents.items()}
     if relative:
         m = (1.0 - bounds.noise_margin) / 2.0
-        told = _Share(node.relative, m, "parity", {}, lambda x: 1.0 - 2.0 * x, "at_most", "excess", percent)
+        told = _Share(node.relative, m, {}, lambda x: 1.0 - 2.0 * x, "at_most", "excess")
     else:
-        told = _Share(node.parity, bounds.parity, "parity", kept, lambda x: x, "at_least", "share", percent)
+        told = _Share(node.parity, bounds.parity, kept, lambda x: x, "at_least")
     counts = {name: node.counts[name] for name in ("match", "mismatch", "accepted", "comparator_error", "v1_raised")}
     bound = bounds.noise_margin if relative else bounds.parity
     result = _share(case, case.result(semconv.CRITERION_PARITY, bound, counts=counts), told)
@@ -132,7 +127,7 @@ def handoff(case: Case) -> CriterionResult:
     """V2's errors and timeouts over its executions; live, real fallbacks."""
     node, bound = case.node, case.bounds.handoff
     kept = {intent: slots for intent, (_, slots) in node.intents.items()}
-    told = _Share(node.handoff, 1.0 - bound, "handoff", kept, lambda x: 1.0 - x, "at_most", "share", percent)
+    told = _Share(node.handoff, 1.0 - bound, kept, lambda x: 1.0 - x, "at_most")
     counts = {name: node.counts[name] for name in ("executed", "error", "timeout", "cancelled", "live", "fallback")}
     return _share(case, case.result(semconv.CRITERION_HANDOFF, bound, counts=counts), told)
 
@@ -152,9 +147,9 @@ def noise_floor(case: Case) -> tuple[bool, dict[str, float]]:
 
 def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
     everything, levels = told.slots.counts(), case.levels
+    blank = replace(blank, direction=told.direction, quantity=told.quantity)
     if not everything.total:
-        shape = {"direction": told.direction, "quantity": told.quantity}
-        return replace(blank, reason="no evidence yet", missing=("executions of this kind",), **shape)  # type: ignore[arg-type]
+        return _no_evidence(blank, blank.criterion)
     seen = look(everything, told.m, levels)
     whole = told.slots.before(case.frame.slice.go_slots)
     go = look(whole, told.m, levels, band=False).go if case.frame.window.go_end else -math.inf
@@ -162,8 +157,6 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
     result = replace(
         blank,
         measured=True,
-        direction=told.direction,  # type: ignore[arg-type]
-        quantity=told.quantity,  # type: ignore[arg-type]
         estimate=told.told(everything.event_mean),
         lower=ends[0],
         upper=ends[1],
@@ -174,7 +167,7 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
         log_e_no_go=seen.no_go,
         parts=_parts(case, told),
     )
-    return _decide(case, result, go, lambda: needed(everything, told.m, levels), whole.total, told.text)
+    return _decide(case, result, go, lambda: needed(everything, told.m, levels), whole.total)
 
 
 def _parts(case: Case, told: _Share) -> tuple[Part, ...]:
@@ -197,19 +190,17 @@ def _turned(part: Part, told: _Share) -> Part:
     return replace(part, estimate=turn(part.estimate), lower=turn(part.upper), upper=turn(part.lower))
 
 
-def _parity_obstacles(case: Case) -> list[str]:
-    node, found = case.node, []
-    if node.constant_decision:
-        found.append("not certified: constant decision; compare steps or fields of this node ([nodes.X.compare])")
-    differing = node.counts["match"] + node.counts["mismatch"] + node.counts["accepted"]
-    share = node.counts["accepted"] / differing if differing else 0.0
-    if share > case.bounds.accepted_cap:
-        found.append(
-            f"{percent(share)} of the pairs are accepted differences; at most {percent(case.bounds.accepted_cap)}"
-        )
-    failed = node.counts["comparator_error"]
-    if failed > (1.0 - case.bounds.executed) * max(node.counts["pairs"], 1):
-        found.append(f"the comparator itself failed on {failed} of {node.counts['pairs']} pairs: repair it")
+def _parity_obstacles(case: Case) -> list[Reason]:
+    counts, bounds, found = case.node.counts, case.bounds, []
+    if case.node.constant_decision:
+        found.append(_missing(ReasonKind.CONSTANT_DECISION))
+    differing = counts["match"] + counts["mismatch"] + counts["accepted"]
+    share = counts["accepted"] / differing if differing else 0.0
+    if share > bounds.accepted_cap:
+        found.append(_missing(ReasonKind.ACCEPTED, have=share, needed=bounds.accepted_cap, limit="at_most"))
+    failed, pairs = counts["comparator_error"], counts["pairs"]
+    if failed > (1.0 - bounds.executed) * max(pairs, 1):
+        found.append(_missing(ReasonKind.COMPARATOR, have=failed, of=pairs))
     return found
 
 
@@ -229,13 +220,7 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
     blank = case.result(criterion, 1.0 + case.bounds.latency_margin, direction="at_most", quantity="ratio")
     counts = {f"{reference}_sessions": int(left.all.sessions), f"{other}_sessions": int(right.all.sessions)}
     if not left.all.sessions or not right.all.sessions:
-        lacking = reference if not left.all.sessions else other
-        hint = (
-            "a share of sessions without shadow ([arms] holdout)"
-            if lacking == "holdout"
-            else "latencies of both versions"
-        )
-        return replace(blank, counts=counts, reason=f"no latency of {lacking}", missing=(hint,))
+        return _no_evidence(replace(blank, counts=counts), other if left.all.sessions else reference)
     ratios, by, levels = case.node.ratios[other], shift(blank.bound), case.levels
     ratio = ratios.all
     p95 = {name: case.node.p95_ms[name] for name in (reference, other)}
@@ -260,10 +245,14 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
         times = times_needed(left.all, right.all, by, levels.go, paired=paired)
         return None if times is None else times * result.sessions
 
-    return _decide(case, result, go, wanted, whole, "{:.3f}".format)
+    return _decide(case, result, go, wanted, whole)
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------
+_EXACT: Mapping[str, Any] = {"threshold_go": None, "threshold_no_go": None, "tests": 0}
+"""What sets a count apart from a test."""
+
+
 def v1_served(case: Case) -> CriterionResult:
     """What V1 produced is what the caller got: k of n, and not one exception."""
     counts = case.node.counts
@@ -282,16 +271,14 @@ def v1_served(case: Case) -> CriterionResult:
         counts=shown,
         details=details,
         events=n,
-        threshold_go=None,
-        threshold_no_go=None,
+        **_EXACT,
     )
     if not n:
-        return replace(blank, reason="not recorded", missing=("executions whose answer was checked",))
-    share, told = k / n, f"V1 served {k} of {n}"
+        return _no_evidence(blank, blank.criterion)
+    share = k / n
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share, sessions=case.node.sessions)
-    if k < n:
-        return replace(result, decision=Decision.NO_GO, reason=f"{told}: callers got something V1 did not produce")
-    return replace(result, decision=Decision.GO, reason=told)
+    decision, kind = (Decision.GO, ReasonKind.SERVED) if k == n else (Decision.NO_GO, ReasonKind.NOT_SERVED)
+    return replace(result, decision=decision, reasons=(_why(kind, have=k, of=n),))
 
 
 def coverage(case: Case) -> CriterionResult:
@@ -300,79 +287,76 @@ def coverage(case: Case) -> CriterionResult:
     eligible, executed = node.counts["eligible"], node.counts["executed"]
     shown = {name: node.counts[name] for name in ("eligible", "executed", "cancelled")}
     blank = case.result(
-        semconv.CRITERION_COVERAGE, bounds.executed, counts=shown, events=eligible, sessions=node.sessions,
-        threshold_go=None, threshold_no_go=None,
+        semconv.CRITERION_COVERAGE, bounds.executed, counts=shown, events=eligible, sessions=node.sessions, **_EXACT
     )  # fmt: skip
     if not eligible:
-        return replace(blank, reason="nothing was eligible", missing=("eligible executions",))
+        return _no_evidence(blank, blank.criterion)
     share, missing = executed / eligible, []
     if share < bounds.executed:
-        missing.append(
-            f"shadows that run: {executed} of {eligible} eligible ones did, {percent(bounds.executed)} are needed"
-        )
+        missing.append(_missing(ReasonKind.SHADOWS, have=executed, of=eligible, needed=bounds.executed))
     if node.sessions < bounds.min_sessions:
-        missing.append(f"{bounds.min_sessions - node.sessions} more closed sessions (of {bounds.min_sessions})")
-    result = replace(blank, measured=True, estimate=share, lower=share, upper=share, missing=tuple(missing))
+        missing.append(_missing(ReasonKind.SESSIONS, have=node.sessions, needed=bounds.min_sessions))
+    result = replace(blank, measured=True, estimate=share, lower=share, upper=share)
     if missing:
         eta = case.eta(float(bounds.min_sessions), node.sessions) if share >= bounds.executed else None
-        return replace(result, reason=f"not enough: {missing[0]}", eta=eta)
-    reason = f"{executed} of {eligible} eligible executions had their shadow, {node.sessions} closed sessions"
-    return replace(result, decision=Decision.GO, reason=reason)
+        return replace(result, reasons=(_why(ReasonKind.NOT_ENOUGH), *missing), eta=eta)
+    covered = _why(ReasonKind.COVERED, have=executed, of=eligible)
+    return replace(result, decision=Decision.GO, reasons=(covered,))
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------
-_WORDS = {"at_least": "at least", "at_most": "at most"}
-
-
 def _decide(
-    case: Case,
-    result: CriterionResult,
-    go: float,
-    sessions_needed: Callable[[], float | None],
-    whole: int,
-    text: Callable[[float], str],
+    case: Case, result: CriterionResult, go: float, sessions_needed: Callable[[], float | None], whole: int
 ) -> CriterionResult:
-    """GO on whole cycles, NO-GO from enough sessions on, else what is missing."""
+    """Return GO on whole cycles, NO-GO from enough sessions on, else what is missing."""
     policy, levels, minimum = case.policy, case.levels, case.bounds.min_sessions
-    said = f"{text(result.estimate or 0.0)} against {_WORDS[result.direction]} {text(result.bound)}"
+
+    def why(kind: ReasonKind) -> Reason:
+        told = {"have": result.estimate, "needed": result.bound}
+        return _why(kind, **told, quantity=result.quantity, limit=result.direction)
+
     if (result.log_e_no_go or 0.0) >= levels.no_go and result.sessions >= policy.no_go_sessions:
         so_far = case.frame.window.whole_cycles < 1
-        reason = f"{said}: the bound is broken{' so far' if so_far else ''}"
-        return replace(result, decision=Decision.NO_GO, reason=reason, so_far=so_far)
+        broken = why(ReasonKind.BROKEN_SO_FAR if so_far else ReasonKind.BROKEN)
+        return replace(result, decision=Decision.NO_GO, reasons=(broken,), so_far=so_far)
     missing = case.cycle_missing()
     if result.sessions < minimum:
-        missing.append(f"{minimum - result.sessions} more closed sessions (of {minimum})")
+        missing.append(_missing(ReasonKind.SESSIONS, have=result.sessions, needed=minimum))
     elif whole < minimum and case.frame.window.go_end is not None:
-        missing.append(f"{minimum - whole} more closed sessions in whole cycles (of {minimum})")
+        missing.append(_missing(ReasonKind.SESSIONS_IN_CYCLES, have=whole, needed=minimum))
     wanted: float | None = float(result.sessions)
     if (result.log_e_go or 0.0) < levels.go:
         wanted = sessions_needed()
-        more = "a better V2 or a wider margin: sessions like these never prove the bound"
-        if wanted is not None:
-            more = f"about {max(math.ceil(wanted - result.sessions), 1)} more sessions like these"
-        elif result.sessions < policy.no_go_sessions:
-            more = "more sessions: these few don't say how many it takes"
-        missing.append(more)
+        few = result.sessions < policy.no_go_sessions
+        unknown = _missing(ReasonKind.TOO_FEW_TO_TELL if few else ReasonKind.OUT_OF_REACH)
+        more = None if wanted is None else _missing(ReasonKind.PROOF, have=result.sessions, needed=math.ceil(wanted))
+        missing.append(more or unknown)
     elif case.frame.window.go_end is not None and go < levels.go:
-        missing.append("the next whole cycle: the proof came after the last one's end")
+        missing.append(_missing(ReasonKind.NEXT_CYCLE))
     bad = [part for part in result.parts if part.decision is Decision.NO_GO]
-    missing += [
-        f"{part.kind} {part.label} to recover: it is in NO-GO by itself ({text(part.estimate or 0.0)})" for part in bad
-    ]
+    missing += [_to_recover(part, result.quantity) for part in bad]
     if not missing:
-        return replace(result, decision=Decision.GO, reason=f"{said}: kept")
+        return replace(result, decision=Decision.GO, reasons=(why(ReasonKind.KEPT),))
     eta = None if wanted is None or bad else case.eta(max(wanted, float(minimum)), result.sessions)
-    return replace(result, reason=f"{said}: not proven yet", missing=tuple(missing), eta=eta)
+    return replace(result, reasons=(why(ReasonKind.UNPROVEN), *missing), eta=eta)
 
 
-def _hold(result: CriterionResult, obstacles: list[str], *, certified: bool) -> CriterionResult:
-    """A GO does not stand beside these; a NO-GO does."""
-    result = replace(result, certified=certified)
+def _to_recover(part: Part, quantity: Quantity) -> Reason:
+    if part.kind == "intent":
+        return _missing(ReasonKind.INTENT, names=(part.label,), have=part.estimate, quantity=quantity)
+    since = datetime.fromisoformat(part.label)
+    return _missing(ReasonKind.BLOCK, since=since, have=part.estimate, quantity=quantity)
+
+
+def _hold(result: CriterionResult, obstacles: Sequence[Reason], *, certified: bool) -> CriterionResult:
+    """Return the result without its GO where there are obstacles; a NO-GO stands beside them."""
     if not obstacles:
-        return result
-    decision = Decision.WAIT if result.decision is Decision.GO else result.decision
-    reason = obstacles[0] if decision is Decision.WAIT else result.reason
-    return replace(result, decision=decision, reason=reason, missing=(*obstacles, *result.missing), eta=None)
+        return replace(result, certified=certified)
+    why, *missing = result.reasons
+    if result.decision is not Decision.NO_GO:
+        why = replace(obstacles[0], role=Role.WHY)
+        result = replace(result, decision=Decision.WAIT)
+    return replace(result, certified=certified, reasons=(why, *obstacles, *missing), eta=None)
 
 
 MEASURES: Mapping[str, Callable[[Case], CriterionResult]] = {
@@ -386,7 +370,7 @@ MEASURES: Mapping[str, Callable[[Case], CriterionResult]] = {
 
 
 def tests(node: NodeTally, asked: Sequence[str]) -> int:
-    """How many of the node's criteria that count are decided by a test and have evidence."""
+    """Return how many of the node's criteria that count are decided by a test and have evidence."""
     evidence = {
         semconv.CRITERION_PARITY: len(node.parity.n) > 0,
         semconv.CRITERION_HANDOFF: len(node.handoff.n) > 0,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
-from otel_shadow.verdict.criteria import MEASURES, Case, percent, stamp
+from otel_shadow.verdict.criteria import MEASURES, Case
+from otel_shadow.verdict.executions import TIMES, Summary
+from otel_shadow.verdict.node_tally import NodeTally, tally
+from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
-from otel_shadow.verdict.summary import TIMES, Summary
-from otel_shadow.verdict.tally import NodeTally, tally
 from otel_shadow.verdict.window import Frame, frame
 
 _MALFORMED = 0.01
@@ -21,7 +23,7 @@ _MALFORMED = 0.01
 
 
 def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> Verdict:
-    """GO, NO-GO or WAIT at a given time. Look as often as you like.
+    """Return GO, NO-GO or WAIT at a given time. Look as often as you like.
 
     Arguments:
         summary: the evidence; executions after ``at`` are not seen.
@@ -47,7 +49,7 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
 
 
 def _asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
-    """The criteria that count: the policy's; where it names none itself, without those whose times were never given."""
+    """Return the criteria that count: the policy's; if it names none, without those whose times were never given."""
     if "criteria" in policy.model_fields_set:
         return policy.criteria
     return tuple(name for name in policy.criteria if not set(_NEEDS.get(name, ())) - summary.given)
@@ -69,8 +71,6 @@ def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None 
 
 def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     if at is None:
-        from datetime import timedelta
-
         last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
         return last + timedelta(minutes=policy.session_idle_minutes)
     if at.tzinfo is None:
@@ -78,18 +78,18 @@ def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     return at.astimezone(UTC)
 
 
+def _told(role: Role, kind: ReasonKind, **facts: Any) -> Reason:
+    return Reason(role, kind, **facts)
+
+
 def _node(case: Case) -> NodeVerdict:
     results = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
-    parity = results[0]
-    notes = []
+    parity, node, notes = results[0], case.node, []
     if parity.quantity == "excess":
-        notes.append(
-            f"V1 disagrees with itself on {percent(parity.details['self_disagreement'])} of the requests: parity is "
-            f"judged against that noise floor (at most {percent(parity.bound)} more)"
-        )
-    node = case.node
+        disagreement = parity.details["self_disagreement"]
+        notes.append(_told(Role.NOTE, ReasonKind.NOISE, have=disagreement, needed=parity.bound))
     if node.open_sessions:
-        notes.append(f"{node.open_sessions} open sessions are left out until they have been idle long enough")
+        notes.append(_told(Role.NOTE, ReasonKind.OPEN_SESSIONS, have=node.open_sessions))
     return NodeVerdict(
         node=node.name,
         graph=node.graph,
@@ -98,13 +98,13 @@ def _node(case: Case) -> NodeVerdict:
         sessions=node.sessions,
         open_sessions=node.open_sessions,
         events=node.counts["executions"],
-        notes=tuple(notes),
+        reasons=tuple(notes),
         relative_parity=parity.quantity == "excess",
     )
 
 
 def _conjunction(results: Sequence[CriterionResult]) -> Decision:
-    """GO if all are, NO-GO if one is."""
+    """Return GO if all are, NO-GO if one is."""
     decisions = {result.decision for result in results}
     if Decision.NO_GO in decisions:
         return Decision.NO_GO
@@ -121,14 +121,14 @@ def _overall(
 ) -> Verdict:
     rows = tuple(_weakest([node.criterion(name) for node in verdicts]) for name in semconv.CRITERIA)
     blockers = _blockers(summary, policy, found, verdicts)
-    intents = _missing_intents(policy, nodes)
+    intents = _uncertified_intents(policy, nodes)
     required = [row for row in rows if row.required]
     decision = _conjunction(required)
     if decision is Decision.GO and (blockers or intents):
         decision = Decision.WAIT
     waiting = [row for row in required if row.decision is Decision.WAIT]
     last = max(waiting, key=lambda row: (row.eta is None, row.eta or at), default=None)
-    missing = (*blockers, *intents, *_missing(waiting))
+    missing = () if decision is Decision.GO else (*intents, *_of_rows(waiting, Role.MISSING))
     verdict = Verdict(
         decision=decision,
         at=at,
@@ -136,11 +136,6 @@ def _overall(
         policy=policy,
         criteria=rows,
         nodes=verdicts,
-        reason="",
-        missing=() if decision is Decision.GO else missing,
-        notes=_notes(summary, found),
-        warnings=_warnings(summary, found, at, _not_asked(summary, policy)),
-        blockers=blockers,
         build=found.build,
         left_out=found.left_out,
         key_ids=_key_ids(summary, found),
@@ -148,11 +143,25 @@ def _overall(
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
-    return replace(verdict, reason=_reason(verdict), advice=advice(verdict))
+    why, besides = _why(decision, required), (*_warnings(summary, policy, found, at), *_notes(summary, found))
+    return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict)))
+
+
+def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reason, ...]:
+    """Return why it is a GO or a NO-GO; a WAIT stands for what is missing."""
+    if decision is Decision.GO:
+        return (_told(Role.WHY, ReasonKind.PROVEN),)
+    return _of_rows([row for row in required if row.decision is Decision.NO_GO], Role.WHY)
+
+
+def _of_rows(rows: Sequence[CriterionResult], role: Role) -> tuple[Reason, ...]:
+    """Return the reasons of the workflow's rows that play ``role``, each with its criterion and node, and once."""
+    found = (one.about(row.criterion, row.weakest) for row in rows for one in row.reasons if one.role is role)
+    return tuple(dict.fromkeys(found))
 
 
 def _weakest(results: Sequence[CriterionResult]) -> CriterionResult:
-    """The workflow's row: the decision of all nodes together and the numbers of the one that stands worst."""
+    """Return the workflow's row: the decision of all nodes together and the numbers of the one that stands worst."""
     order = {Decision.NO_GO: 0, Decision.WAIT: 1, Decision.GO: 2}
 
     def strength(result: CriterionResult) -> tuple[int, bool, float]:
@@ -167,64 +176,46 @@ def _weakest(results: Sequence[CriterionResult]) -> CriterionResult:
     return replace(worst, node=None, weakest=node, eta=eta if worst.decision is Decision.WAIT else None)
 
 
-def _missing(waiting: Sequence[CriterionResult]) -> tuple[str, ...]:
-    told: dict[str, None] = {}
-    for row in waiting:
-        for sentence in row.missing:
-            told.setdefault(
-                sentence if "whole cycle(s)" in sentence else f"{row.criterion} ({row.weakest}): {sentence}"
-            )
-    return tuple(told)
-
-
-def _missing_intents(policy: Policy, nodes: Sequence[NodeTally]) -> tuple[str, ...]:
+def _uncertified_intents(policy: Policy, nodes: Sequence[NodeTally]) -> tuple[Reason, ...]:
+    seen = {
+        intent: max((slots.counts().total for node in nodes for slots in node.intents.get(intent, ())), default=0)
+        for intent in policy.intents
+    }
     least = policy.min_sessions_per_intent
-    found = []
-    for intent in policy.intents:
-        seen = max((slots.counts().total for node in nodes for slots in node.intents.get(intent, ())), default=0)
-        if seen < least:
-            found.append(f"intent {intent!r} is not certified: {seen} of {least} closed sessions")
-    return tuple(found)
+    return tuple(
+        _told(Role.MISSING, ReasonKind.UNCERTIFIED_INTENT, names=(intent,), have=sessions, needed=least)
+        for intent, sessions in seen.items()
+        if sessions < least
+    )
 
 
-def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence[NodeVerdict]) -> tuple[str, ...]:
-    blockers = list(_unread(summary))
+def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence[NodeVerdict]) -> tuple[Reason, ...]:
     keys = _key_ids(summary, found)
-    if len(keys) > 1:
-        blockers.append(
-            f"{len(keys)} hash keys ({', '.join(keys)}): one session may count as several; give all replicas the same "
-            f"{semconv.ENV_HASH_KEY} and start a new window"
-        )
-    for start, end in found.window.gaps:
-        hours = (end - start).total_seconds() / 3600.0
-        blockers.append(
-            f"no evidence for {hours:.1f} h from {stamp(start)}: a window with gaps proves nothing about them "
-            "(is the service closed then? [sla] max_gap_hours)"
-        )
-    names = {node.node for node in verdicts} | {node.node.rpartition("/")[2] for node in verdicts}
-    blockers += [
-        f"the policy names node {name!r}, the evidence does not" for name in sorted(policy.nodes) if name not in names
-    ]
-    return tuple(blockers)
+    known = {node.node for node in verdicts} | {node.node.rpartition("/")[2] for node in verdicts}
+    return (
+        *_unread(summary),
+        *([_told(Role.BLOCKER, ReasonKind.KEYS, names=keys)] if len(keys) > 1 else []),
+        *(
+            _told(Role.BLOCKER, ReasonKind.GAP, since=start, hours=(end - start) / timedelta(hours=1))
+            for start, end in found.window.gaps
+        ),
+        *(
+            _told(Role.BLOCKER, ReasonKind.UNKNOWN_NODE, node=name)
+            for name in sorted(policy.nodes)
+            if name not in known
+        ),
+    )
 
 
-def _unread(summary: Summary) -> tuple[str, ...]:
-    """What was told and could not be used: nobody knows what it would have said."""
-    blockers = []
-    reading = summary.reading
+def _unread(summary: Summary) -> tuple[Reason, ...]:
+    """Return what was told and could not be used: nobody knows what it would have said."""
+    blockers, reading = [], summary.reading
     if len(summary.contradictory):
-        blockers.append(
-            f"{len(summary.contradictory)} pairs are told in two different ways and were left out: find out why"
-        )
-    if reading.other_schema:
-        versions = ", ".join(f"{version} ({count} lines)" for version, count in reading.other_schema.items())
-        blockers.append(
-            f"lines of another schema were left out: {versions}; read them with the version that wrote them"
-        )
+        blockers.append(_told(Role.BLOCKER, ReasonKind.CONTRADICTORY, have=len(summary.contradictory)))
+    for version, lines in reading.other_schema.items():
+        blockers.append(_told(Role.BLOCKER, ReasonKind.OTHER_SCHEMA, names=(version,), have=lines))
     if reading.malformed > _MALFORMED * max(reading.used, 1):
-        blockers.append(
-            f"{reading.malformed} lines of ours can't be read, {reading.used} can: the evidence is half read"
-        )
+        blockers.append(_told(Role.BLOCKER, ReasonKind.HALF_READ, have=reading.malformed, of=reading.used))
     return tuple(blockers)
 
 
@@ -234,54 +225,50 @@ def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
     return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
 
 
-def _notes(summary: Summary, found: Frame) -> tuple[str, ...]:
-    notes = [
-        f"build {build.label} was left out: {build.events} executions, {stamp(build.first)} to {stamp(build.last)}"
-        for build in found.left_out
-    ]
-    if found.earlier:
-        notes.append(f"{found.earlier} executions before the window were left out; every window is a test of its own")
-    if summary.duplicates:
-        notes.append(f"{summary.duplicates} lines repeated a known pair and count once")
-    notes += [f"accepted until {rule.expires}: {rule.reason}" for rule in summary.accepted_rules]
-    return tuple(notes)
+def _notes(summary: Summary, found: Frame) -> tuple[Reason, ...]:
+    counted = {ReasonKind.EARLIER: found.earlier, ReasonKind.REPEATED: summary.duplicates}
+    return (
+        *(
+            _told(Role.NOTE, ReasonKind.OTHER_BUILD, names=(one.label,), have=one.events, since=one.first, by=one.last)
+            for one in found.left_out
+        ),
+        *_counted(Role.NOTE, counted),
+        *(
+            _told(Role.NOTE, ReasonKind.ACCEPTANCE, names=(rule.reason,), day=rule.expires)
+            for rule in summary.accepted_rules
+        ),
+    )
 
 
-def _not_asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
+def _counted(role: Role, counts: Mapping[ReasonKind, int], **facts: Any) -> list[Reason]:
+    return [_told(role, kind, have=number, **facts) for kind, number in counts.items() if number]
+
+
+def _not_judged(summary: Summary, policy: Policy) -> list[Reason]:
     asked = _asked(summary, policy)
-    left = [name for name in policy.criteria if name not in asked]
-    lacking = {name: [time for time in _NEEDS[name] if time not in summary.given] for name in left}
-    return tuple(f"{name} was not judged: no {' and no '.join(times)} was given" for name, times in lacking.items())
+    lacking = {
+        name: tuple(time for time in _NEEDS[name] if time not in summary.given)
+        for name in policy.criteria
+        if name not in asked
+    }
+    return [_told(Role.WARNING, ReasonKind.NOT_JUDGED, criterion=name, names=times) for name, times in lacking.items()]
 
 
-def _warnings(summary: Summary, found: Frame, at: datetime, first: Sequence[str]) -> tuple[str, ...]:
-    reading, warnings = summary.reading, list(first)
-    if any(kind.simulated for kind in summary.signatures):
-        warnings.append("the clock was simulated: this says nothing about production")
-    later = summary.later_than(at)
-    if later:
-        warnings.append(f"{later} executions are stamped later than {stamp(at)} and were left out")
-    if reading.malformed:
-        warnings.append(f"{reading.malformed} lines of ours can't be read and were skipped")
-    if reading.truncated:
-        warnings.append(f"{reading.truncated} last lines are incomplete and were skipped")
-    warnings += [
-        f"the acceptance {rule.reason!r} expired on {rule.expires} and was not applied"
-        for rule in summary.expired_rules
-    ]
-    silent = (at - found.build.last).total_seconds() / 3600.0
-    if silent > 1.0:
-        warnings.append(f"the evidence ends {silent:.1f} h before the time of this verdict")
-    return tuple(warnings)
-
-
-def _reason(verdict: Verdict) -> str:
-    if verdict.decision is Decision.GO:
-        return "every criterion is proven on whole cycles"
-    broken = [row for row in verdict.criteria if row.required and row.decision is Decision.NO_GO]
-    if broken:
-        return "; ".join(f"{row.criterion} ({row.weakest}): {row.reason}" for row in broken)
-    return verdict.missing[0] if verdict.missing else "not enough evidence"
+def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> tuple[Reason, ...]:
+    simulated = any(kind.simulated for kind in summary.signatures)
+    silent = (at - found.build.last) / timedelta(hours=1)
+    reading = summary.reading
+    return (
+        *_not_judged(summary, policy),
+        *([_told(Role.WARNING, ReasonKind.SIMULATED)] if simulated else []),
+        *_counted(Role.WARNING, {ReasonKind.LATER: summary.later_than(at)}, by=at),
+        *_counted(Role.WARNING, {ReasonKind.UNREADABLE: reading.malformed, ReasonKind.TRUNCATED: reading.truncated}),
+        *(
+            _told(Role.WARNING, ReasonKind.EXPIRED, names=(rule.reason,), day=rule.expires)
+            for rule in summary.expired_rules
+        ),
+        *([_told(Role.WARNING, ReasonKind.SILENT, hours=silent)] if silent > 1.0 else []),
+    )
 
 
 def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
@@ -295,13 +282,13 @@ def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
             bound,
             direction="at_most" if name in _AT_MOST else "at_least",
             quantity="ratio" if name in _NEEDS else "share",
-            reason="no evidence",
+            reasons=(_told(Role.WHY, ReasonKind.NO_EVIDENCE),),
         )
         for name, bound in policy.objectives().items()
     )
-    unread = _unread(summary)
-    reason = f"no execution up to {stamp(at)}" if len(summary) else "no evidence at all"
-    return Verdict(Decision.WAIT, at, None, policy, rows, (), reason, missing=(*unread, "evidence"), blockers=unread)
+    nothing = _told(Role.WHY, ReasonKind.NOTHING, by=at if len(summary) else None)
+    lacking = (*_unread(summary), _told(Role.MISSING, ReasonKind.EVIDENCE))
+    return Verdict(Decision.WAIT, at, None, policy, rows, (), (nothing, *lacking))
 
 
 _AT_MOST = {semconv.CRITERION_HANDOFF, *_NEEDS}

@@ -1,4 +1,4 @@
-"""What a verdict says: frozen facts, for the terminal, JSON and the page alike."""
+"""What a verdict says: frozen facts, for the terminal, JSON and the page alike; ``wording`` puts them into words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.json_data import plain, plain_fields
+from otel_shadow.verdict.reasons import Direction, Quantity, Reason, Role
+from otel_shadow.verdict.wording import sentence
 
-Direction = Literal["at_least", "at_most"]
-Quantity = Literal["share", "ratio", "excess"]
 EXIT_CODES: Mapping[str, int] = {"GO": 0, "NO-GO": 1, "WAIT": 3}
 """Exit codes of ``otel-shadow verdict``; 2 is usage or unreadable input."""
 
@@ -22,6 +23,38 @@ class Decision(StrEnum):
     GO = "GO"
     NO_GO = "NO-GO"
     WAIT = "WAIT"
+
+
+class Reasoned:
+    """A result with its reasons: as data in ``reasons``, as sentences in the properties that are named as in JSON."""
+
+    __slots__ = ()
+    reasons: tuple[Reason, ...]
+    worded: ClassVar[tuple[str, ...]]
+    """The properties that JSON has as well."""
+
+    def told(self, *roles: Role) -> tuple[str, ...]:
+        """Return the sentences of the reasons that play one of ``roles``."""
+        return tuple(sentence(one) for one in self.reasons if one.role in roles)
+
+    @property
+    def reason(self) -> str:
+        """Why this decision, in one sentence."""
+        return "; ".join(self.told(Role.WHY))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What a GO still needs, most important first; what forbids it comes before the rest."""
+        return self.told(Role.BLOCKER, Role.MISSING)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing and changes nothing."""
+        return self.told(Role.NOTE)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: the fields, and the reasons in words."""
+        return plain_fields(self) | {name: plain(getattr(self, name)) for name in self.worded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +77,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class CriterionResult:
+class CriterionResult(Reasoned):
     """One criterion of one node, or of the workflow (``node`` None: the numbers of its weakest node).
 
     Arguments:
@@ -64,15 +97,17 @@ class CriterionResult:
         details: further quantities, such as ``p95_holdout_ms``, ``session_estimate``, ``self_disagreement``.
         log_e_go, log_e_no_go: log of the evidence on each side; ``threshold_go``, ``threshold_no_go`` are the
             logs that have to be reached.
+        tests: how many tests share the chance of a false NO-GO; 0 where the decision is not a test's.
         certified: False where a decision can't be certified at all, such as a constant one.
-        reason: one sentence: why this decision.
-        missing: sentences: what a GO still needs.
+        reasons: why this decision, and what a GO still needs.
         eta: earliest time of a GO at the present rate, None if that can't be said (NO-GO, or the estimate itself is
             beyond the bound) or nothing is missing.
         so_far: a NO-GO before one whole cycle.
         parts: blocks and intents (parity and handoff).
         weakest: on the workflow's rows, the node whose numbers these are.
     """
+
+    worded = ("reason", "missing")
 
     criterion: str
     node: str | None
@@ -93,9 +128,9 @@ class CriterionResult:
     log_e_no_go: float | None = None
     threshold_go: float | None = None
     threshold_no_go: float | None = None
+    tests: int = 0
     certified: bool = True
-    reason: str = ""
-    missing: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     eta: datetime | None = None
     so_far: bool = False
     parts: tuple[Part, ...] = ()
@@ -103,8 +138,10 @@ class CriterionResult:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeVerdict:
+class NodeVerdict(Reasoned):
     """One node: its criteria in the order of ``semconv.CRITERIA`` and what follows from them."""
+
+    worded = ("notes",)
 
     node: str
     graph: str
@@ -113,12 +150,12 @@ class NodeVerdict:
     sessions: int
     open_sessions: int
     events: int
-    notes: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     relative_parity: bool = False
     """Parity was judged against V1's own noise floor (see the statistics page)."""
 
     def criterion(self, name: str) -> CriterionResult:
-        """The result of one criterion by its name."""
+        """Return the result of one criterion by its name."""
         return _named(self.criteria, name)
 
 
@@ -160,7 +197,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Reasoned):
     """GO, NO-GO or WAIT for the workflow, and everything that led there.
 
     Arguments:
@@ -170,12 +207,7 @@ class Verdict:
         policy: the policy that was applied; every output prints it.
         criteria: the workflow's rows in the order of ``semconv.CRITERIA`` (the weakest node's numbers).
         nodes: per node, by name.
-        reason: one sentence for the headline.
-        missing: what a GO still needs, most important first.
-        advice: what would speed it up where traffic is small.
-        notes: things to know that change nothing.
-        warnings: things that limit what the verdict means; some of them forbid a GO (``blockers``).
-        blockers: why a GO is impossible with this evidence, whatever the numbers.
+        reasons: why this decision, what forbids a GO, what it still needs, warnings, notes and advice.
         build: the build that was judged; ``left_out`` are the others found.
         key_ids: ids of the hash keys found; more than one splits sessions.
         simulated: some evidence was made under a simulated clock.
@@ -183,18 +215,15 @@ class Verdict:
         eta: earliest time of an overall GO at the present rate.
     """
 
+    worded = ("reason", "missing", "advice", "notes", "warnings", "blockers")
+
     decision: Decision
     at: datetime
     window: Window | None
     policy: Policy
     criteria: tuple[CriterionResult, ...]
     nodes: tuple[NodeVerdict, ...]
-    reason: str
-    missing: tuple[str, ...] = ()
-    advice: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    blockers: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     build: Build | None = None
     left_out: tuple[Build, ...] = ()
     key_ids: tuple[str, ...] = ()
@@ -208,19 +237,36 @@ class Verdict:
         return EXIT_CODES[self.decision]
 
     def criterion(self, name: str) -> CriterionResult:
-        """The workflow's result of one criterion by its name."""
+        """Return the workflow's result of one criterion by its name."""
         return _named(self.criteria, name)
 
     def node(self, name: str) -> NodeVerdict:
-        """The verdict of one node by its display name."""
+        """Return the verdict of one node by its display name."""
         return next(found for found in self.nodes if found.node == name)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: times in RFC 3339, decisions as text, ``exit_code`` included."""
-        from otel_shadow.verdict.plain import plain
+    @property
+    def reason(self) -> str:
+        """Why this decision, in one sentence: of a WAIT, the first thing that is missing."""
+        return "; ".join(self.told(Role.WHY)) or next(iter(self.missing), "not enough evidence")
 
-        data: dict[str, Any] = plain(self)
-        return {"exit_code": self.exit_code} | data
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What would make the verdict come sooner."""
+        return self.told(Role.ADVICE)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What limits the meaning of the verdict; what forbids a GO is among ``blockers``."""
+        return self.told(Role.WARNING)
+
+    @property
+    def blockers(self) -> tuple[str, ...]:
+        """Why a GO is impossible with this evidence, whatever the numbers."""
+        return self.told(Role.BLOCKER)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON: times in RFC 3339, decisions as text, ``exit_code`` included."""
+        return {"exit_code": self.exit_code} | Reasoned.to_dict(self)
 
 
 def _named(criteria: tuple[CriterionResult, ...], name: str) -> CriterionResult:

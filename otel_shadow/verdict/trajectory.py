@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.executions import Summary, milliseconds
+from otel_shadow.verdict.node_tally import Sessions, sessions
+from otel_shadow.verdict.proportions import Levels, look
 from otel_shadow.verdict.result import Decision
 from otel_shadow.verdict.sequential import DOWN, UP, Counts, Floats, running
-from otel_shadow.verdict.shares import Levels, look
-from otel_shadow.verdict.summary import Summary, milliseconds
-from otel_shadow.verdict.tally import Sessions, sessions
 from otel_shadow.verdict.window import frame
 
 

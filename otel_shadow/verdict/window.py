@@ -9,9 +9,9 @@ from datetime import datetime
 import numpy as np
 
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.result import Build, Window
-from otel_shadow.verdict.slots import Slice, parts_within
-from otel_shadow.verdict.summary import Rows, Summary, milliseconds, moment
+from otel_shadow.verdict.session_counts import Slice, parts_within
 
 HOUR = 3_600_000
 _MINUTE = 60_000

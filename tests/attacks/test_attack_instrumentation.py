@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool, tool
 from small_graphs import call, left, small_graph
 
 from otel_shadow import ShadowInstrumentor
+from otel_shadow._langgraph.instrument import compile_hook
 from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -200,3 +201,20 @@ background_log.settle(10)
     assert done.stdout.splitlines() == ["['left']"] * 2, done.stderr
     assert done.stderr.count("the application runs V1 only") == 1
     assert told in done.stderr
+
+
+def test_a_later_attacher_brings_the_guards_back(
+    instrumentor: ShadowInstrumentor, shadow_capture: ShadowCapture
+) -> None:
+    """Where a decorated node came first and the guards were taken away since, instrumenting installs them again."""
+    compile_hook.install(_nothing)
+    try:
+        uninstall_guards()
+        instrumentor.instrument(manager=shadow_capture.manager)
+        assert hasattr(BaseTool.run, "__wrapped__")
+    finally:
+        compile_hook.uninstall(_nothing)
+
+
+def _nothing(_: Any) -> None:
+    """Attach nothing."""

@@ -18,7 +18,7 @@ def some(count: int, **given):
 
 
 def test_a_line_becomes_a_pair_with_what_it_observed(tmp_path: Path) -> None:
-    """Decision, latency, session, hash and observed fields are those of the record."""
+    """ScoredDecision, latency, session, hash and observed fields are those of the record."""
     one = record(3, shadow="__end__", observed=observed(0.5, planned_target="__end__"), message="Oi", latency_s=0.5)
     (pair,) = read_pairs([str(write_log(tmp_path / "app.log", [one]))]).pairs
     assert (pair.pair_id, pair.session, pair.node) == (one.pair_id, "session_3", "greeting")

@@ -6,11 +6,13 @@ import random
 
 import pytest
 
-from otel_shadow._calibration.decisions import Decision, one_per_session, split
+from otel_shadow._calibration.decisions import ScoredDecision, one_per_session, split
 from otel_shadow._calibration.router import DEFAULTS, propose_intents, propose_thresholds
 
 
-def decisions(sessions: int, wrong_above: float = 0.002, wrong_below: float = 0.5, seed: int = 1) -> list[Decision]:
+def decisions(
+    sessions: int, wrong_above: float = 0.002, wrong_below: float = 0.5, seed: int = 1
+) -> list[ScoredDecision]:
     """Two per session; below a confidence of 0.4 often wrong."""
     source = random.Random(seed)
     found = []
@@ -18,7 +20,9 @@ def decisions(sessions: int, wrong_above: float = 0.002, wrong_below: float = 0.
         score = round(source.random(), 3)
         wrong = source.random() < (wrong_below if score < 0.4 else wrong_above)
         found.append(
-            Decision(f"pair{number}", f"s{number // 2}", "greeting", float(number), score, wrong, group="schedule")
+            ScoredDecision(
+                f"pair{number}", f"s{number // 2}", "greeting", float(number), score, wrong, group="schedule"
+            )
         )
     return found
 
@@ -76,7 +80,7 @@ def test_nothing_certified_keeps_what_is_in_force() -> None:
 def test_a_held_out_part_that_contradicts_is_told() -> None:
     """Traffic that turns bad at the end: certified on the first part, above α on the last."""
     good = decisions(2000, wrong_below=0.0)
-    bad = [Decision(f"late{n}", f"late{n}", "greeting", 1e6 + n, 0.9, n % 2 == 0) for n in range(500)]
+    bad = [ScoredDecision(f"late{n}", f"late{n}", "greeting", 1e6 + n, 0.9, n % 2 == 0) for n in range(500)]
     handoff = propose_thresholds(split([*good, *bad], 0.2), DEFAULTS, 0.05, 0.05).thresholds[-1]
     assert handoff.certified
     assert handoff.held == "above"

@@ -13,7 +13,7 @@ from real_servers import ROOT
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries, write_dashboards
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 UIDS = ("otel-shadow-health", "otel-shadow-live", "otel-shadow-pairs", "otel-shadow-sla")
 COMMITTED = ROOT / "dashboards"

@@ -10,7 +10,7 @@ from recorded import log
 
 from otel_shadow.evidence import EvidenceView, read, view_of
 from otel_shadow.verdict import Summary, Verdict, evaluate
-from otel_shadow.verdict.plain import plain
+from otel_shadow.verdict.json_data import plain
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,21 @@ def test_mismatches_are_grouped_and_lead_to_their_traces(judged: tuple[Summary, 
         assert 1 <= len(group.samples) <= min(10, group.count)
         assert group.sessions <= group.count
         assert all(len(sample.trace_id) == 32 for sample in group.samples)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_mismatches_that_tie_keep_their_places(order: list[int]) -> None:
+    """Groups alike in count, node, route and fields are told by steps, then by intent, however the lines came."""
+    told = {"v2_step": ["y", "y", "x", "x"], "intent": ["price", "enrol", "visit", "price"]}
+    columns = {name: [values[place] for place in order] for name, values in told.items()}
+    summary = Summary.from_arrays(
+        "greeting", order, [0.0, 1.0, 2.0, 3.0], False, original_target="a", shadow_target="b", v1_step="s",
+        steps_match=False, **columns,
+    )  # fmt: skip
+    shown = view_of(summary, evaluate(summary))
+    assert [(group.steps, group.intent) for group in shown.mismatches] == [
+        ("s->x", "price"), ("s->x", "visit"), ("s->y", "enrol"), ("s->y", "price")
+    ]  # fmt: skip
 
 
 def test_counts_are_there_for_the_whole_and_for_each_node(judged: tuple[Summary, Verdict, EvidenceView]) -> None:

@@ -13,7 +13,7 @@ import yaml
 from real_servers import ROOT, binary
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 COLLECTOR = ROOT / "collector"
 

@@ -20,11 +20,12 @@ from application import Application
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from real_servers import ROOT, Collector, Prometheus, eventually
+from real_servers import ROOT, Collector, Prometheus
+from waiting import until
 
 from otel_shadow import evidence, semconv
 from otel_shadow._dashboards import panel_queries, queries
-from otel_shadow._dashboards.names import label
+from otel_shadow._dashboards.series_names import label
 from otel_shadow._report.verdict_gauges import VerdictGauges
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Verdict, evaluate
@@ -100,8 +101,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Data]:
         lines = [json.loads(line) for line in (shadow.folder / "app.log").read_text().splitlines()]
         pairs = sum(line["event"] == semconv.EVENT_V2 for line in lines)
         counted = filled(f"sum({panel_queries.EVIDENCE})")
-        eventually(lambda: (prometheus.value(counted) or 0) > 0.9 * pairs)
-        eventually(lambda: prometheus.query(filled(panel_queries.VERDICT)))
+        until(lambda: (prometheus.value(counted) or 0) > 0.9 * pairs)
+        until(lambda: prometheus.query(filled(panel_queries.VERDICT)))
         yield Data(prometheus, lines, verdict)
     finally:
         shadow.end()

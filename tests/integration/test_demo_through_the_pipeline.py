@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_servers import ROOT, Collector, Jaeger, Prometheus, eventually
+from real_servers import ROOT, Collector, Jaeger, Prometheus
+from waiting import until
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 SERVICE = "enrolment"
@@ -33,7 +34,7 @@ def log(tmp_path_factory: pytest.TempPathFactory, collector: Collector, promethe
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in (Path(out) / "app.log").read_text().splitlines()]
     executions = sum(line["event"] != semconv.EVENT_COMPARISON for line in lines)
-    eventually(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{job="{SERVICE}"}})') == executions)
+    until(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{job="{SERVICE}"}})') == executions)
     return lines
 
 
@@ -64,7 +65,7 @@ def test_a_mismatch_opens_in_jaeger(log: list[dict[str, Any]], jaeger: Jaeger) -
     """The trace id of a log line leads to the pair, with the decision that differs."""
     differs = [line for line in log if line["event"] == semconv.EVENT_V2 and line["comparison"] == "mismatch"]
     assert differs
-    spans = eventually(lambda: jaeger.spans(differs[0]["trace_id"]))
+    spans = until(lambda: jaeger.spans(differs[0]["trace_id"]))
     assert {semconv.SPAN_V1_NODE, semconv.SPAN_V2_SHADOW} <= {span["name"] for span in spans}
 
 
@@ -72,7 +73,7 @@ def test_nothing_a_parent_said_is_in_the_servers(
     log: list[dict[str, Any]], collector: Collector, jaeger: Jaeger
 ) -> None:
     """No text of a conversation is in a log event or a span: names, targets and numbers only."""
-    source = ROOT / "otel_shadow" / "demo" / "conversations.jsonl"
+    source = ROOT / "otel_shadow" / "_demo" / "conversations.jsonl"
     said = {
         turn["text"] if isinstance(turn, dict) else turn
         for conversation in map(json.loads, source.read_text().splitlines())

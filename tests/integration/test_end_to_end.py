@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from application import Application
-from real_servers import Collector, Jaeger, Prometheus, eventually
+from real_servers import Collector, Jaeger, Prometheus
+from waiting import until
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 
@@ -66,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, collector: Collector, promethe
     done = Run(applications, prometheus, jaeger)
     eligible = f'sum({series(semconv.ELIGIBLE)}{{job="{SERVICE}"}})'
     total = len(done.lines(semconv.EVENT_V2)) + len(done.lines(semconv.EVENT_BASELINE))
-    eventually(lambda: prometheus.value(eligible) == total)
+    until(lambda: prometheus.value(eligible) == total)
     return done
 
 
@@ -85,7 +86,7 @@ def value(wire: dict[str, Any]) -> Any:
 
 def whole_trace(run: Run, trace_id: str) -> dict[str, dict[str, Any]]:
     """The spans of a request by their names, once all five are there."""
-    spans = eventually(lambda: (found := run.jaeger.spans(trace_id)) and len(found) == 5 and found)
+    spans = until(lambda: (found := run.jaeger.spans(trace_id)) and len(found) == 5 and found)
     return {span["name"]: span for span in spans}
 
 
@@ -172,9 +173,9 @@ def test_native_histograms_agree_with_the_log(run: Run) -> None:
 def test_an_exemplar_leads_to_its_trace(run: Run) -> None:
     """Exemplars of the duration name traces that Jaeger holds, with the very span they were recorded in."""
     selector = f'{series(semconv.NODE_DURATION)}{{job="{SERVICE}",{label(semconv.VERSION)}="v2"}}'
-    found = eventually(lambda: run.prometheus.exemplars(selector))
+    found = until(lambda: run.prometheus.exemplars(selector))
     for exemplar in found[:5]:
-        spans = eventually(lambda trace=exemplar["labels"]["trace_id"]: run.jaeger.spans(trace))
+        spans = until(lambda trace=exemplar["labels"]["trace_id"]: run.jaeger.spans(trace))
         named = {span["spanId"]: span["name"] for span in spans}
         assert named[exemplar["labels"]["span_id"]] == semconv.SPAN_V2_SHADOW
 
@@ -219,4 +220,4 @@ def test_the_collectors_file_is_the_log(run: Run, collector: Collector) -> None:
     logged = {
         line for application in run.applications for line in (application.folder / "app.log").read_text().splitlines()
     }
-    eventually(lambda: logged <= bodies())
+    until(lambda: logged <= bodies())

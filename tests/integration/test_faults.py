@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 from application import Application
-from real_servers import KEEP_ALL, Collector, Jaeger, Prometheus, eventually, free_port
+from real_servers import KEEP_ALL, Collector, Jaeger, Prometheus, free_port
+from waiting import until
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 
@@ -95,14 +96,14 @@ def test_the_pipeline_recovers_by_itself(tmp_path: Path, prometheus: Prometheus,
     try:
         application.start()
         eligible = f'sum({series(semconv.ELIGIBLE)}{{instance="killed"}})'
-        eventually(lambda: (prometheus.value(eligible) or 0) > 20)
+        until(lambda: (prometheus.value(eligible) or 0) > 20)
         collector.kill()
         time.sleep(2)
         collector.start()
         application.finish()
         lines = application.lines(semconv.EVENT_V2) + application.lines(semconv.EVENT_BASELINE)
         assert len(lines) == 200
-        eventually(lambda: prometheus.value(eligible) == 200)
+        until(lambda: prometheus.value(eligible) == 200)
         assert _by_status(prometheus, "killed") == Counter(
             line["shadow_status"] for line in application.lines(semconv.EVENT_V2)
         )
@@ -121,10 +122,10 @@ def test_a_collector_that_comes_late_gets_everything_that_counts(
     )
     try:
         application.start()
-        eventually(lambda: (application.folder / "app.log").stat().st_size > 0)
+        until(lambda: (application.folder / "app.log").stat().st_size > 0)
         collector.start()
         application.finish()
-        eventually(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{instance="early"}})') == 150)
+        until(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{instance="early"}})') == 150)
     finally:
         application.end()
         collector.stop()
@@ -142,11 +143,11 @@ def test_a_prometheus_that_was_away_gets_what_it_missed(tmp_path: Path) -> None:
     eligible = f'sum({series(semconv.ELIGIBLE)}{{instance="missed"}})'
     try:
         application.start()
-        eventually(lambda: (prometheus.value(eligible) or 0) > 20)
+        until(lambda: (prometheus.value(eligible) or 0) > 20)
         prometheus.kill()
         application.finish()
         prometheus.start()
-        eventually(lambda: prometheus.value(eligible) == 150)
+        until(lambda: prometheus.value(eligible) == 150)
     finally:
         application.end()
         collector.stop()
@@ -162,7 +163,7 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(
     )
     try:
         application.start()
-        eventually(lambda: len((application.folder / "app.log").read_text().splitlines()) > 20)
+        until(lambda: len((application.folder / "app.log").read_text().splitlines()) > 20)
         assert application.process is not None
         os.kill(application.process.pid, signal.SIGTERM)
         answered = application.finish(within=30)
@@ -172,7 +173,7 @@ def test_sigterm_under_load_loses_nothing_that_was_accepted(
     # The request that the signal cut short may have passed our node without being answered.
     assert len(answered) <= len(pairs) + len(baselines) <= len(answered) + 1
     mine = f'{series(semconv.ELIGIBLE)}{{instance="leaving"}}'
-    eventually(lambda: prometheus.value(f"sum({mine})") == len(pairs) + len(baselines))
+    until(lambda: prometheus.value(f"sum({mine})") == len(pairs) + len(baselines))
 
 
 def test_what_the_sdk_drops_can_be_seen(tmp_path: Path, collector: Collector, prometheus: Prometheus) -> None:
@@ -181,7 +182,7 @@ def test_what_the_sdk_drops_can_be_seen(tmp_path: Path, collector: Collector, pr
     visible = {"OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true"}
     Application(tmp_path / "dropping", "dropping", collector.grpc, ("match=200",), env=tiny | visible).run()
     dropped = 'sum(otel_sdk_processor_span_processed_total{instance="dropping",error_type="queue_full"})'
-    assert eventually(lambda: prometheus.value(dropped)) > 0
+    assert until(lambda: prometheus.value(dropped)) > 0
     assert prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{instance="dropping"}})') == 200
 
 

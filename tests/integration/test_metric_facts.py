@@ -14,10 +14,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from real_servers import Collector, Prometheus, eventually
+from real_servers import Collector, Prometheus
+from waiting import until
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 pytestmark = pytest.mark.servers
 
@@ -91,7 +92,7 @@ def test_every_metric_passes_the_collector_with_unit_and_help(tmp_path: Path, re
         send_each(collector.http, "facts")
         kinds = {"counter": "sum", "histogram": "histogram", "gauge": "gauge"}
         wanted = {metric.name: (kinds[metric.kind], metric.unit, metric.description) for metric in semconv.METRICS}
-        assert eventually(lambda: receiver.facts.keys() >= wanted.keys() and receiver.facts) == wanted
+        assert until(lambda: receiver.facts.keys() >= wanted.keys() and receiver.facts) == wanted
     finally:
         collector.stop()
 
@@ -105,13 +106,13 @@ def test_prometheus_translates_names_as_the_dashboards_expect(collector: Collect
         rows = prometheus.query('{__name__=~"shadow_.*",job="names"}')
         return {row["metric"]["__name__"]: row["metric"].keys() - {"__name__", "job", "instance"} for row in rows}
 
-    assert eventually(lambda: found().keys() >= wanted.keys() and found()) == wanted
+    assert until(lambda: found().keys() >= wanted.keys() and found()) == wanted
 
 
 def test_own_numbers_of_the_collector_arrive(collector: Collector, prometheus: Prometheus) -> None:
     """What the Collector accepted and refused is in Prometheus too, under the names the dashboard asks for."""
     send_each(collector.http, "own")
     accepted = "sum(otelcol_receiver_accepted_metric_points_total)"
-    eventually(lambda: prometheus.value(accepted), within=60)
+    until(lambda: prometheus.value(accepted), within=60)
     assert prometheus.value("sum(otelcol_receiver_refused_metric_points_total)") == 0
     assert prometheus.query("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity")

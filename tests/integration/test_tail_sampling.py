@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import StatusCode
-from real_servers import Collector, Jaeger, eventually
+from real_servers import Collector, Jaeger
+from waiting import until
 
 from otel_shadow import semconv
 
@@ -114,7 +115,7 @@ def test_everything_worth_looking_at_is_kept(sender: Sender, jaeger: Jaeger) -> 
         "fallback": sender.pair(FALLBACK_REASON="timeout"),
     }
     for why, trace_id in kept.items():
-        assert eventually(lambda wanted=trace_id: names(jaeger, wanted)) == WHOLE, why
+        assert until(lambda wanted=trace_id: names(jaeger, wanted)) == WHOLE, why
     assert [names(jaeger, trace_id) for trace_id in dull] == [[], [], []]
 
 
@@ -123,7 +124,7 @@ def test_a_late_shadow_decides_for_the_whole_trace(sender: Sender, jaeger: Jaege
     trace_id, _, shadow = sender.begin()
     time.sleep(WAIT_S / 2)
     sender.finish(shadow, COMPARISON="mismatch")
-    assert eventually(lambda: names(jaeger, trace_id)) == WHOLE
+    assert until(lambda: names(jaeger, trace_id)) == WHOLE
 
 
 def test_what_ends_after_the_wait_is_lost(sender: Sender, jaeger: Jaeger) -> None:
@@ -132,7 +133,7 @@ def test_what_ends_after_the_wait_is_lost(sender: Sender, jaeger: Jaeger) -> Non
     time.sleep(WAIT_S + 3)
     sender.finish(shadow, COMPARISON="mismatch")
     after = sender.pair(COMPARISON="mismatch")
-    assert eventually(lambda: names(jaeger, after)) == WHOLE
+    assert until(lambda: names(jaeger, after)) == WHOLE
     assert names(jaeger, late) == []
 
 
@@ -146,9 +147,9 @@ def test_a_late_span_of_a_kept_trace_follows_it(sender: Sender, jaeger: Jaeger) 
     shadow = sender.tracer.start_span(semconv.SPAN_V2_SHADOW, inside)
     root.end()
     trace_id = trace.format_trace_id(root.get_span_context().trace_id)
-    eventually(lambda: len(names(jaeger, trace_id)) == 2)
+    until(lambda: len(names(jaeger, trace_id)) == 2)
     sender.finish(shadow)  # type: ignore[arg-type]
-    eventually(lambda: names(jaeger, trace_id) == WHOLE)
+    until(lambda: names(jaeger, trace_id) == WHOLE)
 
 
 def test_a_share_of_the_rest_is_kept(tmp_path: Any, jaeger: Jaeger) -> None:
@@ -160,7 +161,7 @@ def test_a_share_of_the_rest_is_kept(tmp_path: Any, jaeger: Jaeger) -> None:
     try:
         dull = [sender.pair() for _ in range(200)]
         last = sender.pair(COMPARISON="mismatch")
-        assert eventually(lambda: names(jaeger, last)) == WHOLE
+        assert until(lambda: names(jaeger, last)) == WHOLE
         kept = [found for trace_id in dull if (found := names(jaeger, trace_id))]
         assert all(found == WHOLE for found in kept)
         assert SHARE / 2 < len(kept) / len(dull) < SHARE * 2

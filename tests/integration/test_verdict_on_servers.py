@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from application import Application
-from real_servers import ROOT, Collector, Prometheus, eventually, free_port
+from real_servers import ROOT, Collector, Prometheus, free_port
+from waiting import until
 
 from otel_shadow import semconv
-from otel_shadow._dashboards.names import label, series
+from otel_shadow._dashboards.series_names import label, series
 
 POLICY = "[sla]\nsession_idle_minutes = 0.02\n"
 PLAN = ("match=45", "mismatch=5")
@@ -65,11 +66,11 @@ def test_the_watched_verdict_is_on_the_wall(
     pairs = application.lines(semconv.EVENT_V2)
     place = 'shadow_graph_name="assistant",job="watcher"'
     overall = f'{series(semconv.VERDICT)}{{{place},{label(semconv.NODE)}="",{label(semconv.CRITERION)}="overall"}}'
-    assert eventually(lambda: prometheus.query(overall))[0]["value"][1] == "0"
+    assert until(lambda: prometheus.query(overall))[0]["value"][1] == "0"
     served = f'{series(semconv.VERDICT_ESTIMATE)}{{{place},{label(semconv.CRITERION)}="v1_served"}}'
-    eventually(lambda: {row["value"][1] for row in prometheus.query(served)} == {"1"})
+    until(lambda: {row["value"][1] for row in prometheus.query(served)} == {"1"})
     parity = f'{place},{label(semconv.CRITERION)}="parity",{label(semconv.NODE)}="triage"'
-    eventually(lambda: prometheus.value(f"{series(semconv.VERDICT_ESTIMATE)}{{{parity}}}") is not None)
+    until(lambda: prometheus.value(f"{series(semconv.VERDICT_ESTIMATE)}{{{parity}}}") is not None)
     low, high = (
         prometheus.value(f"{series(one)}{{{parity}}}") for one in (semconv.VERDICT_LOWER, semconv.VERDICT_UPPER)
     )
@@ -95,7 +96,7 @@ def test_counts_alone_say_what_they_can_and_what_they_cannot(
     application.run()
     lines = application.lines(semconv.EVENT_V2)
     eligible = f'sum({series(semconv.ELIGIBLE)}{{instance="counted",{label(semconv.ARM)}="shadowed"}})'
-    eventually(lambda: prometheus.value(eligible) == len(lines))
+    until(lambda: prometheus.value(eligible) == len(lines))
     process = verdict("--prometheus", prometheus.url)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 3, err

@@ -20,9 +20,11 @@ from otel_shadow.evidence.view import (
     Sample,
 )
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import Build, CriterionResult, Decision, NodeVerdict, Part, Verdict, Window
 
 START = datetime(2025, 1, 9, 6, 0, tzinfo=UTC)
+NOTHING = (Reason(Role.WHY, ReasonKind.NOTHING),)
 NODES = ("greeting", "qualification")
 BASE = 1.15 ** (1 / 16)
 
@@ -37,30 +39,33 @@ def criteria(node: str | None, decision: Decision, weakest: str | None = None) -
             semconv.CRITERION_PARITY, decision=decision, bound=0.95, direction="at_least", events=8120,
             **_parity_numbers(decision), counts={"match": 7990, "mismatch": 130, "accepted": 4},
             log_e_go=5.1, log_e_no_go=-3.0, threshold_go=3.0, threshold_no_go=3.0,
-            reason="the band lies where the decision says",
+            reasons=_parity_reasons(decision),
             parts=(Part("block", "2025-01-09T06:00:00Z", Decision.GO, True, 430, 1700, 0.985, 0.961, 0.997),
                    Part("intent", "price", Decision.WAIT, False, 12, 40, 0.97, 0.71, 1.0)),
         ),
         share(
             semconv.CRITERION_HANDOFF, decision=other, bound=0.03, direction="at_most", events=8178,
-            estimate=0.0071, lower=0.0031, upper=0.0163, counts={"error": 31, "timeout": 27}, reason="V2 rarely fails",
+            estimate=0.0071, lower=0.0031, upper=0.0163, counts={"error": 31, "timeout": 27},
+            reasons=(_proven(0.0071, 0.03, "share", "at_most"),),
         ),
         ratio(
             semconv.CRITERION_LATENCY_NOW, decision=other, direction="at_most", events=9010, estimate=1.012,
             lower=0.94, upper=1.09, details={"p95_holdout_ms": 180.2, "p95_shadowed_ms": 182.4},
-            reason="the shadow costs little",
+            reasons=(_proven(1.012, 1.15, "ratio", "at_most"),),
         ),
         ratio(
             semconv.CRITERION_LATENCY_AFTER, decision=other, direction="at_most", events=8120, estimate=0.78,
-            lower=0.72, upper=0.85, reason="V2 is faster",
+            lower=0.72, upper=0.85, reasons=(_proven(0.78, 1.15, "ratio", "at_most"),),
         ),
         share(
             semconv.CRITERION_V1_SERVED, decision=Decision.GO, bound=1.0, direction="at_least", events=8178,
-            estimate=1.0, counts={"served": 8178, "recorded": 8178}, reason="every user got V1's own answer",
+            estimate=1.0, counts={"served": 8178, "recorded": 8178},
+            reasons=(Reason(Role.WHY, ReasonKind.SERVED, have=8178, of=8178),),
         ),
         share(
             semconv.CRITERION_COVERAGE, decision=other, bound=0.9, direction="at_least", events=8178, estimate=0.998,
-            counts={"eligible": 8194, "executed": 8178}, reason="nearly every shadow ran",
+            counts={"eligible": 8194, "executed": 8178},
+            reasons=(Reason(Role.WHY, ReasonKind.COVERED, have=8178, of=8194),),
         ),
     )  # fmt: skip
 
@@ -73,9 +78,40 @@ def _parity_numbers(decision: Decision) -> dict[str, Any]:
         "estimate": middle,
         "lower": middle - wide,
         "upper": min(1.0, middle + wide),
-        "missing": ("closed sessions: 212 of 300",) if waiting else (),
         "eta": START + timedelta(hours=30) if waiting else None,
     }
+
+
+def _proven(have: float, needed: float, quantity: Quantity, limit: Direction) -> Reason:
+    return Reason(Role.WHY, ReasonKind.KEPT, have=have, needed=needed, quantity=quantity, limit=limit)
+
+
+def _parity_reasons(decision: Decision) -> tuple[Reason, ...]:
+    kind = {Decision.GO: ReasonKind.KEPT, Decision.NO_GO: ReasonKind.BROKEN, Decision.WAIT: ReasonKind.UNPROVEN}
+    numbers = _parity_numbers(decision)
+    why = Reason(Role.WHY, kind[decision], have=numbers["estimate"], needed=0.95, quantity="share", limit="at_least")
+    return (why, SESSIONS) if decision is Decision.WAIT else (why,)
+
+
+SESSIONS = Reason(Role.MISSING, ReasonKind.SESSIONS, have=212, needed=300)
+CYCLE = Reason(Role.MISSING, ReasonKind.CYCLES, have=0, needed=1, hours=24.0, by=START + timedelta(hours=24))
+
+
+def reasons(decision: Decision, weakest: str) -> tuple[Reason, ...]:
+    """Every role that goes with ``decision``."""
+    parity = _parity_reasons(decision)[0].about(semconv.CRITERION_PARITY, weakest)
+    why = {Decision.GO: (Reason(Role.WHY, ReasonKind.PROVEN),), Decision.NO_GO: (parity,), Decision.WAIT: ()}
+    waiting = (
+        CYCLE,
+        SESSIONS.about(semconv.CRITERION_PARITY, weakest),
+        Reason(Role.ADVICE, ReasonKind.SLOW, criterion=semconv.CRITERION_LATENCY_NOW),
+    )
+    return (
+        *why[decision],
+        *(waiting if decision is Decision.WAIT else ()),
+        Reason(Role.WARNING, ReasonKind.UNREADABLE, have=3),
+        Reason(Role.NOTE, ReasonKind.REPEATED, have=5),
+    )
 
 
 def verdict(decision: Decision = Decision.GO, nodes: tuple[str, ...] = NODES, simulated: bool = False) -> Verdict:
@@ -83,7 +119,16 @@ def verdict(decision: Decision = Decision.GO, nodes: tuple[str, ...] = NODES, si
     waiting = decision is Decision.WAIT
     end = START + timedelta(hours=7 if waiting else 49)
     per_node = tuple(
-        NodeVerdict(node, "enrolment", kind, criteria(node, kind), 2212, 3, 9100, (f"a note on {node}",))
+        NodeVerdict(
+            node,
+            "enrolment",
+            kind,
+            criteria(node, kind),
+            2212,
+            3,
+            9100,
+            (Reason(Role.NOTE, ReasonKind.OPEN_SESSIONS, have=3),),
+        )
         for node in nodes
         for kind in [decision if node == nodes[-1] else Decision.WAIT if waiting else Decision.GO]
     )
@@ -95,13 +140,7 @@ def verdict(decision: Decision = Decision.GO, nodes: tuple[str, ...] = NODES, si
         policy=Policy(intents=("enrol", "price")),
         criteria=criteria(None, decision, nodes[-1]),
         nodes=per_node,
-        reason={Decision.GO: "every criterion is proven in both nodes, over 2 whole cycles",
-                Decision.NO_GO: f"functional parity of {nodes[-1]} is proven to lie below 95 %",
-                Decision.WAIT: "not one whole cycle of 24 h yet"}[decision],
-        missing=("a whole cycle: 7 of 24 h",) if waiting else (),
-        advice=("a larger holdout (20 %) would halve the wait for latency",) if waiting else (),
-        notes=("2 sessions were longer than 20 turns",),
-        warnings=("one hash key id is missing on 12 lines",),
+        reasons=reasons(decision, nodes[-1]),
         build=Build("2.4.0", "c0ffee123456", 18200, START, end),
         left_out=(Build("2.3.9", "c0ffee123456", 310, START - timedelta(hours=9), START - timedelta(hours=1)),),
         key_ids=("k1",),
@@ -148,7 +187,13 @@ def hostile(text: str = "<script>alert('x')</script>") -> tuple[Verdict, Evidenc
     confusion = tuple(replace(one, original=(text, "b"), shadow=(text, "b", "c")) for one in read.confusion)
     reading = replace(read.reading, sources=(text,), examples=(text,), other_schema={text: 1})
     build = Build(text, text, 1, START, START)
-    return (replace(found, reason=text, notes=(text,), warnings=(text,), build=build, left_out=(build,)),
+    planted = (
+        Reason(Role.BLOCKER, ReasonKind.UNKNOWN_NODE, node=text),
+        Reason(Role.WARNING, ReasonKind.EXPIRED, names=(text,), day=START.date()),
+        Reason(Role.NOTE, ReasonKind.OTHER_BUILD, names=(text,), have=1, since=START, by=START),
+        Reason(Role.WHY, ReasonKind.BROKEN, semconv.CRITERION_PARITY, text, have=0.9, needed=0.95),
+    )
+    return (replace(found, reasons=planted, build=build, left_out=(build,)),
             replace(read, mismatches=groups, confusion=confusion, reading=reading,
                     counts={text: {text: {text: 1}}}))  # fmt: skip
 

@@ -119,7 +119,7 @@ def test_trace_ids_become_links_when_asked() -> None:
 
 def test_an_empty_window_makes_an_honest_page() -> None:
     """Without any evidence the page says WAIT, shows the policy and has no empty plots."""
-    verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), "no evidence at all")
+    verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), sample_verdict.NOTHING)
     text = html_page.page(verdict, EvidenceView(Reading(), ()))
     assert "no evidence at all" in words(text)
     assert "No pair was compared" in words(text)

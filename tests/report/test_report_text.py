@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from datetime import date
 
 import pytest
 import sample_verdict
 from golden import golden
 from rich.console import Console
 
+from otel_shadow import semconv
 from otel_shadow._report import json_document as report_json
 from otel_shadow._report import presenter, terminal
 from otel_shadow.evidence.view import EvidenceView, Reading
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import Decision, Verdict
 
 
@@ -87,7 +90,7 @@ def test_every_output_says_when_the_clock_was_simulated(simulated: bool) -> None
 
 def test_no_evidence_is_a_report_too() -> None:
     """WAIT, its reason, the policy, and nothing that looks like a number."""
-    verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), "no evidence at all")
+    verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), sample_verdict.NOTHING)
     text = printed(verdict, EvidenceView(Reading(), ()))
     assert text.startswith("WAIT  Not enough evidence: no evidence at all")
     assert "min_sessions=300" in text
@@ -101,14 +104,16 @@ def test_a_no_go_promises_no_date() -> None:
     assert "Earliest GO" not in text
 
 
-def test_sentences_call_criteria_by_their_titles() -> None:
-    """Machine names of criteria are for JSON; node names are never changed."""
-    verdict = replace(
-        sample_verdict.verdict(Decision.WAIT),
-        reason="latency_now (parity): 2 whole cycle(s); handoff (latency): 1 whole cycle(s)",
-        advice=("the slow criterion is latency_after", "widen [sla] latency_margin"),
+def test_no_word_of_a_log_changes_what_is_told() -> None:
+    """A rule's reason that speaks of a simulated clock is told under a simulated clock too; node names stay whole."""
+    planted = (
+        Reason(Role.WARNING, ReasonKind.SIMULATED),
+        Reason(Role.WARNING, ReasonKind.EXPIRED, names=("the clock was simulated",), day=date(2025, 1, 1)),
+        Reason(Role.MISSING, ReasonKind.SESSIONS, semconv.CRITERION_PARITY, "x", have=0, needed=1),
+        Reason(Role.MISSING, ReasonKind.SESSIONS, semconv.CRITERION_LATENCY_NOW, "handoff", have=0, needed=20_000),
     )
+    verdict = replace(sample_verdict.verdict(Decision.WAIT, simulated=True), reasons=planted)
     text = " ".join(printed(verdict, sample_verdict.evidence(verdict)).split())
-    assert "Latency impact now (parity): 2 whole cycles; Handoff rate (latency): 1 whole cycle" in text
-    assert "the slow criterion is latency impact after" in text
-    assert "widen [sla] latency_margin" in text
+    assert text.count("clock was simulated") == 2
+    assert "First of all: Functional parity (x): 1 more closed session (of 1)" in text
+    assert "missing: Latency impact now (handoff): 20,000 more closed sessions (of 20,000)" in text

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from small_graphs import call, left, small_graph
+from waiting import PATIENCE_S, until
 
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow._runtime.dispatcher import Dispatcher
@@ -58,14 +59,6 @@ def so_far(capture: ShadowCapture) -> list[Any]:
     return list(capture._records.seen)
 
 
-def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    """Wait for ``condition``."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
-
-
 def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> None:
     """With one shadow running and two waiting, the rest is shed, recorded and named by the limiter; V1 never waits."""
     capture, graph = shadow(lambda state: released.wait() and {}, limits={"queue": 2, "concurrency": 1})
@@ -78,7 +71,7 @@ def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> Non
     assert {record.v2.status for record in so_far(capture)} == {"shed"}
     assert capture.manager.sites[("small", "left")].limiter.reason == "queue"
     released.set()
-    assert capture.manager.flush(10)
+    assert capture.manager.flush(PATIENCE_S)
     assert len(so_far(capture)) == 6
 
 
@@ -86,9 +79,9 @@ def test_a_place_that_is_free_is_used_at_once(shadow: Any, monkeypatch: pytest.M
     """Quick shadows follow one another in the one place there is, however seldom the queue is looked at."""
     monkeypatch.setattr(Dispatcher, "poll_s", 3.0)
     capture, graph = shadow(left, limits={"concurrency": 1})
-    for _ in range(20):
+    for _ in range(60):
         call(graph)
-    until(lambda: len(so_far(capture)) == 20, seconds=20)  # a minute, if each waited for the next look
+    until(lambda: len(so_far(capture)) == 60)  # three minutes, if each waited for the next look
 
 
 def test_waiting_snapshots_are_bounded_in_bytes(shadow: Any, released: threading.Event) -> None:
@@ -102,7 +95,7 @@ def test_waiting_snapshots_are_bounded_in_bytes(shadow: Any, released: threading
     until(lambda: len(so_far(capture)) == 2)
     assert {record.reason for record in so_far(capture)} == {"shed:memory"}
     released.set()
-    assert capture.manager.flush(10)
+    assert capture.manager.flush(PATIENCE_S)
     assert capture.manager.dispatcher.waiting_bytes == 0
 
 
@@ -121,7 +114,7 @@ def test_hang_is_a_timeout_and_its_slot_is_free(shadow: Any, released: threading
     assert capture.manager.dispatcher.abandoned == 1
     released.set()
     until(lambda: capture.manager.dispatcher.abandoned == 0)
-    assert capture.manager.flush(5)
+    assert capture.manager.flush(PATIENCE_S)
     assert len(so_far(capture)) == 2, "the late end of the first reports nothing more"
 
 
@@ -175,12 +168,11 @@ def test_awaited_v2_over_its_time_is_cancelled(shadow: Any, executor: str) -> No
 
     async def main() -> None:
         await graph.ainvoke({"text": "x"}, {"configurable": {"thread_id": "s_1"}})
-        while not seen:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: seen)
 
-    asyncio.run(asyncio.wait_for(main(), 10))
+    asyncio.run(main())
     assert seen == ["MainThread" if executor == "loop" else "otel-shadow-loop"]
-    assert capture.manager.flush(5)
+    assert capture.manager.flush(PATIENCE_S)
     assert [record.v2.status for record in capture.records] == ["timeout"]
 
 
@@ -207,10 +199,9 @@ def test_production_loop_runs_v2_only(shadow: Any) -> None:
 
     async def main() -> None:
         await graph.ainvoke({"text": "x"}, {"configurable": {"thread_id": "s_1"}})
-        while "compare" not in threads:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: "compare" in threads)
 
-    asyncio.run(asyncio.wait_for(main(), 10))
+    asyncio.run(main())
     assert threads == {"v2": "MainThread", "compare": "otel-shadow-aside"}
 
 
@@ -220,19 +211,20 @@ def test_end_of_production_loop_cancels_its_shadows(shadow: Any) -> None:
     async def v1(state: Any) -> Any:
         return left(state)
 
+    began = asyncio.Event()
+
     async def v2(state: Any) -> Any:
+        began.set()
         await asyncio.sleep(3600)
 
-    capture, graph = shadow(v2, v1, "loop")
+    capture, graph = shadow(v2, v1, "loop", timeout_ms=3_600_000)
 
     async def main() -> None:
         await graph.ainvoke({"text": "x"}, {"configurable": {"thread_id": "s_1"}})
-        while capture.manager.dispatcher.inflight == 0:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await began.wait()
 
     asyncio.run(main())
-    assert capture.manager.flush(5)
+    assert capture.manager.flush(PATIENCE_S)
     assert [record.v2.status for record in capture.records] == ["cancelled"]
 
 
@@ -250,9 +242,9 @@ def test_executor_of_the_users(make_shadow_capture: Make) -> None:
         graph = small_graph()
         attach(graph, capture.manager, lambda _, node: blocking if node == "left" else None)
         call(graph)
-        assert capture.manager.flush(10)
+        assert capture.manager.flush(PATIENCE_S)
     call(graph)
-    assert capture.manager.flush(10)
+    assert capture.manager.flush(PATIENCE_S)
     assert [record.v2.status for record in capture.records] == ["success", "cancelled"]
     assert names[0].startswith("mine")
 
@@ -281,9 +273,9 @@ def test_every_pair_reports_exactly_once(shadow: Any, is_async: bool) -> None:
     capture, graph = shadow(awaited if is_async else blocking, timeout_ms=50, limits=limits)
     for _ in range(60):
         call(graph, {"text": str(chance.randrange(6))})
-    assert capture.manager.flush(30)
+    assert capture.manager.flush(PATIENCE_S)
     time.sleep(0.4)
-    assert capture.manager.flush(5)
+    assert capture.manager.flush(PATIENCE_S)
     counts = Counter(record.pair_id for record in capture.records)
     assert len(counts) == 60
     assert set(counts.values()) == {1}

@@ -11,6 +11,8 @@ from streams import START, at, columns, summary
 
 from otel_shadow.policy import Bounds
 from otel_shadow.verdict import Decision, Policy, Summary, evaluate
+from otel_shadow.verdict.reasons import Role
+from otel_shadow.verdict.wording import title
 
 GO, NO_GO, WAIT = Decision.GO, Decision.NO_GO, Decision.WAIT
 
@@ -29,7 +31,7 @@ def test_there_is_no_go_before_a_whole_cycle_however_strong_the_evidence() -> No
     evidence = summary(sessions=8000, hours=24.0)
     early = evaluate(evidence, at=at(23.9))
     assert early.decision is WAIT
-    assert early.missing == ("1 whole cycle(s) of 24 h: the next ends 2025-01-10 07:00 UTC",)
+    assert early.missing == ("1 whole cycle of traffic (24 h): the next ends 2025-01-10 07:00 UTC",)
     assert early.eta == START + timedelta(hours=24)
     assert evaluate(evidence, at=at(24)).decision is GO
 
@@ -55,7 +57,7 @@ def test_a_go_is_judged_on_whole_cycles_only() -> None:
     assert parity.threshold_go is not None
     assert parity.log_e_go > parity.threshold_go
     assert parity.decision is WAIT
-    assert "the next whole cycle" in parity.missing[0]
+    assert parity.missing == ("the end of the running cycle: the proof came after the last whole one",)
 
 
 def test_a_broken_bound_is_a_no_go_from_thirty_sessions_on_and_so_far_before_a_day() -> None:
@@ -83,7 +85,8 @@ def test_each_statistical_criterion_can_say_no_go(change: dict[str, float], crit
     verdict = evaluate(summary(sessions=6000, **change), at=at(49))
     assert {row.criterion for row in verdict.criteria if row.decision is NO_GO} == {criterion}
     assert verdict.decision is NO_GO
-    assert criterion in verdict.reason
+    assert [one.criterion for one in verdict.reasons if one.role is Role.WHY] == [criterion]
+    assert verdict.reason.startswith(f"{title(criterion)} in greeting is ")
 
 
 def test_one_answer_that_was_not_v1s_own_is_a_no_go() -> None:
@@ -150,7 +153,7 @@ def test_too_few_sessions_wait_however_good_they_are() -> None:
     """299 closed sessions are not 300."""
     few = summary(sessions=299, turns=20, match=1.0, holdout=0.0)
     policy = Policy(criteria=("parity",))
-    assert evaluate(few, policy, at(49)).missing == ("parity (greeting): 1 more closed sessions (of 300)",)
+    assert evaluate(few, policy, at(49)).missing == ("Functional parity (greeting): 1 more closed session (of 300)",)
     assert evaluate(few, policy.model_copy(update={"min_sessions": 299}), at(49)).decision is GO
 
 
@@ -212,7 +215,7 @@ def test_a_window_is_one_build() -> None:
     assert verdict.decision is GO
     assert verdict.build is not None
     assert (verdict.build.build, [build.build for build in verdict.left_out]) == ("1.1", ["1.0"])
-    assert any("1.0 / aaa was left out: 12000 executions" in note for note in verdict.notes)
+    assert any("1.0 / aaa was left out: 12,000 executions" in note for note in verdict.notes)
 
 
 def test_replicas_with_different_keys_are_noticed() -> None:
@@ -231,7 +234,7 @@ def test_a_window_with_a_gap_is_never_a_go() -> None:
     kept = (hour < 20) | (hour > 28)
     verdict = evaluate(Summary.from_arrays(**{name: values[kept] for name, values in given.items()}), at=at(49))
     assert verdict.decision is WAIT
-    assert "no evidence for 8.0 h from 2025-01-10 02:59" in verdict.blockers[0]
+    assert "no evidence for 8 h from 2025-01-10 02:59" in verdict.blockers[0]
 
 
 def test_a_policy_for_a_node_without_evidence_is_never_a_go() -> None:
@@ -379,6 +382,7 @@ def test_no_go_shares_alpha_among_the_tests_and_go_does_not() -> None:
     assert one.threshold_go == two.threshold_go == pytest.approx(np.log(20))
     assert one.threshold_no_go == pytest.approx(np.log(20 * 4))
     assert two.threshold_no_go == pytest.approx(np.log(20 * 8))
+    assert (one.tests, two.tests) == (4, 8)
 
 
 def test_times_that_were_never_given_are_not_judged_unless_asked_for() -> None:
@@ -388,7 +392,7 @@ def test_times_that_were_never_given_are_not_judged_unless_asked_for() -> None:
     verdict = evaluate(Summary.from_arrays(**given), at=at(49))
     assert verdict.decision is GO
     assert [row.criterion for row in verdict.criteria if not row.required] == ["latency_after"]
-    assert "latency_after was not judged" in verdict.warnings[0]
+    assert "Latency impact after was not judged: no v2_latency_ms was given" in verdict.warnings[0]
     given.pop("v1_latency_ms")
     verdict = evaluate(Summary.from_arrays(**given), at=at(49))
     assert verdict.decision is GO

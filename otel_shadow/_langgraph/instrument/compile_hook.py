@@ -26,7 +26,7 @@ _patches = Patches()
 
 
 def install(attach: Attach, *, existing: bool = False) -> None:
-    """Execution ``attach(graph)`` for each graph that is compiled from now on.
+    """Call ``attach(graph)`` for each graph that is compiled from now on.
 
     Arguments:
         attach: gives the graph's nodes their sockets.
@@ -34,8 +34,8 @@ def install(attach: Attach, *, existing: bool = False) -> None:
     """
     if attach not in _attachers:
         _attachers.append(attach)
+    install_guards()  # also where another attacher came first: the guards may have been taken away since
     if not _patches.installed:
-        install_guards()
         _patches.replace(StateGraph, "compile", _wrapped)
         _patches.replace(entrypoint, "__call__", _wrapped)
     if existing:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.latency import Ranks, Ratio, count_codes
 from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.summary import Rows, Summary
 
 Ints = NDArray[np.int64]
 
@@ -92,27 +92,27 @@ class Slots:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class CycleSplit:
     """Sums over closed sessions of the whole cycles, and over the others."""
 
     go: Ranks
     rest: Ranks
 
     @classmethod
-    def merged(cls, splits: Sequence[Split]) -> Split:
+    def merged(cls, splits: Sequence[CycleSplit]) -> CycleSplit:
         """The sums of all."""
         return cls(Ranks.merged([split.go for split in splits]), Ranks.merged([split.rest for split in splits]))
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class CycleRanks:
     """The same sums over all closed sessions and over those of the whole cycles."""
 
     all: Ranks
     go: Ranks
 
     @classmethod
-    def of(cls, split: Split) -> Pair:
+    def of(cls, split: CycleSplit) -> CycleRanks:
         """From sessions of the whole cycles and others; ``all is go`` where there are no others."""
         return cls(Ranks.merged([split.go, split.rest]), split.go) if split.rest.sessions else cls(split.go, split.go)
 
@@ -125,7 +125,7 @@ class Ratios:
     go: Ratio | None
 
     @classmethod
-    def of(cls, reference: Pair, other: Pair, *, paired: bool) -> Ratios | None:
+    def of(cls, reference: CycleRanks, other: CycleRanks, *, paired: bool) -> Ratios | None:
         """None where an arm has no session."""
         if not reference.all.sessions or not other.all.sessions:
             return None

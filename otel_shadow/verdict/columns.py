@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from otel_shadow.record import Arm, Mode, Outcome, Status
+from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.hashes import NO_PAIR, identities
-from otel_shadow.verdict.signature import Signature
 
 _TEXTS = (
     "graph", "mode", "v1_status", "intent", "original_target", "shadow_target", "v1_step", "v2_step",
@@ -30,7 +30,7 @@ _ALLOWED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CodedColumns:
     """Executions as columns; ``kind`` points into ``signatures``, latencies are milliseconds or NaN."""
 
     pair: NDArray[np.uint64]
@@ -39,7 +39,7 @@ class Table:
     kind: NDArray[np.int32]
     v1_ms: NDArray[np.float64]
     v2_ms: NDArray[np.float64]
-    signatures: tuple[Signature, ...]
+    signatures: tuple[ExecutionKind, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def pieces(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 _FIRST = ("node", "session", "timestamp", "match", "status", "v1_latency_ms", "arm")
 
 
-def table(given: Mapping[str, Any]) -> Table:
+def coded(given: Mapping[str, Any]) -> CodedColumns:
     """One piece, as codes.
 
     Raises:
@@ -102,7 +102,7 @@ def table(given: Mapping[str, Any]) -> Table:
     }
     kind, signatures = _kinds(columns, length)
     pair = np.full(length, NO_PAIR, np.uint64) if more.get("pair") is None else identities(more["pair"], length)
-    return Table(
+    return CodedColumns(
         _sized("pair", pair, length),
         _sized("session", identities(session, length), length),
         times,
@@ -193,7 +193,7 @@ def _flags(name: str, values: ArrayLike | None, length: int) -> _Codes:
     return _Codes(np.where(known, np.where(known, array, 0) == 1, 2).astype(np.int64), _THREE)
 
 
-def _kinds(columns: Mapping[str, _Codes], length: int) -> tuple[NDArray[np.int32], tuple[Signature, ...]]:
+def _kinds(columns: Mapping[str, _Codes], length: int) -> tuple[NDArray[np.int32], tuple[ExecutionKind, ...]]:
     """One code per combination that occurs, and the signature it stands for."""
     combined, sizes = np.zeros(length, np.int64), [len(column.labels) for column in columns.values()]
     for column, size in zip(columns.values(), sizes, strict=True):
@@ -202,7 +202,7 @@ def _kinds(columns: Mapping[str, _Codes], length: int) -> tuple[NDArray[np.int32
     if math.prod(sizes) > 1 << 62:
         raise ValueError("too many different values in the text columns")
     found, kind = _distinct(combined, math.prod(sizes))
-    signatures: dict[Signature, int] = {}
+    signatures: dict[ExecutionKind, int] = {}
     places = []
     for value in found.tolist():
         row = {}
@@ -221,7 +221,7 @@ def _distinct(codes: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], N
     return np.flatnonzero(present), (np.cumsum(present) - 1)[codes]
 
 
-def _signature(row: dict[str, Any]) -> Signature:
+def _signature(row: dict[str, Any]) -> ExecutionKind:
     match, status, arm = row.pop("match"), row.pop("status"), row["arm"]
     row["fields_compared"] = bool(row.get("fields_compared"))
     pair = bool(status) and arm == Arm.SHADOWED and row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW
@@ -229,10 +229,10 @@ def _signature(row: dict[str, Any]) -> Signature:
     if not started:
         missing = "holdout" if arm == Arm.HOLDOUT else "shed"
         row["reason"] = row.get("reason") or (missing if row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW else "live")
-        return Signature(pair=False, v2_status=status if arm == Arm.SHADOWED else "", **row)
+        return ExecutionKind(pair=False, v2_status=status if arm == Arm.SHADOWED else "", **row)
     compared = {True: Outcome.MATCH, False: Outcome.MISMATCH, None: Outcome.NONE}[match]
     # Where either version failed there is nothing to compare, whatever the column says.
     failed = {Status.ERROR, Status.TIMEOUT, Status.CANCELLED}
     if status in failed or row.get("v1_status") in failed:
         compared = Outcome.NONE
-    return Signature(pair=True, v2_status=status, comparison=compared.value, **row)
+    return ExecutionKind(pair=True, v2_status=status, comparison=compared.value, **row)

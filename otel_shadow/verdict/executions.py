@@ -10,17 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from otel_shadow.verdict import arrays
+from otel_shadow.verdict.columns import coded, pieces
+from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.hashes import NO_PAIR
 from otel_shadow.verdict.latency import buckets
+from otel_shadow.verdict.lines_read import Reading
 from otel_shadow.verdict.parallel import in_parallel
-from otel_shadow.verdict.reading import Reading
-from otel_shadow.verdict.signature import Signature
 
 _SAMPLES = 10
 TIMES = ("v1_latency_ms", "v2_latency_ms")
 """Columns of ``from_arrays`` that a caller may not have: what was never given is not judged, unless it is asked for."""
-Samples = Mapping[Signature, tuple["Sample", ...]]
+Samples = Mapping[ExecutionKind, tuple["Sample", ...]]
 
 
 class Rule(Protocol):
@@ -104,7 +104,7 @@ class Summary:
     def __init__(
         self,
         rows: Rows | None = None,
-        signatures: Sequence[Signature] = (),
+        signatures: Sequence[ExecutionKind] = (),
         *,
         samples: Samples | None = None,
         reading: Reading | None = None,
@@ -180,7 +180,7 @@ class Summary:
         columns = {"node": node, "session": session, "timestamp": timestamp, "match": match, "status": status}
         columns |= {"v1_latency_ms": v1_latency_ms, "arm": arm} | more
         given_times = frozenset(name for name in TIMES if columns.get(name) is not None)
-        for part in in_parallel(_of_table, arrays.pieces(columns)):
+        for part in in_parallel(_of_table, pieces(columns)):
             part.given = given_times
             self._take(part)
 
@@ -381,7 +381,7 @@ def _sorted(pair: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _of_table(piece: Mapping[str, Any]) -> Summary:
-    table = arrays.table(piece)
+    table = coded(piece)
     rows = Rows(table.pair, table.session, table.time, table.kind, buckets(table.v1_ms), buckets(table.v2_ms))
     return Summary(rows, table.signatures)
 
@@ -393,13 +393,13 @@ def _joined_samples(mine: Samples, others: Samples) -> Samples:
     return joined
 
 
-def _reason(signature: Signature, rules: Iterable[Rule]) -> str:
+def _reason(signature: ExecutionKind, rules: Iterable[Rule]) -> str:
     if not signature.compared or signature.matched:
         return ""
     return next((rule.reason for rule in rules if _accepts(rule, signature)), "")
 
 
-def _accepts(rule: Rule, signature: Signature) -> bool:
+def _accepts(rule: Rule, signature: ExecutionKind) -> bool:
     """Every way in which the pair differs must be named by the rule: decision, step and compared fields."""
     if rule.node is not None and rule.node != signature.node:
         return False

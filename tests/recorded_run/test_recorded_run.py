@@ -26,7 +26,7 @@ from recorded_telemetry import Told
 
 from otel_shadow import Arm, Mode, Outcome, ShadowRecord, Status, semconv
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HASH_KEY = "the key of the recorded run"
 
 NEVER_V1 = {

@@ -14,6 +14,7 @@ from openfeature.event import ProviderEventDetails
 from openfeature.exception import GeneralError
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 from small_graphs import call, left, small_graph
+from waiting import until
 
 from otel_shadow import FeatureFlags, Mode
 from otel_shadow.openfeature import OpenFeatureFlags
@@ -73,12 +74,6 @@ def connect() -> Iterator[Callable[..., tuple[Provider, OpenFeatureFlags]]]:
         flags.close()
 
 
-def eventually(claim: Callable[[], bool]) -> bool:
-    """Whether ``claim`` comes true; it has a generous while."""
-    waiting = threading.Event()
-    return any(claim() or waiting.wait(0.01) for _ in range(1000))
-
-
 def test_the_provider_outranks_environment_and_file(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenFeature over environment over ``[flags]``; what it does not know stays as those say."""
     monkeypatch.setenv("ROUTER_V2_PERCENTAGE", "5")
@@ -99,14 +94,14 @@ def test_flags_change_without_a_restart(connect: Any) -> None:
     provider, flags = connect(ROUTER_V2_ENABLED=False)
     assert flags.current.architecture_mode("s") is Mode.V2_SHADOW
     provider.change(ROUTER_V2_ENABLED=True, ROUTER_V2_PERCENTAGE=100.0)
-    assert eventually(lambda: flags.current.architecture_mode("s") is Mode.V2_LIVE)
+    until(lambda: flags.current.architecture_mode("s") is Mode.V2_LIVE)
 
 
 def test_a_provider_without_events_is_polled(connect: Any) -> None:
     """A change that nobody announces is found all the same."""
     provider, flags = connect(poll_seconds=0.01)
     provider.set(ROUTER_V2_SHADOW=False)
-    assert eventually(lambda: flags.current.architecture_mode("s") is Mode.V1_ONLY)
+    until(lambda: flags.current.architecture_mode("s") is Mode.V1_ONLY)
 
 
 def test_no_provider_is_asked_on_v1s_path(connect: Any, make_shadow_capture: MakeCapture) -> None:
@@ -183,8 +178,11 @@ def test_a_forked_worker_asks_for_itself(connect: Any) -> None:
     child = os.fork()
     if child == 0:  # in the worker: the change is made and seen here alone
         provider.set(ROUTER_V2_SHADOW=False)
-        followed = eventually(lambda: not flags.current.router_v2_shadow)
-        os.write(writing, b"1" if followed else b"0")
-        os._exit(0)
+        try:
+            until(lambda: not flags.current.router_v2_shadow)
+            os.write(writing, b"followed")
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
-    assert os.read(reading, 1) == b"1"
+    os.close(writing)
+    assert os.read(reading, 8) == b"followed"

@@ -172,5 +172,5 @@ def test_the_bounds_of_a_node_are_the_general_ones_but_for_its_own() -> None:
 
 def test_the_demo_has_a_valid_file() -> None:
     """The bundled ``shadow.toml`` is what a user starts from."""
-    file = Path(__file__).parents[1] / "otel_shadow" / "_demo" / "shadow.toml"
+    file = Path(__file__).parents[2] / "otel_shadow" / "_demo" / "shadow.toml"
     assert set(ShadowConfig.load(file).nodes) == {"greeting", "qualification", "information", "scheduling"}

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
+from otel_shadow.verdict.execution_kind import ExecutionKind
+from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.latency import NO_RANKS, Ranks
 from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.signature import Signature
-from otel_shadow.verdict.slots import Ints, Pair, Ratios, Slice, Slots, Split, parts_within, within
-from otel_shadow.verdict.summary import Rows, Summary
+from otel_shadow.verdict.session_counts import CycleRanks, CycleSplit, Ints, Ratios, Slice, Slots, parts_within, within
 
 _NODE_BITS = 12
 """Identities of sessions keep 52 bits inside a tally: two of a million sessions meet with a chance of one in 9,000."""
@@ -41,7 +41,7 @@ class NodeTally:
     self_agreement: Counts
     handoff: Slots
     intents: Mapping[str, tuple[Slots, Slots]]
-    latency: Mapping[str, Pair]
+    latency: Mapping[str, CycleRanks]
     p95_ms: Mapping[str, float]
     ratios: Mapping[str, Ratios]
     counts: Mapping[str, int]
@@ -97,7 +97,7 @@ def _shards(parts: Sequence[Rows]) -> list[Callable[[], Rows]]:
     return [partial(of, shard) for shard in range(count)]
 
 
-def _intents(kinds: Sequence[Signature], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
+def _intents(kinds: Sequence[ExecutionKind], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
     """The declared intents with evidence, and the most frequent others."""
     weight: dict[str, int] = dict.fromkeys(declared, 0)
     for kind, count in zip(kinds, per_kind.tolist(), strict=True):
@@ -116,7 +116,7 @@ class _Piece:
     open_sessions: int
     slots: Mapping[str, Slots]
     intents: Mapping[str, tuple[Slots, Slots]]
-    latency: Mapping[str, Split]
+    latency: Mapping[str, CycleSplit]
 
     @classmethod
     def merged(cls, pieces: Sequence[_Piece]) -> _Piece:
@@ -136,7 +136,7 @@ class _Piece:
                 )
                 for intent in first.intents
             },
-            {name: Split.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
+            {name: CycleSplit.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
         )
 
 
@@ -163,7 +163,7 @@ class _Plan:
         self.paired = self.role(lambda kind: kind.same_request)
         self.of_intent = {name: self.role(lambda kind, name=name: kind.intent == name) for name in intents}  # type: ignore[misc]
 
-    def role(self, of: Callable[[Signature], int | bool | None]) -> Ints:
+    def role(self, of: Callable[[ExecutionKind], int | bool | None]) -> Ints:
         """What each signature contributes."""
         return np.array([int(of(kind) or 0) for kind in self.kinds], np.int64)
 
@@ -184,7 +184,7 @@ class _Plan:
     def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
         mine = per_kind * (self.of_kind == np.uint64(place))
         graph, _ = self.nodes[place]
-        arms = {name: Pair.of(split) for name, split in piece.latency.items()}
+        arms = {name: CycleRanks.of(split) for name, split in piece.latency.items()}
         ratios = {
             "shadowed": Ratios.of(arms["holdout"], arms["shadowed"], paired=False),
             "v2": Ratios.of(arms["v1"], arms["v2"], paired=True),
@@ -298,7 +298,7 @@ class _Node:
             latency=self.latency(),
         )
 
-    def latency(self) -> dict[str, Split]:
+    def latency(self) -> dict[str, CycleSplit]:
         """Ranks of every arm."""
         v1, v2 = self.rows.v1, self.rows.v2
         timed = v1 != latency.NONE
@@ -310,25 +310,25 @@ class _Node:
             "v2": self.ranks(self.plan.paired, v2, both),
         }
 
-    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> Split:
+    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> CycleSplit:
         if not role.any():
-            return Split(NO_RANKS, NO_RANKS)
+            return CycleSplit(NO_RANKS, NO_RANKS)
         rows = np.flatnonzero(measured & (role[self.rows.kind] > 0))
         owner, level = self.of_row[rows], bucket[rows]
         go = self.in_go[owner]
         if go.all():
-            return Split(Ranks.of(owner, level), NO_RANKS)
+            return CycleSplit(Ranks.of(owner, level), NO_RANKS)
         rest = self.closed[owner] & ~go
-        return Split(Ranks.of(owner[go], level[go]), Ranks.of(owner[rest], level[rest]))
+        return CycleSplit(Ranks.of(owner[go], level[go]), Ranks.of(owner[rest], level[rest]))
 
 
 _INTENTS = 20
 """Undeclared intents looked at, the most frequent first."""
 
 
-def _counts(kinds: Sequence[Signature], accepted: NDArray[np.bool_], per_kind: Ints) -> dict[str, int]:
+def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kind: Ints) -> dict[str, int]:
     """Whole numbers of executions of every sort that the criteria show."""
-    tests: dict[str, Callable[[Signature], bool | None]] = {
+    tests: dict[str, Callable[[ExecutionKind], bool | None]] = {
         "executions": lambda kind: True,
         "pairs": lambda kind: kind.pair,
         "match": lambda kind: kind.matched,
@@ -359,7 +359,7 @@ def _counts(kinds: Sequence[Signature], accepted: NDArray[np.bool_], per_kind: I
     return found
 
 
-def _constant(kinds: Sequence[Signature], weights: Ints) -> bool:
+def _constant(kinds: Sequence[ExecutionKind], weights: Ints) -> bool:
     """Whether the compared pairs know a single decision of V1, and neither steps nor fields are compared besides."""
     seen = [kind for kind, weight in zip(kinds, weights.tolist(), strict=True) if weight]
     known = {kind.original_target for kind in seen}

@@ -11,7 +11,7 @@ import numpy as np
 
 from otel_shadow.verdict.result import Decision, Part
 from otel_shadow.verdict.sequential import Counts, crossing, sessions_needed
-from otel_shadow.verdict.slots import Slots
+from otel_shadow.verdict.session_counts import Slots
 
 _LOG_2 = math.log(2.0)
 

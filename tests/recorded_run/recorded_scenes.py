@@ -17,8 +17,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, RetryPolicy, Send, interrupt
-from recorded_telemetry import PATIENCE_S, Run, Told, until
+from recorded_telemetry import Run, Told
 from typing_extensions import TypedDict
+from waiting import PATIENCE_S, until
 
 from otel_shadow import Mode, ShadowIntegrationMiddleware, is_shadow, semconv, side_effect, with_shadow_v2
 

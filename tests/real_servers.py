@@ -10,15 +10,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from waiting import until
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "servers" / "build.sh"
-T = TypeVar("T")
 KEEP_ALL = {"COLLECTOR_KEEP_PERCENT": "100", "COLLECTOR_WAIT_AFTER_ROOT": "2s", "COLLECTOR_WAIT": "6s"}
 """Exemplars and single pairs are asked for by their ids, so nothing may be sampled away."""
 
@@ -52,23 +52,6 @@ def get(url: str, **parameters: str) -> Any:
         return json.load(answer)
 
 
-def eventually(claim: Callable[[], T], within: float = 60.0) -> T:
-    """The first true value of ``claim()``, asked again and again; the last answer is in the failure."""
-    end = time.monotonic() + within
-    while True:
-        try:
-            value: Any = claim()
-        except (OSError, LookupError) as error:
-            value, seen = None, repr(error)
-        else:
-            seen = repr(value)
-        if value:
-            return value
-        if time.monotonic() > end:
-            pytest.fail(f"not within {within} s: {claim}: last seen {seen[:2000]}")
-        time.sleep(0.1)
-
-
 class Process:
     """One server. ``ready`` is a URL that answers 200 once it serves."""
 
@@ -82,11 +65,9 @@ class Process:
         """Start it and wait until it serves."""
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.env, stdout=log, stderr=log)
-        end = time.monotonic() + 60
-        while not self._serves():
-            if self.process.poll() is not None or time.monotonic() > end:
-                pytest.fail(f"{self.command[0]} did not start:\n{self.log()[-3000:]}")
-            time.sleep(0.05)
+        until(lambda: self._serves() or self.process.poll() is not None)
+        if self.process.poll() is not None:
+            pytest.fail(f"{self.command[0]} did not start:\n{self.log()[-3000:]}")
 
     def stop(self) -> None:
         """End it in good order (it flushes)."""

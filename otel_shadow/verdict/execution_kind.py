@@ -13,7 +13,7 @@ _FAILED = frozenset({Status.ERROR, Status.TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ExecutionKind:
     """One kind of execution: everything of a log line that takes few values.
 
     ``pair`` tells a ``SHADOW_V2`` line (a shadow was started) from a ``SHADOW_BASELINE``. Other fields are those of
@@ -120,3 +120,7 @@ class Signature:
     def steps(self) -> str | None:
         """V1's and V2's steps written ``v1->v2`` where they differ, else None."""
         return f"{self.v1_step or '?'}->{self.v2_step or '?'}" if self.steps_match is False else None
+
+
+Signature = ExecutionKind
+"""The name of :class:`ExecutionKind` in the release before."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from otel_shadow._calibration.decisions import Decision, Split, one_per_session, split
+from otel_shadow._calibration.decisions import ScoredDecision, Split, one_per_session, split
 from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
 from otel_shadow._calibration.labels import Labels, Names, intent_decisions, router_decisions
 from otel_shadow._calibration.pairs import COUNTED, Pair, PairSet
@@ -138,7 +138,7 @@ def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) ->
 def _timeouts(pairs: PairSet, options: Options) -> list[TimeoutCheck]:
     runs = {pair.pair_id: pair for pair in pairs.pairs if pair.status in COUNTED and pair.latency_ms is not None}
     data = split(
-        [Decision(one.pair_id, one.session, one.node, one.at, 0.0, wrong=False) for one in runs.values()],
+        [ScoredDecision(one.pair_id, one.session, one.node, one.at, 0.0, wrong=False) for one in runs.values()],
         options.held_out,
     )
     return [
@@ -162,7 +162,7 @@ def _timeout(node: str | None, data: Split, runs: dict[str, Pair], options: Opti
     return TimeoutCheck(node, proposal, len(shown), late, upper)
 
 
-def _notes(decisions: list[Decision], pairs: PairSet, options: Options, labels: Labels | None) -> list[str]:
+def _notes(decisions: list[ScoredDecision], pairs: PairSet, options: Options, labels: Labels | None) -> list[str]:
     notes = []
     sessions = len({one.session for one in decisions})
     assumed = sum(one.assumed for one in decisions)

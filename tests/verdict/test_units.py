@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from otel_shadow._report import words
+from otel_shadow.verdict import units as words
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from opentelemetry.sdk._logs import LoggerProvider
@@ -21,13 +19,12 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags, ShadowConfig, ShadowRecord, Sink, semconv
 
 MOMENT = 1736418645.123
 """2025-01-09T10:30:45.123Z: each execution of a scene begins a second later than the one before."""
-PATIENCE_S = 120.0
-"""How long to wait for what will happen; only a fault takes as long."""
 MEASURED = "<ms>"
 _LINE_DURATIONS = ("shadow_latency_ms", "v1_latency_ms", "v2_latency_ms", "overhead_ms", "queue_ms")
 _SPAN_DURATIONS = (semconv.V1_LATENCY_MS, semconv.V2_LATENCY_MS, semconv.LATENCY_DELTA_MS)
@@ -198,14 +195,6 @@ class Run:
         told.instruments = {metric.name: _instrument(metric) for metric in metrics}
         told.metrics = sorted((point for metric in metrics for point in _told_points(metric)), key=json.dumps)
         return told
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for ``condition``, which is bound to come."""
-    end, pause = monotonic() + PATIENCE_S, threading.Event()
-    while not condition():
-        assert monotonic() < end, "it did not happen"
-        pause.wait(0.002)
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

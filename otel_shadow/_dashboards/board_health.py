@@ -1,0 +1,82 @@
+"""Fourth dashboard: what the shadow itself costs, drops and swallows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_shadow import semconv
+from otel_shadow._dashboards import panel_queries as q
+from otel_shadow._dashboards.dashboard import dashboard
+from otel_shadow._dashboards.panels import GREEN, RED, legend, lines, panel, query, row, words
+from otel_shadow._dashboards.series_names import label
+
+BOARD: Final = dashboard(
+    "otel-shadow-health",
+    "own health",
+    "What shadowing adds to V1's path, what is shed or paused, what our own code swallowed, and what was lost.",
+    [
+        row("On V1's path"),
+        lines(
+            "Time added on V1's path",
+            "Snapshot, flags, span: measured on every execution.",
+            {f"{name} {legend(q.NODE)}": expr for name, expr in q.OVERHEAD.items()},
+            "s",
+        ),
+        lines(
+            "Added time, of V1's p95",
+            "p95 of the added time over V1's p95. The SLA's margin is for both together.",
+            {legend(q.NODE): q.OVERHEAD_SHARE},
+            "percentunit",
+        ),
+        row("Shadows that don't run"),
+        lines(
+            "Waiting and running",
+            "Pairs that wait for their shadow, and shadows that run, per instance.",
+            {"waiting {{instance}}": q.QUEUE, "running {{instance}}": q.INFLIGHT},
+            "short",
+            (8, 8),
+        ),
+        lines(
+            "Shed",
+            "Shadows per second that never ran, and why.",
+            {legend(label(semconv.STATUS)): q.NOT_RUN},
+            "reqps",
+            (8, 8),
+        ),
+        panel(
+            "state-timeline",
+            "Paused",
+            "Which limit pauses which node's shadow.",
+            [query(q.LIMITERS, legend(q.NODE, label(semconv.REASON)))],
+            (8, 8),
+            fields={"mappings": words({0: "runs", 1: "paused"}, {0: GREEN, 1: RED})},
+        ),
+        row("Cost and errors"),
+        lines(
+            "Tokens spent by V2 in shadow, per hour",
+            "From the models' own usage metadata.",
+            {legend(q.NODE, label(semconv.TOKEN_TYPE)): q.TOKENS},
+            "short",
+        ),
+        lines(
+            "Errors of ours that the shield caught",
+            "V1 never saw them; each operation is named.",
+            {legend(label(semconv.OPERATION)): q.SWALLOWED},
+            "short",
+        ),
+        row("The Collector"),
+        lines(
+            "Refused and failed",
+            "Items per second that the Collector refused (memory) or could not deliver.",
+            q.PIPELINE,
+            "cps",
+        ),
+        lines(
+            "The Collector's sending queues",
+            "How full they are; full means that a backend is away.",
+            {"{{exporter}} {{data_type}}": q.COLLECTOR_QUEUE},
+            "percentunit",
+        ),
+    ],
+    since="now-6h",
+)

@@ -1,0 +1,149 @@
+"""First dashboard: may V2 go live, and if not, why."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_shadow import semconv
+from otel_shadow._dashboards import panel_queries as q
+from otel_shadow._dashboards.dashboard import dashboard
+from otel_shadow._dashboards.panels import (
+    AMBER,
+    GREEN,
+    RED,
+    Json,
+    column,
+    legend,
+    lines,
+    matrix,
+    panel,
+    query,
+    row,
+    steps,
+    words,
+)
+
+_ANSWERS: Final = words({1: "GO", 0: "WAIT", -1: "NO-GO"}, {1: GREEN, 0: AMBER, -1: RED})
+TITLES: Final = {
+    semconv.CRITERION_OVERALL: "Overall",
+    semconv.CRITERION_PARITY: "Functional parity (at least)",
+    semconv.CRITERION_HANDOFF: "Handoff rate: V2 fails, V1 answers (at most)",
+    semconv.CRITERION_LATENCY_NOW: "Latency now: V1's p95 with shadow ÷ without (at most)",
+    semconv.CRITERION_LATENCY_AFTER: "Latency after: V2's p95 ÷ V1's p95 (at most)",
+    semconv.CRITERION_V1_SERVED: "V1 always served (at least)",
+    semconv.CRITERION_COVERAGE: "Shadows executed of those expected (at least)",
+}
+_DESCRIPTIONS: Final = {
+    semconv.CRITERION_PARITY: "Pairs whose decision (and step) agree, of all pairs compared. Accepted differences "
+    "can't be told from counts: the verdict leaves them out, this curve doesn't.",
+    semconv.CRITERION_HANDOFF: "Shadows that ended in error or timeout, of all shadows that ran: each would have been "
+    "a fallback to V1.",
+    semconv.CRITERION_COVERAGE: "Shadows that ran, of the executions that should have had one (the holdout has none).",
+    semconv.CRITERION_LATENCY_NOW: "What users feel today: V1's p95 with a shadow beside it, over the holdout's.",
+    semconv.CRITERION_LATENCY_AFTER: "What users will feel once V2 is live: V2's p95 over V1's on the same requests.",
+}
+
+
+def _coloured(how: str) -> Json:
+    """Return the property of a coloured cell, as Grafana 9 and as later ones read it."""
+    return {"custom_displayMode": how, "custom_cellOptions": {"type": how}}
+
+
+def _trend(criterion: str) -> Json:
+    return lines(
+        TITLES[criterion].partition(" (")[0],
+        _DESCRIPTIONS[criterion],
+        {legend(q.NODE): q.trend(criterion), "whole graph": q.trend_overall(criterion), "bound": q.bound(criterion)},
+        "percentunit",
+        (8, 8),
+    )
+
+
+def _why() -> Json:
+    refs = {chr(65 + index): name for index, name in enumerate(q.WHY)}
+    renamed = {f"Value #{ref}": name for ref, name in refs.items()} | {q.CRITERION: "Criterion"}
+    order = {q.CRITERION: 0} | {f"Value #{ref}": index + 1 for index, ref in enumerate(refs)}
+    hidden = {"Time": True} | {f"Time {index + 1}": True for index in range(len(refs))}
+    return panel(
+        "table",
+        "Why",
+        "Each criterion: what the evidence says, the estimate with its always-valid band, and the bound it is held to. "
+        "A criterion says WAIT while the bound lies inside the band. What a GO still needs: `otel-shadow verdict`.",
+        [query(q.WHY[name], ref=ref, instant=True) for ref, name in refs.items()],
+        (16, 10),
+        transformations=[
+            {"id": "joinByField", "options": {"byField": q.CRITERION, "mode": "outer"}},
+            {"id": "organize", "options": {"renameByName": renamed, "indexByName": order, "excludeByName": hidden}},
+        ],
+        overrides=[
+            column("Criterion", mappings=words(TITLES), custom_width=420),
+            column("Says", mappings=_ANSWERS, **_coloured("color-background")),
+            *(column(name, unit="percentunit", decimals=2) for name in q.WHY if name != "Says"),
+        ],
+    )
+
+
+BOARD: Final = dashboard(
+    "otel-shadow-sla",
+    "SLA window",
+    "May V2 go live, and if not, why: the verdict, each criterion against its bound, and the evidence so far.",
+    [
+        panel(
+            "stat",
+            "May V2 go live?",
+            "The verdict of `otel-shadow verdict --watch` over all evidence. WAIT means that the evidence does not "
+            "suffice yet, for either answer. The worst of the chosen graphs is shown.",
+            [query(q.VERDICT)],
+            (8, 10),
+            fields={"mappings": _ANSWERS, "noValue": "NO VERDICT: nobody runs `otel-shadow verdict --watch`"},
+            options={"textMode": "value"},
+        ),
+        _why(),
+        row("Where each node stands ($window, from counts)"),
+        panel(
+            "table",
+            "Distance to the bound",
+            "How far each node is on the good side of each bound; red is beyond it. From counts, without a band: "
+            "the verdict above decides.",
+            [query(q.MARGIN, instant=True)],
+            (24, 7),
+            transformations=[matrix(q.NODE, q.CRITERION)],
+            thresholds=steps((None, RED), (0, GREEN)),
+            fields={"unit": "percentunit"},
+            overrides=[
+                column(f"{q.NODE}\\{q.CRITERION}", displayName="Node", unit="string"),
+                *(
+                    column(name, displayName=title, decimals=2, **_coloured("color-text"))
+                    for name, title in TITLES.items()
+                ),
+            ],
+        ),
+        *(_trend(criterion) for criterion in _DESCRIPTIONS),
+        row("Evidence"),
+        panel(
+            "stat",
+            "Pairs compared ($window)",
+            "How many pairs of each node the counts above rest on.",
+            [query(q.EVIDENCE)],
+            (8, 8),
+            fields={"unit": "short", "decimals": 0},
+            options={"colorMode": "none", "textMode": "value_and_name", "orientation": "horizontal"},
+        ),
+        lines(
+            "Shadows: expected and executed",
+            "Executions per second that should have had a shadow, and shadows that ran. A gap is shed, paused or "
+            "broken.",
+            {"expected": q.EXPECTED, "executed": q.EXECUTED},
+            "reqps",
+            (8, 8),
+        ),
+        panel(
+            "state-timeline",
+            "Verdict per node and criterion",
+            "How the verdict came about: GO, WAIT or NO-GO over time.",
+            [query(q.VERDICT_NODES, legend(q.NODE, q.CRITERION))],
+            (8, 8),
+            fields={"mappings": _ANSWERS},
+        ),
+    ],
+)

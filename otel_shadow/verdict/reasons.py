@@ -1,0 +1,129 @@
+"""Reasons: why a verdict stands where it stands, and what it lacks, as data. ``wording`` makes sentences of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from otel_shadow.verdict.json_data import plain_fields
+
+Direction = Literal["at_least", "at_most"]
+Quantity = Literal["share", "ratio", "excess"]
+
+
+class Role(StrEnum):
+    """The part that a reason plays; JSON lists the sentences of each part under a key of its own."""
+
+    WHY = "why"
+    """Why this decision: ``reason``."""
+    MISSING = "missing"
+    """What a GO still needs."""
+    BLOCKER = "blocker"
+    """Why a GO is impossible with this evidence, whatever the numbers."""
+    WARNING = "warning"
+    """What limits the meaning of the verdict."""
+    NOTE = "note"
+    """What is worth knowing and changes nothing."""
+    ADVICE = "advice"
+    """What would make the verdict come sooner."""
+
+
+class ReasonKind(StrEnum):
+    """What a reason is about; the comments name the fields of ``Reason`` that go with each kind."""
+
+    # of one criterion
+    NO_EVIDENCE = "no_evidence"  # names: what is missing, as in ``wording``
+    KEPT = "kept"  # have against needed, with quantity and limit, as in the next three
+    BROKEN = "broken"
+    BROKEN_SO_FAR = "broken_so_far"
+    UNPROVEN = "unproven"
+    SERVED = "served"  # have of of
+    NOT_SERVED = "not_served"  # have of of
+    COVERED = "covered"  # have of of
+    NOT_ENOUGH = "not_enough"
+    CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next
+    SESSIONS = "sessions"  # have, needed
+    SESSIONS_IN_CYCLES = "sessions_in_cycles"  # have, needed
+    PROOF = "proof"  # have, needed: sessions
+    OUT_OF_REACH = "out_of_reach"
+    TOO_FEW_TO_TELL = "too_few_to_tell"
+    NEXT_CYCLE = "next_cycle"
+    BLOCK = "block"  # have, quantity, since
+    INTENT = "intent"  # names, have, quantity
+    CONSTANT_DECISION = "constant_decision"
+    ACCEPTED = "accepted"  # have, needed: shares
+    COMPARATOR = "comparator"  # have of of
+    SHADOWS = "shadows"  # have of of; needed: a share
+    # of the whole verdict
+    PROVEN = "proven"
+    NOTHING = "nothing"  # by, where there is evidence from later times only
+    EVIDENCE = "evidence"
+    UNCERTIFIED_INTENT = "uncertified_intent"  # names; have, needed: sessions
+    KEYS = "keys"  # names
+    GAP = "gap"  # since, hours
+    UNKNOWN_NODE = "unknown_node"  # node
+    CONTRADICTORY = "contradictory"  # have
+    OTHER_SCHEMA = "other_schema"  # names, have
+    HALF_READ = "half_read"  # have unreadable beside of readable ones
+    OTHER_BUILD = "other_build"  # names, have, since, by
+    EARLIER = "earlier"  # have
+    REPEATED = "repeated"  # have
+    ACCEPTANCE = "acceptance"  # names, day
+    NOISE = "noise"  # have, needed: shares
+    OPEN_SESSIONS = "open_sessions"  # have
+    NOT_JUDGED = "not_judged"  # criterion; names: the columns that were not given
+    SIMULATED = "simulated"
+    LATER = "later"  # have, by
+    UNREADABLE = "unreadable"  # have
+    TRUNCATED = "truncated"  # have
+    EXPIRED = "expired"  # names, day
+    SILENT = "silent"  # hours
+    SMALL_TRAFFIC = "small_traffic"  # have: sessions a day; by: the earliest GO
+    LATE = "late"  # criterion; have, needed: hours
+    SLOW = "slow"  # criterion
+    FEW_TURNS = "few_turns"  # have, needed
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason; fields that don't go with its kind are empty.
+
+    Arguments:
+        role: the part it plays.
+        kind: what it is about.
+        criterion, node: whose reason it is, where several are told together.
+        names: intent, build, keys, columns and the like.
+        have, needed: what there is and what there has to be, in the unit of the kind.
+        of: the whole of which ``have`` is a part.
+        quantity, limit: the quantity of a criterion and on which side of ``needed`` it has to lie.
+        hours: a length of time in hours.
+        since, by: times.
+        day: a day of the calendar.
+    """
+
+    role: Role
+    kind: ReasonKind
+    criterion: str = ""
+    node: str = ""
+    names: tuple[str, ...] = ()
+    have: float | None = None
+    needed: float | None = None
+    of: int | None = None
+    quantity: Quantity | None = None
+    limit: Direction | None = None
+    hours: float | None = None
+    since: datetime | None = None
+    by: datetime | None = None
+    day: date | None = None
+
+    def about(self, criterion: str, node: str | None) -> Reason:
+        """Return the reason with its place; whole cycles are the same for every criterion and stay without one."""
+        if self.kind is ReasonKind.CYCLES:
+            return self
+        return replace(self, criterion=criterion, node=node or "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON, without the fields that are empty."""
+        return {key: value for key, value in plain_fields(self).items() if value is not None and value not in ("", [])}

@@ -1,0 +1,221 @@
+"""The one place where reasons become sentences, for terminal, JSON and page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from otel_shadow import semconv
+from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind
+from otel_shadow.verdict.units import count, moment, percent, plural, points, ratio, span
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A criterion in words: its title, short and long, what it asks, and what one event of its evidence is called."""
+
+    title: str
+    short: str
+    question: str
+    event: str
+
+
+TITLES: Mapping[str, Title] = {
+    semconv.CRITERION_PARITY: Title("Functional parity", "Parity", "V2 decides what V1 decides", "pair"),
+    semconv.CRITERION_HANDOFF: Title(
+        "Handoff rate", "Handoff", "V2 fails or times out, so V1 would answer", "execution"
+    ),
+    semconv.CRITERION_LATENCY_NOW: Title(
+        "Latency impact now", "p95 now", "V1's p95 with the shadow on, against without it", "execution"
+    ),
+    semconv.CRITERION_LATENCY_AFTER: Title(
+        "Latency impact after", "p95 after", "V2's p95 against V1's, on the same requests", "pair"
+    ),
+    semconv.CRITERION_V1_SERVED: Title(
+        "Zero production impact", "V1 served", "users always got exactly what V1 made", "execution"
+    ),
+    semconv.CRITERION_COVERAGE: Title(
+        "Coverage", "Coverage", "shadows that ran, of those that should have", "execution"
+    ),
+}
+
+
+def sentence(reason: Reason) -> str:
+    """Return ``reason`` as a sentence without a full stop; its criterion and node stand in front, if it has them."""
+    told = _SENTENCES[reason.kind](reason)
+    if not reason.criterion or reason.kind in _NAME_THEMSELVES:
+        return told
+    node = f" ({reason.node})" if reason.node else ""
+    return f"{title(reason.criterion)}{node}: {told}"
+
+
+def title(criterion: str) -> str:
+    """Return the title of a criterion."""
+    return TITLES[criterion].title
+
+
+def value(quantity: Quantity | None, number: float | None) -> str:
+    """Return a number in its own unit: a share, a change of p95, or a difference of shares."""
+    return {"ratio": ratio, "excess": points}.get(quantity or "share", percent)(number)
+
+
+def bound(quantity: Quantity | None, number: float | None, limit: Direction | None) -> str:
+    """Return a bound with its side: ≥ 95 %, ≤ +15 %."""
+    return f"{'≤' if limit == 'at_most' else '≥'} {value(quantity, number)}"
+
+
+def _more(reason: Reason) -> int:
+    return max(round((reason.needed or 0) - (reason.have or 0)), 1)
+
+
+def _were(reason: Reason, noun: str, more: str = "") -> str:
+    number = round(reason.have or 0)
+    return f"{plural(number, noun)}{more} {'was' if number == 1 else 'were'}"
+
+
+def _length(hours: float | None) -> str:
+    return span((hours or 0.0) * 3600.0)
+
+
+def _measured(reason: Reason, what: str) -> str:
+    where = f"{title(reason.criterion)} in {reason.node or 'the workflow'} is " if reason.criterion else ""
+    return f"{where}{value(reason.quantity, reason.have)}{what} {bound(reason.quantity, reason.needed, reason.limit)}"
+
+
+def _small_traffic(reason: Reason) -> str:
+    rate = f"traffic is small: about {count(reason.have)} closed sessions a day"
+    return f"{rate}, earliest GO {moment(reason.by)}" if reason.by else rate
+
+
+_EVIDENCE: Mapping[str, str] = {
+    "": "no evidence yet",
+    semconv.CRITERION_PARITY: "pairs in which both versions decided",
+    semconv.CRITERION_HANDOFF: "executions of V2",
+    "holdout": "sessions without a shadow, to compare with: give them a share of the traffic ([arms] holdout)",
+    "shadowed": "sessions with a shadow whose latency was measured",
+    "v1": "requests on which the latency of both versions was measured",
+    "v2": "requests on which the latency of both versions was measured",
+    semconv.CRITERION_V1_SERVED: "executions for which it was checked what the caller got",
+    semconv.CRITERION_COVERAGE: "executions that should have a shadow",
+}
+_FASTER: Mapping[str, str] = {
+    semconv.CRITERION_PARITY: "fewer nodes at once, a wider margin ([sla] parity) or more of the traffic in shadow",
+    semconv.CRITERION_HANDOFF: "fewer nodes at once, a wider margin ([sla] handoff) or more of the traffic in shadow",
+    semconv.CRITERION_LATENCY_NOW: "a larger holdout ([arms] holdout) or a wider margin ([sla] latency_margin)",
+    semconv.CRITERION_LATENCY_AFTER: "a wider margin ([sla] latency_margin) or more of the traffic in shadow",
+    semconv.CRITERION_COVERAGE: "more of the traffic in shadow or a smaller [sla] min_sessions",
+    semconv.CRITERION_V1_SERVED: "more of the traffic in shadow",
+}
+_NAME_THEMSELVES = {
+    ReasonKind.BROKEN, ReasonKind.BROKEN_SO_FAR, ReasonKind.NOT_JUDGED, ReasonKind.LATE, ReasonKind.SLOW,
+}  # fmt: skip
+_SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
+    ReasonKind.NO_EVIDENCE: lambda one: _EVIDENCE["".join(one.names)],
+    ReasonKind.KEPT: lambda one: _measured(one, ", proven to keep its bound"),
+    ReasonKind.BROKEN: lambda one: _measured(one, ", proven to break its bound"),
+    ReasonKind.BROKEN_SO_FAR: lambda one: _measured(one, " so far, proven to break its bound"),
+    ReasonKind.UNPROVEN: lambda one: _measured(one, ", not proven yet to keep its bound"),
+    ReasonKind.SERVED: lambda one: f"V1 served {count(one.have)} of {count(one.of)}",
+    ReasonKind.NOT_SERVED: lambda one: (
+        f"V1 served {count(one.have)} of {count(one.of)}: the others got something that V1 did not produce"
+    ),
+    ReasonKind.COVERED: lambda one: (
+        f"{count(one.have)} of {count(one.of)} executions that should have a shadow had one"
+    ),
+    ReasonKind.NOT_ENOUGH: lambda one: "not enough yet",
+    ReasonKind.CYCLES: lambda one: (
+        f"{plural(round(one.needed or 1), 'whole cycle')} of traffic ({_length(one.hours)}): the next ends "
+        f"{moment(one.by)}"
+    ),
+    ReasonKind.SESSIONS: lambda one: f"{plural(_more(one), 'more closed session')} (of {count(one.needed)})",
+    ReasonKind.SESSIONS_IN_CYCLES: lambda one: (
+        f"{plural(_more(one), 'more closed session')} in whole cycles (of {count(one.needed)})"
+    ),
+    ReasonKind.PROOF: lambda one: f"about {plural(_more(one), 'more session')} like these",
+    ReasonKind.OUT_OF_REACH: lambda one: (
+        "better results or a wider bound ([sla] in shadow.toml): no number of sessions like these proves it"
+    ),
+    ReasonKind.TOO_FEW_TO_TELL: lambda one: "more sessions: these are too few to say how many it takes",
+    ReasonKind.NEXT_CYCLE: lambda one: "the end of the running cycle: the proof came after the last whole one",
+    ReasonKind.BLOCK: lambda one: (
+        f"better results in the hours from {moment(one.since)} on: taken by themselves they break the bound "
+        f"({value(one.quantity, one.have)})"
+    ),
+    ReasonKind.INTENT: lambda one: (
+        f"better results for the intent {one.names[0]!r}: taken by itself it breaks the bound "
+        f"({value(one.quantity, one.have)})"
+    ),
+    ReasonKind.CONSTANT_DECISION: lambda one: (
+        "not certified: constant decision, so that agreement says little; compare steps or fields of this node too "
+        "([nodes.X.compare])"
+    ),
+    ReasonKind.ACCEPTED: lambda one: (
+        f"{percent(one.have)} of the pairs are accepted differences ([[accept]]); at most {percent(one.needed)} may be"
+    ),
+    ReasonKind.COMPARATOR: lambda one: (
+        f"the comparator itself failed on {count(one.have)} of {plural(one.of or 0, 'pair')}: repair it"
+    ),
+    ReasonKind.SHADOWS: lambda one: (
+        f"shadows that run: {count(one.have)} of {count(one.of)} that should have run did, {percent(one.needed)} are "
+        "needed"
+    ),
+    ReasonKind.PROVEN: lambda one: "every criterion is proven on whole cycles",
+    ReasonKind.NOTHING: lambda one: f"no execution up to {moment(one.by)}" if one.by else "no evidence at all",
+    ReasonKind.EVIDENCE: lambda one: "evidence",
+    ReasonKind.UNCERTIFIED_INTENT: lambda one: (
+        f"intent {one.names[0]!r} is not certified: {count(one.have)} of {count(one.needed)} closed sessions"
+    ),
+    ReasonKind.KEYS: lambda one: (
+        f"{len(one.names)} hash keys ({', '.join(one.names)}): one session may count as several; give all replicas the "
+        f"same {semconv.ENV_HASH_KEY} and start a new window"
+    ),
+    ReasonKind.GAP: lambda one: (
+        f"no evidence for {_length(one.hours)} from {moment(one.since)}: nothing is known of that time (if the service "
+        "was closed then, set [sla] max_gap_hours)"
+    ),
+    ReasonKind.UNKNOWN_NODE: lambda one: f"the policy names node {one.node!r}, the evidence does not",
+    ReasonKind.CONTRADICTORY: lambda one: f"{_were(one, 'pair')} told in two different ways and left out: find out why",
+    ReasonKind.OTHER_SCHEMA: lambda one: (
+        f"{_were(one, 'line', f' of schema {one.names[0]}')} left out: read them with the version of otel-shadow that "
+        "wrote them"
+    ),
+    ReasonKind.HALF_READ: lambda one: (
+        f"{_were(one, 'line', ' of otel-shadow')} unreadable beside {count(one.of)} readable ones: too many to trust "
+        "the rest"
+    ),
+    ReasonKind.OTHER_BUILD: lambda one: (
+        f"build {one.names[0]} was left out: {plural(round(one.have or 0), 'execution')}, {moment(one.since)} to "
+        f"{moment(one.by)}"
+    ),
+    ReasonKind.EARLIER: lambda one: (
+        f"{_were(one, 'execution', ' before the window')} left out; every window is a test of its own"
+    ),
+    ReasonKind.REPEATED: lambda one: f"{plural(round(one.have or 0), 'line')} repeated a known pair, which counts once",
+    ReasonKind.ACCEPTANCE: lambda one: f"accepted until {one.day}: {one.names[0]}",
+    ReasonKind.NOISE: lambda one: (
+        f"V1 disagrees with itself on {percent(one.have)} of the requests: parity is judged against that noise floor "
+        f"(at most {percent(one.needed)} more)"
+    ),
+    ReasonKind.OPEN_SESSIONS: lambda one: f"{_were(one, 'open session')} left out until idle for long enough",
+    ReasonKind.NOT_JUDGED: lambda one: (
+        f"{title(one.criterion)} was not judged: no {' and no '.join(one.names)} was given"
+    ),
+    ReasonKind.SIMULATED: lambda one: "the clock was simulated: this says nothing about production",
+    ReasonKind.LATER: lambda one: f"{_were(one, 'execution')} stamped later than {moment(one.by)} and left out",
+    ReasonKind.UNREADABLE: lambda one: f"{_were(one, 'line', ' of otel-shadow')} unreadable and skipped",
+    ReasonKind.TRUNCATED: lambda one: f"{_were(one, 'last line')} incomplete and skipped",
+    ReasonKind.EXPIRED: lambda one: f"the acceptance {one.names[0]!r} expired on {one.day} and was not applied",
+    ReasonKind.SILENT: lambda one: f"the evidence ends {_length(one.hours)} before the time of this verdict",
+    ReasonKind.SMALL_TRAFFIC: _small_traffic,
+    ReasonKind.LATE: lambda one: (
+        f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, the window is {_length(one.have)}: "
+        f"widen [sla] window_hours, {_FASTER[one.criterion]}"
+    ),
+    ReasonKind.SLOW: lambda one: (
+        f"the slow criterion is {title(one.criterion).lower()}: {_FASTER[one.criterion]} would speed it up"
+    ),
+    ReasonKind.FEW_TURNS: lambda one: (
+        f"sessions have {one.have:.1f} turns at a node, and [sla] max_turns reckons with up to {count(one.needed)}: if "
+        "the workflow can't have as many, a smaller max_turns proves shares sooner"
+    ),
+}

@@ -1,8 +1,0 @@
-"""The recorder of evidence is importable by name from the tests beside it."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
