@@ -13,6 +13,7 @@ import inspect
 import pickle
 from collections import deque
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -27,8 +28,7 @@ from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
 from otel_shadow._langgraph.isolation.token_usage import TokenCounter
 from otel_shadow._langgraph.v2 import coerce, is_async
-from otel_shadow._runtime.executors.worker_pool import WorkerPool
-from otel_shadow._runtime.executors.worker_process import load
+from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow.config import ShadowConfig, ToolsTable
@@ -197,15 +197,15 @@ def _path_of(v2: Any) -> str | None:
     if not module or not name or "<" in name:
         return None
     try:
-        found = load(f"{module}:{name}")
-    except (ImportError, AttributeError):
+        found = resolve_name(f"{module}:{name}")
+    except (ImportError, AttributeError, ValueError):
         return None
     return f"{module}:{name}" if _function(found) is function else None
 
 
 def _parameters(v2: Any) -> list[str]:
     try:
-        found = load(v2) if isinstance(v2, str) else v2
+        found = resolve_name(v2) if isinstance(v2, str) else v2
         return list(inspect.signature(_function(found)).parameters)
     except (ImportError, AttributeError, TypeError, ValueError):
         return []
@@ -233,7 +233,7 @@ def _run(task: Task, scope: ShadowContext) -> tuple[Any, BaseException | None]:
 
 @functools.lru_cache(256)
 def _v2(path: str) -> Runnable[Any, Any]:
-    return coerce(load(path))
+    return coerce(resolve_name(path))
 
 
 def _config(task: Task, scope: ShadowContext, awaited: bool) -> RunnableConfig:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
+from pkgutil import resolve_name
 from typing import Any
 
 from otel_shadow._runtime.execution_result import ExecutionResult
@@ -133,9 +133,8 @@ def _equal(a: Any, b: Any) -> bool:
 def _load(path: str | None) -> Differ | None:
     if path is None:
         return None
-    module, _, name = path.partition(":")
     try:
-        function: Differ = getattr(importlib.import_module(module), name)
+        function: Differ = resolve_name(path)
     except Exception as error:
         told = f"compare.function: {path!r} can't be imported ({type(error).__name__}); expected module:name"
         raise ConfigError([told]) from error

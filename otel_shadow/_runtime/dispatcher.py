@@ -12,7 +12,9 @@ from time import perf_counter
 from typing import NamedTuple
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
-from otel_shadow._runtime.executors.protocol import Executor, ProductionLoop, Shadow, Slot, ThreadExecutor
+from otel_shadow._runtime.executors.loop import ProductionLoop
+from otel_shadow._runtime.executors.protocol import Executor, Shadow, Slot
+from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow.config import LimitsTable
 
@@ -81,7 +83,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
     @property
     def abandoned(self) -> int:
         """The number of threads (and tasks) that were given up and have not ended."""
-        return sum(slot.alive for slot in self._abandoned) + self._stuck
+        return sum(slot.alive() for slot in self._abandoned) + self._stuck
 
     @property
     def _stuck(self) -> int:
@@ -139,13 +141,13 @@ class Dispatcher(BackgroundQueue[Shadow]):
         """Free the places of the shadow runs that have reported, and time out those that are over their time."""
         now = perf_counter()
         self._running = [running for running in self._running if self._goes_on(running, now)]
-        self._abandoned = [slot for slot in self._abandoned if slot.alive]
+        self._abandoned = [slot for slot in self._abandoned if slot.alive()]
 
     def _goes_on(self, running: _Running, now: float) -> bool:
         shadow, slot = running
         if shadow.reported:
             slot.free()
-        elif slot.lost:
+        elif slot.lost():
             shadow.give_up(cancelled=True)
         elif now > shadow.deadline:
             self._time_out(shadow, slot)

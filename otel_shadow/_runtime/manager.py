@@ -15,9 +15,8 @@ from otel_shadow._runtime import background_log
 from otel_shadow._runtime.dispatcher import Dispatcher, Factory
 from otel_shadow._runtime.execution import LIVE, Assignment, Classify, Execution, classify
 from otel_shadow._runtime.execution_result import ExecutionResult
-from otel_shadow._runtime.executors.process import ProcessExecutor
-from otel_shadow._runtime.executors.protocol import Futures
-from otel_shadow._runtime.executors.worker_pool import WorkerPool
+from otel_shadow._runtime.executors.process import ProcessExecutor, WorkerPool
+from otel_shadow._runtime.executors.thread import UserExecutor
 from otel_shadow._runtime.executors.worker_process import WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier, passes
 from otel_shadow._runtime.node import ShadowedNode
@@ -84,7 +83,7 @@ class ShadowTrafficManager:
         self.workers = WorkerPool(self.config.process.workers, self._worker_options(), self.fault_barrier)
         executors: dict[str, Factory] = {"process": lambda: ProcessExecutor(self.workers)}
         if executor is not None:
-            executors["thread"] = lambda: Futures(executor)
+            executors["thread"] = lambda: UserExecutor(executor)
         self.dispatcher = Dispatcher(self.config.limits, self.fault_barrier, executors)
         self.inspect: Inspect | None = None
         """Sees raw values beside each record, in a local run that shows them on the terminal. None in production."""

@@ -8,7 +8,6 @@ application's ``__main__`` is never run again here.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import pickle
 import signal
@@ -17,8 +16,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pkgutil import resolve_name
 from queue import SimpleQueue
-from typing import Any
 
 _ORPHAN_POLL_S = 0.25
 READY, DONE, FAILED = "ready", "done", "failed"
@@ -27,7 +26,7 @@ STOP = "stop"
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a worker is told when it starts.
+    """The options that a worker is told when it starts.
 
     Arguments:
         path: ``sys.path`` of the parent.
@@ -48,22 +47,8 @@ class WorkerOptions:
     parent: int = 0
 
 
-def load(path: str) -> Any:
-    """The object at ``module:name`` (dots allowed in the name).
-
-    Raises:
-        ImportError: there is no such module.
-        AttributeError: it has no such name.
-    """
-    module, _, name = path.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-class Worker:
-    """The worker's side of the socket."""
+class JobServer:
+    """The worker's side of the socket: runs the jobs that the parent sends."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -79,9 +64,9 @@ class Worker:
         threading.Thread(target=self._watch_parent, name="otel-shadow-watch", daemon=True).start()
         try:
             for path in self.options.init:
-                load(path)()
+                resolve_name(path)()
             for path in self.options.warm:
-                load(path)
+                resolve_name(path)
         except BaseException as error:  # noqa: BLE001 - the parent is told, whatever the user's modules raise
             self._send(FAILED, f"{type(error).__name__}: {error}".encode())
             return
@@ -92,7 +77,7 @@ class Worker:
 
     def _run(self, target: str, payload: bytes) -> None:
         try:
-            function: Callable[[bytes], bytes] = load(target)
+            function: Callable[[bytes], bytes] = resolve_name(target)
             kind, answer = DONE, function(payload)
         except BaseException as error:  # noqa: BLE001 - as above
             kind, answer = FAILED, type(error).__name__.encode()
@@ -117,10 +102,10 @@ class Worker:
     def _flush(self, seconds: float) -> None:
         for path in self.options.flush:
             with contextlib.suppress(Exception):
-                load(path)(seconds)
+                resolve_name(path)(seconds)
 
     def _watch_parent(self) -> None:
-        """In case some process forked from the parent holds its end of the socket."""
+        """End with the parent even where a process that was forked from it holds its end of the socket."""
         gone = threading.Event()
         while os.getppid() == self.options.parent:
             gone.wait(_ORPHAN_POLL_S)
@@ -136,7 +121,7 @@ class Worker:
 
 
 def _become_idle() -> None:
-    """``SCHED_IDLE``, else the lowest niceness.
+    """Set ``SCHED_IDLE``, else the lowest niceness.
 
     Linux may share cores among sessions first (autogroup), and looks at ``SCHED_IDLE`` within one of them only. That is
     why a worker stays in V1's session: V1 takes the core from it at once, and need not wait out a slice of its time.
@@ -149,7 +134,7 @@ def _become_idle() -> None:
 
 
 def _die_with_parent() -> None:
-    """``PR_SET_PDEATHSIG`` where the system has it: works even while a job holds the interpreter's lock."""
+    """Set ``PR_SET_PDEATHSIG`` where the system has it: it works even while a job holds the interpreter's lock."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -162,9 +147,9 @@ def main() -> None:
     """Serve on the socket whose number is the first argument, at idle priority from the start if the second says so."""
     if sys.argv[2] == "idle":
         _become_idle()
-    worker = Worker(Connection(int(sys.argv[1])))
-    sys.path[:] = worker.options.path
-    worker.serve()
+    server = JobServer(Connection(int(sys.argv[1])))
+    sys.path[:] = server.options.path
+    server.serve()
 
 
 if __name__ == "__main__":
