@@ -231,8 +231,8 @@ def calibrate(**options: Any) -> int:
 def coverage(**options: Any) -> int:
     """Which intents and routes the pairs in SOURCE... cover, and where V2 is unsure or disagrees.
 
-    With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: clusters of
-    unrecognised messages and patterns for the intents they resemble. Message texts are printed on this terminal only.
+    With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: unrecognised
+    messages in groups, by the words that several people used, and patterns for some. No message is printed or written.
     """
     from otel_shadow._calibration.command import run_coverage
 

@@ -18,7 +18,7 @@ from langgraph.graph import START, StateGraph
 
 from otel_shadow import FeatureFlags, Mode, ShadowIntegrationMiddleware, semconv, with_shadow_v2
 from otel_shadow._demo import workflow
-from otel_shadow._demo.scenarios import SCENARIOS
+from otel_shadow._demo.bundled import SCENARIOS
 from otel_shadow._demo.state import BUSINESS_NODES
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow._demo.v2 import V2_NODES, business

@@ -16,14 +16,13 @@ require("sklearn", "calibration")
 from otel_shadow._calibration.calibration import Options, calibrate  # noqa: E402
 from otel_shadow._calibration.current import read_current  # noqa: E402 - after the check that names the missing extra
 from otel_shadow._calibration.labels import Names, read_labels  # noqa: E402
-from otel_shadow._calibration.pairs import read_pairs  # noqa: E402
+from otel_shadow._calibration.pairs import PairSet, read_pairs  # noqa: E402
 from otel_shadow._calibration.proposal_file import document, has_proposal  # noqa: E402
 from otel_shadow._calibration.router import ACTIONS, STRICTNESS  # noqa: E402
 from otel_shadow.config import ShadowConfig  # noqa: E402
 
 if TYPE_CHECKING:
-    from otel_shadow._calibration.coverage_screen import CorpusFindings
-    from otel_shadow._calibration.pairs import PairSet
+    from otel_shadow._calibration.gaps import Gaps
 
 EXIT_NOT_ENOUGH = 3
 
@@ -95,41 +94,26 @@ def run_coverage(
         raise ConfigError(["--out writes patterns, which are found in texts: name a local --corpus"])
     pairs = read_pairs(sources, build)
     found = coverage_of(pairs.pairs, declared, names)
-    texts = _corpus(corpus, pairs, declared, names) if corpus else None
+    gaps = _gaps(corpus, pairs, declared, names) if corpus else None
     if as_json:
-        _print_json({"coverage": found, "corpus": texts, "notes": pairs.notes})
+        _print_json({"coverage": found, "corpus": gaps, "notes": pairs.notes})
     else:
         from otel_shadow._calibration.coverage_screen import show
         from otel_shadow._report.terminal import console
 
-        show(found, texts, pairs.notes, console(sys.stdout))
-    if out is not None and texts is not None:
+        show(found, gaps, pairs.notes, console(sys.stdout))
+    if out is not None and gaps is not None:
         from otel_shadow._calibration.coverage_screen import pattern_file
 
-        _write(out, pattern_file(texts))
+        _write(out, pattern_file(gaps))
     return 0
 
 
-def _corpus(path: Path, pairs: PairSet, declared: Sequence[str], names: Names) -> CorpusFindings:
-    from otel_shadow._calibration.clusters import cluster
+def _gaps(path: Path, pairs: PairSet, declared: Sequence[str], names: Names) -> Gaps:
     from otel_shadow._calibration.corpus import read_corpus
-    from otel_shadow._calibration.coverage_screen import CorpusFindings
-    from otel_shadow._calibration.meaning import meanings
-    from otel_shadow._calibration.patterns import propose_patterns, too_few
+    from otel_shadow._calibration.gaps import find_gaps
 
-    corpus = read_corpus(path, pairs, declared)
-    meant = meanings(corpus.messages, names)
-    return CorpusFindings(
-        messages=len(corpus.messages),
-        unsaid=corpus.unsaid,
-        joined_pairs=corpus.joined_pairs,
-        malformed=corpus.malformed,
-        judged_by=meant.judged_by,
-        unrecognised=len(meant.unrecognised),
-        clusters=cluster(meant),
-        patterns=propose_patterns(meant),
-        too_few=too_few(meant),
-    )
+    return find_gaps(read_corpus(path, pairs, declared), names)
 
 
 def _options(

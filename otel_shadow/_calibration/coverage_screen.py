@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from otel_shadow._calibration.clusters import Cluster, Clusters
 from otel_shadow._calibration.coverage import FEW_SESSIONS, Coverage, Row
-from otel_shadow._calibration.patterns import LEAST_LOWER, LEAST_MISSED, LEAST_PRECISION, PatternProposal
 from otel_shadow._report.terminal import clean
 from otel_shadow.verdict.units import DASH, percent, plural
 
+if TYPE_CHECKING:
+    from otel_shadow._calibration.gaps import Gaps
+
 _SPOTS = 12
-_CLUSTERS = 12
+_GROUPS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class CorpusFindings:
-    """What a corpus adds: counts, clusters and patterns; ``judged_by`` says what patterns are judged by."""
-
-    messages: int
-    unsaid: int
-    joined_pairs: int
-    malformed: tuple[str, ...]
-    judged_by: str
-    unrecognised: int
-    clusters: Clusters
-    patterns: tuple[PatternProposal, ...]
-    too_few: tuple[tuple[str, str, int], ...]
-
-
-def show(coverage: Coverage, found: CorpusFindings | None, notes: Sequence[str], out: Console) -> None:
+def show(coverage: Coverage, gaps: Gaps | None, notes: Sequence[str], out: Console) -> None:
     """Print ``coverage``, and what the corpus adds."""
     out.print(f"Coverage of {plural(coverage.pairs, 'pair')} of {plural(coverage.sessions, 'session')}")
     for note in notes:
@@ -45,8 +31,8 @@ def show(coverage: Coverage, found: CorpusFindings | None, notes: Sequence[str],
     _missing(coverage, out)
     _rows("Routes (as V1 decided)", ("Node", "V1 goes to"), coverage.routes, out)
     _spots(coverage, out)
-    if found is not None:
-        _corpus(found, out)
+    if gaps is not None:
+        _corpus(gaps, out)
 
 
 def _heading(text: str, out: Console) -> None:
@@ -104,76 +90,59 @@ def _spots(coverage: Coverage, out: Console) -> None:
         out.print(Text(f"  and {len(coverage.spots) - _SPOTS} more kinds with {rest:,} pairs (--json)", "dim"))
 
 
-def _corpus(found: CorpusFindings, out: Console) -> None:
+def _corpus(gaps: Gaps, out: Console) -> None:
     _heading("Corpus (texts stay on this machine)", out)
     out.print(
-        f"  {plural(found.messages, 'text')} of the corpus made {plural(found.joined_pairs, 'pair')}; "
-        f"{found.unsaid:,} were not said in the window; {found.unrecognised:,} were not recognised"
+        f"  {plural(gaps.texts, 'text')} of the corpus made {plural(gaps.joined_pairs, 'pair')}; "
+        f"{gaps.unsaid:,} were not said in the window; {gaps.unrecognised:,} were not recognised"
     )
-    for fault in found.malformed[:3]:
+    for fault in gaps.malformed[:3]:
         out.print(Padding(Text(clean(f"left out: {fault}"), "yellow"), (0, 0, 0, 2), expand=False))
-    if len(found.malformed) > 3:
-        out.print(Text(f"  and {len(found.malformed) - 3:,} more lines left out", "yellow"))
-    _clusters(found.clusters, out)
-    _patterns(found, out)
+    if len(gaps.malformed) > 3:
+        out.print(Text(f"  and {len(gaps.malformed) - 3:,} more lines left out", "yellow"))
+    _groups(gaps, out)
+    _patterns(gaps, out)
 
 
-def _clusters(found: Clusters, out: Console) -> None:
+def _groups(gaps: Gaps, out: Console) -> None:
     _heading("Unrecognised messages, alike ones together", out)
-    for cluster in found.clusters[:_CLUSTERS]:
-        out.print(Padding(Text(clean(_cluster_head(cluster))), (0, 0, 0, 2), expand=False))
-        out.print(Padding(Text(clean(f"sets apart: {', '.join(cluster.ngrams)}"), "dim"), (0, 0, 0, 4), expand=False))
-        for text in cluster.examples:
-            out.print(Padding(Text(clean(f"“{text}”")), (0, 0, 0, 4), expand=False))
-    if len(found.clusters) > _CLUSTERS:
-        out.print(Text(f"  and {len(found.clusters) - _CLUSTERS} more clusters (--json)", "dim"))
-    out.print(Text(f"  {found.scattered:,} of {found.clustered:,} are like no others", "dim"))
-
-
-def _cluster_head(cluster: Cluster) -> str:
-    langs = ", ".join(f"{lang} {count}" for lang, count in cluster.langs.items())
-    like = "" if cluster.resembles is None else f"; resembles {cluster.resembles} ({percent(cluster.likeness, 0)})"
-    meant = ", ".join(f"{intent} {count}" for intent, count in list(cluster.meant.items())[:4])
-    return f"{plural(cluster.messages, 'message')} ({langs}){like}{f'; meant {meant}' if meant else ''}"
-
-
-def _patterns(found: CorpusFindings, out: Console) -> None:
-    _heading(f"Patterns, judged by {found.judged_by} (5-fold cross-validation over conversations)", out)
-    if found.too_few:
-        told = ", ".join(f"{intent} {lang} ({missed})" for intent, lang, missed in found.too_few)
-        out.print(Padding(Text(clean(f"not enough data (missed messages): {told}"), "dim"), (0, 0, 0, 2), expand=False))
-    if not found.patterns:
-        out.print(f"  none: no intent misses {LEAST_MISSED} messages of one language, or nothing sets them apart")
-        return
-    table = _grid("Intent", "Language", "Missed now", "Precision", "Recall", "Matched", left=2)
-    for one in found.patterns:
-        low = f" (≥ {percent(one.precision_lower)})" if one.precision is not None else ""
-        table.add_row(one.intent, one.lang, f"{one.missed:,}", f"{percent(one.precision)}{low}",
-                      f"{percent(one.recall)} ({one.found})", f"{one.matched:,}")  # fmt: skip
+    meant = "Labelled" if gaps.judged_by == "human labels" else "V1 goes to"
+    table = _grid("Have in common", meant, "Languages", "Messages", "Sessions", left=3)
+    for gap in gaps.groups[:_GROUPS]:
+        told = (", ".join(gap.terms), _counts(gap.meant), _counts(gap.langs))
+        table.add_row(*map(clean, told), f"{gap.messages:,}", f"{gap.sessions:,}")
     out.print(table)
-    for one in found.patterns:
-        wanted = f"{percent(LEAST_PRECISION)} precision, {percent(LEAST_LOWER)} at its lower bound"
-        told = "" if one.proposed else f"not proposed (wanted: {wanted}): "
-        out.print(Padding(Text(clean(f"{one.intent} {one.lang}: {told}{one.pattern}")), (0, 0, 0, 2), expand=False))
+    if len(gaps.groups) > _GROUPS:
+        out.print(Text(f"  and {len(gaps.groups) - _GROUPS} smaller groups (--json)", "dim"))
+    alone = gaps.unrecognised - sum(gap.messages for gap in gaps.groups)
+    out.print(Text(f"  {alone:,} of {gaps.unrecognised:,} are in no group", "dim"))
 
 
-def pattern_file(found: CorpusFindings) -> str:
-    """The proposed patterns as TOML: an intent, a regular expression for folded text, and the score it deserves."""
-    blocks = [
-        f"# Proposed by otel-shadow coverage, judged by {found.judged_by}. For folded text (no case, no accents)."
-    ]
-    for one in found.patterns:
-        if one.proposed:
-            blocks.append(
-                "\n".join(
-                    (
-                        "[[patterns]]",
-                        f"intent = {json.dumps(one.intent)}",
-                        f"lang = {json.dumps(one.lang)}",
-                        f"pattern = {json.dumps(one.pattern, ensure_ascii=False)}",
-                        f"score = {round(one.precision or 0.0, 2)!r}",
-                        f"# cross-validated precision {one.found}/{one.matched}, recall {one.found}/{one.missed}",
-                    )
-                )
-            )
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name or 'unknown'} {count}" for name, count in list(counts.items())[:4]) or DASH
+
+
+def _patterns(gaps: Gaps, out: Console) -> None:
+    _heading(f"Patterns, judged by {gaps.judged_by}", out)
+    tried = [gap.pattern for gap in gaps.groups if gap.pattern]
+    proposed = [one for one in tried if one.proposed]
+    for one in proposed:
+        lower = f"of all messages, with 95 % confidence, in at least {percent(one.precision_lower, 0)}"
+        told = f"{one.intent}: {one.pattern} is right in {one.right} of {one.matched}; {lower}"
+        out.print(Padding(Text(clean(told)), (0, 0, 0, 2), expand=False))
+    out.print(f"  {plural(len(tried), 'group')} tried, {plural(len(proposed), 'pattern')} proposed (--json shows all)")
+
+
+def pattern_file(gaps: Gaps) -> str:
+    """Return the proposed patterns as TOML: an intent, a regular expression for folded text, and its score."""
+    blocks = [f"# Proposed by otel-shadow coverage, judged by {gaps.judged_by}. For folded text (no case, no accents)."]
+    for one in (gap.pattern for gap in gaps.groups if gap.pattern and gap.pattern.proposed):
+        keys = (
+            "[[patterns]]",
+            f"intent = {json.dumps(one.intent)}",
+            f"pattern = {json.dumps(one.pattern, ensure_ascii=False)}",
+            f"score = {one.right / one.matched:.2f}",
+            f"# right in {one.right} of {one.matched} messages, at least {one.precision_lower:.2f} of all",
+        )
+        blocks.append("\n".join(keys))
     return "\n\n".join(blocks) + "\n"

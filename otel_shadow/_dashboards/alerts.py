@@ -1,4 +1,4 @@
-"""The alerts: one entry each; the runbook (``docs/runbook.md``) has a section of the same name for every one."""
+"""Alerts of Prometheus, one entry each; ``docs/runbook.md`` has a section of the same name for every one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _PLACE: Final = f"{{{{ $labels.{_NODE_LABEL} }}}} of {{{{ $labels.{label(semconv
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert.
+    """Alert of Prometheus.
 
     Arguments:
         name: in CamelCase; the runbook's heading.
         expression: PromQL; every series of its result is an alert.
         lasting: how long it must hold.
-        severity: ``page`` wakes somebody, ``ticket`` waits for the morning.
+        severity: ``page`` (now) or ``ticket`` (in working hours).
         summary: one sentence, with label values.
     """
 
@@ -41,7 +41,7 @@ class Alert:
     summary: str
 
     def rule(self) -> dict[str, Any]:
-        """The rule as Prometheus reads it."""
+        """Return the rule as Prometheus reads it."""
         return {
             "alert": self.name,
             "expr": self.expression,
@@ -56,7 +56,7 @@ def _count(metric: semconv.Metric, over: str, selector: str = "", labels: tuple[
 
 
 def _breached() -> str:
-    """Shares: beyond the bound by more than two standard errors of a share at the bound. Latency: beyond it at all."""
+    """Return shares beyond their bound by two standard errors (of a share at the bound), and latencies beyond it."""
     on = f"on ({SERVICE}, {_CRITERION})"
     count = f"({in_window(queries.EVIDENCE, '24h')} >= {ENOUGH})"
     error = f"2 * sqrt(({objective()} * (1 - {objective()}) >= 0) / {on} group_right () {count})"
@@ -71,7 +71,7 @@ def _breached() -> str:
 
 
 def _estimates(*criteria: str) -> str:
-    return f'{in_window(queries.ESTIMATE, "24h")[:-1]},{_CRITERION}=~"{"|".join(criteria)}"}}'
+    return in_window(queries.ESTIMATE, "24h", f'{_CRITERION}=~"{"|".join(criteria)}"')
 
 
 def _worst_verdict() -> str:
@@ -86,7 +86,7 @@ def _not_running() -> str:
 
 
 def _overhead() -> str:
-    """A third of the latency margin is what our own work may take, and nothing under a millisecond matters."""
+    """Return added times above a third of the latency margin and above one millisecond, as shares of V1's p95."""
     own = f"histogram_quantile(0.95, {_count(semconv.OVERHEAD, '15m')})"
     v1 = f"histogram_quantile(0.95, {_count(semconv.NODE_DURATION, '15m', where(VERSION=semconv.VERSION_V1))})"
     third = f"(({objective(semconv.CRITERION_LATENCY_NOW)} - 1) / 3)"
@@ -94,7 +94,7 @@ def _overhead() -> str:
 
 
 def _shedding() -> str:
-    """More is shed than the bound on coverage allows."""
+    """Return the shares of shed executions above what the bound on coverage allows."""
     shed = _count(semconv.EXECUTIONS, "15m", where(STATUS=queries.SHED))
     allowed = f"(1 - {objective(semconv.CRITERION_COVERAGE)})"
     return f"{shed} / ({_count(semconv.EXECUTIONS, '15m')} >= 10) > on ({SERVICE}) group_left () {allowed}"
@@ -105,7 +105,7 @@ def _paused(selector: str) -> str:
 
 
 def _silent() -> str:
-    """A service that reported within six hours, and not within the last lookback."""
+    """Return the services that reported within six hours but not within Prometheus's last lookback."""
     beat = f"{series(semconv.SLA_OBJECTIVE)}{where(CRITERION=semconv.CRITERION_PARITY)}"
     seen = by((SERVICE,), f"max_over_time({beat}[6h])", function="max")
     return f"{seen} unless {by((SERVICE,), beat, function='max')}"

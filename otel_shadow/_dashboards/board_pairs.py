@@ -131,7 +131,7 @@ BOARD: Final = dashboard(
             q.TRACES_MISMATCH,
         ),
         _list("Errors and timeouts of V2", "Each would have been a fallback to V1.", q.TRACES_FAILED),
-        _list("Slow pairs", "V2 took more than 250 ms longer than V1.", q.TRACES_SLOW),
+        _list("Slow pairs", f"V2 took more than {q.SLOW_MS} ms longer than V1.", q.TRACES_SLOW),
         trace(
             "The chosen pair",
             "Both spans of the pair and everything below them. Choose one above, or paste a trace id.",

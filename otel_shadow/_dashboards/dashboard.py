@@ -1,4 +1,4 @@
-"""The frame of a dashboard: variables, links, the places of its panels, and its JSON."""
+"""Frame of a dashboard: variables, links, the places of its panels, and its JSON."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The queries of the panels: the building blocks of ``queries`` under Grafana's variables.
+"""Queries of the panels, made of the parts in ``queries`` and Grafana's variables.
 
-``$service``, ``$graph``, ``$node`` and ``$window`` are the dashboards'; ``$__rate_interval`` is Grafana's own.
+The dashboards define ``$service``, ``$graph``, ``$node`` and ``$window``; Grafana defines ``$__rate_interval``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import queries
-from otel_shadow._dashboards.queries import by
+from otel_shadow._dashboards.queries import by, where
 from otel_shadow._dashboards.series_names import SERVICE, WINDOW, label, series
 from otel_shadow.record import Mode, Outcome, Status
 from otel_shadow.semconv import Metric
@@ -21,31 +21,26 @@ VERSION: Final = label(semconv.VERSION)
 _RANGE: Final = "$__rate_interval"
 
 
-def _selector(scope: str, **labels: str | tuple[str, ...]) -> str:
-    own = queries.where(**labels)[1:-1]
-    return "{" + ",".join(part for part in (scope, own) if part) + "}"
-
-
 SERVICES: Final = f'{SERVICE}=~"$service"'
 GRAPHS: Final = f'{GRAPH}=~"$graph"'
 PLACE: Final = f'{SERVICES},{GRAPHS},{NODE}=~"$node"'
 
 
-def _rate(metric: Metric, *labels: str, **where: str | tuple[str, ...]) -> str:
-    return by(labels, f"rate({series(metric)}{_selector(PLACE, **where)}[{_RANGE}])")
+def _rate(metric: Metric, *labels: str, **only: str | tuple[str, ...]) -> str:
+    return by(labels, f"rate({series(metric)}{where(PLACE, **only)}[{_RANGE}])")
 
 
-def _gained(metric: Metric, *labels: str, **where: str | tuple[str, ...]) -> str:
-    """Increase within the dashboard's time range."""
-    return by(labels, f"increase({series(metric)}{_selector(PLACE, **where)}[$__range])")
+def _gained(metric: Metric, *labels: str, **only: str | tuple[str, ...]) -> str:
+    """Return the increase within the dashboard's time range."""
+    return by(labels, f"increase({series(metric)}{where(PLACE, **only)}[$__range])")
 
 
-def _gauge(metric: Metric, scope: str, *labels: str, function: str = "max", **where: str) -> str:
-    return by(labels, f"{series(metric)}{_selector(scope, **where)}", function=function)
+def _gauge(metric: Metric, scope: str, *labels: str, function: str = "max", **only: str) -> str:
+    return by(labels, f"{series(metric)}{where(scope, **only)}", function=function)
 
 
-def _p(share: float, metric: Metric, *labels: str, **where: str | tuple[str, ...]) -> str:
-    return f"histogram_quantile({share}, {_rate(metric, *labels, **where)})"
+def _p(share: float, metric: Metric, *labels: str, **only: str | tuple[str, ...]) -> str:
+    return f"histogram_quantile({share}, {_rate(metric, *labels, **only)})"
 
 
 # --- variables ------------------------------------------------------------------------------------------------------
@@ -55,7 +50,7 @@ VARIABLE_NODE: Final = f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES},{GR
 
 
 # --- SLA window -----------------------------------------------------------------------------------------------------
-# The verdict comes from whoever watches the log, which may call itself another service: it is chosen by graph alone.
+# The process that runs `verdict --watch` may have another service name: the verdict is chosen by graph alone.
 VERDICT: Final = _gauge(semconv.VERDICT, GRAPHS, function="min", CRITERION=semconv.CRITERION_OVERALL, NODE="")
 WHY: Final = {
     "Says": _gauge(semconv.VERDICT, GRAPHS, CRITERION, function="min", NODE=""),
@@ -67,26 +62,26 @@ WHY: Final = {
 VERDICT_NODES: Final = by(
     (NODE, CRITERION), f'{series(semconv.VERDICT)}{{{GRAPHS},{NODE}=~"$node",{NODE}!=""}}', function="min"
 )
-_IN_WINDOW: Final = f'{WINDOW}="$window"'
 
 
 def _recorded(record: str, criterion: str | tuple[str, ...], level: str = "node", *labels: str) -> str:
-    scope = f"{PLACE},{_IN_WINDOW}" if level == "node" else f"{SERVICES},{GRAPHS},{_IN_WINDOW}"
-    return by(labels, f"{level}:{record}{_selector(scope, CRITERION=criterion)}", function="max")
+    scope = PLACE if level == "node" else f"{SERVICES},{GRAPHS}"
+    selector = where(scope, f'{WINDOW}="$window"', CRITERION=criterion)
+    return by(labels, f"{level}:{record}{selector}", function="max")
 
 
 def trend(criterion: str) -> str:
-    """The criterion's quantity per node."""
+    """Return the criterion's quantity per node."""
     return _recorded(queries.ESTIMATE, criterion, "node", NODE)
 
 
 def trend_overall(criterion: str) -> str:
-    """The criterion's quantity of the whole graph."""
+    """Return the criterion's quantity of the whole graph."""
     return _recorded(queries.ESTIMATE, criterion, "graph", GRAPH)
 
 
 def bound(criterion: str) -> str:
-    """The criterion's bound."""
+    """Return the criterion's bound."""
     return _gauge(semconv.SLA_OBJECTIVE, SERVICES, CRITERION=criterion)
 
 
@@ -97,7 +92,7 @@ MARGIN: Final = (
     f"({_recorded(queries.ESTIMATE, _AT_LEAST, 'node', NODE, CRITERION)} - {_BOUNDS}) "
     f"or -({_recorded(queries.ESTIMATE, _AT_MOST, 'node', NODE, CRITERION)} - {_BOUNDS})"
 )
-"""How far each node is on the good side of each bound; below zero is beyond it."""
+"""Distance of each node to each bound; below zero the bound is broken."""
 EVIDENCE: Final = _recorded(queries.EVIDENCE, semconv.CRITERION_PARITY, "node", NODE)
 EXPECTED: Final = _rate(semconv.ELIGIBLE, ARM="shadowed")
 EXECUTED: Final = _rate(semconv.EXECUTIONS, STATUS=queries.EXECUTED)
@@ -109,7 +104,7 @@ LATENCY: Final = {
     for share in (0.5, 0.95, 0.99)
 }
 LATENCY_NODES: Final = _p(0.95, semconv.NODE_DURATION, NODE, VERSION, MODE=Mode.V2_SHADOW)
-LATENCY_ARMS: Final = queries.in_window(queries.P95, "$window")[:-1] + f",{PLACE}}}"
+LATENCY_ARMS: Final = queries.in_window(queries.P95, "$window", PLACE)
 CONFUSION: Final = _gained(semconv.DECISIONS, label(semconv.ORIGINAL_TARGET), label(semconv.SHADOW_TARGET))
 OUTCOMES: Final = _rate(semconv.EXECUTIONS, label(semconv.STATUS))
 COMPARISONS: Final = _rate(semconv.COMPARISONS, label(semconv.COMPARISON), MODE=Mode.V2_SHADOW)
@@ -145,7 +140,7 @@ PIPELINE: Final = {
     for what in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed")
     for signal in ("spans", "metric_points", "log_records")
 }
-"""What the Collector refused or lost, by its own counters: the only names here that are not ours."""
+"""Items that the Collector refused or lost, by its own counters; only these names are not in ``semconv``."""
 COLLECTOR_QUEUE: Final = "max by (exporter, data_type) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)"
 
 # --- traces (TraceQL) -----------------------------------------------------------------------------------------------
@@ -172,7 +167,9 @@ def _pairs(condition: str) -> str:
 
 TRACES_MISMATCH: Final = _pairs(f'span.{semconv.COMPARISON} = "{Outcome.MISMATCH}"')
 TRACES_FAILED: Final = _pairs(f'span.{semconv.STATUS} =~ "{"|".join(queries.FAILED)}"')
-TRACES_SLOW: Final = _pairs(f"span.{semconv.LATENCY_DELTA_MS} > 250")
+SLOW_MS: Final = 250
+"""Milliseconds by which V2 is slower in a slow pair: ``COLLECTOR_SLOW_DELTA_MS`` of ``collector/config.yaml``."""
+TRACES_SLOW: Final = _pairs(f"span.{semconv.LATENCY_DELTA_MS} > {SLOW_MS}")
 TRACES_FALLBACK: Final = (
     f'{{ name = "{semconv.SPAN_V1_NODE}" && {_TRACE_PLACE} && span.{semconv.FALLBACK_REASON} != nil }} '
     f"| select(span.{semconv.NODE}, span.{semconv.FALLBACK_REASON})"

@@ -53,7 +53,7 @@ _OPTIONS: Final[dict[str, Json]] = {
     },
     "table": {"showHeader": True, "sortBy": []},
 }
-"""What all our panels of one type share: properties of their fields, and options of the panel."""
+"""What all panels of one type share: properties of their fields, and options of the panel."""
 
 
 def query(expr: str, legend: str = "__auto", ref: str = "A", *, instant: bool = False, exemplars: bool = False) -> Json:
@@ -165,17 +165,15 @@ def panel(
     framed = _frame(kind, title, size, targets, thresholds)
     framed["fieldConfig"]["defaults"].update(_FIELDS[kind], **(fields or {}))
     framed["fieldConfig"]["overrides"] = list(overrides)
-    own: dict[str, Any] = {"mappings": []} if kind == "table" else {}
-    return (
-        framed
-        | own
-        | {
-            "description": description,
-            "datasource": targets[0]["datasource"],
-            "options": _OPTIONS[kind] | (options or {}),
-            "transformations": list(transformations),
-        }
-    )
+    own: Json = {"mappings": []} if kind == "table" else {}
+    return {
+        **framed,
+        **own,
+        "description": description,
+        "datasource": targets[0]["datasource"],
+        "options": _OPTIONS[kind] | (options or {}),
+        "transformations": list(transformations),
+    }
 
 
 def lines(

@@ -1,8 +1,8 @@
-"""Every query of dashboards, rules and alerts, built from the names in ``semconv``; panels and rules type none.
+"""Queries of dashboards, rules and alerts, built from the names in ``semconv``; no panel and no rule writes its own.
 
 Three layers: the raw series of the applications; five-minute increases recorded from them (``node:…:increase5m``,
-histograms included); and what a window of those says, per node and per graph (``node:…``, ``graph:…``, by ``window``).
-Increases are summed over the window and quantiles taken of the sum: p95s are never averaged.
+histograms included); and quantities of a window of increases, per node (``node:…``) and per graph (``graph:…``).
+Increases are summed over the window and quantiles are taken of the sum: p95s are never averaged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from otel_shadow.record import Arm, Mode, Outcome, Status
 from otel_shadow.semconv import VERSION_V1, VERSION_V2, Metric
 
 STEP: Final = "5m"
-"""Recording interval; the increases' range is the same, so that windows count nothing twice."""
+"""Recording interval, and the range of each increase: windows of increases count nothing twice."""
 WINDOWS: Final = ("1h", "24h", "48h")
 GRAPH: Final = (SERVICE, label(semconv.GRAPH))
 NODE: Final = (*GRAPH, label(semconv.NODE))
@@ -26,60 +26,64 @@ LEVELS: Final = {"node": NODE, "graph": GRAPH}
 FINISHED: Final = (str(Status.SUCCESS), str(Status.INTERRUPT))
 FAILED: Final = (str(Status.ERROR), str(Status.TIMEOUT))
 EXECUTED: Final = FINISHED + FAILED
-"""Shadows that ran to an end of their own: a cancelled one says nothing of V2."""
+"""Statuses of shadow runs that V2 itself ended; a cancelled run is no evidence on V2."""
 SHED: Final = tuple(str(status) for status in (Status.SHED, Status.BREAKER_OPEN, Status.OVER_BUDGET))
 COMPARED: Final = (str(Outcome.MATCH), str(Outcome.MISMATCH))
 
 
-def where(**labels: str | tuple[str, ...]) -> str:
-    """A selector; keywords are names of ``semconv``'s constants: ``STATUS="shed"``, or several values in a tuple."""
+def matchers(**labels: str | tuple[str, ...]) -> str:
+    """Return label matchers; keywords are names of constants in ``semconv``, and a tuple matches each of its values."""
     parts = []
     for constant, value in labels.items():
         name = label(getattr(semconv, constant))
-        many = isinstance(value, tuple)
-        parts.append(f'{name}=~"{"|".join(value)}"' if many else f'{name}="{value}"')
-    return "{" + ",".join(parts) + "}"
+        parts.append(f'{name}=~"{"|".join(value)}"' if isinstance(value, tuple) else f'{name}="{value}"')
+    return ",".join(parts)
+
+
+def where(*more: str, **labels: str | tuple[str, ...]) -> str:
+    """Return a selector of the matchers ``more`` and those of ``labels``."""
+    return "{" + ",".join(part for part in (*more, matchers(**labels)) if part) + "}"
 
 
 def by(labels: tuple[str, ...], expression: str, *more: str, function: str = "sum") -> str:
-    """``function by (labels) (expression)``."""
+    """Return ``function by (labels, more) (expression)``."""
     return f"{function} by ({', '.join((*labels, *more))}) ({expression})"
 
 
 def increase(metric: Metric, selector: str = "", over: str = STEP) -> str:
-    """The increase of a counter or histogram."""
+    """Return the increase of a counter or histogram over a duration such as ``5m``."""
     return f"increase({series(metric)}{selector}[{over}])"
 
 
 # --- five-minute increases ------------------------------------------------------------------------------------------
 def recorded(metric: Metric) -> str:
-    """Name of the recorded increases of ``metric``."""
+    """Return the name of the recorded increases of ``metric``."""
     return f"node:{series(metric)}:increase{STEP}"
 
 
-IN_SHADOW: Final = where(MODE=Mode.V2_SHADOW)
+_IN_SHADOW: Final = matchers(MODE=Mode.V2_SHADOW)
 _COUNTED: Final = (
-    (semconv.COMPARISONS, IN_SHADOW, semconv.COMPARISON),
+    (semconv.COMPARISONS, where(_IN_SHADOW), semconv.COMPARISON),
     (semconv.EXECUTIONS, "", semconv.STATUS),
     (semconv.ELIGIBLE, "", semconv.ARM),
 )
 
 
 def increases() -> dict[str, str]:
-    """The recorded increases: name to expression."""
+    """Return the recorded increases: name to expression."""
     counted = {recorded(metric): by(NODE, increase(metric, scope), label(kept)) for metric, scope, kept in _COUNTED}
     return counted | {recorded(semconv.NODE_DURATION): _durations()}
 
 
 _TIMED: Final = {
     VERSION_V1: f'{label(semconv.STATUS)}!="{Status.CANCELLED}"',
-    VERSION_V2: where(STATUS=(*FINISHED, str(Status.TIMEOUT)))[1:-1],
+    VERSION_V2: matchers(STATUS=(*FINISHED, str(Status.TIMEOUT))),
 }
-"""Times that may be compared: V1's of all but cancelled runs, V2's where it ended or hit its time limit."""
+"""Matchers of durations that are compared: V1's unless cancelled, V2's where it finished or timed out."""
 
 
 def _durations() -> str:
-    scopes = [f"{where(MODE=Mode.V2_SHADOW, VERSION=version)[:-1]},{timed}}}" for version, timed in _TIMED.items()]
+    scopes = [where(matchers(MODE=Mode.V2_SHADOW, VERSION=version), timed) for version, timed in _TIMED.items()]
     kept = (label(semconv.VERSION), label(semconv.ARM))
     return " or ".join(by(NODE, increase(semconv.NODE_DURATION, scope), *kept) for scope in scopes)
 
@@ -91,12 +95,12 @@ P95: Final = "shadow_node_duration_seconds:p95"
 
 
 def total(metric: Metric, level: str, window: str, selector: str = "", *more: str) -> str:
-    """What ``metric`` increased by within ``window``, from the recorded increases."""
+    """Return what ``metric`` increased by within ``window``, from the recorded increases."""
     return by(LEVELS[level], f"sum_over_time({recorded(metric)}{selector}[{window}])", *more)
 
 
 def quantile(level: str, window: str, selector: str = "", *more: str, share: float = 0.95) -> str:
-    """A quantile of durations in seconds within ``window``, of the summed histogram; nothing where that is empty."""
+    """Return a quantile of durations in seconds within ``window``; nothing where the summed histogram is empty."""
     return f"(histogram_quantile({share}, {total(semconv.NODE_DURATION, level, window, selector, *more)}) >= 0)"
 
 
@@ -115,7 +119,7 @@ def _latency_evidence(level: str, window: str, one: str, other: str) -> str:
 
 
 def estimates(level: str, window: str) -> dict[str, str]:
-    """The quantity of each criterion that counts alone can tell."""
+    """Return the quantity of each criterion that can be told from counts alone."""
     of = evidence(level, window)
     match = total(semconv.COMPARISONS, level, window, where(COMPARISON=Outcome.MATCH))
     failed = total(semconv.EXECUTIONS, level, window, where(STATUS=FAILED))
@@ -131,7 +135,7 @@ def estimates(level: str, window: str) -> dict[str, str]:
 
 
 def evidence(level: str, window: str) -> dict[str, str]:
-    """How many pairs or executions each estimate rests on (of two arms, the smaller)."""
+    """Return how many pairs or executions each estimate rests on: of two arms, the smaller number."""
     return {
         semconv.CRITERION_PARITY: total(semconv.COMPARISONS, level, window, where(COMPARISON=COMPARED)),
         semconv.CRITERION_HANDOFF: total(semconv.EXECUTIONS, level, window, where(STATUS=EXECUTED)),
@@ -142,24 +146,24 @@ def evidence(level: str, window: str) -> dict[str, str]:
 
 
 def p95_by_arm(level: str, window: str) -> str:
-    """p95 of every version and arm, in seconds."""
+    """Return the p95 of every version and arm, in seconds."""
     return quantile(level, window, "", label(semconv.VERSION), label(semconv.ARM))
 
 
 def objective(criterion: str | None = None, level: tuple[str, ...] = (SERVICE,)) -> str:
-    """The bound of a criterion (of all, with their label, if None) as the application exports it."""
+    """Return the bound of a criterion, as the application exports it; of each criterion where it is None."""
     selector = where(CRITERION=criterion) if criterion else ""
     more = () if criterion else (label(semconv.CRITERION),)
     return by(level, f"{series(semconv.SLA_OBJECTIVE)}{selector}", *more, function="max")
 
 
-def in_window(record: str, window: str, level: str = "node") -> str:
-    """A recorded quantity of one window."""
-    return f'{level}:{record}{{{WINDOW}="{window}"}}'
+def in_window(record: str, window: str, *more: str, level: str = "node") -> str:
+    """Return a recorded quantity of one window; ``more`` are further matchers."""
+    return f"{level}:{record}" + where(f'{WINDOW}="{window}"', *more)
 
 
 def unrecorded(expression: str) -> str:
-    """The same quantity from the raw series: for a Prometheus that has no rules of ours, or had none all the window."""
+    """Return ``expression`` over the raw series: for a Prometheus that did not have these rules all the window."""
     for metric in (semconv.COMPARISONS, semconv.EXECUTIONS, semconv.ELIGIBLE, semconv.NODE_DURATION):
         pattern = rf"sum_over_time\({re.escape(recorded(metric))}\{{([^}}]*)\}}\[(\w+)\]\)"
         expression = re.sub(pattern, partial(_raw, metric), expression)
@@ -170,7 +174,7 @@ def _raw(metric: Metric, found: re.Match[str]) -> str:
     selector, window = found.groups()
     scopes = [selector]
     if label(semconv.MODE) in (label(name) for name in metric.attributes):
-        scopes.append(IN_SHADOW[1:-1])
+        scopes.append(_IN_SHADOW)
     if metric is semconv.NODE_DURATION:
         scopes.append(_TIMED[VERSION_V1 if f'"{VERSION_V1}"' in selector else VERSION_V2])
-    return f"increase({series(metric)}{{{','.join(scopes)}}}[{window}])"
+    return increase(metric, where(*scopes), window)

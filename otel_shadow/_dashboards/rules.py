@@ -16,7 +16,7 @@ Rules = dict[str, Any]
 
 
 def recording_rules() -> Rules:
-    """Five-minute increases, and what each window says of them."""
+    """Return the five-minute increases and, for each window, the quantities made from them."""
     increases = [{"record": name, "expr": expression} for name, expression in queries.increases().items()]
     groups: list[Rules] = [{"name": "otel-shadow-increases", "interval": queries.STEP, "rules": increases}]
     for window in queries.WINDOWS:
@@ -26,12 +26,12 @@ def recording_rules() -> Rules:
 
 
 def alerting_rules() -> Rules:
-    """All alerts."""
+    """Return the rules of all alerts."""
     return {"groups": [{"name": "otel-shadow-alerts", "rules": [alert.rule() for alert in ALERTS]}]}
 
 
 def as_yaml(rules: Rules) -> str:
-    """The file's text."""
+    """Return the rules as the text of a file."""
     return HEADER + str(yaml.safe_dump(rules, sort_keys=False, width=10_000))
 
 

@@ -1,7 +1,7 @@
-"""How our names look in Prometheus, after its OTLP receiver's translation ``UnderscoreEscapingWithSuffixes``.
+"""Names of our metrics and attributes in Prometheus, whose OTLP receiver translates them.
 
-The rules are those of the OpenTelemetry specification (Compatibility: Prometheus and OpenMetrics, "OTLP Metric
-points to Prometheus") and are held against a real Prometheus by the integration tests.
+Its translation ``UnderscoreEscapingWithSuffixes`` follows the OpenTelemetry specification (Compatibility: Prometheus
+and OpenMetrics, "OTLP Metric points to Prometheus"); the integration tests hold it against a real Prometheus.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ WINDOW: Final = "window"
 
 
 def label(attribute: str) -> str:
-    """The label of an attribute: ``shadow.node.name`` becomes ``shadow_node_name``."""
+    """Return the label of an attribute: ``shadow.node.name`` becomes ``shadow_node_name``."""
     return re.sub(r"[^A-Za-z0-9_]", "_", attribute)
 
 
 def series(metric: Metric) -> str:
-    """The name of a metric's series: words by underscores, then its unit, then ``_total`` for counters."""
+    """Return the name of a metric's series: words by underscores, then its unit, then ``_total`` for counters."""
     name = label(metric.name)
     if metric.unit in _UNITS:
         name = f"{name}_{_UNITS[metric.unit]}"

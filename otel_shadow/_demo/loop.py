@@ -21,14 +21,14 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._api.manager import build_manager
+from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
 from otel_shadow._calibration.corpus import DEMO_KEY
 from otel_shadow._calibration.coverage import handled_by, is_unsure
 from otel_shadow._calibration.labels import Names
 from otel_shadow._calibration.pairs import PairSet, read_pairs
+from otel_shadow._demo.bundled import bundled_config
 from otel_shadow._demo.clock import SimulatedClock, session_starts, this_minute
-from otel_shadow._demo.conversations import Conversation, MalformedLine, read_conversations
 from otel_shadow._demo.play import play
-from otel_shadow._demo.run import bundled_config
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 from otel_shadow.verdict import Verdict
@@ -146,14 +146,10 @@ def _gold(corpus: Path) -> dict[str, str]:
 
     redactor = Redactor()
     found = {}
-    for line in corpus.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        text, node = row.get("text"), row.get("node")
-        if isinstance(text, str) and isinstance(node, str) and row.get("node_basis") == "intent":
-            found[redactor.digest(text)] = node
+    for item in read_conversations(corpus):
+        row = {} if isinstance(item, MalformedLine) else item.rows[0]
+        if row.get("node_basis") == "intent" and isinstance(row.get("node"), str):
+            found[redactor.digest(row["text"])] = row["node"]
     return found
 
 
@@ -281,7 +277,7 @@ def _learned(thresholds: Path | None, patterns: Path | None) -> str:
     told = [
         f"   {table}: {json.dumps(limits[table])}" for table in ("thresholds", "intents", "flags") if table in limits
     ]
-    told += [f"   pattern for {one['intent']} ({one['lang']}), score {one['score']}" for one in found]
+    told += [f"   pattern for {one['intent']}, score {one['score']}" for one in found]
     return "\n".join(told) or "   nothing can be proposed from this window"
 
 

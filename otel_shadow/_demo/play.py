@@ -10,8 +10,8 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
+from otel_shadow._calibration.conversations import Conversation
 from otel_shadow._demo.clock import SimulatedClock, turn_times
-from otel_shadow._demo.conversations import Conversation
 from otel_shadow._runtime.manager import ShadowTrafficManager
 
 _ROOM = 0.5

@@ -7,21 +7,21 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
-from importlib.resources import files
 from pathlib import Path
 from time import time
 from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._api.manager import build_manager, set_default_manager
+from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
+from otel_shadow._calibration.corpus import DEMO_KEY
+from otel_shadow._demo.bundled import CONVERSATIONS, SCENARIOS, bundled_config
 from otel_shadow._demo.clock import SimulatedClock, session_starts, this_minute
-from otel_shadow._demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
 from otel_shadow._demo.play import play
-from otel_shadow._demo.providers import Providers, make_providers
-from otel_shadow._demo.scenarios import SCENARIOS
 from otel_shadow._demo.screen import Screen
 from otel_shadow._demo.tally import Tally
 from otel_shadow._doctor.graph import import_graph
+from otel_shadow._report.sdk_providers import Providers, make_providers
 from otel_shadow._runtime.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
@@ -68,14 +68,15 @@ def run_demo(
         require(module, "demo")
     screen = Screen()
     settings = ShadowConfig.load(config) if config or graph else bundled_config()
-    played_from, bad = _read(conversations, lang)
+    played_from, bad = _read(conversations or CONVERSATIONS, lang)
     log = _fresh_log(out)
     if graph is None:  # authored or public conversations: a known key makes two runs comparable
-        os.environ.setdefault(semconv.ENV_HASH_KEY, "otel-shadow demo")
+        os.environ.setdefault(semconv.ENV_HASH_KEY, DEMO_KEY)
     clock = SimulatedClock() if simulate_window else None
     end = this_minute()
     starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
-    providers, tally = make_providers(), Tally()
+    first_spans = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "demo").InMemorySpanExporter()
+    providers, tally = make_providers("otel-shadow-demo", first_spans), Tally()
     manager = _manager(settings, providers, log, tally, clock)
     if show_values:
         manager.inspect = screen.differences
@@ -85,7 +86,8 @@ def run_demo(
         clock.now = starts[0]
     if graph is None:
         _scenarios(subject, manager, tally, screen)
-        screen.span_tree(providers.first_spans.spans)
+        screen.span_tree(first_spans.get_finished_spans())
+    first_spans.shutdown()
     with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
         message = settings.session.message
         played = play(
@@ -116,24 +118,16 @@ def _manager(
     )
 
 
-def bundled_config() -> ShadowConfig:
-    """The configuration of the enrolment assistant."""
-    import tomllib
-
-    text = files("otel_shadow._demo").joinpath("shadow.toml").read_text(encoding="utf-8")
-    return ShadowConfig.from_mapping(tomllib.loads(text), "the demo's shadow.toml")
-
-
-def _read(path: Path | None, lang: str | None) -> tuple[list[Conversation], list[MalformedLine]]:
+def _read(path: Path, lang: str | None) -> tuple[list[Conversation], list[MalformedLine]]:
     """The conversations (ids made unique) and the lines that are none."""
     try:
-        found = list(bundled_conversations() if path is None else read_conversations(path))
+        found = list(read_conversations(path))
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or type(error).__name__}; expected a JSONL file"]) from None
     good = [item for item in found if isinstance(item, Conversation) and lang in (None, item.lang)]
     bad = [item for item in found if isinstance(item, MalformedLine)]
     if not good:
-        raise ConfigError([f"{path or 'conversations.jsonl'}: no conversation in it{f' in {lang!r}' if lang else ''}"])
+        raise ConfigError([f"{path}: no conversation in it{f' in {lang!r}' if lang else ''}"])
     seen: Counter[str] = Counter()
     unique = []
     for item in good:

@@ -18,9 +18,9 @@ from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow.record import ShadowRecord
 
 if TYPE_CHECKING:
-    from otel_shadow._demo.conversations import MalformedLine
+    from otel_shadow._calibration.conversations import MalformedLine
+    from otel_shadow._demo.bundled import Scenario
     from otel_shadow._demo.play import Played
-    from otel_shadow._demo.scenarios import Scenario
     from otel_shadow._demo.tally import Tally
 
 _SHOWN = 5

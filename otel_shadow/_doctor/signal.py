@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 
-from otel_shadow.errors import MissingExtraError
+from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
+from otel_shadow.errors import MissingExtraError, require
 
 Told = tuple[str, str, str, str]
 
@@ -15,8 +15,8 @@ _TIMEOUT_S = 4
 
 def check_collector() -> Iterator[Told]:
     """Whether the collector takes a span."""
-    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not endpoint:
+    named, spoken = endpoint("TRACES"), protocol("TRACES")
+    if not named:
         yield (
             "note",
             "collector",
@@ -24,33 +24,29 @@ def check_collector() -> Iterator[Told]:
             "set OTEL_EXPORTER_OTLP_ENDPOINT",
         )
         return
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     try:
-        taken = _send(protocol)
+        taken = _send()
     except MissingExtraError as error:
         yield "problem", "collector", "the exporter is not installed", str(error)
         return
     except Exception as error:  # noqa: BLE001 - an exporter raises anything for a malformed endpoint
-        yield "problem", "collector", f"{endpoint}: {type(error).__name__}", "expected such as http://localhost:4317"
+        yield "problem", "collector", f"{named}: {type(error).__name__}", "expected such as http://localhost:4317"
         return
     if taken:
-        yield "ok", "collector", f"{endpoint} ({protocol}) took a test span", ""
+        yield "ok", "collector", f"{named} ({spoken}) took a test span", ""
     else:
         yield (
             "problem",
             "collector",
-            f"{endpoint} ({protocol}) did not take a test span",
+            f"{named} ({spoken}) did not take a test span",
             "start it, or mend the endpoint",
         )
 
 
-def _send(protocol: str) -> bool:
-    from otel_shadow._demo.providers import otlp_package
-    from otel_shadow.errors import require
-
+def _send() -> bool:
     sdk = require("opentelemetry.sdk.trace", "otlp")
     export = require("opentelemetry.sdk.trace.export", "otlp")
-    exporter = require(f"{otlp_package(protocol)}.trace_exporter", "otlp").OTLPSpanExporter(timeout=_TIMEOUT_S)
+    sender = exporter("TRACES", timeout=_TIMEOUT_S)
     spans: list[object] = []
 
     class Keep(export.SpanExporter):  # type: ignore[misc, name-defined]
@@ -62,6 +58,6 @@ def _send(protocol: str) -> bool:
     provider.add_span_processor(export.SimpleSpanProcessor(Keep()))
     provider.get_tracer("otel_shadow").start_span("otel-shadow doctor").end()
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    taken = exporter.export(spans) is export.SpanExportResult.SUCCESS
-    exporter.shutdown()
+    taken = sender.export(spans) is export.SpanExportResult.SUCCESS
+    sender.shutdown()
     return bool(taken)

@@ -21,7 +21,7 @@ import click
 
 from otel_shadow import evidence
 from otel_shadow._report import presenter, terminal, verdict_command
-from otel_shadow._report.otlp_export import meter_provider
+from otel_shadow._report.sdk_providers import endpoint, meter_provider
 from otel_shadow._report.verdict_gauges import VerdictGauges
 from otel_shadow._report.view import View
 from otel_shadow.config import ShadowConfig
@@ -54,7 +54,7 @@ def watch(
     Returns:
         the exit code of the last verdict; 3 if there was none.
     """
-    provider = meter_provider()
+    provider = meter_provider() if endpoint("METRICS") else None
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
     code = EXIT_NOTHING

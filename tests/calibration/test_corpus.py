@@ -29,16 +29,16 @@ def corpus(folder: Path, *rows: object) -> Path:
 
 
 def test_texts_are_joined_by_hash(tmp_path: Path, pairs: PairSet) -> None:
-    """Utterances and the user's turns of dialogues; a text that was not said is counted only."""
+    """Utterances and the user's turns of dialogues; a text that was not said is counted only; no tag, no language."""
     turns = [{"speaker": "user", "text": SAID[1]}, {"speaker": "system", "text": "10"}]
     found = read_corpus(
         corpus(tmp_path, {"text": SAID[0], "lang": "pt-BR"}, {"dialogue_id": "d1", "turns": turns}, {"text": "nobody"}),
         pairs, (),
     )  # fmt: skip
     assert [(one.text, one.lang, one.pairs[0].session) for one in found.messages] == [
-        (SAID[0], "pt", "session_0"), (SAID[1], "en", "session_1")
+        (SAID[0], "pt", "session_0"), (SAID[1], "", "session_1")
     ]  # fmt: skip
-    assert (found.unsaid, found.joined_pairs, found.all_pairs) == (1, 2, 3)
+    assert (found.unsaid, found.joined_pairs) == (1, 2)
 
 
 def test_labels_of_the_rows_are_kept(tmp_path: Path, pairs: PairSet) -> None:

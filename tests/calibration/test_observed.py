@@ -84,7 +84,7 @@ def test_the_demo_observes_what_calibration_and_coverage_need(tmp_path: Path) ->
     """The bundled configuration: confidence, scores, action, plan and intent, in every node that ran."""
     from langchain_core.messages import HumanMessage
 
-    from otel_shadow._demo.run import bundled_config
+    from otel_shadow._demo.bundled import bundled_config
     from otel_shadow._demo.workflow import graph
 
     log = tmp_path / "app.log"

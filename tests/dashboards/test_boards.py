@@ -160,6 +160,12 @@ def test_bounds_are_drawn_from_the_applications_own_series() -> None:
     assert series(semconv.SLA_OBJECTIVE) in panel_queries.bound(semconv.CRITERION_PARITY)
 
 
+def test_slow_pairs_are_those_that_the_collector_keeps() -> None:
+    """The dashboard lists as slow what the Collector's sampling keeps as slow."""
+    collector = (ROOT / "collector" / "config.yaml").read_text()
+    assert re.findall(r"COLLECTOR_SLOW_DELTA_MS:-(\d+)", collector) == [str(panel_queries.SLOW_MS)]
+
+
 def test_a_missing_extra_gives_the_pip_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without grafanalib the command says how to install it."""
     import sys

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from otel_shadow._calibration.conversations import Conversation, read_conversations
 from otel_shadow._demo import workflow
-from otel_shadow._demo.conversations import Conversation, read_conversations
 from otel_shadow._demo.play import play
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow.config import ShadowConfig

@@ -16,9 +16,9 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END
 
+from otel_shadow._calibration.conversations import Conversation, read_conversations
 from otel_shadow._demo import workflow
-from otel_shadow._demo.conversations import Conversation, bundled_conversations, read_conversations
-from otel_shadow._demo.scenarios import SCENARIOS
+from otel_shadow._demo.bundled import CONVERSATIONS, SCENARIOS
 from otel_shadow._demo.state import BUSINESS_NODES, HUMAN, STEPS
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow._demo.v2 import V2_NODES
@@ -164,7 +164,7 @@ def test_decisions_vary(version: dict[str, Any], language: str) -> None:
     """In each language greeting, qualification and scheduling lead to at least two targets, all of them to four."""
     decisions: Decisions = defaultdict(set)
     graph = build_graph(recording(decisions, version), checkpointer=InMemorySaver())
-    rows = (row for row in bundled_conversations() if isinstance(row, Conversation) and row.lang == language)
+    rows = (row for row in read_conversations(CONVERSATIONS) if isinstance(row, Conversation) and row.lang == language)
     assert all(state["messages"] for state in play(graph, rows))
     seen = {node: decisions[language, node] for node in BUSINESS_NODES}
     assert len(set().union(*seen.values())) >= 4
@@ -184,7 +184,7 @@ def test_the_versions_agree_in_most_cases_and_v2_books_more() -> None:
 
         return node
 
-    rows = [row for row in bundled_conversations() if isinstance(row, Conversation)]
+    rows = [row for row in read_conversations(CONVERSATIONS) if isinstance(row, Conversation)]
     finals: dict[str, int] = {}
     for version, nodes in (("v1", {name: both(name) for name in V1_NODES}), ("v2", "v2")):
         graph = build_graph(nodes, checkpointer=InMemorySaver())

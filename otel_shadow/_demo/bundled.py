@@ -1,11 +1,23 @@
-"""The three scenarios that the demo shows first."""
+"""What the demo brings along: its configuration, conversations that were authored for it, and three scenarios."""
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from otel_shadow._demo.state import CHILD_NAME, GREETING, QUALIFICATION
+from otel_shadow.config import ShadowConfig
+
+CONVERSATIONS = Path(__file__).with_name("conversations.jsonl")
+"""Conversations in Portuguese and English, all of them authored."""
+
+
+def bundled_config() -> ShadowConfig:
+    """Return the configuration of the enrolment assistant."""
+    text = Path(__file__).with_name("shadow.toml").read_text(encoding="utf-8")
+    return ShadowConfig.from_mapping(tomllib.loads(text), "the demo's shadow.toml")
 
 
 @dataclass(frozen=True)

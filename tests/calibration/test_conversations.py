@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otel_shadow._demo.conversations import Conversation, MalformedLine, bundled_conversations, read_conversations
+from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
+from otel_shadow._demo.bundled import CONVERSATIONS
 
 UTTERANCE = '{"text": "Oi, tudo bem?", "lang": "pt-BR", "reference_datetime": "2025-01-09T10:00:00"}'
 DIALOGUE = json.dumps(
@@ -113,7 +114,7 @@ def test_an_absent_file_is_the_callers_to_report(tmp_path: Path) -> None:
 
 def test_the_bundled_conversations_are_well_formed_and_authored() -> None:
     """Forty to sixty of them, in both languages, each of several turns."""
-    rows = list(bundled_conversations())
+    rows = list(read_conversations(CONVERSATIONS))
     assert all(isinstance(row, Conversation) for row in rows)
     conversations = [row for row in rows if isinstance(row, Conversation)]
     assert 40 <= len(conversations) <= 60
@@ -148,3 +149,13 @@ def test_recorded_dialogues_have_their_data_sets_today(data_file: Callable[[str]
     first = next(read_conversations(data_file("dialogues_en.jsonl")))
     assert isinstance(first, Conversation)
     assert first.reference_datetime == datetime.fromisoformat("2019-03-01T09:00:00")
+
+
+def test_the_rows_of_the_users_turns_come_along(tmp_path: Path) -> None:
+    """What else a row or a turn says, such as a person's label."""
+    path = written(tmp_path, '{"text": "Oi", "intent": "greet"}\n' + DIALOGUE)
+    utterance, dialogue = read_conversations(path)
+    assert isinstance(utterance, Conversation)
+    assert isinstance(dialogue, Conversation)
+    assert [row["intent"] for row in utterance.rows] == ["greet"]
+    assert [row["speaker"] for row in dialogue.rows] == ["user", "USER"]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 _SNIPPET = 40
 # The dialogues of the Schema-Guided data set have no reference time of their own; their data set says what today is.
@@ -21,10 +20,15 @@ SGD_TODAY = datetime.fromisoformat("2019-03-01T09:00:00")
 
 @dataclass(frozen=True)
 class Conversation:
-    """What the user said, turn by turn.
+    """What a user said, turn by turn.
 
-    `lang` is the row's own tag, lower case, without region (`pt`, `en`), or empty. `reference_datetime` is the local
-    time that its relative dates are counted from; `line` is where it stands in its file, from 1.
+    Arguments:
+        id: the row's own, else made of the line's number.
+        lang: the row's own tag, lower case, without region (`pt`, `en`), or empty.
+        turns: the user's messages.
+        reference_datetime: the local time that relative dates are counted from.
+        line: where the conversation stands in its file, from 1.
+        rows: the JSON object of each turn, with whatever else it says, such as a person's labels.
     """
 
     id: str
@@ -32,6 +36,7 @@ class Conversation:
     turns: tuple[str, ...]
     reference_datetime: datetime | None
     line: int
+    rows: tuple[Mapping[str, Any], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -56,33 +61,21 @@ def read_conversations(path: str | Path) -> Iterator[Conversation | MalformedLin
 
     Blank lines are skipped. A byte order mark and Windows line ends are accepted. A bad line never raises.
 
-    Args:
+    Arguments:
         path: a JSON Lines file, UTF-8.
 
     Raises:
         OSError: the file itself can't be opened (absent, a directory, not permitted).
-
     """
     with Path(path).open("rb") as file:
-        yield from _read(file, str(path))
-
-
-def bundled_conversations() -> Iterator[Conversation | MalformedLine]:
-    """Yield the conversations that were authored for this demo, in Portuguese and English."""
-    with files("otel_shadow._demo").joinpath("conversations.jsonl").open("rb") as file:
-        yield from _read(file, "conversations.jsonl")
-
-
-def _read(file: IO[bytes], name: str) -> Iterator[Conversation | MalformedLine]:
-    for number, raw in enumerate(file, start=1):
-        if number == 1:
-            raw = raw.removeprefix(b"\xef\xbb\xbf")
-        if not raw.strip():
-            continue
-        try:
-            yield _conversation(_row(raw), number)
-        except _Malformed as error:
-            yield MalformedLine(name, number, str(error))
+        for number, raw in enumerate(file, start=1):
+            line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+            if not line.strip():
+                continue
+            try:
+                yield _conversation(_row(line), number)
+            except _Malformed as error:
+                yield MalformedLine(str(path), number, str(error))
 
 
 def _row(raw: bytes) -> Mapping[str, Any]:
@@ -106,21 +99,23 @@ def _row(raw: bytes) -> Mapping[str, Any]:
 
 def _conversation(row: Mapping[str, Any], line: int) -> Conversation:
     if "turns" in row:
-        turns, default = _user_turns(row["turns"]), f"dialogue-{line}"
+        rows, default = _user_turns(row["turns"]), f"dialogue-{line}"
     elif "text" in row:
-        turns, default = (_text(row["text"], "text"),), f"utterance-{line}"
+        _require_text(row["text"], "text")
+        rows, default = (row,), f"utterance-{line}"
     else:
         raise _Malformed("expected the key 'text' (an utterance) or 'turns' (a dialogue)")
     return Conversation(
         id=str(row.get("dialogue_id") or row.get("id") or default),
         lang=_language(row.get("lang")),
-        turns=turns,
+        turns=tuple(turn["text"] for turn in rows),
         reference_datetime=_reference(row),
         line=line,
+        rows=rows,
     )
 
 
-def _user_turns(turns: Any) -> tuple[str, ...]:
+def _user_turns(turns: Any) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(turns, list):
         raise _Malformed(f"turns: expected a list, found {_kind(turns)}")
     said = []
@@ -131,20 +126,20 @@ def _user_turns(turns: Any) -> tuple[str, ...]:
         if not isinstance(speaker, str):
             raise _Malformed(f"turns[{number}].speaker: expected 'user' or 'system', found {_kind(speaker)}")
         if speaker.lower() == "user":
-            said.append(_text(turn.get("text"), f"turns[{number}].text"))
+            _require_text(turn.get("text"), f"turns[{number}].text")
+            said.append(turn)
     if not said:
         raise _Malformed("turns: none of them is the user's")
     return tuple(said)
 
 
-def _text(value: Any, key: str) -> str:
+def _require_text(value: Any, key: str) -> None:
     if not isinstance(value, str):
         raise _Malformed(f"{key}: expected text, found {_kind(value)}")
     if not value.strip():
         raise _Malformed(f"{key}: the message is empty")
     if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
         raise _Malformed(f"{key}: a lone surrogate, which no text encoding can carry")
-    return value
 
 
 def _language(value: Any) -> str:

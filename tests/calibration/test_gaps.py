@@ -1,22 +1,20 @@
-"""Clusters and patterns from messages that V2 missed: Portuguese and English, accents and typos."""
+"""Groups and patterns of messages that V2 missed: Portuguese and English, accents and typos."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import random
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from otel_shadow._calibration.clusters import cluster
 from otel_shadow._calibration.corpus import read_corpus
+from otel_shadow._calibration.gaps import Gap, Gaps, find_gaps, fold
 from otel_shadow._calibration.labels import Names
-from otel_shadow._calibration.meaning import Meanings, meanings
 from otel_shadow._calibration.pairs import read_pairs
-from otel_shadow._calibration.patterns import propose_patterns, too_few
-from otel_shadow._calibration.wording import fold, misspellings, words
 from otel_shadow._demo.v2.learned import Learned
 from otel_shadow.cli import main
 from tests.calibration.window import KEY, observed, record, write_log
@@ -59,67 +57,88 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
         for n, (text, (intent, sure)) in enumerate(texts.items())
     ]  # fmt: skip
     corpus = tmp_path / "corpus.jsonl"
-    rows = [{"text": text, "intent": intent} for text, (intent, _) in texts.items()]
+    rows = [{"text": text, "lang": "pt" if text in WAITING else "en", "intent": intent}
+            for text, (intent, _) in texts.items()]  # fmt: skip
     corpus.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return write_log(tmp_path / "app.log", records), corpus
 
 
 @pytest.fixture
-def found(told: tuple[Path, Path]) -> Meanings:
+def found(told: tuple[Path, Path]) -> Gaps:
     log, corpus = told
-    return meanings(read_corpus(corpus, read_pairs([str(log)]), DECLARED).messages, Names())
+    return find_gaps(read_corpus(corpus, read_pairs([str(log)]), DECLARED), Names())
 
 
-def test_patterns_find_what_was_missed_in_both_languages(found: Meanings) -> None:
-    """A Portuguese and an English pattern, by cross-validation nearly always right, finding most of what was missed."""
-    proposed = {(one.intent, one.lang): one for one in propose_patterns(found) if one.proposed}
-    waiting, refund = proposed[("ask_information", "pt")], proposed[("human", "en")]
-    for one in (waiting, refund):
-        assert one.precision is not None
-        assert one.precision >= 0.9
-        assert one.recall >= 0.7
-        assert one.precision_lower < one.precision
+def group_of(gaps: Gaps, intent: str) -> Gap:
+    """The largest group whose messages mostly meant ``intent``."""
+    return next(gap for gap in gaps.groups if next(iter(gap.meant)) == intent)
 
 
-def test_a_pattern_matches_without_accents_and_with_the_slips_that_were_seen(found: Meanings) -> None:
-    """What is matched is folded text; the misspelling of the corpus is an alternative of its word."""
-    patterns = {one.intent: re.compile(one.pattern) for one in propose_patterns(found) if one.proposed}
-    assert patterns["ask_information"].search(fold("tem LÍSTA DE ESPERA?"))
-    assert patterns["human"].search(fold("I need a refnud"))
-    assert not patterns["ask_information"].search(fold("o gato ganhou ontem"))
+def test_groups_tell_what_sets_them_apart_and_what_they_meant(found: Gaps) -> None:
+    """The waiting list and the refunds come out as groups, with terms, languages and labels; bookings are known."""
+    assert found.judged_by == "human labels"
+    assert found.unrecognised == len({*WAITING, *REFUND, *CHAT}) == found.texts - len(KNOWN)
+    waiting, refund = group_of(found, "ask_information"), group_of(found, "human")
+    assert "espera" in " ".join(waiting.terms)
+    assert set(waiting.meant) == {"ask_information"}
+    assert waiting.langs == {"pt": waiting.messages}
+    assert waiting.sessions == waiting.messages
+    assert "refund" in " ".join(refund.terms)
+    assert refund.langs == {"en": refund.messages}
+    assert all("schedule" not in gap.meant for gap in found.groups)
 
 
-def test_small_talk_gets_no_pattern(found: Meanings) -> None:
-    """What people labelled as no intent of ours is never proposed as one."""
-    assert "none" not in {one.intent for one in propose_patterns(found)}
+def test_a_group_that_means_one_intent_gives_a_pattern(found: Gaps) -> None:
+    """Right in nearly every message that it matches; together they match most of what was missed and no small talk."""
+    for intent, missed in (("ask_information", set(WAITING)), ("human", set(REFUND))):
+        patterns = [gap.pattern for gap in found.groups if gap.pattern and gap.pattern.intent == intent]
+        proposed = [one for one in patterns if one.proposed]
+        assert proposed
+        assert all(one.right / one.matched >= 0.9 and 0.6 <= one.precision_lower < 1 for one in proposed)
+        matched = [text for text in missed if any(re.search(one.pattern, fold(text)) for one in proposed)]
+        assert len(matched) >= 0.7 * len(missed)
+        assert not any(re.search(one.pattern, fold("o gato ganhou ontem")) for one in proposed)
+    assert all(gap.pattern is None or gap.pattern.intent != "none" for gap in found.groups)
+
+
+def test_terms_are_shared_by_three_conversations_and_hide_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one person says five times is no term; numbers are all ``0``."""
+    monkeypatch.setenv("OTEL_SHADOW_HASH_KEY", KEY)
+    own = [f"refund the invoice {n}99 of Zulmira please" for n in range(10, 40)]
+    shared = [f"swimming lesson at {n} in pool {n + 2}" for n in range(10, 40)]
+    known = [f"book a visit number {n}" for n in range(30)]
+    records = [
+        record(n, message=text, original="__end__", shadow="__end__",
+               observed=observed(0.95 if text in known else 0.45, intent="schedule" if text in known else "none"))
+        for n, text in enumerate((*own, *shared, *known))
+    ]  # fmt: skip
+    one_person = {"dialogue_id": "d1", "turns": [{"speaker": "user", "text": text} for text in own]}
+    corpus = tmp_path / "corpus.jsonl"
+    rows = [one_person, *({"text": text} for text in (*shared, *known))]
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    pairs = read_pairs([str(write_log(tmp_path / "app.log", records))])
+    terms = {term for gap in find_gaps(read_corpus(corpus, pairs, ()), Names()).groups for term in gap.terms}
+    assert any("swimming" in term for term in terms)
+    assert not any("zulmira" in term or "invoice" in term for term in terms)
+    assert not any(sign in "123456789" for term in terms for sign in term)
 
 
 def test_labels_that_say_nothing_give_no_pattern(told: tuple[Path, Path]) -> None:
-    """The same messages with labels dealt out at random: whatever is tried, cross-validation refuses it."""
-    import random
-
+    """The same messages with labels dealt out at random: nothing is proposed."""
     log, corpus = told
     rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
     source = random.Random(5)
     rows = [{**row, "intent": source.choice(("ask_information", "human", "none"))} for row in rows]
     corpus.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    mixed = meanings(read_corpus(corpus, read_pairs([str(log)]), DECLARED).messages, Names())
-    assert not any(one.proposed for one in propose_patterns(mixed))
-
-
-def test_clusters_tell_what_sets_them_apart_and_what_they_meant(found: Meanings) -> None:
-    """The waiting list and the refunds come out as groups, with their words, examples and labels."""
-    clusters = cluster(found)
-    assert clusters.unrecognised == len(found.unrecognised) > 0
-    waiting = next(one for one in clusters.clusters if any("espera" in gram for gram in one.ngrams))
-    assert set(waiting.meant) == {"ask_information"}
-    assert waiting.langs == {"pt": waiting.messages}
-    assert all("espera" in text for text in waiting.examples)
-    assert any("refund" in " ".join(one.ngrams) for one in clusters.clusters)
+    mixed = find_gaps(read_corpus(corpus, read_pairs([str(log)]), DECLARED), Names())
+    assert mixed.groups
+    assert not any(gap.pattern and gap.pattern.proposed for gap in mixed.groups)
 
 
 def test_without_labels_agreement_with_v1_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows without labels: what V1 did with a message stands for what it meant, and the output says so."""
+    """Rows without labels: where V1 went with a message stands for what it meant, and the output says so."""
     monkeypatch.setenv("OTEL_SHADOW_HASH_KEY", KEY)
     texts = [(text, "scheduling", 0.95, "schedule") for text in KNOWN]
     texts += [(text, "scheduling", 0.45, "none") for text in WAITING]
@@ -131,25 +150,29 @@ def test_without_labels_agreement_with_v1_judges(tmp_path: Path, monkeypatch: py
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text, *_ in texts), encoding="utf-8")
     pairs = read_pairs([str(write_log(tmp_path / "app.log", records))])
-    found = meanings(read_corpus(corpus, pairs, DECLARED).messages, Names())
+    found = find_gaps(read_corpus(corpus, pairs, DECLARED), Names())
     assert found.judged_by == "agreement with V1"
-    (one,) = [one for one in propose_patterns(found) if one.lang == "pt"]
-    assert (one.intent, one.proposed) == ("schedule", True)
+    assert {gap.pattern.intent for gap in found.groups if gap.pattern and gap.pattern.proposed} == {"schedule"}
+    assert set(group_of(found, "scheduling").meant) == {"scheduling"}
 
 
-def test_too_few_are_told(found: Meanings) -> None:
-    """With nothing but a handful of missed messages there is not enough data to learn from."""
-    few = Meanings(found.judged_by, tuple(one for one in found.messages if one.intent != "human")
-                   + tuple(one for one in found.messages if one.intent == "human")[:4])  # fmt: skip
-    assert ("human", "en", 4) in too_few(few)
+def test_a_handful_of_messages_is_no_group(told: tuple[Path, Path]) -> None:
+    """Fewer than ten unrecognised messages are counted, not grouped."""
+    log, corpus = told
+    lines = corpus.read_text(encoding="utf-8").splitlines(keepends=True)
+    corpus.write_text("".join(lines[:9]), encoding="utf-8")
+    found = find_gaps(read_corpus(corpus, read_pairs([str(log)]), DECLARED), Names())
+    assert (found.unrecognised, found.groups) == (9, ())
 
 
-def test_slips_are_found_and_endings_are_not() -> None:
-    """A swap, a letter too many and one too few in a rare long word; plurals, genders and short words stay."""
-    common = [["agendar", "visita", "aluno", "hora"]] * 8
-    rare = [["agnedar", "vissita", "alunos", "aluna", "hira"], ["agendr"]]
-    assert misspellings([*common, *rare]) == {"agnedar": "agendar", "vissita": "visita", "agendr": "agendar"}
-    assert words("Às 10h, não é?") == ["as", "0", "nao", "e"]
+def test_the_json_has_no_text_of_anybody(told: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Terms and counts only."""
+    log, corpus = told
+    with pytest.raises(SystemExit):
+        main(["coverage", str(log), "--corpus", str(corpus), "--json"])
+    printed = capsys.readouterr().out
+    assert json.loads(printed)["corpus"]["groups"]
+    assert not any(text in printed for text in (*WAITING, *REFUND, *CHAT))
 
 
 def test_the_command_writes_patterns_that_v2_loads(

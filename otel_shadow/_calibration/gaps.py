@@ -1,0 +1,214 @@
+"""Gaps: messages that V2 does not recognise, grouped by what they have in common, with a pattern for some groups."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+from sklearn.cluster import HDBSCAN
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+from otel_shadow import semconv
+from otel_shadow._calibration.corpus import Corpus, Message
+from otel_shadow._calibration.coverage import UNSURE, intent_of
+from otel_shadow._calibration.fixed_sequence import lower_bound
+from otel_shadow._calibration.labels import Names
+
+LEAST_PRECISION = 0.6
+"""Lower bound of its precision from which a pattern is proposed."""
+_NOTHING = ("none", "other", semconv.END)
+_SMALLEST, _TERMS, _SHARED_BY, _MORE_OFTEN = 5, 4, 3, 10
+"""Messages of a group; its terms; conversations that share a term; how much commoner a term is than elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatternProposal:
+    """A regular expression for folded text (lower case, no accents), and how often it is right about one intent.
+
+    Arguments:
+        matched, right: labelled messages that it matches and V2 does not recognise as the intent, and those of them
+            that meant it. ``precision_lower`` is the exact lower bound of right / matched, at 95 % for all patterns
+            that were tried together.
+        proposed: whether that bound reaches :data:`LEAST_PRECISION`.
+    """
+
+    intent: str
+    pattern: str
+    matched: int
+    right: int
+    precision_lower: float = 0.0
+    proposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Unrecognised messages that are alike.
+
+    Arguments:
+        terms: phrases that set the messages apart, the commonest first; at least three conversations of the group share
+            each, and every number in them is ``0``.
+        messages, sessions: how many texts, and how many sessions said one.
+        langs: texts per language tag.
+        meant: texts per label of a person, or per decision of V1.
+        pattern: what was tried where more than half of the messages meant the same.
+    """
+
+    terms: tuple[str, ...]
+    messages: int
+    sessions: int
+    langs: Mapping[str, int]
+    meant: Mapping[str, int]
+    pattern: PatternProposal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What a corpus adds to the coverage.
+
+    Arguments:
+        texts, joined_pairs, unsaid: texts that were said, the pairs that they made, and texts that made none.
+        malformed: lines that are no message: file, line and reason.
+        judged_by: what is meant is known by ``human labels``, or by ``agreement with V1`` where there are none.
+        unrecognised: texts that V2 does not recognise.
+        groups: of them, the largest first; texts that are like no others are in none.
+    """
+
+    texts: int
+    joined_pairs: int
+    unsaid: int
+    malformed: tuple[str, ...]
+    judged_by: str
+    unrecognised: int
+    groups: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A message, its phrases, the intent that V2 recognised and acted on, and what the message meant."""
+
+    message: Message
+    phrases: Set[str]
+    recognised: str | None
+    meant: str | None
+
+
+def find_gaps(corpus: Corpus, names: Names) -> Gaps:
+    """Group the texts that V2 does not recognise, and try a pattern for each group that means one intent."""
+    human = any(message.intent or message.node for message in corpus.messages)
+    phrases = _phrases()
+    readings = [
+        _Reading(one, phrases(one.text), _recognised(one, names), _meant(one, human)) for one in corpus.messages
+    ]
+    missed = [one for one in readings if one.recognised is None]
+    everywhere = Counter(phrase for one in readings for phrase in one.phrases)
+    found = [(group, terms) for group in _alike(missed) if (terms := _terms(group, len(readings), everywhere))]
+    tries = [_pattern(group, terms, readings, everywhere) for group, terms in found]
+    tried = sum(one is not None for one in tries)
+    gaps = [
+        Gap(
+            terms=terms,
+            messages=len(group),
+            sessions=len({pair.session for one in group for pair in one.message.pairs}),
+            langs=dict(Counter(one.message.lang for one in group).most_common()),
+            meant=dict(Counter(one.meant for one in group if one.meant).most_common()),
+            pattern=pattern and _judged(pattern, tried),
+        )
+        for (group, terms), pattern in zip(found, tries, strict=True)
+    ]
+    return Gaps(
+        texts=len(readings),
+        joined_pairs=corpus.joined_pairs,
+        unsaid=corpus.unsaid,
+        malformed=corpus.malformed,
+        judged_by="human labels" if human else "agreement with V1",
+        unrecognised=len(missed),
+        groups=tuple(sorted(gaps, key=lambda gap: (-gap.messages, gap.terms))),
+    )
+
+
+def _phrases() -> Callable[[str], Set[str]]:
+    """Return what splits a text into its runs of up to three words."""
+    word = r"[a-z0]+(?:'[a-z]+)?"
+    split = CountVectorizer(preprocessor=fold, token_pattern=word, ngram_range=(1, 3)).build_analyzer()
+    return lambda text: frozenset(split(text))
+
+
+def fold(text: str) -> str:
+    """Return ``text`` in lower case, without accents, every number as ``0``."""
+    plain = unicodedata.normalize("NFKD", text.replace("’", "'"))
+    return re.sub(r"\d\w*", "0", "".join(sign for sign in plain if not unicodedata.combining(sign)).lower())
+
+
+def _recognised(message: Message, names: Names) -> str | None:
+    """Return V2's commonest intent where its router acted on most of the message's pairs, else None."""
+    told = [(pair.v2.get(names.action), intent_of(pair, names)) for pair in message.pairs]
+    acted = [intent for action, intent in told if (action not in UNSURE if action else intent != "none")]
+    return Counter(acted).most_common(1)[0][0] if 2 * len(acted) >= len(told) else None
+
+
+def _meant(message: Message, human: bool) -> str | None:
+    """Return a person's label where texts have labels, else V1's decision; None where it is not known."""
+    return message.intent or message.node if human else message.pairs[0].original_target
+
+
+def _alike(missed: Sequence[_Reading]) -> list[list[_Reading]]:
+    """Return groups by HDBSCAN (Campello, Moulavi & Sander 2013) on the letters' TF-IDF in 50 latent dimensions."""
+    if len(missed) < 2 * _SMALLEST:
+        return []
+    vectors = make_pipeline(
+        TfidfVectorizer(preprocessor=fold, analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True),
+        TruncatedSVD(min(50, len(missed) - 1), random_state=0),
+        Normalizer(),
+    ).fit_transform([one.message.text for one in missed])
+    groups: defaultdict[int, list[_Reading]] = defaultdict(list)
+    for one, label in zip(missed, HDBSCAN(_SMALLEST, min_samples=2, copy=True).fit_predict(vectors), strict=True):
+        groups[int(label)].append(one)
+    return [group for label, group in groups.items() if label >= 0]  # -1: like no others
+
+
+def _terms(group: Sequence[_Reading], texts: int, everywhere: Counter[str]) -> tuple[str, ...]:
+    """Return the group's commonest phrases that are rare elsewhere, no word in two of them."""
+    inside = Counter(phrase for one in group for phrase in one.phrases)
+    said_by = Counter(
+        phrase for _, phrase in {(one.message.conversation, each) for one in group for each in one.phrases}
+    )
+    chosen: list[str] = []
+    for phrase, count in sorted(inside.items(), key=lambda item: (-item[1], -len(item[0]), item[0])):
+        rare = count * (texts - len(group)) >= _MORE_OFTEN * (everywhere[phrase] - count) * len(group)
+        if rare and said_by[phrase] >= _SHARED_BY and set(" ".join(chosen).split()).isdisjoint(phrase.split()):
+            chosen.append(phrase)
+    return tuple(chosen[:_TERMS])
+
+
+def _pattern(
+    group: Sequence[_Reading], terms: Sequence[str], readings: Sequence[_Reading], everywhere: Counter[str]
+) -> PatternProposal | None:
+    """Return the terms that are said mostly in the group as a pattern, if most of the group meant one intent.
+
+    The intent is what V2 calls such messages where it recognises them. The terms are chosen without a look at the
+    labels, so that counting on the same texts does not flatter the pattern.
+    """
+    ((meaning, often),) = Counter(one.meant for one in group).most_common(1)
+    called = Counter(one.recognised for one in readings if one.meant == meaning and one.recognised)
+    intent = called.most_common(1)[0][0] if called else meaning
+    own = [term for term in terms if 2 * sum(term in one.phrases for one in group) > everywhere[term]]
+    if 2 * often <= len(group) or not own or intent is None or meaning in _NOTHING or intent in _NOTHING:
+        return None
+    matched = [one for one in readings if one.meant and one.recognised != intent and not one.phrases.isdisjoint(own)]
+    right = sum(one.meant == meaning for one in matched)
+    branches = [
+        r"\W+".join(r"\d\w*" if word == "0" else re.escape(word) for word in term.split())
+        for term in sorted(own, key=len, reverse=True)
+    ]
+    return PatternProposal(intent, rf"\b(?:{'|'.join(branches)})\b", len(matched), right)
+
+
+def _judged(one: PatternProposal, tried: int) -> PatternProposal:
+    lower = lower_bound(one.right, one.matched, 0.05 / tried)
+    return replace(one, precision_lower=lower, proposed=lower >= LEAST_PRECISION)

@@ -1,0 +1,90 @@
+"""Providers of the OpenTelemetry SDK for the commands; without an endpoint in the environment nothing leaves.
+
+The variables are the specification's (``OTEL_EXPORTER_OTLP_*``), a signal's own before the general one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from otel_shadow.errors import require
+
+_EXTRA = "otlp"
+_MODULES = {"TRACES": "trace_exporter", "METRICS": "metric_exporter", "LOGS": "_log_exporter"}
+_CLASSES = {"TRACES": "OTLPSpanExporter", "METRICS": "OTLPMetricExporter", "LOGS": "OTLPLogExporter"}
+
+
+@dataclass(frozen=True)
+class Providers:
+    """Tracer, meter and logger provider of a run; ``exporting`` says whether any signal has an endpoint."""
+
+    tracer: Any
+    meter: Any
+    logger: Any
+    exporting: bool
+
+    def shutdown(self) -> None:
+        """Export what is buffered, and end."""
+        for provider in (self.tracer, self.meter, self.logger):
+            provider.shutdown()
+
+
+def endpoint(signal: str) -> str | None:
+    """Return the OTLP endpoint of ``TRACES``, ``METRICS`` or ``LOGS``; None where the environment names none."""
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def protocol(signal: str) -> str:
+    """Return the OTLP protocol of a signal: ``grpc`` unless the environment names another."""
+    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
+    return own or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "grpc"
+
+
+def exporter(signal: str, **settings: Any) -> Any:
+    """Return the OTLP exporter of a signal.
+
+    Raises:
+        MissingExtraError: the exporters are not installed.
+    """
+    package = "http" if protocol(signal).startswith("http") else "grpc"
+    module = require(f"opentelemetry.exporter.otlp.proto.{package}.{_MODULES[signal]}", _EXTRA)
+    return getattr(module, _CLASSES[signal])(**settings)
+
+
+def meter_provider(resource: Any = None) -> Any:
+    """Return a meter provider that exports where there is an endpoint.
+
+    Raises:
+        MissingExtraError: the SDK or the exporter is not installed.
+    """
+    sdk = require("opentelemetry.sdk.metrics", _EXTRA)
+    export = require("opentelemetry.sdk.metrics.export", _EXTRA)
+    readers = [export.PeriodicExportingMetricReader(exporter("METRICS"))] if endpoint("METRICS") else []
+    return sdk.MeterProvider(metric_readers=readers, resource=resource)
+
+
+def make_providers(service: str, span_exporter: Any = None) -> Providers:
+    """Return all three providers, with a resource from ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES``.
+
+    Arguments:
+        service: its name where the environment has none.
+        span_exporter: gets every span as soon as it ends.
+
+    Raises:
+        MissingExtraError: the SDK or the exporters are not installed.
+    """
+    trace_export = require("opentelemetry.sdk.trace.export", _EXTRA)
+    logs_export = require("opentelemetry.sdk._logs.export", _EXTRA)
+    name = os.environ.get("OTEL_SERVICE_NAME", service)
+    resource = require("opentelemetry.sdk.resources", _EXTRA).Resource.create({"service.name": name})
+    tracer = require("opentelemetry.sdk.trace", _EXTRA).TracerProvider(resource=resource)
+    if span_exporter is not None:
+        tracer.add_span_processor(trace_export.SimpleSpanProcessor(span_exporter))
+    if endpoint("TRACES"):
+        tracer.add_span_processor(trace_export.BatchSpanProcessor(exporter("TRACES")))
+    logger = require("opentelemetry.sdk._logs", _EXTRA).LoggerProvider(resource=resource)
+    if endpoint("LOGS"):
+        logger.add_log_record_processor(logs_export.BatchLogRecordProcessor(exporter("LOGS")))
+    return Providers(tracer, meter_provider(resource), logger, any(map(endpoint, _MODULES)))
