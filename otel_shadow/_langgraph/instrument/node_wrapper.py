@@ -24,7 +24,7 @@ from otel_shadow._langgraph.live_attempt import Trial
 from otel_shadow._langgraph.v2 import is_async
 from otel_shadow._runtime.execution import NOTHING, Execution
 from otel_shadow._runtime.fault_barrier import passes
-from otel_shadow._runtime.live import Attempt, Stragglers, aserve, awithin, awithin_thread, serve, within
+from otel_shadow._runtime.live import Attempt, OverdueV2s, aserve, awithin, awithin_thread, serve, within
 from otel_shadow._runtime.manager import ShadowTrafficManager
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
@@ -45,7 +45,7 @@ class Socket:
         self.node = node
         self.v2 = v2
         self._largest = manager.config.limits.snapshot_bytes
-        self.stragglers = Stragglers(manager.config.limits.abandoned_threads)
+        self.overdue = OverdueV2s(manager.config.limits.abandoned_threads)
 
     @property
     def off(self) -> bool:
@@ -230,17 +230,17 @@ class ShadowSeq(RunnableSeq):
             raise NotImplementedError(f"node {self._socket.site.node!r} has no V2")
         sequence: RunnableSeq = copy.copy(self)
         sequence.__class__ = RunnableSeq
-        sequence.steps = [Timed(self._socket.v2, timeout_s, self._socket.stragglers), *self.steps[1:]]
+        sequence.steps = [Timed(self._socket.v2, timeout_s, self._socket.overdue), *self.steps[1:]]
         return sequence
 
 
 class Timed(Runnable[Any, Any]):
     """A runnable with a time limit in seconds, for V2 in a live session."""
 
-    def __init__(self, inner: Runnable[Any, Any], timeout_s: float, stragglers: Stragglers) -> None:
+    def __init__(self, inner: Runnable[Any, Any], timeout_s: float, overdue: OverdueV2s) -> None:
         self._inner = inner
         self._timeout_s = timeout_s
-        self._stragglers = stragglers
+        self._overdue = overdue
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The inner value.
@@ -250,15 +250,15 @@ class Timed(Runnable[Any, Any]):
         """
         if is_async(self._inner):
             awaited = partial(self._inner.ainvoke, input, config, **kwargs)
-            return within(self._timeout_s, lambda: asyncio.run(awaited()), self._stragglers)
-        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._stragglers)
+            return within(self._timeout_s, lambda: asyncio.run(awaited()), self._overdue)
+        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._overdue)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The same, awaited."""
         if not is_async(self._inner, default=True):
             called = partial(self._inner.invoke, input, config, **kwargs)
-            return await awithin_thread(self._timeout_s, called, self._stragglers)
-        return await awithin(self._timeout_s, partial(self._inner.ainvoke, input, config, **kwargs), self._stragglers)
+            return await awithin_thread(self._timeout_s, called, self._overdue)
+        return await awithin(self._timeout_s, partial(self._inner.ainvoke, input, config, **kwargs), self._overdue)
 
 
 def _copy(value: Any) -> Any:
