@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import workload
 from benchmarks.rivals import provider
 from benchmarks.rounds import Ratio
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
@@ -120,7 +120,7 @@ class Running:
                 "process": {"workers": setting.workers},
             }
         )
-        self.manager = build_manager(config, FeatureFlags(), tracer_provider=provider(), log_file="/dev/null")
+        self.manager = ShadowTrafficManager(config, FeatureFlags(), tracer_provider=provider(), log_file="/dev/null")
         attach(self.graph, self.manager)
         if setting.executor == "process":
             self._warm(setting.workers)

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import workload
 from benchmarks.rounds import Ratio
 from benchmarks.soak import measure
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
@@ -42,7 +42,7 @@ def _shadowed(limits: dict[str, Any], v2: Any) -> tuple[Any, Any]:
     config = ShadowConfig.from_mapping(
         {"nodes": {"two": {"timeout_ms": 600_000}}, "arms": {"holdout": 0.0}, "limits": limits}
     )
-    manager = build_manager(config, FeatureFlags(), log_file="/dev/null")
+    manager = ShadowTrafficManager(config, FeatureFlags(), log_file="/dev/null")
     graph = workload.graph_of(workload.v1)
     attach(graph, manager, lambda _, node: v2 if node == "two" else None)
     return graph, manager
@@ -70,7 +70,7 @@ def _full_queue(rounds: int = 7, calls: int = 60) -> None:
     print(f"\nBudget 8: a graph run with the queue full over one with it free  {Ratio.of(ratios)}")
     end.set()
     manager.flush(10)
-    reason = manager.sites[("measured", "two")].limiter.reason
+    reason = manager.nodes[("measured", "two")].limiter.reason
     dropped = manager.fault_barrier.counts["emit_dropped"]
     print(f"  {shed} shadows shed; the limiter says {reason!r}; dropped records {dropped}")
     for each in (manager, other):

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from benchmarks import workload
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags
@@ -90,7 +90,7 @@ def ours(name: str = "otel-shadow", *, awaited: bool = False, **flags: Any) -> V
     config = ShadowConfig.from_mapping(
         {"nodes": {key: {} for key in workload.NODES}, "arms": {"holdout": 0.0}, "limits": {"queue": 100_000}}
     )
-    manager = build_manager(config, FeatureFlags(**flags), tracer_provider=provider(), log_file="/dev/null")
+    manager = ShadowTrafficManager(config, FeatureFlags(**flags), tracer_provider=provider(), log_file="/dev/null")
     graph = workload.graph_of(_v1(awaited))
     attach(graph, manager, lambda _, key: _v1(awaited))
     return Variant(name, graph, settle=lambda: manager.flush(30), awaited=awaited)

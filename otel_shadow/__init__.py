@@ -12,45 +12,53 @@ from otel_shadow import _moved
 _moved.install()
 
 if TYPE_CHECKING:
+    from otel_shadow._api.decorator import with_shadow_v2
     from otel_shadow._api.instrumentor import ShadowInstrumentor
-    from otel_shadow._api.middleware import ShadowIntegrationMiddleware, with_shadow_v2
-    from otel_shadow._runtime.manager import ShadowTrafficManager
+    from otel_shadow._api.manager import ShadowTrafficManager
+    from otel_shadow._api.middleware import ShadowIntegrationMiddleware
     from otel_shadow._runtime.shadow_context import is_shadow
     from otel_shadow._runtime.side_effects import side_effect
     from otel_shadow._runtime.sinks import Sink
     from otel_shadow.config import ShadowConfig
-    from otel_shadow.errors import ConfigError, EvidenceError, MissingExtraError, ShadowError
-    from otel_shadow.flags import FeatureFlags
-    from otel_shadow.record import Arm, Mode, Outcome, ShadowRecord, Status
+    from otel_shadow.errors import ConfigError, EvidenceError, MissingExtraError, ShadowError, SideEffectBlockedError
+    from otel_shadow.flags import FeatureFlags, FlagSource
+    from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
 
 _HOMES = {
     "Arm": "record",
+    "Comparison": "record",
     "ConfigError": "errors",
     "EvidenceError": "errors",
     "FeatureFlags": "flags",
+    "FlagSource": "flags",
     "MissingExtraError": "errors",
     "Mode": "record",
+    "Observation": "record",
     "Outcome": "record",
     "ShadowConfig": "config",
     "ShadowError": "errors",
     "ShadowInstrumentor": "_api.instrumentor",
     "ShadowIntegrationMiddleware": "_api.middleware",
     "ShadowRecord": "record",
-    "ShadowTrafficManager": "_runtime.manager",
+    "ShadowTrafficManager": "_api.manager",
+    "SideEffectBlockedError": "errors",
     "Sink": "_runtime.sinks",
     "Status": "record",
     "is_shadow": "_runtime.shadow_context",
     "side_effect": "_runtime.side_effects",
-    "with_shadow_v2": "_api.middleware",
+    "with_shadow_v2": "_api.decorator",
 }
 
 __all__ = [
     "Arm",
+    "Comparison",
     "ConfigError",
     "EvidenceError",
     "FeatureFlags",
+    "FlagSource",
     "MissingExtraError",
     "Mode",
+    "Observation",
     "Outcome",
     "ShadowConfig",
     "ShadowError",
@@ -58,6 +66,7 @@ __all__ = [
     "ShadowIntegrationMiddleware",
     "ShadowRecord",
     "ShadowTrafficManager",
+    "SideEffectBlockedError",
     "Sink",
     "Status",
     "is_shadow",

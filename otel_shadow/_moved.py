@@ -14,6 +14,7 @@ from warnings import warn
 _PACKAGE = __package__ or "otel_shadow"
 _MODULES = {
     "assembly": "_api.manager",
+    "runtime.manager": "_api.manager",
     "instrumentor": "_api.instrumentor",
     "middleware": "_api.middleware",
     "mark": "_langgraph.instrument.mark",
@@ -26,6 +27,8 @@ _MODULES = {
     "langgraph.names": "_langgraph.internals",
     "report.otlp_export": "_report.sdk_providers",
     "runtime.scope": "_runtime.shadow_context",
+    "runtime.call": "_runtime.execution",
+    "runtime.facts": "_runtime.execution_result",
     "runtime.site": "_runtime.node",
     "telemetry.lines": "log_line",
     "calibration.result": "_calibration.calibration",

@@ -3,7 +3,8 @@
 ShadowError
 ├── ConfigError          every fault of a configuration, with its remedy
 ├── EvidenceError        a source that can't be read
-└── MissingExtraError    a part that is not installed, with the pip line that installs it
+├── MissingExtraError    a part that is not installed, with the pip line that installs it
+└── SideEffectBlockedError    a shadow tried what it may not; raised inside V2 alone
 """
 
 from __future__ import annotations
@@ -33,6 +34,18 @@ class EvidenceError(ShadowError):
     """A source of evidence that can't be read; the message names it and the remedy."""
 
 
+class SideEffectBlockedError(ShadowError):
+    """A side effect that a shadow tried and may not have. It is raised inside V2 and never reaches V1.
+
+    Arguments:
+        name: the tool or function; the arguments of the call are not kept.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name} is blocked inside a shadow: allow or replay it under [tools] in shadow.toml")
+
+
 class MissingExtraError(ShadowError):
     """An optional dependency is missing; the message is the remedy."""
 
@@ -41,14 +54,14 @@ class MissingExtraError(ShadowError):
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional ``module`` or say which pip line brings it.
+    """Import an optional ``module``.
 
     Arguments:
         module: dotted name, such as ``duckdb``.
         extra: the extra of this package that installs it.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: it is not installed; the message says which pip line installs it.
     """
     try:
         return importlib.import_module(module)

@@ -69,7 +69,7 @@ def loaded_after(code: str) -> set[str]:
         "from otel_shadow import FeatureFlags; FeatureFlags()",
         "from otel_shadow import with_shadow_v2\n@with_shadow_v2(len)\ndef node(state): return {}\nnode({})",
         "from otel_shadow import ShadowInstrumentor; ShadowInstrumentor().instrument(skip_dep_check=True)",
-        "from otel_shadow._api.manager import build_manager; build_manager()",
+        "from otel_shadow._api.manager import ShadowTrafficManager; ShadowTrafficManager()",
         "import otel_shadow.testing",
     ],
 )

@@ -12,9 +12,8 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from otel_shadow import semconv
-from otel_shadow._api.manager import build_manager, set_default_manager
+from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
 from otel_shadow._langgraph.instrument.import_hook import when_langgraph_is_imported
-from otel_shadow._runtime.manager import ShadowTrafficManager
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
@@ -27,7 +26,7 @@ ResolveV2 = Callable[[str, str], Any]
 
 
 class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Shadows the configured nodes of every graph of this process, with no change to the application.
+    """An instrumentor that shadows the configured nodes of every graph of this process, without changing any code.
 
     ``instrument()`` takes:
         config: a :class:`ShadowConfig`, a mapping or a path; default: ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml``.
@@ -44,7 +43,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _attach: Callable[[Any], Any] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What must be installed for this to make sense."""
+        """Return what must be installed for this to make sense."""
         return ("langgraph >= 0.6",)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -67,11 +66,11 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         missing = Missing(manager.config)
 
         def attach(graph: Any) -> None:
-            from otel_shadow._langgraph.instrument.attach import attach as give_sockets
+            from otel_shadow._langgraph.instrument.attach import attach as give_shadows
 
             missing.compiled(graph.get_name(), graph.nodes)
             try:
-                give_sockets(graph, manager, resolve)
+                give_shadows(graph, manager, resolve)
             except ConfigError as error:
                 logger.error("otel-shadow: graph %r gets no shadow: %s", graph.get_name(), error)
 
@@ -79,7 +78,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         when_langgraph_is_imported(lambda: self._hook(attach))
 
     def _hook(self, attach: Callable[[Any], Any]) -> None:
-        """LangGraph is there. Registered hooks can't be removed: one of an uninstrumented time does nothing."""
+        """Install the hooks in LangGraph, unless this import hook is outdated: a registered one can't be removed."""
         if self._attach is attach:
             from otel_shadow._langgraph.instrument.compile_hook import install
 
@@ -101,14 +100,16 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 
 def _hooks() -> Any:
-    """Our hooks in LangGraph, if the application has imported it and they could be imported."""
+    """Return our hooks in LangGraph, if the application has imported it and they could be imported."""
     return sys.modules.get("otel_shadow._langgraph.instrument.compile_hook")
 
 
 class Missing:
-    """Nodes of ``shadow.toml`` that no compiled graph has: told once, a little after the first graph.
+    """Nodes of ``shadow.toml`` that no compiled graph has. They are logged once, a little after the first graph.
 
-    The worst shadow is one that silently does nothing.
+    Arguments:
+        config: names the nodes.
+        after_s: seconds from the first graph to the log line.
     """
 
     def __init__(self, config: ShadowConfig, after_s: float = 5.0) -> None:
@@ -118,7 +119,7 @@ class Missing:
         self._started = False
 
     def compiled(self, graph: str, nodes: Collection[str]) -> None:
-        """A graph was compiled."""
+        """Note that a graph was compiled, and its nodes."""
         self._graphs.add(graph)
         for name in nodes:
             if self._wanted.get(name, graph) in (None, graph):
@@ -141,7 +142,7 @@ class Missing:
 
 
 def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:
-    """The manager for ``instrument(**kwargs)``; every fault of configuration and flags is in one error."""
+    """Make the manager for ``instrument(**kwargs)``; every fault of configuration and flags is in one error."""
     problems: list[str] = []
     config: ShadowConfig | None = None
     try:
@@ -157,7 +158,7 @@ def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:
         raise ConfigError(problems)
     if not config.nodes and kwargs.get("resolve_v2") is None and not os.environ.get(semconv.ENV_CONFIG):
         logger.info("otel-shadow: no shadow.toml here and no %s: only decorated nodes get a shadow", semconv.ENV_CONFIG)
-    return build_manager(
+    return ShadowTrafficManager(
         config,
         flags,
         tracer_provider=kwargs.get("tracer_provider"),

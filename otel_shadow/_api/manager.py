@@ -1,4 +1,4 @@
-"""Puts the parts together: a manager with OpenTelemetry's three signals, and the one that this process shares."""
+"""The manager that users make: the engine with OpenTelemetry's three signals, and the one that a process shares."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from time import time
 from typing import Any
+from warnings import warn
 
-from otel_shadow._runtime.manager import ShadowTrafficManager
+from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.redact import Redactor
-from otel_shadow._runtime.sinks import Sink
+from otel_shadow._runtime.services import Inspect
+from otel_shadow._runtime.sinks import Sink, Spans
 from otel_shadow._telemetry.log_events import LogEventSink
 from otel_shadow._telemetry.log_file import LogFileSink
 from otel_shadow._telemetry.metrics import MetricsSink
@@ -20,8 +22,71 @@ from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import ShadowRecord
 
 
+class ShadowTrafficManager(Engine):
+    """Runs V2 in shadow (or live, with V1 as its fallback), and tells it in spans, metrics, log events and log lines.
+
+    V1 never waits for it, and no fault of its own reaches V1.
+
+    Arguments:
+        config: ``shadow.toml``; default: found by :meth:`ShadowConfig.load`.
+        flags: where the flags come from; default: environment, then ``[flags]`` of the configuration.
+        tracer_provider: default: the global one, also when it is set later.
+        meter_provider: likewise.
+        logger_provider: likewise.
+        log_file: where lines go; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
+        sinks: further sinks for the finished records.
+        spans: opens the spans instead of ``tracer_provider``.
+        redactor: default: keyed by ``OTEL_SHADOW_HASH_KEY``.
+        clock: epoch seconds, for timestamps only (durations are monotonic).
+        clock_name: ``simulated`` if the clock is made up; it is written on every line.
+        new_id: makes pair ids; random hex digits by default.
+        executor: threads of yours for V2s that block, instead of ours.
+        inspect: sees each record beside the raw results of V1 and V2; for a local run that shows values.
+
+    Raises:
+        ConfigError: configuration or flags are wrong; every fault is listed.
+        OSError: the log file can't be opened.
+    """
+
+    def __init__(
+        self,
+        config: ShadowConfig | None = None,
+        flags: FlagSource | None = None,
+        *,
+        tracer_provider: Any = None,
+        meter_provider: Any = None,
+        logger_provider: Any = None,
+        log_file: str | None = None,
+        sinks: Sequence[Sink] = (),
+        spans: Spans | None = None,
+        redactor: Redactor | None = None,
+        clock: Callable[[], float] = time,
+        clock_name: str = "system",
+        new_id: Callable[[], str] | None = None,
+        executor: Executor | None = None,
+        inspect: Inspect | None = None,
+    ) -> None:
+        config = config if config is not None else ShadowConfig.load()
+        source: FlagSource = flags or FeatureFlags.resolve(config.flags)
+        metrics = MetricsSink(meter_provider)
+        lines = (WhileLogging(source, sink) for sink in (LogEventSink(logger_provider), LogFileSink(log_file)))
+        super().__init__(
+            config,
+            source,
+            sinks=[metrics, *lines, *sinks],
+            spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
+            redactor=redactor,
+            clock=clock,
+            clock_name=clock_name,
+            new_id=new_id,
+            executor=executor,
+            inspect=inspect,
+        )
+        metrics.bind(self)
+
+
 class WhileLogging(Sink):
-    """Passes records on while ``SHADOW_LOGGING`` is on."""
+    """A sink that passes records on to ``inner`` while ``SHADOW_LOGGING`` is on."""
 
     def __init__(self, flags: FlagSource, inner: Sink) -> None:
         self._flags = flags
@@ -33,54 +98,10 @@ class WhileLogging(Sink):
             self._inner.emit(record)
 
 
-def build_manager(
-    config: ShadowConfig | None = None,
-    flags: FlagSource | None = None,
-    *,
-    tracer_provider: Any = None,
-    meter_provider: Any = None,
-    logger_provider: Any = None,
-    log_file: str | None = None,
-    sinks: Sequence[Sink] = (),
-    redactor: Redactor | None = None,
-    clock: Callable[[], float] = time,
-    clock_name: str = "system",
-    executor: Executor | None = None,
-) -> ShadowTrafficManager:
-    """A manager with spans, metrics, log events and log lines.
-
-    Arguments:
-        config: default: found by :meth:`ShadowConfig.load`.
-        flags: default: environment, then ``[flags]``.
-        tracer_provider: and the other providers: default the global ones, also when set later.
-        log_file: where lines go; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
-        sinks: further sinks.
-        executor: threads of yours for V2s that block, instead of ours.
-
-    Raises:
-        ConfigError: configuration or flags are wrong.
-        OSError: the log file can't be opened.
-    """
-    config = config if config is not None else ShadowConfig.load()
-    source: FlagSource = flags or FeatureFlags.resolve(config.flags)
-    metrics = MetricsSink(meter_provider)
-    manager = ShadowTrafficManager(
-        config,
-        source,
-        sinks=[
-            metrics,
-            WhileLogging(source, LogEventSink(logger_provider)),
-            WhileLogging(source, LogFileSink(log_file)),
-            *sinks,
-        ],
-        spans=OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
-        redactor=redactor,
-        clock=clock,
-        clock_name=clock_name,
-        executor=executor,
-    )
-    metrics.bind(manager)
-    return manager
+def build_manager(*args: Any, **kwargs: Any) -> ShadowTrafficManager:
+    """Make a manager, as :class:`ShadowTrafficManager` does. Deprecated; it goes with the next release."""
+    warn("build_manager is now otel_shadow.ShadowTrafficManager", DeprecationWarning, stacklevel=2)
+    return ShadowTrafficManager(*args, **kwargs)
 
 
 _lock = threading.Lock()
@@ -88,20 +109,21 @@ _default: ShadowTrafficManager | None = None
 
 
 def default_manager() -> ShadowTrafficManager:
-    """The manager that decorated nodes of this process share; made at the first call.
+    """Return the manager that decorated nodes of this process share; it is made at the first call.
 
     Raises:
         ConfigError: configuration or flags are wrong.
+        OSError: the log file can't be opened.
     """
     global _default
     with _lock:
         if _default is None:
-            _default = build_manager()
+            _default = ShadowTrafficManager()
         return _default
 
 
 def set_default_manager(manager: ShadowTrafficManager | None) -> None:
-    """Make ``manager`` the one that decorated nodes use; None: a new one at the next call."""
+    """Make ``manager`` the one that decorated nodes use; None: a new one is made when one is needed."""
     global _default
     with _lock:
         _default = manager

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
 from otel_shadow._calibration.corpus import DEMO_KEY
 from otel_shadow._calibration.coverage import handled_by, is_unsure
@@ -185,7 +185,7 @@ def _shadow(window: _Window, played: Sequence[Conversation]) -> None:
     window.log.unlink(missing_ok=True)
     clock = SimulatedClock()
     config = ShadowConfig.from_mapping({**bundled_config().model_dump(), "v2_build": window.build})
-    manager = build_manager(config, log_file=str(window.log), clock=clock, clock_name="simulated")
+    manager = ShadowTrafficManager(config, log_file=str(window.log), clock=clock, clock_name="simulated")
     nodes = build_nodes(thresholds=window.settings.get("thresholds"), patterns=window.settings.get("patterns"))
     subject = graph()
     attach(subject, manager, lambda _graph, node: nodes.get(node))

@@ -10,9 +10,9 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._calibration.conversations import Conversation
 from otel_shadow._demo.clock import SimulatedClock, turn_times
-from otel_shadow._runtime.manager import ShadowTrafficManager
 
 _ROOM = 0.5
 """Share of the queue that a replay may fill before it waits: nobody waits for a replay, so nothing need be shed."""

@@ -12,7 +12,7 @@ from time import time
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._api.manager import build_manager, set_default_manager
+from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
 from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
 from otel_shadow._calibration.corpus import DEMO_KEY
 from otel_shadow._demo.bundled import CONVERSATIONS, SCENARIOS, bundled_config
@@ -22,7 +22,7 @@ from otel_shadow._demo.screen import Screen
 from otel_shadow._demo.tally import Tally
 from otel_shadow._doctor.graph import import_graph
 from otel_shadow._report.sdk_providers import Providers, make_providers
-from otel_shadow._runtime.manager import ShadowTrafficManager
+from otel_shadow._runtime.services import Inspect
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
 
@@ -77,9 +77,8 @@ def run_demo(
     starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
     first_spans = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "demo").InMemorySpanExporter()
     providers, tally = make_providers("otel-shadow-demo", first_spans), Tally()
-    manager = _manager(settings, providers, log, tally, clock)
-    if show_values:
-        manager.inspect = screen.differences
+    inspect = screen.differences if show_values else None
+    manager = _manager(settings, providers, log, tally, clock, inspect)
     set_default_manager(manager)  # decorated nodes of the user's own graph report here
     subject = _graph(graph, manager)
     if clock is not None:
@@ -104,9 +103,14 @@ def run_demo(
 
 
 def _manager(
-    settings: ShadowConfig, providers: Providers, log: Path, tally: Tally, clock: SimulatedClock | None
+    settings: ShadowConfig,
+    providers: Providers,
+    log: Path,
+    tally: Tally,
+    clock: SimulatedClock | None,
+    inspect: Inspect | None,
 ) -> ShadowTrafficManager:
-    return build_manager(
+    return ShadowTrafficManager(
         settings,
         tracer_provider=providers.tracer,
         meter_provider=providers.meter,
@@ -115,6 +119,7 @@ def _manager(
         sinks=[tally],
         clock=clock or time,
         clock_name="simulated" if clock else "system",
+        inspect=inspect,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator
+from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
 from otel_shadow.config import NodeTable, ShadowConfig
@@ -26,7 +26,7 @@ def import_graph(path: str) -> Any:
     if not colon or not attribute:
         raise ConfigError([f"{path}: expected module:attribute, such as myapp.workflow:graph"])
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        found = resolve_name(path)
     except ModuleNotFoundError as error:
         raise ConfigError([f"{path}: no module named {error.name!r}"]) from None
     except AttributeError:
@@ -106,7 +106,6 @@ def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Told]:
 
 
 def _check_v2(node: str, v2: Any) -> Iterator[Told]:
-    from otel_shadow._langgraph.instrument.attach import load
     from otel_shadow._langgraph.v2 import coerce, is_async
 
     subject = f"nodes.{node}"
@@ -114,7 +113,7 @@ def _check_v2(node: str, v2: Any) -> Iterator[Told]:
         yield "ok", subject, "V2 is V1 itself: a noise check", ""
         return
     try:
-        found = load(v2) if isinstance(v2, str) else v2
+        found = resolve_name(v2) if isinstance(v2, str) else v2
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
         yield "problem", subject, f"V2 {v2!r} can't be imported: {type(error).__name__}", "mend the module or the path"
         return

@@ -1,7 +1,8 @@
-"""What is taken at the moment a node is called: one snapshot and a handful of references. Nothing is built here.
+"""A node's call, captured: one snapshot and a handful of references before V1, V1's writes after it.
 
-This is the only part of the isolation that runs on V1's path. Everything that V2 could share with production by
-reference goes into one pickle together with the input, so that what was one object stays one object.
+Taking it is the only part of the isolation that runs on V1's path; nothing is built there. Everything that V2 could
+share with production by reference goes into one pickle together with the input, so that what was one object stays one
+object. Off the path the capture runs V2, and tells what V1 did.
 """
 
 from __future__ import annotations
@@ -9,33 +10,41 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
+from sys import getsizeof
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
-from langgraph._internal._config import recast_checkpoint_ns
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.pregel._algo import local_read
+from langgraph.pregel._read import PregelNode
+from langgraph.types import Send
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.bundle import (
+from otel_shadow._langgraph.captured_parts import (
     INPUT,
     NODE_ERROR,
     NULL_RESUME,
     PREVIOUS,
     RESUME,
     UNCOPYABLE,
-    Bundle,
-    bundle,
+    CapturedParts,
     channel_values,
-    restored,
+    snapshots_of,
     split_context,
 )
+from otel_shadow._langgraph.decision import fields, v1_sends, v1_targets
 from otel_shadow._langgraph.isolation.sqlite import note_file
 from otel_shadow._langgraph.retries import called_before
+from otel_shadow._langgraph.run import arun, run
+from otel_shadow._langgraph.v2 import is_async
+from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow._runtime.side_effects import Recording
-from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
+from otel_shadow.record import Status
 
 _set_parent = var_child_runnable_config.set
 _NO_DECISION = internals.BOOKKEEPING - {internals.TASKS}
@@ -43,17 +52,30 @@ _NO_DECISION = internals.BOOKKEEPING - {internals.TASKS}
 
 @lru_cache(256)
 def _user_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Those among the keys of ``configurable`` that are not the machinery's own; runs of a graph have the same ones."""
+    """Return the keys of ``configurable`` that are not LangGraph's own; runs of one graph have the same."""
     return tuple(key for key in keys if not key.startswith(internals.PRIVATE_PREFIX))
 
 
-class Capture:
-    """One call of a node, ready to be repeated elsewhere.
+def classify(error: BaseException) -> Status:
+    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation."""
+    if isinstance(error, GraphInterrupt):
+        return Status.INTERRUPT
+    if isinstance(error, ParentCommand):
+        return Status.SUCCESS
+    if isinstance(error, GraphBubbleUp | asyncio.CancelledError | GeneratorExit):
+        return Status.CANCELLED
+    return Status.ERROR
+
+
+class NodeCapture(CapturedParts):
+    """One call of a node, ready to be repeated elsewhere with V2 in V1's place.
 
     Arguments:
         value: the node's input.
         config: the configuration it was called with.
-        is_async: whether it is awaited on the running loop.
+        node: the node; its writers make V2's decision.
+        v2: V2.
+        awaited: whether V1 is awaited on the running loop.
         largest: bytes beyond which there is no snapshot.
 
     Raises:
@@ -61,68 +83,66 @@ class Capture:
         TooLargeError: a snapshot would be larger than ``largest``.
     """
 
-    __slots__ = (
-        "_bundle", "_given", "_shared", "_whole", "channel_copies", "channels", "configurable", "context", "is_retry",
-        "loop", "managed", "metadata", "null_resume", "recording", "recursion_limit", "run_context", "size", "tags",
-        "task", "task_id",
-    )  # fmt: skip
-
-    task_id: str | None
-    channels: Mapping[str, Any]
-    managed: dict[str, Any]
-    task: Any
-    is_retry: bool
-    """Whether the same execution was captured before, at an earlier attempt."""
-    context: contextvars.Context
-    """A copy of the context variables of the caller."""
-    loop: asyncio.AbstractEventLoop | None
-    """The loop the node was awaited on; None for a synchronous call."""
     size: int
     """Bytes that the snapshots hold."""
-    recording: Recording | None
+    is_retry = False
+    """Whether the same execution was captured before, at an earlier attempt."""
+    recording: Recording | None = None
     """V1's own calls of tools, where some are to be replayed."""
+    _status = Status.SUCCESS
+    _command: ParentCommand | None = None
+    _error_class: type[BaseException] | None = None
+    _writes: Snapshot
 
-    def __init__(self, value: Any, config: RunnableConfig, *, is_async: bool, largest: int = sys.maxsize) -> None:
+    def __init__(
+        self,
+        value: Any,
+        config: RunnableConfig,
+        node: PregelNode,
+        v2: Runnable[Any, Any],
+        *,
+        awaited: bool,
+        largest: int = sys.maxsize,
+    ) -> None:
         known = config.get(internals.CONF)
         configurable: dict[str, Any] = dict(known) if known else {}
         configurable.pop(internals.CALL, None)
         metadata = config.get("metadata")
-        # The rest leads to the run itself, which must be gone when it ends, however long a shadow waits.
+        # The rest leads to the run itself, which must be gone when it ends, however long a shadow run waits.
         self.tags = config.get("tags")
         self.recursion_limit = config.get("recursion_limit", 25)
         self.configurable = configurable
-        self.metadata: dict[str, Any] = dict(metadata) if metadata else {}
-        self.task_id = configurable.get(internals.TASK_ID)
-        self.loop = asyncio.get_running_loop() if is_async else None
-        self.recording = None
+        self.metadata = dict(metadata) if metadata else {}
+        self.loop = asyncio.get_running_loop() if awaited else None
         self.context = context = contextvars.copy_context()
         context.run(_set_parent, None)  # it leads to the run; V2 gets a configuration of its own
+        self._node = node
+        self._v2 = v2
         read = configurable.get(internals.READ)
         if isinstance(read, partial) and read.func is local_read:
             _, self.channels, self.managed, self.task = read.args
-            values, self._given, self.channel_copies = channel_values(self.channels, value)
+            values, self.given, self.channel_copies = channel_values(self.channels, value)
             self.is_retry = called_before(self.task.writes)
         else:
             self.channels, self.managed, self.task = {}, {}, None
-            values, self._given, self.channel_copies = {}, [], {}
-            self.is_retry = False
-        self._bundle: Bundle = {}
-        self._shared: dict[str, Any] = {}
-        self._whole = self._take(value, values, largest)
-        if self._whole is not None:
-            self.size = self._whole.size
+            values, self.given, self.channel_copies = {}, [], {}
+        self.whole = self._take(value, values, largest)
+        if self.whole is not None:
+            self.size = self.whole.size
         else:
-            values |= {key: value[key] for key in self._given}
-            self._bundle, self._shared = bundle(value, self._beside(values))
-            self.size = sum(part.size for part in self._bundle.values())
+            values |= {key: value[key] for key in self.given}
+            self.snapshots, self.shared = snapshots_of(value, self._beside(values))
+            self.size = sum(part.size for part in self.snapshots.values())
+
+    # --- V1's path -------------------------------------------------------------------------------------------------
 
     def _take(self, value: Any, values: dict[str, Any], largest: int) -> Snapshot | None:
-        """Everything in one snapshot, as it nearly always goes; None where something has to be looked at by itself."""
+        """Take everything in one snapshot; None where something has to be looked at by itself."""
         configurable = self.configurable
         runtime = configurable.get(internals.RUNTIME)
         scratchpad = configurable.get(internals.SCRATCHPAD)
         run: tuple[Any, Any] | None = None
-        self.run_context: Any = None
+        self.run_context = None
         if runtime is not None:
             if runtime.store is not None:
                 note_file(runtime.store)
@@ -130,7 +150,7 @@ class Capture:
             self.run_context = dict(context) if type(context) is dict else context
             run = runtime.previous, self.run_context
         answers: tuple[Any, Any] | None = None
-        self.null_resume: Any = None
+        self.null_resume = None
         if scratchpad is not None:
             self.null_resume = scratchpad.get_null_resume(False)  # a peek: True would steal V1's answer
             answers = scratchpad.resume, self.null_resume
@@ -145,25 +165,8 @@ class Capture:
         except SnapshotError:
             return None
 
-    def _unpack(self, whole: tuple[Any, ...]) -> dict[str, Any]:
-        """What :meth:`_take` took, by name."""
-        value, channels, (user, metadata, run, answers, node_error) = whole
-        parts = {INPUT: value}
-        parts.update((f"channel:{key}", item) for key, item in channels.items())
-        parts.update((f"channel:{key}", value[key]) for key in self._given)
-        parts.update((f"user:{key}", item) for key, item in user.items())
-        parts.update((f"metadata:{key}", item) for key, item in metadata.items())
-        if run is not None:
-            parts[PREVIOUS] = run[0]
-            parts.update(split_context(run[1]))
-        if answers is not None:
-            parts[RESUME], parts[NULL_RESUME] = answers
-        if internals.NODE_ERROR in self.configurable:
-            parts[NODE_ERROR] = node_error
-        return parts
-
     def _beside(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Everything mutable besides the input that V2 will see, by name."""
+        """Return everything mutable besides the input that V2 will see, by name."""
         beside: dict[str, Any] = {f"channel:{key}": value for key, value in values.items()}
         for key, value in self.configurable.items():
             if not key.startswith(internals.PRIVATE_PREFIX) and key not in internals.COORDINATES:
@@ -182,41 +185,95 @@ class Capture:
             beside[NODE_ERROR] = self.configurable[internals.NODE_ERROR]
         return beside
 
-    @property
-    def here(self) -> tuple[str, ...]:
-        """Names by which a command from a subgraph means this node's own graph, as production's runner knows it."""
-        namespace = self.configurable.get(internals.CHECKPOINT_NS)
-        known = [namespace, recast_checkpoint_ns(namespace)] if namespace else []
-        return (*known, *([self.task.name] if self.task is not None else []))
+    def complete(self, error: BaseException | None) -> None:
+        """Add V1's writes, now that its sequence of node and writers has ended.
 
-    @property
-    def is_async(self) -> bool:
-        """Whether the node was awaited."""
-        return self.loop is not None
-
-    def restore(self) -> dict[str, Any]:
-        """Fresh copies of all that was captured, by name; aliases within it are kept. ``input`` is the node's input.
-
-        Raises:
-            SnapshotError: a class can be captured and not be made again.
+        Arguments:
+            error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
         """
-        if self._whole is not None:
-            return self._unpack(restored(self._whole))
-        parts = dict(self._shared)
-        for name, snapshot in self._bundle.items():
-            part = restored(snapshot)
-            parts.update(part if name == "" else {name: part})
-        return parts
-
-    def state(self) -> Any:
-        """A fresh copy of the input."""
-        return self.restore()[INPUT]
+        if self.recording is not None:
+            self.recording.stop()
+        if error is not None:
+            self._status = classify(error)
+            self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
+            self._error_class = type(error)
+        self._writes = _keep(self.writes())
+        self.size += self._writes.size
 
     def writes(self) -> list[tuple[str, Any]]:
-        """V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers.
-
-        They are complete once V1's sequence of node and writers has returned.
-        """
+        """Return V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers."""
         if self.task is None:
             return []
         return [write for write in list(self.task.writes) if write[0] not in _NO_DECISION]
+
+    # --- off the path ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_async(self) -> bool:
+        """Whether V2 has to be awaited."""
+        return is_async(self._v2, default=self.loop is not None)
+
+    def state(self) -> Any:
+        """Make a fresh copy of the input; an empty one where its classes can't be made again."""
+        try:
+            return self.restore()[INPUT]
+        except SnapshotError:
+            return {}
+
+    def v1(self) -> ExecutionResult:
+        """Return what V1 did."""
+        writes = self._writes.restore()
+        decided = self._status is Status.SUCCESS
+        return ExecutionResult(
+            self._status,
+            v1_targets(writes, self._command, self.here) if decided else (),
+            fields(writes, self.channels),
+            v1_sends(writes, self._command) if decided else (),
+            self._error_class if self._status is Status.ERROR else None,
+        )
+
+    def run(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
+        """Run V2 (``again``: V1) isolated, in this thread; a capture that can't be restored is a cancellation."""
+        try:
+            return run(self, self._node, self._subject(scope, again), scope=scope, enter=enter)
+        except SnapshotError as error:
+            return ExecutionResult(Status.CANCELLED, error=error)  # V2 never ran: nothing that it did wrong
+
+    async def arun(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
+        """Await V2 (``again``: V1) isolated, on this loop; a capture that can't be restored is a cancellation."""
+        try:
+            return await arun(self, self._node, self._subject(scope, again), scope=scope, enter=enter)
+        except SnapshotError as error:
+            return ExecutionResult(Status.CANCELLED, error=error)
+
+    def _subject(self, scope: ShadowContext, again: bool) -> Runnable[Any, Any]:
+        if self.recording is not None:
+            scope.recorded_calls = self.recording.calls
+        return self._node.bound if again else self._v2
+
+
+class Uncopied:
+    """A stand-in for a value of V1's that can't be copied; it is equal to none."""
+
+    __slots__ = ()
+
+
+def _keep(writes: list[tuple[str, Any]]) -> Snapshot:
+    """Take a snapshot of V1's writes: they live on in the run, where later nodes may change them in place.
+
+    A comparison may not touch them there either: what can't be copied is not compared.
+    """
+    if ATOMS.issuperset([type(value) for _, value in writes]):  # a router's decision: nothing that could change
+        return Snapshot(None, kept=writes, size=sum(getsizeof(value) for _, value in writes))
+    try:
+        return take(writes)
+    except SnapshotError:
+        return take([(channel, _copyable(value)) for channel, value in writes])
+
+
+def _copyable(value: Any) -> Any:
+    try:
+        take(value)
+    except SnapshotError:
+        return Send(value.node, Uncopied()) if isinstance(value, Send) else Uncopied()
+    return value

@@ -1,19 +1,23 @@
-"""What a live V2 does to its task is provisional until it has answered: a V2 that fails has done nothing to it."""
+"""A live V2: its time limit, its own view of the task, and what it does there, which counts once it has answered."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_read
 
 from otel_shadow._langgraph import internals
+from otel_shadow._langgraph.v2 import is_async
+from otel_shadow._runtime.live import OverdueV2s, awithin, awithin_thread, within
+from otel_shadow._runtime.snapshot import take
 
 
-class Trial:
+class LiveAttempt:
     """A live V2's own view of its task: where it writes, and its copy of the human's answers to interrupts.
 
     V1, answering in V2's stead, finds the task as it was given; what an abandoned V2 still writes goes nowhere.
@@ -30,7 +34,7 @@ class Trial:
         self._private = False
 
     def begin(self) -> RunnableConfig:
-        """The configuration for V2."""
+        """Make the configuration for V2."""
         own = dict(self._known)
         read = own.get(internals.READ)
         self._private = isinstance(read, partial) and read.func is local_read
@@ -41,7 +45,7 @@ class Trial:
         return {**self._config, internals.CONF: own}
 
     def commit(self) -> None:
-        """V2 has answered: what it did becomes the task's."""
+        """Make what V2 did the task's, now that it has answered."""
         if self._private:
             if self._consumed:
                 self._known[internals.SCRATCHPAD].get_null_resume(True)
@@ -68,3 +72,51 @@ class Trial:
             get_null_resume=get_null_resume,
             resume=list(scratchpad.resume),
         )
+
+
+class TimeLimited(Runnable[Any, Any]):
+    """A runnable with a time limit, for V2 in a live session.
+
+    Arguments:
+        inner: V2.
+        timeout_s: its time limit in seconds.
+        overdue: V2s of this node that are over their time and have not returned.
+    """
+
+    def __init__(self, inner: Runnable[Any, Any], timeout_s: float, overdue: OverdueV2s) -> None:
+        self._inner = inner
+        self._timeout_s = timeout_s
+        self._overdue = overdue
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Return the inner value.
+
+        Raises:
+            V2TimeoutError: it took longer.
+        """
+        if is_async(self._inner):
+            awaited = partial(self._inner.ainvoke, input, config, **kwargs)
+            return within(self._timeout_s, lambda: asyncio.run(awaited()), self._overdue)
+        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._overdue)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Await the inner value.
+
+        Raises:
+            V2TimeoutError: it took longer.
+        """
+        if not is_async(self._inner, default=True):
+            called = partial(self._inner.invoke, input, config, **kwargs)
+            return await awithin_thread(self._timeout_s, called, self._overdue)
+        return await awithin(self._timeout_s, partial(self._inner.ainvoke, input, config, **kwargs), self._overdue)
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of ``value`` for a live V2: V1 must find the original untouched when it has to answer.
+
+    What can't be copied is returned itself; then both versions see the same object.
+    """
+    try:
+        return take(value).restore()
+    except Exception:  # noqa: BLE001 - user classes raise anything
+        return value

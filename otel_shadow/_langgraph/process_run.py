@@ -14,6 +14,7 @@ import pickle
 from collections import deque
 from dataclasses import dataclass
 from pkgutil import resolve_name
+from types import MethodType
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
@@ -200,7 +201,9 @@ def _path_of(v2: Any) -> str | None:
         found = resolve_name(f"{module}:{name}")
     except (ImportError, AttributeError, ValueError):
         return None
-    return f"{module}:{name}" if _function(found) is function else None
+    again = _function(found)
+    same = again == function if isinstance(function, MethodType) else again is function  # a class method is bound anew
+    return f"{module}:{name}" if same else None
 
 
 def _parameters(v2: Any) -> list[str]:

@@ -12,7 +12,7 @@ V2 = Runnable[Any, Any] | Callable[..., Any]
 
 
 def coerce(v2: V2) -> Runnable[Any, Any]:
-    """``v2`` as a runnable, made as LangGraph makes its nodes: parameters are injected by signature.
+    """Return ``v2`` as a runnable, made as LangGraph makes its nodes: parameters are injected by signature.
 
     Raises:
         TypeError: it is neither callable nor a runnable.
@@ -21,7 +21,7 @@ def coerce(v2: V2) -> Runnable[Any, Any]:
 
 
 def is_async(v2: V2, default: bool = False) -> bool:
-    """Whether ``v2`` has to be awaited.
+    """Return whether ``v2`` has to be awaited.
 
     Arguments:
         default: the answer for what can do both (a compiled graph, a chat model, a chain): how production called V1.
@@ -33,7 +33,7 @@ def is_async(v2: V2, default: bool = False) -> bool:
 
 
 def _only(runnable: Any) -> bool | None:
-    """True: must be awaited. False: must be called. None: either."""
+    """Return True for a runnable that must be awaited, False for one that must be called, None for either."""
     if isinstance(runnable, RunnableCallable):
         # LangGraph gives a plain function an awaitable side that calls it in the loop's pool
         borrowed = getattr(runnable.afunc, "__wrapped__", None) is runnable.func
@@ -55,5 +55,5 @@ def _sides(sync: bool, awaited: bool) -> bool | None:
 
 
 def _any_of(steps: Any) -> bool | None:
-    """A part that must be awaited decides; else parts that run in an executor leave the choice open."""
+    """Return True if a part must be awaited; else None, for parts that run in an executor leave the choice open."""
     return True if any(_only(step) is True for step in steps) else None

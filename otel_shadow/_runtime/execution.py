@@ -1,215 +1,198 @@
-"""One execution of a configured node, as it passes through us on the user's path."""
+"""One execution of a shadowed node as it passes through us, on the user's path: begun, run, handed over."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
-from otel_shadow._runtime.execution_result import Work
+from otel_shadow._runtime.execution_result import Capture
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.node import ShadowedNode
+from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
-from otel_shadow._runtime.shadow_run import ShadowRun, wall
-from otel_shadow._runtime.sinks import NoSpan, V1Span, V2Span
-from otel_shadow.record import Arm, Mode, Observation, ShadowRecord, Status
-
-if TYPE_CHECKING:
-    from otel_shadow._runtime.manager import ShadowTrafficManager
+from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.shadow_run import ShadowRun
+from otel_shadow.record import Observation, ShadowRecord, Status
 
 NOTHING: Any = object()
 """What a caller gets that gets nothing: a stream without a chunk."""
-
-
-LIVE = "live"
-"""The reason of an execution that V2 is to serve: it has no shadow."""
-T = TypeVar("T")
 P = ParamSpec("P")
-Classify = Callable[[BaseException], Status]
 
 
-def classify(error: BaseException) -> Status:
-    """The status of a plain function's exception."""
-    cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
-    return Status.CANCELLED if cancelled else Status.ERROR
-
-
-class Assignment(NamedTuple):
-    """What flags, arms and sampling say of one execution.
-
-    ``reason`` says why there is no shadow (``live``, ``holdout``, ``sampled_out``); None is a shadow.
-    """
-
-    session: str | None
-    mode: Mode
-    arm: Arm
-    reason: str | None
-    noise: bool
-    timeout_s: float
-
-
-class Execution:
-    """An execution between our wrapper's entry and exit.
-
-    ``through`` runs V1 and hands on what it produced; ``close`` is the last thing before the caller gets it, and
-    compares by identity what was produced with what the caller is about to get: the evidence of "V1 always served".
+def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Execution | None:
+    """Begin an execution of ``node``, on V1's path. Never waits, and never raises what is a fault of ours.
 
     Arguments:
-        manager: the engine.
-        site: the node.
-        assignment: mode, arm and time limit of this execution.
+        node: the shadowed node.
+        state: its input.
         configurable: the run's configurable keys.
-        entered: monotonic seconds at which our wrapper was entered.
-        classify: the status that an exception of V1 stands for.
+
+    Returns:
+        The execution to go through, or None where V1 is to run with nothing of ours around it (mode ``v1_only``, inside
+        a shadow, or a fault of ours, which is counted).
+    """
+    entered = perf_counter()
+    try:
+        flags = node.services.flags.current
+        if flags.off or SHADOW.get() is not None:
+            return None
+        session = node.session_path(state, configurable)
+        if session is not None and type(session) is not str:
+            session = str(session)
+        assignment = node.assignments.of(flags, session)
+        return Execution(node, assignment, configurable, entered) if assignment is not None else None
+    except BaseException as fault:
+        if passes(fault):
+            raise
+        node.services.fault_barrier.caught("enter", node.name, fault)
+        return None
+
+
+class Execution(ExecutionData):
+    """An execution between our wrapper's entry and exit, as a context manager around everything that V1 does.
+
+    ``through`` runs V1 and hands on what it produced; the wrapper sets ``result`` to what the caller is about to get.
+    On leaving, the two are compared by identity: the evidence of "V1 always served". An exception passes unchanged.
     """
 
-    latency_s = 0.0
-    span: V1Span = NoSpan()
-    served = "v1"
-    fallback_reason: str | None = None
-    v2: Observation | None = None
-    _overhead_s = 0.0
-    _status = Status.NOT_RUN
-    _error: BaseException | None = None
-    _error_type: str | None = None
+    capture: Capture | None = None
+    """From which V2 can run in shadow; None: it can't."""
+    result: Any = NOTHING
+    """What the caller is about to get."""
     _produced: Any = NOTHING
-    _delivered: bool | None = None
+    _raised: BaseException | None = None
     _shed_for: str | None = None
 
-    def __init__(
-        self,
-        manager: ShadowTrafficManager,
-        site: ShadowedNode,
-        assignment: Assignment,
-        configurable: Mapping[str, Any],
-        entered: float,
-        classify: Classify,
-    ) -> None:
-        self.manager = manager
-        self.site = site
-        self.assignment = assignment
-        self.configurable = site.keys_of(configurable)
-        self.pair_id = manager.new_id()
-        self._classify = classify
-        self._entered = entered
-        self._epoch_s = manager.clock()
-
-    @property
-    def shadowed(self) -> bool:
-        """Whether V2 is to run in shadow on this execution."""
-        return self.assignment.reason is None
-
-    @property
-    def live(self) -> bool:
-        """Whether V2 is to serve this execution."""
-        return self.assignment.reason == LIVE
+    # --- before V1 -------------------------------------------------------------------------------------------------
 
     def skip(self, reason: str) -> None:
-        """V2 can't run on this execution, because of ``reason``."""
+        """Note that V2 can't run on this execution, because of ``reason``."""
         self.assignment = self.assignment._replace(reason=reason)
 
     def shed(self, reason: str) -> None:
-        """V2 is not to run on this execution: ``reason`` of the limiter."""
+        """Note that V2 is not to run on this execution, for ``reason`` of the limiter."""
         self.skip(f"shed:{reason}")
         self.v2 = Observation(Status.SHED)
         self._shed_for = reason
 
     def not_implemented(self) -> None:
-        """There is no V2 for this node."""
+        """Note that there is no V2 for this node."""
         if self.live:
             self.fallback_reason = str(Status.NOT_IMPLEMENTED)
         self.skip(Status.NOT_IMPLEMENTED)
         self.v2 = Observation(Status.NOT_IMPLEMENTED)
 
-    # --- the user's path -------------------------------------------------------------------------------------------
+    # --- around V1 -------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Execution:
+        """Begin what is to be handed over when it is left."""
+        return self
 
     def through(self, v1: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Run V1 inside its span; its value or exception passes."""
-        self._open()
+        """Run V1 inside its span and return its value.
+
+        Raises:
+            BaseException: what V1 raised.
+        """
+        self._open_span()
         try:
             self._produced = v1(*args, **kwargs)
         except BaseException as error:
-            self._error = error
+            self._raised = error
             raise
         return self._produced
 
     async def athrough(self, v1: Callable[P, Awaitable[Any]], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """The same, awaited."""
-        self._open()
+        """Await V1 inside its span and return its value.
+
+        Raises:
+            BaseException: what V1 raised.
+        """
+        self._open_span()
         try:
             self._produced = await v1(*args, **kwargs)
         except BaseException as error:
-            self._error = error
+            self._raised = error
             raise
         return self._produced
 
     def through_stream(self, chunks: Iterator[Any]) -> Iterator[Any]:
-        """V1's chunks, inside its span."""
-        self._open()
+        """Yield V1's chunks, inside its span.
+
+        Raises:
+            BaseException: what V1 raised.
+        """
+        self._open_span()
         try:
             for chunk in chunks:
                 self._produced = chunk
                 yield chunk
         except BaseException as error:
-            self._error = error
+            self._raised = error
             raise
 
     async def athrough_stream(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """The same, awaited."""
-        self._open()
+        """Yield V1's chunks as they are awaited, inside its span.
+
+        Raises:
+            BaseException: what V1 raised.
+        """
+        self._open_span()
         try:
             async for chunk in chunks:
                 self._produced = chunk
                 yield chunk
         except BaseException as error:
-            self._error = error
+            self._raised = error
             raise
 
     def through_v2(self, value: Any) -> Any:
-        """A live V2's value passes."""
+        """Hand on the value of a V2 that serves live."""
         self._produced = value
         return value
 
     def open_live_span(self) -> None:
         """Open ``v2.node``."""
-        with self.manager.fault_barrier("span", self.site.node):
-            self.span = self.manager.spans.live(self)
+        with self.node.services.fault_barrier("span", self.node.name):
+            self.span = self.node.services.spans.live()
 
     def close_live_span(self) -> None:
         """End ``v2.node`` of a V2 that failed; V1's own span follows."""
-        with self.manager.fault_barrier("span", self.site.node):
+        with self.node.services.fault_barrier("span", self.node.name):
             if self.v2 is not None:
                 self.span.leave()
-                self.span.close(self.v2, self)
+                self.span.close(self.v2, self.labels)
 
-    def close(
-        self,
-        result: Any,
-        error: BaseException | None,
-        finish: Callable[[T, BaseException | None], Work | None],
-        begun: T,
-    ) -> None:
-        """The caller gets ``result`` (or ``error``) next: queue the pair, or the baseline. Never raises.
-
-        Arguments:
-            result: what the caller is about to get.
-            error: what the caller is about to see raised, or None.
-            finish: makes of ``begun`` and ``error`` what can run V2 (it adds V1's own writes); None where it can't.
-            begun: what was captured before V1 ran.
-        """
-        started = perf_counter()
-        work: Work | None = None
+    def _open_span(self) -> None:
         try:
-            self._judge(result, error)
-            work = finish(begun, error) if self.shadowed else None
+            self.span = self.node.services.spans.v1(self.fallback_reason)
         except BaseException as fault:
             if passes(fault):
                 raise
-            self._caught("close", fault)  # what V1 produced must reach the caller whatever breaks here
+            self._caught("span", fault)
+        self.overhead_s += perf_counter() - self.entered_s
+
+    # --- after V1 --------------------------------------------------------------------------------------------------
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Queue the shadow run, or the record of an execution without one: the caller gets its value or ``error`` next.
+
+        Whatever breaks here is counted, and what V1 produced reaches the caller.
+        """
+        started = perf_counter()
+        try:
+            self._judge(error)
+            if self.capture is not None:
+                self.capture.complete(error)
+        except BaseException as fault:
+            self.capture = None
+            if passes(fault):
+                raise
+            self._caught("close", fault)
         finally:
-            self.latency_s = perf_counter() - self._entered
+            self.latency_s = perf_counter() - self.entered_s
             try:
                 self.span.leave()
             except BaseException as fault:  # by itself: a span that stays current would take in what follows
@@ -217,109 +200,49 @@ class Execution:
                     raise
                 self._caught("span", fault)
         try:
-            self._hand_over(work)
+            self._hand_over()
             ended = perf_counter()  # our own way out is part of what the caller waits for
-            self._overhead_s += ended - started
-            self.latency_s = ended - self._entered
-            self.site.overhead_budget.settle(self._overhead_s, self.latency_s - self._overhead_s)
+            self.overhead_s += ended - started
+            self.latency_s = ended - self.entered_s
+            self.node.overhead_budget.settle(self.overhead_s, self.latency_s - self.overhead_s)
         except BaseException as fault:
             if passes(fault):
                 raise
             self._caught("close", fault)
 
-    def _caught(self, operation: str, fault: BaseException) -> None:
-        self.manager.fault_barrier.caught(operation, self.site.node, fault)
-
-    def _judge(self, result: Any, error: BaseException | None) -> None:
-        """What became of the execution, and whether the caller gets just that."""
+    def _judge(self, error: BaseException | None) -> None:
+        """Find out what became of the execution, and whether the caller gets just that."""
         if error is None:
-            self._delivered = result is self._produced
+            self.delivered = self.result is self._produced
         else:  # a caller that has stopped listening gets nothing more
-            self._delivered = error is self._error or isinstance(error, GeneratorExit)
-        self._error = self._produced = None  # a traceback holds V1's locals
+            self.delivered = error is self._raised or isinstance(error, GeneratorExit)
+        self._raised = self._produced = self.result = None  # a traceback holds V1's locals
         if self.served == "v1":
-            self._status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
+            self.status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
             if error is not None:
-                self._status = self._classify(error)
-                self._error_type = error_type(error) if self._status is Status.ERROR else None
+                self.status = self.node.classify(error)
+                self.error_type = error_type(error) if self.status is Status.ERROR else None
         elif error is not None and self.v2 is not None:
-            self.v2 = replace(self.v2, status=self._classify(error))
+            self.v2 = replace(self.v2, status=self.node.classify(error))
 
-    def _open(self) -> None:
-        try:
-            self.span = self.manager.spans.v1(self)
-        except BaseException as fault:
-            if passes(fault):
-                raise
-            self._caught("span", fault)
-        self._overhead_s += perf_counter() - self._entered
-
-    def _hand_over(self, work: Work | None) -> None:
-        if work is None:
-            self.emit(self._without_shadow)
+    def _hand_over(self) -> None:
+        services, capture = self.node.services, self.capture
+        if capture is None:
+            services.record_queue.put(self._without_shadow)
             return
-        pair = ShadowRun(self, work)
-        refused = self.manager.dispatcher.submit(pair)
+        self.capture = None
+        run = ShadowRun(self, capture)
+        refused = services.dispatcher.submit(run)
         if refused is not None:
-            pair.accepted()
-            pair.shed(refused)
+            run.accepted()
+            run.shed(refused)
 
-    # --- off the path ----------------------------------------------------------------------------------------------
+    def _caught(self, operation: str, fault: BaseException) -> None:
+        self.node.services.fault_barrier.caught(operation, self.node.name, fault)
 
     def _without_shadow(self) -> ShadowRecord:
+        """Make the record of an execution that is not shadowed. Off the path."""
         self.end_span()
         if self._shed_for is not None:
-            self.site.limiter.refused(self._shed_for)
-        return self.baseline(self.assignment.reason or "not_captured", self.v2)
-
-    def end_span(self) -> None:
-        """End the span of what was served, as of when it was left."""
-        with self.manager.fault_barrier("span", self.site.node):
-            self.span.close(self.observation() if self.served == "v1" or self.v2 is None else self.v2, self)
-
-    def emit(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
-        """Queue the making of a record; ``size`` are the bytes that it holds until then."""
-        self.manager.record_queue.put(make, size)
-
-    def open_v2_span(self) -> V2Span | None:
-        """Open the shadow's span beside V1's."""
-        with self.manager.fault_barrier("span", self.site.node):
-            return self.manager.spans.v2(self)
-        return None
-
-    def session_id(self) -> str:
-        """The session's id as it may be written; an execution without one is a session of its own."""
-        return self.manager.redactor.identifier(self.assignment.session or self.pair_id)
-
-    def record(self, v1: Observation) -> ShadowRecord:
-        """What is known of this execution apart from its shadow."""
-        manager = self.manager
-        return ShadowRecord(
-            pair_id=self.pair_id,
-            graph=self.site.graph,
-            node=self.site.node,
-            mode=self.assignment.mode,
-            arm=self.assignment.arm,
-            session_id=self.session_id(),
-            timestamp=wall(self._epoch_s),
-            v1=v1,
-            v1_served=None if self.live else self._delivered,
-            served=self.served,
-            fallback_reason=self.fallback_reason,
-            v2_build=manager.v2_build,
-            config_digest=manager.config_digest,
-            key_id=manager.redactor.key_id,
-            trace_id=self.span.trace_id,
-            trace_sampled=self.span.sampled,
-            overhead_s=self._overhead_s,
-            clock=manager.clock_name,
-        )
-
-    def baseline(self, reason: str, v2: Observation | None = None) -> ShadowRecord:
-        """The record of an execution without a shadow."""
-        return replace(self.record(self.observation()), reason=reason, v2=v2)
-
-    def observation(self) -> Observation:
-        """V1's execution, without what the state says of it."""
-        latency = None if self._status is Status.NOT_RUN else self.latency_s
-        return Observation(self._status, latency, error_type=self._error_type, span_id=self.span.span_id)
+            self.node.limiter.refused(self._shed_for)
+        return baseline(self, self.assignment.reason or "not_captured", self.v2)

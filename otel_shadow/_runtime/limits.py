@@ -1,4 +1,4 @@
-"""One object decides whether a node's shadow is running or paused, and why."""
+"""What a node's shadow may cost: the limiter pauses it, the overhead budget bounds what V1's users wait for it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ _FAILED = (Status.ERROR, Status.TIMEOUT)
 _HOUR_S = 3600.0
 _LASTING = ("breaker", "budget")
 _HOLD_S = 5.0
-"""How long a reason that comes and goes with each shadow (``rate``, ``queue``, …) is kept after it was last seen."""
+"""Seconds for which a reason that comes and goes with each shadow run (``rate``, ``queue``, …) is kept."""
+_SHARE = 0.1
+_FLOOR_S = 0.005
+_CREDIT_S = 1.0
 
 
 class Limiter:
-    """The limiter of one node.
+    """The limiter of one node. It is asked off V1's path only.
 
     Its own reasons: ``breaker`` (consecutive errors and timeouts; after the reset time one probe runs: half-open),
-    ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per second). What concerns all nodes together
-    (``queue``, ``memory``, ``abandoned``) the runner finds and tells it (:meth:`refused`), so that one gauge and one
-    log line per change say why a node's shadow is paused. It is asked off V1's path only.
+    ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per second). Reasons that concern all nodes together
+    (``queue``, ``memory``, ``abandoned``) are found by the dispatcher and reported by :meth:`refused`, so that one
+    gauge and one log line per change say why a node's shadow is paused.
 
     The breaker is twenty lines of ours: the libraries (pybreaker, purgatory) wrap a call and hold its outcome to the
-    thread that made it, while here another thread may report the outcome later, once, whoever ended the shadow.
+    thread that made it, while here another thread may report the outcome later.
 
     Arguments:
         node: for the log line per change.
@@ -62,7 +65,7 @@ class Limiter:
         return reason
 
     def refuse(self) -> str | None:
-        """The reason to shed the next shadow, or None to run it (which takes it into account)."""
+        """Return the reason to shed the next shadow run; None counts it as run."""
         with self._lock:
             reason = self._reason()
             changed = self._settle(reason)
@@ -70,13 +73,13 @@ class Limiter:
         return reason
 
     def refused(self, reason: str) -> None:
-        """A shadow of this node was shed for ``reason``, which others found."""
+        """Note that a shadow run of this node was shed for ``reason``."""
         with self._lock:
             changed = self._settle(reason)
         self._tell(changed)
 
     def finished(self, status: Status, tokens: int) -> None:
-        """Take the outcome of a shadow, and what it spent, into overhead_budget."""
+        """Count the outcome of a shadow run and the ``tokens`` that it spent."""
         with self._lock:
             self._spend(tokens)
             self._probing = False
@@ -88,14 +91,14 @@ class Limiter:
                     self._opened_at = self._clock()
 
     def spent(self, tokens: int) -> None:
-        """A shadow that had been given up spent ``tokens`` more."""
+        """Count ``tokens`` of a shadow run that had been given up and spent more."""
         with self._lock:
             self._spend(tokens)
 
     # --- inside, under the lock --------------------------------------------------------------------------------------
 
     def _settle(self, reason: str | None) -> bool:
-        """Keep ``reason`` as the state; whether that is a change worth a line."""
+        """Keep ``reason`` as the state, and return whether it changed."""
         now = self._clock()
         before = self._paused
         if reason is None:
@@ -144,7 +147,7 @@ class Limiter:
         return budget is not None and self._spent >= budget
 
     def _too_fast(self) -> bool:
-        """A bucket that fills at the rate and holds a second's worth (at least one)."""
+        """Fill a token bucket at the rate (it holds a second's worth, at least one), and return whether it is empty."""
         rate = self._limits.pairs_per_second
         if rate is None:
             self._allowance = 1.0
@@ -155,6 +158,32 @@ class Limiter:
         return self._allowance < 1.0
 
     def _after_fork(self) -> None:
-        """The lock may be held by a thread that stayed with the parent, and so did the probe."""
+        """Start anew in a child: the lock may be held by a thread that stayed with the parent, and so did the probe."""
         self._lock = Lock()
         self._probing = False
+
+
+class OverheadBudget:
+    """The time that a node's users may wait for us, and what of it is spent.
+
+    Each execution earns five milliseconds or a tenth of V1's own time, whichever is more, up to a credit of one second;
+    what shadowing added is taken from it. A budget that is overdrawn means no snapshot until V1 has earned the rest: a
+    state of hundreds of megabytes, or one that is copied slowly and in vain, costs a user something now and then, and
+    all users together no more than that share.
+
+    It has no lock, for it is used on V1's path: of two threads at once one may lose its entry.
+    """
+
+    __slots__ = ("_balance_s",)
+
+    def __init__(self) -> None:
+        self._balance_s = _CREDIT_S
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether there is to be no snapshot now."""
+        return self._balance_s < 0.0
+
+    def settle(self, added_s: float, v1_s: float) -> None:
+        """Enter one execution: the seconds that shadowing added, and those that V1 took by itself."""
+        self._balance_s = min(_CREDIT_S, self._balance_s + max(_FLOOR_S, _SHARE * v1_s) - added_s)

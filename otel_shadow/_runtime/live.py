@@ -75,7 +75,7 @@ class _V2Serves:
         if error is None:
             self._served(Status.SUCCESS)
         elif isinstance(error, self._attempt.passing):
-            with self._execution.manager.fault_barrier("commit", self._execution.site.node):
+            with self._execution.node.services.fault_barrier("commit", self._execution.node.name):
                 self._attempt.commit()
             self._served(Status.SUCCESS)
         elif passes(error):

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow.errors import SideEffectBlockedError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,14 +26,6 @@ Calls = dict[CallKey, list[Snapshot]]
 _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
 """A node inside a node: both record."""
 _COUNTS = "replayed"
-
-
-class SideEffectBlockedError(Exception):
-    """A shadow tried what it may not. ``name`` says what; the arguments are not kept."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"{name} is blocked inside a shadow: allow or replay it under [tools] in shadow.toml")
 
 
 class Recording:

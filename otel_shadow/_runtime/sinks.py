@@ -1,24 +1,22 @@
-"""The two doors to telemetry. The runtime knows these protocols and nothing of OpenTelemetry."""
+"""The two ways to telemetry: sinks take records, spans surround executions. Nothing of OpenTelemetry is known here."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from otel_shadow.record import Observation, ShadowRecord
-
-if TYPE_CHECKING:
-    from otel_shadow._runtime.execution import Execution
+from otel_shadow.record import Arm, Mode, Observation, ShadowRecord
 
 
 class Sink(ABC):
-    """Takes finished records, one at a time, in a thread of ours. It may be slow or raise: nobody waits for it.
+    """A place for finished records. It gets one record at a time, in a thread of ours, and may be slow or raise.
 
     ``emit`` is all that one has to write.
     """
 
     def open(self, graph: str, node: str) -> None:  # noqa: B027 - to do nothing is fine
-        """A node gets a shadow."""
+        """Prepare for the records of a node that gets a shadow."""
 
     @abstractmethod
     def emit(self, record: ShadowRecord) -> None:
@@ -26,6 +24,31 @@ class Sink(ABC):
 
     def flush(self, timeout_s: float) -> None:  # noqa: B027 - as above
         """Hand on what is buffered, within ``timeout_s`` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLabels:
+    """What every span of one execution says, redacted. Made off V1's path.
+
+    Arguments:
+        graph: name of the graph.
+        node: name of the node.
+        mode: architecture mode of the session.
+        arm: with a shadow, or held out.
+        v2_build: which V2 this is.
+        pair_id: id of the execution.
+        session_id: id of the session as it may be written.
+        thread_id: id of the run's thread as it may be written, if it has one.
+    """
+
+    graph: str
+    node: str
+    mode: Mode
+    arm: Arm
+    v2_build: str
+    pair_id: str
+    session_id: str
+    thread_id: str | None
 
 
 class V1Span(Protocol):
@@ -46,12 +69,12 @@ class V1Span(Protocol):
     def leave(self) -> None:
         """Make its parent current again and take the time. On V1's path, in the context that opened it."""
 
-    def close(self, facts: Observation, call: Execution) -> None:
+    def close(self, observation: Observation, labels: ExecutionLabels) -> None:
         """End it as of :meth:`leave`, with what is known of the execution. Off the path."""
 
 
 class V2Span(Protocol):
-    """The span of a shadow, opened off the path."""
+    """The span of a shadow run, opened off the path."""
 
     span_id: str | None
 
@@ -59,27 +82,31 @@ class V2Span(Protocol):
         """Make it current in the calling context, with the mark of the shadow in the baggage."""
 
     def carrier(self) -> dict[str, str]:
-        """Its trace context and the mark of the shadow as W3C headers."""
+        """Return its trace context and the mark of the shadow as W3C headers."""
 
-    def close(self, facts: ShadowRecord) -> None:
+    def close(self, record: ShadowRecord) -> None:
         """End it with everything that is known of the pair."""
 
 
 class Spans(Protocol):
-    """Opens spans."""
+    """Opener of spans."""
 
-    def v1(self, call: Execution) -> V1Span:
-        """Open ``v1.node`` and make it current. On V1's path: it must be cheap and never block."""
+    def v1(self, fallback_reason: str | None) -> V1Span:
+        """Open ``v1.node`` and make it current. On V1's path: it must be cheap and never block.
 
-    def live(self, call: Execution) -> V1Span:
+        Arguments:
+            fallback_reason: why V1 answers in V2's stead, if it does.
+        """
+
+    def live(self) -> V1Span:
         """Open ``v2.node`` likewise: V2 serves."""
 
-    def v2(self, call: Execution) -> V2Span:
-        """Open ``v2.shadow`` beside ``call.span``, linked to it. Off the path."""
+    def v2(self, labels: ExecutionLabels, beside: V1Span) -> V2Span:
+        """Open ``v2.shadow`` beside V1's span, linked to it. Off the path."""
 
 
 class NoSpan:
-    """A span that records nothing."""
+    """A span that records nothing: the span of an execution until one is opened."""
 
     __slots__ = ()
 
@@ -87,26 +114,8 @@ class NoSpan:
     span_id: str | None = None
     sampled = False
 
-    def enter(self) -> None:
-        """Do nothing."""
-
-    def carrier(self) -> dict[str, str]:
-        """Nothing."""
-        return {}
-
     def leave(self) -> None:
         """Do nothing."""
 
-    def close(self, facts: Observation | ShadowRecord, call: Execution | None = None) -> None:
+    def close(self, observation: Observation, labels: ExecutionLabels) -> None:
         """Do nothing."""
-
-
-class NoSpans:
-    """No tracing at all."""
-
-    def v1(self, call: Execution) -> NoSpan:
-        """An inert span."""
-        return NoSpan()
-
-    live = v1
-    v2 = v1

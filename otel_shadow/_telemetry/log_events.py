@@ -16,7 +16,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class LogEventSink(Sink):
-    """Emits each line as one event: ``event_name`` is the line's ``event``, the body is the line itself, byte for byte.
+    """A sink that emits each line as one event: its name is the line's ``event``, its body the line, byte for byte.
 
     Arguments:
         provider: default: the global logger provider, also one that is set later.

@@ -17,7 +17,7 @@ from otel_shadow.record import Arm, Mode, Outcome, ShadowRecord, Status
 from otel_shadow.semconv import Metric
 
 if TYPE_CHECKING:
-    from otel_shadow._runtime.manager import ShadowTrafficManager
+    from otel_shadow._runtime.engine import Engine
 
 Attributes = Mapping[str, str | bool]
 
@@ -32,7 +32,7 @@ _NO_SHADOW_DUE = ("sampled_out", "retry")
 
 
 class MetricsSink(Sink):
-    """Records to metrics. Every attribute is checked against ``semconv``'s list, so none of high cardinality gets in.
+    """A sink that counts and times records, with no attributes but those that ``semconv`` lists for the metric.
 
     Arguments:
         provider: default: the global meter provider, also one that is set later.
@@ -40,7 +40,7 @@ class MetricsSink(Sink):
 
     def __init__(self, provider: MeterProvider | None = None) -> None:
         self._meter = metrics.get_meter(semconv.SCOPE, meter_provider=provider)
-        self._manager: ref[ShadowTrafficManager] | None = None
+        self._engine: ref[Engine] | None = None
         self._duration = self._histogram(semconv.NODE_DURATION, semconv.DURATION_BUCKETS_S)
         self._overhead = self._histogram(semconv.OVERHEAD, semconv.OVERHEAD_BUCKETS_S)
         self._counters = {
@@ -49,10 +49,10 @@ class MetricsSink(Sink):
             if metric.kind == "counter" and metric is not semconv.SWALLOWED
         }
 
-    def bind(self, manager: ShadowTrafficManager) -> None:
-        """Export what the manager's parts know: queue, running shadows, limiters, bounds, swallowed errors."""
-        self._manager = ref(manager)
-        gauges = _Gauges(manager)
+    def bind(self, engine: Engine) -> None:
+        """Export what the engine's parts know: queue, shadow runs, limiters, bounds, swallowed errors."""
+        self._engine = ref(engine)
+        gauges = _Gauges(self._engine)
         create = self._meter.create_observable_gauge
         for metric, callback in (
             (semconv.QUEUE_DEPTH, gauges.depth),
@@ -79,10 +79,10 @@ class MetricsSink(Sink):
             self._add(semconv.COMPARISONS, 0, {**place, semconv.MODE: str(Mode.V2_SHADOW), **compared})
 
     def _outcomes(self, graph: str, node: str) -> list[dict[str, str | bool]]:
-        """How pairs of a node can compare, as far as its configuration tells."""
-        manager = self._manager() if self._manager is not None else None
-        site = manager.sites.get((graph, node)) if manager is not None else None
-        steps = (True, False, None) if site is None or site.has_step else (None,)
+        """Return how pairs of a node can compare, as far as its configuration tells."""
+        engine = self._engine() if self._engine is not None else None
+        known = engine.nodes.get((graph, node)) if engine is not None else None
+        steps = (True, False, None) if known is None or known.observer.has_step else (None,)
         mismatches = [_compared(Outcome.MISMATCH, decision, step) for decision in (True, False) for step in steps]
         matches = [_compared(Outcome.MATCH, True, step) for step in steps if step is not False]
         return [*matches, *mismatches, _compared(Outcome.ERROR, None, None)]
@@ -142,38 +142,38 @@ class MetricsSink(Sink):
 
 
 class _Gauges:
-    """Callbacks that hold the manager weakly: a meter keeps its callbacks for ever."""
+    """Callbacks that hold the engine weakly: a meter keeps its callbacks for ever."""
 
-    def __init__(self, manager: ShadowTrafficManager) -> None:
-        self._manager = ref(manager)
+    def __init__(self, engine: ref[Engine]) -> None:
+        self._engine = engine
 
     def depth(self, _: CallbackOptions) -> Iterable[Observation]:
-        manager = self._manager()
-        return [Observation(manager.dispatcher.depth)] if manager else []
+        engine = self._engine()
+        return [Observation(engine.dispatcher.depth)] if engine else []
 
     def inflight(self, _: CallbackOptions) -> Iterable[Observation]:
-        manager = self._manager()
-        return [Observation(manager.dispatcher.inflight)] if manager else []
+        engine = self._engine()
+        return [Observation(engine.dispatcher.inflight)] if engine else []
 
     def objectives(self, _: CallbackOptions) -> Iterable[Observation]:
-        manager = self._manager()
-        bounds = manager.config.sla.objectives() if manager else {}
+        engine = self._engine()
+        bounds = engine.config.sla.objectives() if engine else {}
         return [Observation(bound, {semconv.CRITERION: name}) for name, bound in bounds.items()]
 
     def limiters(self, _: CallbackOptions) -> Iterable[Observation]:
-        manager = self._manager()
+        engine = self._engine()
         return [
             Observation(
-                int(site.limiter.reason == reason),
+                int(known.limiter.reason == reason),
                 {semconv.GRAPH: graph, semconv.NODE: node, semconv.REASON: reason},
             )
-            for (graph, node), site in (dict(manager.sites) if manager else {}).items()
+            for (graph, node), known in (dict(engine.nodes) if engine else {}).items()
             for reason in semconv.LIMITER_REASONS
         ]
 
     def swallowed(self, _: CallbackOptions) -> Iterable[Observation]:
-        manager = self._manager()
-        counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(manager.fault_barrier.counts) if manager else {}
+        engine = self._engine()
+        counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(engine.fault_barrier.counts) if engine else {}
         return [Observation(count, {semconv.OPERATION: name}) for name, count in counts.items()]
 
 
@@ -194,7 +194,7 @@ def _checked(metric: Metric, attributes: Attributes) -> Attributes:
 
 
 def span_context(record: ShadowRecord, span_id: str | None) -> Context:
-    """A context whose current span is the pair's, so that the SDK can keep an exemplar of it."""
+    """Return a context whose current span is the pair's, so that the SDK can keep an exemplar of it."""
     if record.trace_id is None or span_id is None:
         return Context()
     flags = TraceFlags(TraceFlags.SAMPLED if record.trace_sampled else TraceFlags.DEFAULT)

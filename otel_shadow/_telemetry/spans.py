@@ -1,4 +1,4 @@
-"""The pair of spans: ``v1.node`` around V1, ``v2.shadow`` beside it and linked to it."""
+"""The spans of a pair: ``v1.node`` around V1, ``v2.shadow`` beside it and linked to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_shadow import semconv
-from otel_shadow._runtime.execution import Execution
 from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.sinks import ExecutionLabels, V1Span
 from otel_shadow.record import Mode, Observation, ShadowRecord, Status
 
-_THREAD_ID = "thread_id"
 _SUPPRESS = ("suppress_instrumentation", "suppress_language_model_instrumentation")
 """Context keys that instrumentations honour (OpenTelemetry's own, OpenLLMetry's)."""
 
@@ -42,14 +41,14 @@ class OtelV1Span:
     @property
     def trace_id(self) -> str | None:
         """32 hex digits."""
-        facts = self._span.get_span_context()
-        return trace.format_trace_id(facts.trace_id) if facts.is_valid else None
+        own = self._span.get_span_context()
+        return trace.format_trace_id(own.trace_id) if own.is_valid else None
 
     @property
     def span_id(self) -> str | None:
         """16 hex digits."""
-        facts = self._span.get_span_context()
-        return trace.format_span_id(facts.span_id) if facts.is_valid else None
+        own = self._span.get_span_context()
+        return trace.format_span_id(own.span_id) if own.is_valid else None
 
     @property
     def sampled(self) -> bool:
@@ -73,15 +72,15 @@ class OtelV1Span:
             pass  # the API's detach would log that, here and now, with a traceback and the message of what V1 raised
         self._ended_ns = time_ns()
 
-    def close(self, facts: Observation, call: Execution) -> None:
+    def close(self, observation: Observation, labels: ExecutionLabels) -> None:
         """End the span as of :meth:`leave`. No message, no stack trace: the error's type only."""
         if not self._span.is_recording():
             return
         try:
-            self._span.set_attributes(_common_attributes(call, self._version))
+            self._span.set_attributes(_common_attributes(labels, self._version))
             if self._fallback_reason:
                 self._span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
-            _conclude(self._span, facts)
+            _conclude(self._span, observation)
         finally:
             self._span.end(self._ended_ns)  # V1's own spans hang on it
 
@@ -92,15 +91,15 @@ class OtelV2Span:
     __slots__ = ("_ended", "_span", "_started_ns", "_suppress", "span_id")
 
     def __init__(self, span: Span, started_ns: int, suppress: bool) -> None:
-        facts = span.get_span_context()
-        self.span_id = trace.format_span_id(facts.span_id) if facts.is_valid else None
+        own = span.get_span_context()
+        self.span_id = trace.format_span_id(own.span_id) if own.is_valid else None
         self._span = span
         self._started_ns = started_ns
         self._suppress = suppress
         self._ended = False
 
     def carrier(self) -> dict[str, str]:
-        """Its trace context and the mark, as W3C headers: what a worker process goes on with."""
+        """Return its trace context and the mark of the shadow as W3C headers, for a worker process to continue."""
         headers: dict[str, str] = {}
         inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
         inside = trace.set_span_in_context(self._span, inside)
@@ -116,18 +115,18 @@ class OtelV2Span:
             inside = context.set_value(key, True, inside)
         context.attach(trace.set_span_in_context(self._span, inside))
 
-    def close(self, facts: ShadowRecord) -> None:
+    def close(self, record: ShadowRecord) -> None:
         """End it at V2's own end, with what is known of the pair."""
-        if self._ended or facts.v2 is None:
+        if self._ended or record.v2 is None:
             return
         self._ended = True
-        self._span.set_attributes(_pair_attributes(facts, facts.v2))
-        _conclude(self._span, facts.v2)
-        self._span.end(self._started_ns + round((facts.v2.latency_s or 0.0) * 1e9))
+        self._span.set_attributes(_pair_attributes(record, record.v2))
+        _conclude(self._span, record.v2)
+        self._span.end(self._started_ns + round((record.v2.latency_s or 0.0) * 1e9))
 
 
 class OtelSpans:
-    """Opens the spans of pairs.
+    """Opener of the spans of executions and shadow runs.
 
     Arguments:
         provider: default: the global tracer provider, also one that is set later.
@@ -141,29 +140,28 @@ class OtelSpans:
         self._mark = ShadowSpanProcessor()
         self._marked: TracerProvider | None = None
 
-    def v1(self, call: Execution) -> OtelV1Span:
-        """Open ``v1.node``, or ``v1.node`` with its fallback reason when V1 answers in V2's stead."""
-        return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, call.fallback_reason)
+    def v1(self, fallback_reason: str | None) -> OtelV1Span:
+        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in V2's stead, if it does."""
+        return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, fallback_reason)
 
-    def live(self, call: Execution) -> OtelV1Span:
+    def live(self) -> OtelV1Span:
         """Open ``v2.node``: V2 serves."""
         return self._open(semconv.SPAN_V2_NODE, semconv.VERSION_V2, None)
 
-    def v2(self, call: Execution) -> OtelV2Span:
-        """Open ``v2.shadow``: a sibling of ``v1.node`` (its child where that is the root), linked to it."""
+    def v2(self, labels: ExecutionLabels, beside: V1Span) -> OtelV2Span:
+        """Open ``v2.shadow``: a sibling of the span ``beside`` (its child where that is the root), linked to it."""
         self._attach_mark()
-        v1 = call.span
         links: list[Link] = []
         parent: Context | None = None
-        if isinstance(v1, OtelV1Span):
-            links.append(Link(v1.span.get_span_context()))
-            has_parent = trace.get_current_span(v1.parent).get_span_context().is_valid
-            parent = v1.parent if has_parent else trace.set_span_in_context(v1.span, v1.parent)
+        if isinstance(beside, OtelV1Span):
+            links.append(Link(beside.span.get_span_context()))
+            has_parent = trace.get_current_span(beside.parent).get_span_context().is_valid
+            parent = beside.parent if has_parent else trace.set_span_in_context(beside.span, beside.parent)
         started_ns = time_ns()
         span = self._tracer.start_span(
             semconv.SPAN_V2_SHADOW,
             context=parent,
-            attributes=_common_attributes(call, semconv.VERSION_V2),
+            attributes=_common_attributes(labels, semconv.VERSION_V2),
             links=links,
             start_time=started_ns,
             record_exception=False,
@@ -194,7 +192,7 @@ _BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
 
 
 class ShadowSpanProcessor:
-    """Marks every span that is started inside a shadow, whoever starts it: ``shadow.mode=v2_shadow``.
+    """A processor that marks every span started inside a shadow, by any library: ``shadow.mode=v2_shadow``.
 
     Implements the SDK's ``SpanProcessor`` interface without importing the SDK.
     """
@@ -212,35 +210,33 @@ class ShadowSpanProcessor:
             span.set_attribute(semconv.MODE, str(Mode.V2_SHADOW))
 
     def _on_ending(self, span: Any) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def on_end(self, span: Any) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def shutdown(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Nothing to flush."""
+        """Return True: nothing is buffered."""
         return True
 
 
-def _common_attributes(call: Execution, version: str) -> dict[str, str]:
-    site, assignment, manager = call.site, call.assignment, call.manager
+def _common_attributes(labels: ExecutionLabels, version: str) -> dict[str, str]:
     attributes = {
-        semconv.GRAPH: site.graph,
-        semconv.NODE: site.node,
-        semconv.MODE: str(assignment.mode),
-        semconv.ARM: str(assignment.arm),
+        semconv.GRAPH: labels.graph,
+        semconv.NODE: labels.node,
+        semconv.MODE: str(labels.mode),
+        semconv.ARM: str(labels.arm),
         semconv.VERSION: version,
-        semconv.V2_BUILD: manager.v2_build,
-        semconv.PAIR_ID: call.pair_id,
-        semconv.SESSION_ID: call.session_id(),
-        semconv.GEN_AI_AGENT_NAME: site.graph,
+        semconv.V2_BUILD: labels.v2_build,
+        semconv.PAIR_ID: labels.pair_id,
+        semconv.SESSION_ID: labels.session_id,
+        semconv.GEN_AI_AGENT_NAME: labels.graph,
     }
-    thread = call.configurable.get(_THREAD_ID)
-    if thread is not None:
-        attributes[semconv.GEN_AI_CONVERSATION_ID] = manager.redactor.identifier(str(thread))
+    if labels.thread_id is not None:
+        attributes[semconv.GEN_AI_CONVERSATION_ID] = labels.thread_id
     return attributes
 
 
@@ -267,10 +263,10 @@ def _pair_attributes(record: ShadowRecord, v2: Observation) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _conclude(span: Span, facts: Observation) -> None:
-    if facts.error_type is not None:
-        span.set_attribute(semconv.ERROR_TYPE, facts.error_type)
-    if facts.status is Status.TIMEOUT:
+def _conclude(span: Span, observation: Observation) -> None:
+    if observation.error_type is not None:
+        span.set_attribute(semconv.ERROR_TYPE, observation.error_type)
+    if observation.status is Status.TIMEOUT:
         span.set_attribute(semconv.ERROR_TYPE, "timeout")
-    if facts.status in (Status.ERROR, Status.TIMEOUT, Status.NOT_IMPLEMENTED):
+    if observation.status in (Status.ERROR, Status.TIMEOUT, Status.NOT_IMPLEMENTED):
         span.set_status(StatusCode.ERROR)

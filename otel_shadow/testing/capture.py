@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._api.middleware import ShadowIntegrationMiddleware
-from otel_shadow._runtime.manager import ShadowTrafficManager
 from otel_shadow._runtime.redact import Redactor
+from otel_shadow._runtime.services import Inspect
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import require
@@ -58,6 +58,7 @@ class ShadowCapture:
         config: ``shadow.toml`` as an object or mapping. Without a word on arms nobody is held out.
         flags: default: the flags' own defaults and ``[flags]``; the environment is not asked.
         hash_key: key of the hashes, fixed so that they are the same in every run.
+        inspect: sees each record beside the raw results of V1 and V2.
 
     Raises:
         MissingExtraError: the SDK is not installed.
@@ -70,13 +71,15 @@ class ShadowCapture:
         flags: FlagSource | None = None,
         *,
         hash_key: str = HASH_KEY,
+        inspect: Inspect | None = None,
     ) -> None:
         settings = config if isinstance(config, ShadowConfig) else _settings(config or {})
         self._folder = TemporaryDirectory(prefix="otel-shadow-")
         self.log_file = Path(self._folder.name) / "app.log"
         self._signals = _Signals()
         self._records = _Records()
-        self.manager: ShadowTrafficManager = build_manager(
+        numbers = itertools.count(1)
+        self.manager = ShadowTrafficManager(
             settings,
             flags or default_flags(settings),
             tracer_provider=self._signals.tracer,
@@ -86,9 +89,9 @@ class ShadowCapture:
             sinks=[self._records],
             redactor=Redactor(hash_key, settings.privacy.safe_session_id),
             clock=lambda: MOMENT,
+            new_id=lambda: f"{next(numbers):016x}",
+            inspect=inspect,
         )
-        numbers = itertools.count(1)
-        self.manager.new_id = lambda: f"{next(numbers):016x}"
 
     @property
     def tracer_provider(self) -> Any:

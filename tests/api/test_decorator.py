@@ -235,7 +235,7 @@ class TestDecorator:
         capture = make_shadow_capture({"nodes": {"left": {"sample": 1.0}}})
         node = with_shadow_v2(v2_of(), sample=0.0, live=False, manager=capture.manager)(lambda state: left(state))
         capture.attach(small_graph(node))
-        table = capture.manager.sites["small", "left"].table
+        table = capture.manager.nodes["small", "left"].table
         assert (table.sample, table.live) == (1.0, False)
 
     @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from small_graphs import call, left, small_graph
 from waiting import until
 
 from otel_shadow import FeatureFlags, Mode
+from otel_shadow._runtime.execution import begin
 from otel_shadow.openfeature import OpenFeatureFlags
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -165,9 +166,9 @@ def test_a_time_limit_of_the_providers_outranks_the_nodes_own(connect: Any, make
     for values in ({}, {"V2_TIMEOUT_MS": 5000}):
         capture = make_shadow_capture(settings, connect(**values)[1])
         capture.attach(small_graph(), {"left": left})
-        admitted = capture.manager.enter(capture.manager.sites["small", "left"], {}, {})
-        assert admitted is not None
-        seen.append(admitted.assignment.timeout_s)
+        execution = begin(capture.manager.nodes["small", "left"], {}, {})
+        assert execution is not None
+        seen.append(execution.assignment.timeout_s)
     assert seen == [0.1, 5.0]
 
 

@@ -36,7 +36,7 @@ APPLICATION = """
 import asyncio, json, os
 from small_graphs import small_graph
 from v2s import quick_or_hanging
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 from otel_shadow._langgraph.instrument.attach import attach
 
@@ -46,7 +46,7 @@ config = ShadowConfig.from_mapping({
     "limits": {"shutdown_seconds": 2.0, "queue": 1000},
     "process": {"workers": 1},
 })
-manager = build_manager(config, log_file=os.environ["LOG"])
+manager = ShadowTrafficManager(config, log_file=os.environ["LOG"])
 graph = small_graph()
 attach(graph, manager)
 

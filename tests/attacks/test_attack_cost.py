@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from small_graphs import call, left, small_graph
 
-from otel_shadow._runtime.overhead_budget import OverheadBudget
+from otel_shadow._runtime.limits import OverheadBudget
 from otel_shadow._runtime.snapshot import TooLargeError, take
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -68,7 +68,7 @@ def test_copying_in_vain_ends(shadow_capture: ShadowCapture) -> None:
     reasons = [record.reason for record in shadow_capture.records]
     assert 0 < reasons.count("not_captured:Slow") <= 4
     assert reasons[-10:] == ["shed:overhead"] * 10
-    assert shadow_capture.manager.sites["small", "left"].limiter.reason == "overhead"
+    assert shadow_capture.manager.nodes["small", "left"].limiter.reason == "overhead"
     shed = [record for record in shadow_capture.records if record.reason == "shed:overhead"]
     assert {record.v2.status for record in shed if record.v2} == {"shed"}
 

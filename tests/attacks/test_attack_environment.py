@@ -26,7 +26,7 @@ if "no-sdk" in sys.argv:
 sys.path.insert(0, sys.argv[1])
 from small_graphs import awaited, call, left, small_graph
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 
 async def hang(state):
@@ -35,7 +35,7 @@ async def hang(state):
 def fail(state):
     raise ValueError("Maria Silva")
 
-manager = build_manager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file=sys.argv[2])
+manager = ShadowTrafficManager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file=sys.argv[2])
 for v2 in (left, awaited(left), fail, hang):
     graph = ShadowIntegrationMiddleware({"left": v2}, manager).attach(small_graph())
     for is_async in (False, True):

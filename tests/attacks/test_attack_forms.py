@@ -6,6 +6,7 @@ import asyncio
 import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from small_graphs import left, small_graph
 
 from otel_shadow import semconv
+from otel_shadow._runtime.execution import begin
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.cohorts import cohorts
@@ -62,16 +64,14 @@ def test_sessions_of_every_type(shadow_capture: ShadowCapture, session: Any, is_
     assert shadow_capture.swallowed == {}
 
 
-def test_a_session_that_can_not_be_written(shadow_capture: ShadowCapture) -> None:
+def test_a_session_that_can_not_be_written(make_shadow_capture: Callable[..., ShadowCapture]) -> None:
     """An integer of ten thousand digits, which Python refuses to write: V1 runs as if we were not there."""
-    shadow_capture.manager.config = shadow_capture.manager.config.model_copy(
-        update={"session": shadow_capture.manager.config.session.model_copy(update={"id": "score"})}
-    )
-    graph = shadow_capture.attach(small_graph(), {"left": left})
+    capture = make_shadow_capture({"session": {"id": "score"}})
+    graph = capture.attach(small_graph(), {"left": left})
     result = graph.invoke({"text": "hello", "score": 10**10_000})
     assert result["trail"] == ["left", "right"]
-    assert shadow_capture.records == []
-    assert shadow_capture.swallowed == {"enter": 1}
+    assert capture.records == []
+    assert capture.swallowed == {"enter": 1}
 
 
 def test_no_memory_of_large_ids(shadow_capture: ShadowCapture) -> None:
@@ -83,22 +83,20 @@ def test_no_memory_of_large_ids(shadow_capture: ShadowCapture) -> None:
         assert redactor.identifier(text) == redactor.digest(text)
         assert 0 <= cohorts(text).rollout < 1
     assert kept == redactor._short.cache_info().currsize
-    manager = shadow_capture.manager
-    site = ShadowedNode(manager.config, "small", "left")
+    node = ShadowedNode(shadow_capture.manager.services, "small", "left")
     for n in range(10_000):
-        assert manager.enter(site, {}, {"thread_id": f"session {n}" + ("x" * 10_000 if n % 2 else "")})
-    assert 0 < len(site.assignments) <= 4096
-    assert max(map(len, filter(None, site.assignments))) < 20
+        assert begin(node, {}, {"thread_id": f"session {n}" + ("x" * 10_000 if n % 2 else "")})
+    remembered = node.assignments._known
+    assert 0 < len(remembered) <= 4096
+    assert max(map(len, filter(None, remembered))) < 20
 
 
 def test_graphs_named_after_users_are_bounded(shadow_capture: ShadowCapture) -> None:
     """A graph per user, each of a name of its own: after many of them a graph is ``_other``, and shares one limiter."""
     manager = shadow_capture.manager
-
-    def site(name: str) -> ShadowedNode:
-        return manager.site(name, "left", lambda: ShadowedNode(manager.config, name, "left"))
-
-    sites = [site(f"graph of user {n}") for n in range(1100)]
-    assert len(manager.sites) == 1001
-    assert {site.graph for site in sites[1000:]} == {semconv.OTHER}
-    assert len({id(site.limiter) for site in sites[1000:]}) == 1
+    nodes = [ShadowedNode(manager.services, f"graph of user {n}", "left") for n in range(1100)]
+    for node in nodes:
+        manager.add(node)
+    assert len(manager.nodes) == 1001
+    assert {node.graph for node in nodes[1000:]} == {semconv.OTHER}
+    assert len({id(node.limiter) for node in nodes[1000:]}) == 1

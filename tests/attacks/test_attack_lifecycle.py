@@ -17,7 +17,7 @@ PRELUDE = """
 import asyncio, multiprocessing, os, signal, sys, threading, time
 sys.path[:0] = [{tests!r}]
 from small_graphs import call, left, small_graph
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 from otel_shadow._langgraph.instrument.attach import attach
 
@@ -36,7 +36,7 @@ async def ahang(state):
     await asyncio.sleep(3600)
 
 def made(v2):
-    manager = build_manager(config, log_file={log!r})
+    manager = ShadowTrafficManager(config, log_file={log!r})
     graph = small_graph()
     attach(graph, manager, lambda _, node: v2 if node == "left" else None)
     return manager, graph
@@ -176,7 +176,7 @@ def test_fork_while_the_limiter_is_asked(tmp_path: Path) -> None:
 manager, graph = made(quick)
 child(graph, 1)
 manager.flush(10)
-lock = next(iter(manager.sites.values())).limiter._lock
+lock = next(iter(manager.nodes.values())).limiter._lock
 lock.acquire()
 pid = os.fork()
 if pid == 0:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import numpy as np
 from langgraph.graph import END, START, StateGraph
 
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._calibration.pairs import Pair, read_pairs
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.config import ShadowConfig
@@ -39,7 +39,7 @@ def pair(folder: Path, v1: dict[str, Any], v2: dict[str, Any]) -> Pair:
     """One turn of a graph whose only node writes ``v1``, with a shadow that writes ``v2``."""
     log = folder / "app.log"
     log.unlink(missing_ok=True)
-    manager = build_manager(ShadowConfig.from_mapping(CONFIG), log_file=str(log))
+    manager = ShadowTrafficManager(ShadowConfig.from_mapping(CONFIG), log_file=str(log))
     builder = StateGraph(State)
     builder.add_node("router", lambda state: v1)
     builder.add_edge(START, "router")
@@ -88,7 +88,7 @@ def test_the_demo_observes_what_calibration_and_coverage_need(tmp_path: Path) ->
     from otel_shadow._demo.workflow import graph
 
     log = tmp_path / "app.log"
-    manager = build_manager(bundled_config(), log_file=str(log))
+    manager = ShadowTrafficManager(bundled_config(), log_file=str(log))
     subject = graph()
     attach(subject, manager)
     config = {"configurable": {"thread_id": "demo_001"}}

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_graphs import call, left, small_graph
 
-from otel_shadow import ConfigError, FeatureFlags, Mode, ShadowInstrumentor, semconv
-from otel_shadow._api.middleware import with_shadow_v2
+from otel_shadow import ConfigError, FeatureFlags, Mode, ShadowInstrumentor, semconv, with_shadow_v2
+from otel_shadow._runtime.execution import begin
 from otel_shadow.cohorts import cohorts
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing.capture import ShadowCapture
@@ -251,10 +251,9 @@ def test_the_time_limit_follows_the_precedence(
         return left(state)  # type: ignore[arg-type]
 
     capture.attach(small_graph(with_shadow_v2(left, timeout_ms=decorator, manager=capture.manager)(node)))
-    site = capture.manager.sites["small", "left"]
-    admitted = capture.manager.enter(site, {}, {"thread_id": "session_2"})
-    assert admitted is not None
-    assert admitted.assignment.timeout_s * 1000 == expected_ms
+    execution = begin(capture.manager.nodes["small", "left"], {}, {"thread_id": "session_2"})
+    assert execution is not None
+    assert execution.assignment.timeout_s * 1000 == expected_ms
 
 
 def test_going_live_at_10_percent_is_two_variables(

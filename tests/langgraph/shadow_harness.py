@@ -17,10 +17,11 @@ from typing import Any
 
 from langgraph._internal._runnable import RunnableSeq, set_config_context
 
-from otel_shadow._langgraph.capture import Capture
+from otel_shadow._langgraph.capture import NodeCapture
 from otel_shadow._langgraph.decision import v1_sends, v1_targets
-from otel_shadow._langgraph.run import V2Outcome, arun, run
+from otel_shadow._langgraph.run import arun, run
 from otel_shadow._langgraph.v2 import coerce
+from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow.config import ToolsTable
 
@@ -34,9 +35,9 @@ AFTER = "after"
 class Shadow:
     """What happened beside the node."""
 
-    executions: list[V2Outcome] = field(default_factory=list)
+    executions: list[ExecutionResult] = field(default_factory=list)
     scopes: list[ShadowContext] = field(default_factory=list)
-    captured: list[Capture] = field(default_factory=list)
+    captured: list[NodeCapture] = field(default_factory=list)
     targets: list[tuple[str, ...]] = field(default_factory=list)
     sends: list[Any] = field(default_factory=list)
     naive: list[Any] = field(default_factory=list)
@@ -66,7 +67,7 @@ class Plan:
         self.shadow.scopes.append(scope)
         return scope
 
-    def sync(self, captured: Capture, value: Any, config: Any) -> None:
+    def sync(self, captured: NodeCapture, value: Any, config: Any) -> None:
         if self.mode == ISOLATED:
             work = functools.partial(run, captured, self.proc, self.v2, scope=self.scope(), enter=self.enter)
             self.shadow.executions.append(_in_thread(work))
@@ -74,7 +75,7 @@ class Plan:
         with set_config_context(config) as context:
             self.shadow.naive.append(_in_thread(functools.partial(context.run, coerce(self.v2).invoke, value, config)))
 
-    async def awaited(self, captured: Capture, value: Any, config: Any) -> None:
+    async def awaited(self, captured: NodeCapture, value: Any, config: Any) -> None:
         if self.mode == ISOLATED:
             work = arun(captured, self.proc, self.v2, scope=self.scope(), enter=self.enter)
             self.shadow.executions.append(await asyncio.wrap_future(_on_other_loop(work)))
@@ -91,7 +92,7 @@ class HarnessSeq(RunnableSeq):
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         plan, error = self.plan, None
-        captured = Capture(input, config, is_async=False)
+        captured = NodeCapture(input, config, plan.proc, plan.v2, awaited=False)
         plan.shadow.captured.append(captured)
         if plan.when == BEFORE:
             plan.sync(captured, input, config)
@@ -107,7 +108,7 @@ class HarnessSeq(RunnableSeq):
 
     async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
         plan, error = self.plan, None
-        captured = Capture(input, config, is_async=True)
+        captured = NodeCapture(input, config, plan.proc, plan.v2, awaited=True)
         plan.shadow.captured.append(captured)
         if plan.when == BEFORE:
             await plan.awaited(captured, input, config)
@@ -127,7 +128,7 @@ class HarnessSeq(RunnableSeq):
     async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> AsyncIterator[Any]:
         yield await self.ainvoke(input, config, **kwargs)
 
-    def _note(self, captured: Capture, error: BaseException | None) -> None:
+    def _note(self, captured: NodeCapture, error: BaseException | None) -> None:
         self.plan.shadow.targets.append(v1_targets(captured.writes(), error, captured.here))
         self.plan.shadow.sends.append(v1_sends(captured.writes(), error))
 

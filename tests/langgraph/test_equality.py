@@ -205,8 +205,8 @@ def test_uninstrumenting_leaves_no_trace(make_shadow_capture: Any) -> None:
     plain = {name: type(node.node) for name, node in early.graph.nodes.items()}
     with instrumented(capture, V2S["nothing"]):
         late = APPS[0]()
-        assert {type(node.node).__name__ for node in late.graph.nodes.values()} >= {"ShadowSeq"}
-        assert {type(node.node).__name__ for node in early.graph.nodes.values()} >= {"ShadowSeq"}
+        assert {type(node.node).__name__ for node in late.graph.nodes.values()} >= {"ShadowedSequence"}
+        assert {type(node.node).__name__ for node in early.graph.nodes.values()} >= {"ShadowedSequence"}
         assert inspect.signature(StateGraph.compile) == inspect.signature(before[0]["compile"])
     assert [dict(vars(owner)) for owner in owners] == before
     for app in (early, late):

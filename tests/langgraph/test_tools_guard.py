@@ -18,8 +18,9 @@ from shadow_harness import ISOLATED, World, shadow
 from otel_shadow import side_effect
 from otel_shadow._langgraph.isolation.tools import ToolBlockedError
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow._runtime.side_effects import SideEffectBlockedError, recorders, recording
+from otel_shadow._runtime.side_effects import recorders, recording
 from otel_shadow.config import ToolsTable
+from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import Status
 
 pytestmark = pytest.mark.usefixtures("guards")

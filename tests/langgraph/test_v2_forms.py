@@ -18,8 +18,7 @@ from langgraph.types import Command, RetryPolicy, Send, StreamWriter, interrupt
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import is_shadow
-from otel_shadow._langgraph.capture import Capture
-from otel_shadow._langgraph.run import run
+from otel_shadow._langgraph.capture import NodeCapture
 from otel_shadow._langgraph.v2 import coerce, is_async
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow._runtime.snapshot import SnapshotError
@@ -31,6 +30,10 @@ THREAD = {"configurable": {"thread_id": "demo_001", "user": "u1"}}
 class State(TypedDict, total=False):
     n: int
     seen: Any
+
+
+def quiet(state: Any) -> dict[str, Any]:
+    return {}
 
 
 def build(v1: Any = lambda state: {}, **options: Any) -> Any:
@@ -288,8 +291,6 @@ def test_tasks_that_v2_forgot_are_cancelled() -> None:
 
 async def test_cancelling_the_shadow_cancels_v2() -> None:
     """Cancellation from outside goes through V2 and comes out as cancellation."""
-    from otel_shadow._langgraph.run import arun
-
     began, ended = asyncio.Event(), []
 
     async def v2(state: State) -> None:
@@ -300,8 +301,8 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
             ended.append(True)
 
     graph = build()
-    work = arun(Capture({"n": 0}, {}, is_async=True), graph.nodes["a"], v2, scope=ShadowContext("g", "a"))
-    running = asyncio.create_task(work)
+    capture = NodeCapture({"n": 0}, {}, graph.nodes["a"], coerce(v2), awaited=True)
+    running = asyncio.create_task(capture.arun(ShadowContext("g", "a"), lambda: None))
     await began.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -311,22 +312,23 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
 
 def test_outside_of_a_graph() -> None:
     """A bare configuration is enough: then there are no channels, and V2 simply runs."""
-    captured = Capture({"n": 1}, {"configurable": {"x": [1]}}, is_async=False)
-    execution = run(captured, build().nodes["a"], lambda state: {"n": state["n"] + 1}, scope=ShadowContext("g", "a"))
-    assert (execution.status, execution.value) == (Status.SUCCESS, {"n": 2})
+    v2 = coerce(lambda state: {"n": state["n"] + 1})
+    capture = NodeCapture({"n": 1}, {"configurable": {"x": [1]}}, build().nodes["a"], v2, awaited=False)
+    result = capture.run(ShadowContext("g", "a"), lambda: None)
+    assert (result.status, result.value) == (Status.SUCCESS, {"n": 2})
 
 
 def test_an_input_that_cannot_be_copied() -> None:
     """The error names the type, so that the record can."""
     with pytest.raises(SnapshotError) as caught:
-        Capture({"n": threading.Lock()}, {}, is_async=False)
+        NodeCapture({"n": threading.Lock()}, {}, build().nodes["a"], coerce(quiet), awaited=False)
     assert caught.value.type_name == "lock"
 
 
 def test_every_restore_is_another_copy() -> None:
     """V2 and the comparison each get their own state, and aliases inside it stay aliases."""
     inner = [1]
-    captured = Capture({"a": inner, "b": inner}, {}, is_async=False)
+    captured = NodeCapture({"a": inner, "b": inner}, {}, build().nodes["a"], coerce(quiet), awaited=False)
     one, two = captured.state(), captured.state()
     assert one == two == {"a": [1], "b": [1]}
     assert one["a"] is one["b"]

@@ -34,15 +34,14 @@ def manager_with_telemetry(
     config: ShadowConfig, flags: Any, log_file: Path, clock: Any, name: str, signals: Any
 ) -> Any:
     """The one place that knows how a manager with all telemetry is put together."""
-    from otel_shadow._api.manager import build_manager
+    from otel_shadow._api.manager import ShadowTrafficManager
 
-    manager = build_manager(
+    numbers = itertools.count(1)
+    return ShadowTrafficManager(
         config, flags, tracer_provider=signals.tracer, meter_provider=signals.meter, logger_provider=signals.logger,
         log_file=str(log_file), sinks=[signals.records], clock=clock, clock_name=name,
+        new_id=lambda: f"{next(numbers):016x}",
     )  # fmt: skip
-    numbers = itertools.count(1)
-    manager.new_id = lambda: f"{next(numbers):016x}"
-    return manager
 
 
 @dataclass

@@ -354,11 +354,11 @@ def test_the_users_message_is_the_last_human_one_whoever_answered_in_between() -
     """The hash of a turn's message is the same at every node of the turn, so that texts can be joined to pairs."""
     from langchain_core.messages import AIMessage, HumanMessage
 
-    from otel_shadow._runtime.node import ShadowedNode
-    from otel_shadow.config import ShadowConfig
+    from otel_shadow._runtime.observer import Observer
+    from otel_shadow.config import NodeTable, ShadowConfig
 
-    site = ShadowedNode(ShadowConfig(), "graph", "node")
+    observer = Observer(ShadowConfig(), NodeTable())
     said = [HumanMessage("first"), AIMessage("answer"), HumanMessage("mine"), AIMessage("another node's answer")]
-    assert site.user_message({"messages": said}, {}) == "mine"
-    assert site.user_message({"messages": [{"role": "user", "content": "plain"}]}, {}) == "plain"
-    assert site.user_message({}, {}) is None
+    assert observer.user_message({"messages": said}, {}) == "mine"
+    assert observer.user_message({"messages": [{"role": "user", "content": "plain"}]}, {}) == "plain"
+    assert observer.user_message({}, {}) is None

@@ -450,12 +450,12 @@ def test_a_fault_of_ours_before_v2_begins_is_v1s_answer(
     make_shadow_capture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even our own preparation of V2 may fail: V1 answers, counted."""
-    from otel_shadow._langgraph.live_attempt import Trial
+    from otel_shadow._langgraph.live_attempt import LiveAttempt
 
-    def broken(self: Trial) -> Any:
+    def broken(self: LiveAttempt) -> Any:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(Trial, "begin", broken)
+    monkeypatch.setattr(LiveAttempt, "begin", broken)
     capture = live(make_shadow_capture)
     assert call(capture.attach(small_graph(), {"left": v2_left}))["trail"] == ["left", "right"]
     assert capture.value(semconv.FALLBACKS, shadow__reason="error") == 1

@@ -27,7 +27,9 @@ HERE = Path(__file__).parent
 def shadow(make_shadow_capture: Make) -> Callable[..., tuple[ShadowCapture, Any]]:
     """A graph whose first node has ``v2`` in a worker process."""
 
-    def make(v2: str, timeout_ms: int = 20_000, process: Any = None, **config: Any) -> tuple[ShadowCapture, Any]:
+    def make(
+        v2: str, timeout_ms: int = 20_000, process: Any = None, inspect: Any = None, **config: Any
+    ) -> tuple[ShadowCapture, Any]:
         node = {"v2": f"v2_functions:{v2}", "executor": "process", "timeout_ms": timeout_ms}
         made = make_shadow_capture(
             {
@@ -35,7 +37,8 @@ def shadow(make_shadow_capture: Make) -> Callable[..., tuple[ShadowCapture, Any]
                 "process": {"idle_priority": False} | (process or {}),
                 "arms": {"holdout": 0.0},
                 **config,
-            }
+            },
+            inspect=inspect,
         )
         graph = small_graph()
         attach(graph, made.manager)
@@ -63,8 +66,8 @@ def test_pair_is_the_same_as_in_a_thread(shadow: Any, v2: str, is_async: bool) -
 def test_world_of_a_worker(shadow: Any) -> None:
     """V2 runs in another process, as a shadow, in the pair's trace, with its thread id, and without our main module."""
     seen: list[Any] = []
-    capture, graph = shadow("facts", process={"init": "v2_functions:init", "idle_priority": True})
-    capture.manager.inspect = lambda record, v1, v2: seen.append(v2.writes["data"])
+    process = {"init": "v2_functions:init", "idle_priority": True}
+    capture, graph = shadow("facts", process=process, inspect=lambda record, v1, v2: seen.append(v2.writes["data"]))
     call(graph, {"text": "hi"}, session="s_7")
     [record] = pairs(capture)
     [data] = seen

@@ -17,9 +17,9 @@ from langchain_core.messages import HumanMessage
 
 from otel_shadow import semconv
 from otel_shadow._runtime.execution_result import ExecutionResult
-from otel_shadow._runtime.node import ShadowedNode
+from otel_shadow._runtime.observer import Observer
 from otel_shadow._runtime.redact import Redactor, class_name, declared, error_type
-from otel_shadow.config import PrivacyTable, ShadowConfig
+from otel_shadow.config import NodeTable, PrivacyTable, ShadowConfig
 from otel_shadow.log_line import encode, lines
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
 
@@ -138,8 +138,8 @@ def test_a_metaclass_does_not_name_its_classes() -> None:
     assert error_type(renamed()) == "KeyError"
 
 
-class TestSite:
-    """A site's observations: what of a node's facts may be written."""
+class TestObserver:
+    """Observations of a shadowed node: what of an execution's result may be written."""
 
     config = ShadowConfig.from_mapping(
         {
@@ -149,11 +149,11 @@ class TestSite:
             },
         }
     )
-    site = ShadowedNode(config, "g", "n", ["n", "other_node"])
+    observer = Observer(config, config.nodes["n"], ["n", "other_node"])
 
     def see(self, **state: Any) -> Observation:
-        facts = ExecutionResult(Status.SUCCESS, ("other_node",), state)
-        return self.site.observation(facts, self.site.view(state, {}, {}), 0.1, None)
+        result = ExecutionResult(Status.SUCCESS, ("other_node",), state)
+        return self.observer.observation(result, self.observer.view(state, {}, {}), 0.1, None)
 
     def test_undeclared_steps_and_stages_are_other(self) -> None:
         """A step that a model made up may be a sentence of the user's."""
@@ -178,7 +178,7 @@ class TestSite:
     )
     def test_targets_are_nodes_of_the_graph(self, targets: tuple[str, ...], written: str | None) -> None:
         """A decision names nodes, joined by ``+``; what is no node, or no type of an error, is ``_other``."""
-        assert self.site.target(targets) == written
+        assert self.observer.target(targets) == written
 
     def test_numbers_and_declared_categories_are_observed(self) -> None:
         """Numbers as they are, lists as their length, categories if declared, text never."""
@@ -270,8 +270,7 @@ def test_blocked_tools_are_names_that_the_configuration_knows(make_shadow_captur
     """A tool's name may be made at run time: what ``[tools]`` does not name is ``_other``."""
     from small_graphs import call, left, small_graph
 
-    from otel_shadow import side_effect
-    from otel_shadow._runtime.side_effects import SideEffectBlockedError
+    from otel_shadow import SideEffectBlockedError, side_effect
 
     def v2(state: dict[str, Any]) -> dict[str, Any]:
         for name in ("book_visit", "call Maria Silva", "call_maria"):
@@ -286,5 +285,5 @@ def test_blocked_tools_are_names_that_the_configuration_knows(make_shadow_captur
 
 def test_a_message_of_langchain_is_read_at_the_configured_path() -> None:
     """The default path finds the text of the last message."""
-    site = ShadowedNode(ShadowConfig(), "g", "n")
-    assert site.message_path({"messages": [HumanMessage("a"), HumanMessage("b")]}, {}) == "b"
+    observer = Observer(ShadowConfig(), NodeTable())
+    assert observer.user_message({"messages": [HumanMessage("a"), HumanMessage("b")]}, {}) == "b"

@@ -69,7 +69,7 @@ def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> Non
     until(lambda: len(so_far(capture)) == 3)
     assert {record.reason for record in so_far(capture)} == {"shed:queue"}
     assert {record.v2.status for record in so_far(capture)} == {"shed"}
-    assert capture.manager.sites[("small", "left")].limiter.reason == "queue"
+    assert capture.manager.nodes[("small", "left")].limiter.reason == "queue"
     released.set()
     assert capture.manager.flush(PATIENCE_S)
     assert len(so_far(capture)) == 6
@@ -188,14 +188,14 @@ def test_production_loop_runs_v2_only(shadow: Any) -> None:
         return left(state)
 
     capture, graph = shadow(v2, v1, "loop")
-    site = capture.manager.sites[("small", "left")]
-    compare = site.comparator
+    node = capture.manager.nodes[("small", "left")]
+    compare = node.comparator
 
     def noted(*args: Any) -> Any:
         threads["compare"] = threading.current_thread().name
         return compare(*args)
 
-    site.comparator = noted  # type: ignore[assignment]
+    node.comparator = noted  # type: ignore[assignment]
 
     async def main() -> None:
         await graph.ainvoke({"text": "x"}, {"configurable": {"thread_id": "s_1"}})

@@ -19,7 +19,7 @@ import pytest
 from frozen import frozen
 from small_graphs import call, left, small_graph
 
-from otel_shadow import FeatureFlags, semconv
+from otel_shadow import FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow._telemetry.log_file import LogFileSink
 from otel_shadow.log_line import encode, lines, timestamp
@@ -38,10 +38,16 @@ def v2(state: Any) -> dict[str, Any]:
     return {"trail": ["left"], "current_step": "two", "next_node": "__end__"}
 
 
+@pytest.fixture
+def one_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest of every configuration, which else changes with every key that the configuration gains."""
+    monkeypatch.setattr(ShadowConfig, "digest", "0123456789ab")
+
+
+@pytest.mark.usefixtures("one_digest")
 def test_the_lines_of_a_pair_are_a_contract(make_shadow_capture: MakeCapture) -> None:
     """Every key and value of both lines of a pair, in their order: frozen."""
     capture = make_shadow_capture(SETTINGS)
-    capture.manager.config_digest = "0123456789ab"
     call(capture.attach(small_graph(), {"left": v2}))
     seen = capture.lines()
     expected = frozen("lines_pair.json", seen)
@@ -49,6 +55,7 @@ def test_the_lines_of_a_pair_are_a_contract(make_shadow_capture: MakeCapture) ->
     assert [list(line) for line in seen] == [list(line) for line in expected]
 
 
+@pytest.mark.usefixtures("one_digest")
 def test_the_baselines_are_a_contract(make_shadow_capture: MakeCapture) -> None:
     """A holdout, a live execution and a fallback: frozen."""
     seen = []
@@ -59,7 +66,6 @@ def test_the_baselines_are_a_contract(make_shadow_capture: MakeCapture) -> None:
         ({}, live, lambda _: 1 / 0),
     ):
         capture = make_shadow_capture({**SETTINGS, **config}, flags)
-        capture.manager.config_digest = "0123456789ab"
         call(capture.attach(small_graph(), {"left": node}))
         seen += capture.lines()
     assert seen == frozen("lines_baseline.json", seen)
@@ -240,10 +246,10 @@ APPLICATION = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.{stream}, format="%(asctime)s {{%(name)s}} %(message)s")
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 from small_graphs import call, left, small_graph
-manager = build_manager(ShadowConfig.from_mapping({{"arms": {{"holdout": 0.0}}}}), log_file={log!r})
+manager = ShadowTrafficManager(ShadowConfig.from_mapping({{"arms": {{"holdout": 0.0}}}}), log_file={log!r})
 graph = ShadowIntegrationMiddleware({{"left": left}}, manager).attach(small_graph())
 for number in range(20):
     logging.info("turn %s of {{somebody}}", number)

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage
 from small_graphs import State, call, left, small_graph
 
 from otel_shadow import FeatureFlags, ShadowConfig, semconv
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -271,7 +271,7 @@ def test_a_manager_that_is_gone_is_not_kept_by_its_gauges() -> None:
 
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
-    made = build_manager(ShadowConfig(), meter_provider=provider, log_file="/dev/null")
+    made = ShadowTrafficManager(ShadowConfig(), meter_provider=provider, log_file="/dev/null")
     gone = weakref.ref(made)
     assert reader.get_metrics_data() is not None
     made.shutdown(1)

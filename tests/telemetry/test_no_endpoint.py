@@ -16,10 +16,10 @@ sys.addaudithook(lambda event, args: seen.append([event, str(args[1:])]) if even
 """
 APPLICATION = """
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 from small_graphs import call, left, small_graph
-manager = build_manager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file=sys.argv[1])
+manager = ShadowTrafficManager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file=sys.argv[1])
 graph = ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph())
 for is_async in (False, True):
     call(graph, is_async=is_async)

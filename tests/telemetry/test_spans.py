@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from small_graphs import State, awaited, call, left, small_graph
 
 from otel_shadow import semconv
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
@@ -50,7 +50,8 @@ PROVIDERS: list[Any] = []
 
 
 @pytest.fixture
-def capture(make_shadow_capture: MakeCapture) -> ShadowCapture:
+def capture(make_shadow_capture: MakeCapture, monkeypatch: pytest.MonkeyPatch) -> ShadowCapture:
+    monkeypatch.setattr(ShadowConfig, "digest", "0123456789ab")  # it changes with every key that the file gains
     made = make_shadow_capture({"session": {"message": "text", "steps": ["one"], "stage": "next_node"}})
     PROVIDERS[:] = [made.tracer_provider]
     return made
@@ -58,7 +59,6 @@ def capture(make_shadow_capture: MakeCapture) -> ShadowCapture:
 
 def test_the_pair_is_a_contract(capture: ShadowCapture) -> None:
     """Names, attributes with types and values, of both spans of a mismatch: frozen."""
-    capture.manager.config_digest = "0123456789ab"  # changes with every key that the configuration gains
     v2 = {"left": lambda _: {"trail": ["left"], "current_step": "two", "next_node": "__end__"}}
     call(capture.attach(small_graph(), v2))
     seen = [
@@ -262,7 +262,9 @@ class Kept(Sink):
 def run_with(provider: Any) -> Any:
     """One pair's record under ``provider``."""
     kept, config = Kept(), ShadowConfig.from_mapping({"arms": {"holdout": 0.0}})
-    manager = build_manager(config, default_flags(config), tracer_provider=provider, log_file="/dev/null", sinks=[kept])
+    manager = ShadowTrafficManager(
+        config, default_flags(config), tracer_provider=provider, log_file="/dev/null", sinks=[kept]
+    )
     from otel_shadow import ShadowIntegrationMiddleware
 
     call(ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph()))
@@ -293,10 +295,10 @@ def test_a_provider_that_is_set_later_is_used() -> None:
     code = """
 from opentelemetry import metrics, trace
 from otel_shadow import ShadowIntegrationMiddleware
-from otel_shadow._api.manager import build_manager
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow.config import ShadowConfig
 from small_graphs import call, left, small_graph
-manager = build_manager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file="/dev/null")
+manager = ShadowTrafficManager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file="/dev/null")
 graph = ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph())
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

@@ -90,7 +90,7 @@ def test_the_switch_that_swallows_nothing(
     monkeypatch.setenv("OTEL_SHADOW_RAISE", str(raises))
     capture = make_shadow_capture()
     graph = capture.attach(small_graph(), {"left": left})
-    monkeypatch.setattr(capture.manager, "_admit", broken)
+    monkeypatch.setattr("otel_shadow._runtime.assignment.assign", broken)
     if raises:
         with pytest.raises(LookupError, match="ours"):
             call(graph)

@@ -12,7 +12,7 @@ from langgraph.func import entrypoint
 from langgraph.graph.state import StateGraph
 from langgraph.pregel import Pregel
 
-from otel_shadow._langgraph.instrument.attach import detach, has_socket
+from otel_shadow._langgraph.instrument.attach import detach, has_shadow
 from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.background_log import say
@@ -29,7 +29,7 @@ def install(attach: Attach, *, existing: bool = False) -> None:
     """Call ``attach(graph)`` for each graph that is compiled from now on.
 
     Arguments:
-        attach: gives the graph's nodes their sockets.
+        attach: gives the graph's nodes their shadows.
         existing: also for the graphs that are there already.
     """
     if attach not in _attachers:
@@ -44,7 +44,7 @@ def install(attach: Attach, *, existing: bool = False) -> None:
 
 
 def uninstall(attach: Attach, manager: Any = None) -> None:
-    """Stop, and take the sockets of ``manager`` from live graphs. The guards stay: shadows may wait or run."""
+    """Undo :func:`install`, and take the shadows of ``manager`` from live graphs; guards stay for what still runs."""
     if attach in _attachers:
         _attachers.remove(attach)
     for graph in _compiled():
@@ -54,8 +54,8 @@ def uninstall(attach: Attach, manager: Any = None) -> None:
 
 
 def clean_up() -> None:
-    """No shadow waits any more: with the last socket gone LangGraph is as it was."""
-    if not _attachers and not any(has_socket(graph) for graph in _compiled()):
+    """Put LangGraph back as it was, if no graph has a shadow; to be called when no shadow run waits any more."""
+    if not _attachers and not any(has_shadow(graph) for graph in _compiled()):
         uninstall_guards()
 
 

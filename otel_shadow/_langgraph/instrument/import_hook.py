@@ -16,7 +16,7 @@ LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
 
 
 def when_langgraph_is_imported(act: Callable[[], None]) -> None:
-    """Execution ``act`` once LangGraph is there: now, or when the application imports it.
+    """Call ``act`` once LangGraph is there: now, or when the application imports it.
 
     A registered hook can't be removed, so ``act`` has to know whether it is still wanted. It is not called again while
     it runs: it may itself import the other of LangGraph's modules. What it raises (a LangGraph that is too new for us)
@@ -41,5 +41,5 @@ def when_langgraph_is_imported(act: Callable[[], None]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """An import's message names modules; any other may hold anything."""
+    """Return what may be logged of ``error``: an import's message names modules, others may hold anything."""
     return str(error) if isinstance(error, ImportError) else class_name(type(error))

@@ -1,4 +1,4 @@
-"""What the decorator leaves on a function, for the graph's compilation to find. Knows no LangGraph."""
+"""The mark that the decorator leaves on a function, for the graph's compilation to find. Knows no LangGraph."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from otel_shadow._runtime.compare import Differ
 
 if TYPE_CHECKING:
-    from otel_shadow._runtime.manager import ShadowTrafficManager
+    from otel_shadow._runtime.engine import Engine
 
 ATTRIBUTE = "__otel_shadow__"
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowMark:
-    """What a decorated node asks for.
+    """The wishes of a decorated node.
 
     Arguments:
         v2: V2: a callable, a runnable, ``module:name``, ``"self"``; None: what ``shadow.toml`` names.
@@ -28,11 +28,11 @@ class ShadowMark:
     v2: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
     differ: Differ | None = None
-    manager: ShadowTrafficManager | None = None
+    manager: Engine | None = None
 
 
 def mark_of(node: Any) -> ShadowMark | None:
-    """The mark of a node's function, through the runnables that LangGraph and LangChain put around it."""
+    """Return the mark of a node's function, through the runnables that LangGraph and LangChain put around it."""
     for candidate in (node, *(getattr(node, name, None) for name in ("func", "afunc"))):
         found = getattr(candidate, ATTRIBUTE, None)
         if found is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,9 +19,8 @@ from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_read
 
-from otel_shadow._langgraph import bundle as captured_parts
-from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.capture import Capture
+from otel_shadow._langgraph import captured_parts, internals
+from otel_shadow._langgraph.captured_parts import CapturedParts
 from otel_shadow._langgraph.isolation.ids import new_id
 from otel_shadow._langgraph.isolation.private_stores import overlay_saver, overlay_store
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
@@ -42,6 +41,7 @@ class Isolation:
         calls: V2's own tasks.
         writes: what V2 and the node's writers wrote.
         custom: what V2 wrote to the stream.
+        channels: names of the graph's channels.
     """
 
     state: Any
@@ -50,10 +50,11 @@ class Isolation:
     calls: LocalCalls
     writes: deque[tuple[str, Any]]
     custom: list[Any]
+    channels: Container[str]
 
 
 def isolate(
-    captured: Capture, scope: ShadowContext, handlers: list[BaseCallbackHandler], *, is_async: bool
+    captured: CapturedParts, scope: ShadowContext, handlers: list[BaseCallbackHandler], *, is_async: bool
 ) -> Isolation:
     """Build V2's private world.
 
@@ -78,10 +79,10 @@ def isolate(
     configurable[internals.CALL] = calls.bind(config)
     own = configurable[internals.CHECKPOINT_NS]
     here = (*captured.here, own, recast_checkpoint_ns(own))
-    return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom)
+    return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom, captured.channels)
 
 
-def _user_keys(captured: Capture, parts: Mapping[str, Any]) -> dict[str, Any]:
+def _user_keys(captured: CapturedParts, parts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: parts.get(f"user:{key}", value)
         for key, value in captured.configurable.items()
@@ -89,7 +90,7 @@ def _user_keys(captured: Capture, parts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _identity(captured: Capture, task_id: str) -> dict[str, Any]:
+def _identity(captured: CapturedParts, task_id: str) -> dict[str, Any]:
     """A task and a checkpoint namespace of V2's own, so that nothing it saves meets production's."""
     namespace: str = captured.configurable.get(internals.CHECKPOINT_NS) or "shadow:"
     return {
@@ -100,7 +101,7 @@ def _identity(captured: Capture, task_id: str) -> dict[str, Any]:
     }
 
 
-def _machinery(captured: Capture, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
+def _machinery(captured: CapturedParts, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
     known = captured.configurable
     saver = known.get(internals.CHECKPOINTER)
     # without a saver in production the key stays, as None: it outranks a subgraph's own saver
@@ -118,7 +119,7 @@ def _machinery(captured: Capture, parts: Mapping[str, Any], scope: ShadowContext
     return made
 
 
-def _answer(captured: Capture, parts: Mapping[str, Any]) -> Any:
+def _answer(captured: CapturedParts, parts: Mapping[str, Any]) -> Any:
     return parts.get(captured_parts.NULL_RESUME, captured.null_resume)
 
 
@@ -142,7 +143,7 @@ def _scratchpad(scratchpad: Any, resume: list[Any] | None, answer: Any) -> Any:
 
 
 def _runtime(
-    runtime: Any, captured: Capture, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
+    runtime: Any, captured: CapturedParts, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
     configurable: Mapping[str, Any],
 ) -> Any:  # fmt: skip
     known = {item.name for item in fields(runtime)}
@@ -187,8 +188,8 @@ def _context(context: Any, parts: Mapping[str, Any]) -> Any:
 
 
 def _config(
-    captured: Capture, parts: Mapping[str, Any], configurable: dict[str, Any], handlers: list[BaseCallbackHandler],
-    *, is_async: bool,
+    captured: CapturedParts, parts: Mapping[str, Any], configurable: dict[str, Any],
+    handlers: list[BaseCallbackHandler], *, is_async: bool,
 ) -> RunnableConfig:  # fmt: skip
     manager: Callable[..., Any] = AsyncCallbackManager if is_async else CallbackManager
     return {
@@ -200,7 +201,7 @@ def _config(
     }
 
 
-def _channels(captured: Capture, parts: Mapping[str, Any]) -> dict[str, Any]:
+def _channels(captured: CapturedParts, parts: Mapping[str, Any]) -> dict[str, Any]:
     """Channels with the values they had when V1 was called."""
     rebuilt: dict[str, Any] = {}
     for key, channel in captured.channels.items():
@@ -221,7 +222,7 @@ def _empty(channel: Any) -> Any:
     return twin
 
 
-def _read(captured: Capture, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
+def _read(captured: CapturedParts, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
     task = captured.task
     own = PregelTaskWrites(task.path, task.name, writes, task.triggers)
     return partial(local_read, scratchpad, channels, captured.managed, own)

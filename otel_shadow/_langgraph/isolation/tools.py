@@ -12,7 +12,8 @@ from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.shadow_context import SHADOW
-from otel_shadow._runtime.side_effects import CallKey, Permit, SideEffectBlockedError, call_key, record, recorders
+from otel_shadow._runtime.side_effects import CallKey, Permit, call_key, record, recorders
+from otel_shadow.errors import SideEffectBlockedError
 
 READ_ONLY = "read_only"
 """A tool with this tag, or this key set in its metadata, changes nothing and may run inside a shadow."""

@@ -1,0 +1,98 @@
+"""What an execution is assigned: architecture mode, arm, noise cohort and time limit, the same for a session."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from otel_shadow.cohorts import cohorts
+from otel_shadow.config import ArmsTable, NodeTable
+from otel_shadow.flags import FeatureFlags
+from otel_shadow.record import Arm, Mode
+
+LIVE = "live"
+"""The reason of an execution that V2 is to serve: it has no shadow."""
+_MOST_SESSIONS = 4096
+_LONGEST = 128
+"""Characters of a session's id that is remembered: an application may take a whole message for one."""
+
+
+class Assignment(NamedTuple):
+    """What flags, arms and sampling say of one execution.
+
+    Arguments:
+        session: the session's id, as the application has it.
+        mode: architecture mode.
+        arm: with a shadow, or held out.
+        reason: why there is no shadow (``live``, ``holdout``, ``sampled_out``, …); None where there is one.
+        noise: whether V1 runs a second time, as its own shadow.
+        timeout_s: V2's time limit in seconds.
+    """
+
+    session: str | None
+    mode: Mode
+    arm: Arm
+    reason: str | None
+    noise: bool
+    timeout_s: float
+
+
+class Assignments:
+    """The assignments of one node's sessions, remembered until the flags change.
+
+    Arguments:
+        arms: shares of held-out sessions and of the noise floor.
+        table: the node's own configuration: sample, live, time limit.
+    """
+
+    def __init__(self, arms: ArmsTable, table: NodeTable) -> None:
+        self._arms = arms
+        self._table = table
+        self._known: dict[str | None, tuple[FeatureFlags, Assignment | None]] = {}
+
+    def of(self, flags: FeatureFlags, session: str | None) -> Assignment | None:
+        """Return the assignment of ``session`` under ``flags``; None where V1 runs alone and nothing is recorded."""
+        known = self._known.get(session)
+        if known is not None and known[0] is flags:
+            return known[1]
+        assignment = assign(flags, self._arms, self._table, session)
+        if session is None or len(session) <= _LONGEST:
+            if len(self._known) >= _MOST_SESSIONS:
+                self._known.clear()
+            self._known[session] = flags, assignment
+        return assignment
+
+
+def assign(flags: FeatureFlags, arms: ArmsTable, table: NodeTable, session: str | None) -> Assignment | None:
+    """Assign a session by its cohorts, which are shares in [0, 1) of its hash; one without an id is never live.
+
+    Arguments:
+        flags: the flags of this moment.
+        arms: shares of held-out sessions and of the noise floor.
+        table: the node's own configuration.
+        session: the session's id.
+
+    Returns:
+        None in mode ``v1_only``: V1 runs alone and nothing is recorded.
+    """
+    shares = cohorts(session) if session is not None else None
+    mode = flags.mode_of_bucket(shares.rollout if shares else None)
+    if mode is Mode.V2_LIVE and not table.live:
+        mode = Mode.V2_SHADOW if flags.router_v2_shadow else Mode.V1_ONLY
+    if mode is Mode.V1_ONLY:
+        return None
+    held_out = arms.holdout_instance or (shares is not None and shares.holdout < arms.holdout)
+    reason = None
+    if mode is Mode.V2_LIVE:
+        reason = LIVE
+    elif held_out:
+        reason = "holdout"
+    elif shares is not None and shares.sample >= table.sample:
+        reason = "sampled_out"
+    arm = Arm.HOLDOUT if held_out else Arm.SHADOWED
+    noise = shares is not None and shares.noise < arms.noise
+    return Assignment(session, mode, arm, reason, noise, _timeout_s(flags, table))
+
+
+def _timeout_s(flags: FeatureFlags, table: NodeTable) -> float:
+    own = table.timeout_ms
+    return (own if own is not None and not flags.timeout_is_explicit else flags.v2_timeout_ms) / 1000.0

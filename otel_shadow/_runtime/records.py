@@ -1,0 +1,218 @@
+"""The records that can come of an execution: baseline, shed, pair, bare. All are made here, off V1's path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from otel_shadow._runtime.assignment import LIVE, Assignment
+from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.node import ShadowedNode
+from otel_shadow._runtime.redact import error_type
+from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
+from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
+
+_SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
+_COMPARABLE = (Status.SUCCESS, Status.INTERRUPT)
+
+
+class ExecutionData:
+    """What is known of one execution, for its records and spans.
+
+    What most executions never change has its value on the class, so that none of it costs V1's path an assignment.
+
+    Arguments:
+        node: the shadowed node.
+        assignment: mode, arm and time limit of this execution.
+        configurable: the run's configurable keys.
+        entered_s: monotonic seconds at which our wrapper was entered.
+    """
+
+    latency_s = 0.0
+    overhead_s = 0.0
+    span: V1Span = NoSpan()
+    served = "v1"
+    fallback_reason: str | None = None
+    v2: Observation | None = None
+    """V2's execution where it did not run in shadow: served live, shed, or not implemented."""
+    delivered: bool | None = None
+    """Whether the caller got just what V1 produced."""
+    status = Status.NOT_RUN
+    error_type: str | None = None
+
+    def __init__(
+        self, node: ShadowedNode, assignment: Assignment, configurable: Mapping[str, Any], entered_s: float
+    ) -> None:
+        services = node.services
+        self.node = node
+        self.assignment = assignment
+        self.entered_s = entered_s
+        self.configurable = node.observer.keys_of(configurable)
+        self.pair_id = services.new_id()
+        self.epoch_s = services.clock()
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether V2 is to run in shadow on this execution."""
+        return self.assignment.reason is None
+
+    @property
+    def live(self) -> bool:
+        """Whether V2 is to serve this execution."""
+        return self.assignment.reason == LIVE
+
+    @cached_property
+    def labels(self) -> ExecutionLabels:
+        """What every span of this execution says; an execution without a session is a session of its own."""
+        services, assignment = self.node.services, self.assignment
+        identifier = services.redactor.identifier
+        thread = self.configurable.get("thread_id")
+        return ExecutionLabels(
+            graph=self.node.graph,
+            node=self.node.name,
+            mode=assignment.mode,
+            arm=assignment.arm,
+            v2_build=services.v2_build,
+            pair_id=self.pair_id,
+            session_id=identifier(assignment.session or self.pair_id),
+            thread_id=identifier(str(thread)) if thread is not None else None,
+        )
+
+    def observation(self) -> Observation:
+        """Return V1's execution, without what the state says of it."""
+        latency = None if self.status is Status.NOT_RUN else self.latency_s
+        return Observation(self.status, latency, error_type=self.error_type, span_id=self.span.span_id)
+
+    def end_span(self) -> None:
+        """End the span of what was served, as of when it was left."""
+        with self.node.services.fault_barrier("span", self.node.name):
+            served = self.observation() if self.served == "v1" or self.v2 is None else self.v2
+            self.span.close(served, self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What was measured of a shadow run, besides V2's result.
+
+    Arguments:
+        latency_s: V2's own time in seconds; None if it never began.
+        queue_s: seconds that the run waited.
+        span_id: 16 hex digits, if it has a span.
+        tokens: tokens that V2 spent, by kind.
+        blocked_tools: names of what V2 tried and may not; ``_other`` for names that nobody declared.
+    """
+
+    latency_s: float | None
+    queue_s: float
+    span_id: str | None
+    tokens: Mapping[str, int]
+    blocked_tools: tuple[str, ...]
+
+
+def baseline(execution: ExecutionData, reason: str, v2: Observation | None = None) -> ShadowRecord:
+    """Make the record of an execution that no shadow ran beside, because of ``reason``."""
+    return replace(_record(execution, execution.observation()), reason=reason, v2=v2)
+
+
+def shed(execution: ExecutionData, reason: str) -> ShadowRecord:
+    """Make the record of an execution whose shadow run was refused for ``reason``, and tell the node's limiter."""
+    execution.node.limiter.refused(reason)
+    return baseline(execution, f"shed:{reason}", Observation(_SHED_STATUS.get(reason, Status.SHED)))
+
+
+def pair(
+    execution: ExecutionData,
+    state: Any,
+    v1: ExecutionResult,
+    v2: ExecutionResult,
+    circumstances: Circumstances,
+    comparison: Comparison | None = None,
+    again: ExecutionResult | None = None,
+) -> ShadowRecord:
+    """Make the record of an execution beside which V2 ran.
+
+    Arguments:
+        execution: what is known of V1's execution.
+        state: a copy of the input.
+        v1: what V1 did.
+        v2: what V2 did.
+        circumstances: what was measured of the run.
+        comparison: how the pair compares; None: compare it.
+        again: what V1 did when it ran a second time, for the noise floor.
+
+    Raises:
+        Exception: the user's classes raise anything when a state is read.
+    """
+    node, observer, configurable = execution.node, execution.node.observer, execution.configurable
+    views = [observer.view(state, side.writes, configurable) for side in (v1, v2)]
+    if comparison is None:
+        comparison = node.comparator(v1, v2, (views[0].step, views[1].step) if observer.has_step else None)
+    if again is not None:
+        own = observer.view(state, again.writes, configurable).step
+        floor = node.comparator(v1, again, (views[0].step, own) if observer.has_step else None)
+        comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
+    return replace(
+        _record(execution, observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)),
+        v2=observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
+        comparison=comparison,
+        user_message_hash=node.services.redactor.message(observer.user_message(state, configurable)),
+        intent=observer.intent(views[0]) or observer.intent(views[1]),
+        **_measured(circumstances),
+    )
+
+
+def bare(
+    execution: ExecutionData, v2: ExecutionResult, circumstances: Circumstances, broken: type[BaseException]
+) -> ShadowRecord:
+    """Make the record of a pair whose state can't be read: nothing of the user's runs for it.
+
+    Arguments:
+        execution: what is known of V1's execution.
+        v2: what V2 did.
+        circumstances: what was measured of the run.
+        broken: class of the exception that reading or comparing raised.
+    """
+    kind = error_type(v2.error) if v2.status is not Status.INTERRUPT else None
+    failed = Comparison(Outcome.ERROR, error_type=error_type(broken))
+    return replace(
+        _record(execution, execution.observation()),
+        v2=Observation(v2.status, circumstances.latency_s, error_type=kind, span_id=circumstances.span_id),
+        comparison=failed if v2.status in _COMPARABLE else NOT_COMPARED,
+        **_measured(circumstances),
+    )
+
+
+def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
+    """Make a record of what is known of an execution apart from its shadow."""
+    services, labels = execution.node.services, execution.labels
+    return ShadowRecord(
+        pair_id=labels.pair_id,
+        graph=labels.graph,
+        node=labels.node,
+        mode=labels.mode,
+        arm=labels.arm,
+        session_id=labels.session_id,
+        timestamp=datetime.fromtimestamp(execution.epoch_s, UTC),
+        v1=v1,
+        v1_served=None if execution.live else execution.delivered,
+        served=execution.served,
+        fallback_reason=execution.fallback_reason,
+        v2_build=labels.v2_build,
+        config_digest=services.config_digest,
+        key_id=services.redactor.key_id,
+        trace_id=execution.span.trace_id,
+        trace_sampled=execution.span.sampled,
+        overhead_s=execution.overhead_s,
+        clock=services.clock_name,
+    )
+
+
+def _measured(circumstances: Circumstances) -> dict[str, Any]:
+    return {
+        "queue_s": circumstances.queue_s,
+        "tokens": circumstances.tokens,
+        "blocked_tools": circumstances.blocked_tools,
+    }
