@@ -13,7 +13,7 @@ from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_re
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.v2 import is_async
-from otel_shadow._runtime.live import Stragglers, awithin, awithin_thread, within
+from otel_shadow._runtime.live import OverdueV2s, awithin, awithin_thread, within
 from otel_shadow._runtime.snapshot import take
 
 
@@ -80,13 +80,13 @@ class TimeLimited(Runnable[Any, Any]):
     Arguments:
         inner: V2.
         timeout_s: its time limit in seconds.
-        stragglers: V2s of this node that are over their time and have not returned.
+        overdue: V2s of this node that are over their time and have not returned.
     """
 
-    def __init__(self, inner: Runnable[Any, Any], timeout_s: float, stragglers: Stragglers) -> None:
+    def __init__(self, inner: Runnable[Any, Any], timeout_s: float, overdue: OverdueV2s) -> None:
         self._inner = inner
         self._timeout_s = timeout_s
-        self._stragglers = stragglers
+        self._overdue = overdue
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Return the inner value.
@@ -96,8 +96,8 @@ class TimeLimited(Runnable[Any, Any]):
         """
         if is_async(self._inner):
             awaited = partial(self._inner.ainvoke, input, config, **kwargs)
-            return within(self._timeout_s, lambda: asyncio.run(awaited()), self._stragglers)
-        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._stragglers)
+            return within(self._timeout_s, lambda: asyncio.run(awaited()), self._overdue)
+        return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._overdue)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Await the inner value.
@@ -107,8 +107,8 @@ class TimeLimited(Runnable[Any, Any]):
         """
         if not is_async(self._inner, default=True):
             called = partial(self._inner.invoke, input, config, **kwargs)
-            return await awithin_thread(self._timeout_s, called, self._stragglers)
-        return await awithin(self._timeout_s, partial(self._inner.ainvoke, input, config, **kwargs), self._stragglers)
+            return await awithin_thread(self._timeout_s, called, self._overdue)
+        return await awithin(self._timeout_s, partial(self._inner.ainvoke, input, config, **kwargs), self._overdue)
 
 
 def copied(value: Any) -> Any:

@@ -29,7 +29,7 @@ from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
 from otel_shadow._langgraph.isolation.token_usage import TokenCounter
 from otel_shadow._langgraph.v2 import coerce, is_async
-from otel_shadow._runtime.executors.worker_pool import WorkerPool
+from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow.config import ShadowConfig, ToolsTable
@@ -199,7 +199,7 @@ def _path_of(v2: Any) -> str | None:
         return None
     try:
         found = resolve_name(f"{module}:{name}")
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, ValueError):
         return None
     again = _function(found)
     same = again == function if isinstance(function, MethodType) else again is function  # a class method is bound anew

@@ -12,9 +12,8 @@ from time import perf_counter, time
 from otel_shadow import semconv
 from otel_shadow._runtime import background_log
 from otel_shadow._runtime.dispatcher import Dispatcher, Factory
-from otel_shadow._runtime.executors.process import ProcessExecutor
-from otel_shadow._runtime.executors.protocol import Futures
-from otel_shadow._runtime.executors.worker_pool import WorkerPool
+from otel_shadow._runtime.executors.process import ProcessExecutor, WorkerPool
+from otel_shadow._runtime.executors.thread import UserExecutor
 from otel_shadow._runtime.executors.worker_process import WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.node import ShadowedNode
@@ -67,7 +66,7 @@ class Engine:
         self.workers = WorkerPool(config.process.workers, _worker_options(config), self.fault_barrier)
         executors: dict[str, Factory] = {"process": lambda: ProcessExecutor(self.workers)}
         if executor is not None:
-            executors["thread"] = lambda: Futures(executor)
+            executors["thread"] = lambda: UserExecutor(executor)
         self.dispatcher = Dispatcher(config.limits, self.fault_barrier, executors)
         self.services = Services(
             config=config,
@@ -126,7 +125,7 @@ class Engine:
         end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
         self.dispatcher.close(max((end - perf_counter()) * 0.6, 0.0))
         self.record_queue.flush(max(end - perf_counter(), 0.05))
-        self.record_queue.stop()
+        self.record_queue.end()
         background_log.settle(max(end - perf_counter(), 0.05))
 
 

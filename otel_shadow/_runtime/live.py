@@ -30,32 +30,6 @@ class V2ExitError(Exception):
     """A live V2 raised what is no ``Exception``: ``SystemExit``, a panic of a library in Rust."""
 
 
-class Stragglers:
-    """Live V2s of one node that are over their time and have not returned.
-
-    Nothing can end them. While as many as may be are there, V1 answers at once: each further V2 would hang as well,
-    keep the user waiting up to the time limit, and take one more thread from the process.
-
-    Arguments:
-        bound: how many there may be.
-    """
-
-    def __init__(self, bound: int) -> None:
-        self._bound = bound
-        self._running: list[Callable[[], bool]] = []
-
-    @property
-    def full(self) -> bool:
-        """Whether there are as many as may be."""
-        if self._running:
-            self._running = [alive for alive in self._running if alive()]
-        return len(self._running) >= self._bound
-
-    def add(self, alive: Callable[[], bool]) -> None:
-        """One more, for as long as ``alive()``."""
-        self._running = [*self._running, alive]
-
-
 _FAILURES = {"timeout": Status.TIMEOUT, "not_implemented": Status.NOT_IMPLEMENTED}
 
 
@@ -74,7 +48,7 @@ class Attempt:
     commit: Callable[[], None]
 
     def reason(self, error: BaseException) -> str:
-        """Why V1 answers in V2's stead."""
+        """Return why V1 answers in V2's stead."""
         if isinstance(error, V2TimeoutError):
             return "timeout"
         if isinstance(error, NotImplementedError):
@@ -82,48 +56,115 @@ class Attempt:
         return "unusable_output" if isinstance(error, self.unusable) else "error"
 
 
-def serve(call: Execution, attempt: Attempt, v2: Callable[[], Any], v1: Callable[[], Any]) -> Any:
-    """V2's value, or V1's where V2 failed. An interrupt, a parent command, a cancellation or an exit passes."""
-    started = _open(call)
-    try:
+class _V2Serves:
+    """A block in which V2 serves an execution. Its end notes what became of V2, and swallows V2's failure.
+
+    An interrupt, a parent command and a drain go on to the run, with what belongs to them; a cancellation and an exit
+    pass. After any other exception the code behind the block runs, and V1 answers there.
+    """
+
+    def __init__(self, execution: Execution, attempt: Attempt) -> None:
+        self._execution = execution
+        self._attempt = attempt
+
+    def __enter__(self) -> None:
+        self._execution.open_live_span()
+        self._started = perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if error is None:
+            self._served(Status.SUCCESS)
+        elif isinstance(error, self._attempt.passing):
+            with self._execution.node.services.fault_barrier("commit", self._execution.node.name):
+                self._attempt.commit()
+            self._served(Status.SUCCESS)
+        elif passes(error):
+            self._served(Status.CANCELLED)
+        else:
+            self._failed(error)
+            return True
+        return False
+
+    def _served(self, status: Status) -> None:
+        self._execution.served = "v2"
+        self._execution.v2 = self._observation(status, None)
+
+    def _failed(self, error: BaseException) -> None:
+        reason = self._attempt.reason(error)
+        self._execution.fallback_reason = reason
+        self._execution.v2 = self._observation(_FAILURES.get(reason, Status.ERROR), error_type(error))
+        self._execution.close_live_span()
+
+    def _observation(self, status: Status, kind: str | None) -> Observation:
+        took_s = perf_counter() - self._started
+        return Observation(status, took_s, error_type=kind, span_id=self._execution.span.span_id)
+
+
+def serve(execution: Execution, attempt: Attempt, v2: Callable[[], Any], v1: Callable[[], Any]) -> Any:
+    """Return V2's value, or V1's where V2 failed.
+
+    Raises:
+        BaseException: what V1 raised where V2 failed; an interrupt, a parent command, a cancellation or an exit of V2.
+    """
+    with _V2Serves(execution, attempt):
         value = v2()
         attempt.commit()
-    except attempt.passing:
-        _passed(call, attempt, started)
-        raise
-    except BaseException as error:
-        if passes(error):
-            _served(call, started, Status.CANCELLED)
-            raise
-        _failed(call, attempt, error, started)
-        return call.through(v1)
-    _served(call, started)
-    return call.through_v2(value)
+        return execution.through_v2(value)
+    return execution.through(v1)
 
 
 async def aserve(
-    call: Execution, attempt: Attempt, v2: Callable[[], Awaitable[Any]], v1: Callable[[], Awaitable[Any]]
+    execution: Execution, attempt: Attempt, v2: Callable[[], Awaitable[Any]], v1: Callable[[], Awaitable[Any]]
 ) -> Any:
-    """The same, awaited."""
-    started = _open(call)
-    try:
+    """Await V2 and return its value, or V1's where V2 failed.
+
+    Raises:
+        BaseException: as :func:`serve`.
+    """
+    with _V2Serves(execution, attempt):
         value = await v2()
         attempt.commit()
-    except attempt.passing:
-        _passed(call, attempt, started)
-        raise
-    except BaseException as error:
-        if passes(error):
-            _served(call, started, Status.CANCELLED)
-            raise
-        _failed(call, attempt, error, started)
-        return await call.athrough(v1)
-    _served(call, started)
-    return call.through_v2(value)
+        return execution.through_v2(value)
+    return await execution.athrough(v1)
 
 
-class _Thread:
-    """A daemon thread of its own (with the caller's context) for one call of V2."""
+class OverdueV2s:
+    """The live V2s of one node that are over their time and have not returned.
+
+    Nothing can end them. While as many as may be are there, V1 answers at once: each further V2 would hang as well,
+    keep the user waiting up to the time limit, and take one more thread from the process.
+
+    Arguments:
+        bound: how many there may be.
+    """
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._running: list[Callable[[], bool]] = []
+
+    def refuse_more(self) -> None:
+        """Check that there may be one more.
+
+        Raises:
+            V2TimeoutError: there are as many as may be.
+        """
+        if self._running:
+            self._running = [alive for alive in self._running if alive()]
+        if len(self._running) >= self._bound:
+            raise V2TimeoutError
+
+    def add(self, alive: Callable[[], bool]) -> None:
+        """Count one more, for as long as ``alive()``."""
+        self._running = [*self._running, alive]
+
+
+class _LiveCall:
+    """One call of V2 in a daemon thread of its own (with the caller's context), which starts at once.
+
+    Arguments:
+        function: calls V2.
+        done: called in the thread when V2 has ended.
+    """
 
     def __init__(self, function: Callable[[], Any], done: Callable[[], object] | None = None) -> None:
         self._outcome: list[tuple[Any, BaseException | None]] = []
@@ -141,10 +182,14 @@ class _Thread:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 self._done()
 
-    def outcome(self, stragglers: Stragglers) -> Any:
-        """What V2 returned or raised; V2TimeoutError where it has done neither."""
+    def outcome(self, overdue: OverdueV2s) -> Any:
+        """Return what V2 returned.
+
+        Raises:
+            BaseException: as :func:`within`.
+        """
         if not self._outcome:
-            stragglers.add(self.thread.is_alive)
+            overdue.add(self.thread.is_alive)
             raise V2TimeoutError
         value, error = self._outcome[0]
         if isinstance(error, asyncio.CancelledError):
@@ -154,51 +199,54 @@ class _Thread:
         return value
 
 
-def within(timeout_s: float, function: Callable[[], Any], stragglers: Stragglers) -> Any:
-    """Execution ``function`` in a thread of its own (with this context) and wait no longer than ``timeout_s`` seconds.
+def within(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -> Any:
+    """Call ``function`` in a thread of its own (with this context) and wait no longer than ``timeout_s`` seconds.
 
     Raises:
         V2TimeoutError: it took longer, and the thread is left to itself; or there are too many such threads already.
         V2CancelledError: it was cancelled from within.
         V2ExitError: it tried to end the thread or the process. No signal arrives in a thread of ours.
+        Exception: what it raised.
     """
-    if stragglers.full:
-        raise V2TimeoutError
-    running = _Thread(function)
-    running.thread.join(timeout_s)
-    return running.outcome(stragglers)
+    overdue.refuse_more()
+    call = _LiveCall(function)
+    call.thread.join(timeout_s)
+    return call.outcome(overdue)
 
 
-async def awithin_thread(timeout_s: float, function: Callable[[], Any], stragglers: Stragglers) -> Any:
-    """The same, awaited. Not in the loop's own pool: V2s that hang there would leave V1 none of its few threads.
+async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -> Any:
+    """Call ``function`` as :func:`within` does, and await its end.
+
+    The thread is none of the loop's own pool: V2s that hang there would leave V1 none of its few threads.
 
     Raises:
-        V2TimeoutError: and the others, as :func:`within`.
+        Exception: as :func:`within`.
+        asyncio.CancelledError: the caller was cancelled; the thread is left to itself.
     """
-    if stragglers.full:
-        raise V2TimeoutError
+    overdue.refuse_more()
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    running = _Thread(function, lambda: loop.call_soon_threadsafe(ended.set))
+    call = _LiveCall(function, lambda: loop.call_soon_threadsafe(ended.set))
     try:
         async with asyncio.timeout(timeout_s):
             await ended.wait()
     except TimeoutError:
         pass
     except asyncio.CancelledError:
-        stragglers.add(running.thread.is_alive)  # nobody waits for it any more
+        overdue.add(call.thread.is_alive)  # nobody waits for it any more
         raise
-    return running.outcome(stragglers)
+    return call.outcome(overdue)
 
 
-async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], stragglers: Stragglers) -> Any:
-    """Await no longer than ``timeout_s`` seconds, in a task of its own: one that ignores its cancellation is left.
+async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], overdue: OverdueV2s) -> Any:
+    """Await ``function()`` no longer than ``timeout_s`` seconds, in a task of its own.
 
     Raises:
-        V2TimeoutError: it took longer and was cancelled, or there are too many already that ignore that.
+        V2TimeoutError: it took longer and was cancelled (one that ignores its cancellation is left to itself), or there
+            are too many already that ignore theirs.
         V2CancelledError: it was cancelled from within.
+        Exception: what it raised.
     """
-    if stragglers.full:
-        raise V2TimeoutError
+    overdue.refuse_more()
     task = asyncio.ensure_future(function())
     try:
         await asyncio.wait({task}, timeout=timeout_s)
@@ -207,7 +255,7 @@ async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], stra
             task.cancel()
             task.add_done_callback(_forget)
     if not task.done():
-        stragglers.add(lambda: not task.done())
+        overdue.add(lambda: not task.done())
         raise V2TimeoutError
     if task.cancelled():
         raise V2CancelledError
@@ -218,28 +266,3 @@ def _forget(task: asyncio.Future[Any]) -> None:
     """Take the late error, or the loop reports it as never retrieved."""
     if not task.cancelled():
         task.exception()
-
-
-def _open(call: Execution) -> float:
-    call.open_live_span()
-    return perf_counter()
-
-
-def _served(call: Execution, started: float, status: Status = Status.SUCCESS) -> None:
-    call.served = "v2"
-    call.v2 = Observation(status, perf_counter() - started, span_id=call.span.span_id)
-
-
-def _passed(call: Execution, attempt: Attempt, started: float) -> None:
-    """An interrupt, a parent command or a drain goes on to the run, with what belongs to it."""
-    with call.node.services.fault_barrier("commit", call.node.name):
-        attempt.commit()
-    _served(call, started)
-
-
-def _failed(call: Execution, attempt: Attempt, error: BaseException, started: float) -> None:
-    reason = attempt.reason(error)
-    status = _FAILURES.get(reason, Status.ERROR)
-    call.fallback_reason = reason
-    call.v2 = Observation(status, perf_counter() - started, error_type=error_type(error), span_id=call.span.span_id)
-    call.close_live_span()

@@ -15,9 +15,9 @@ from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags
 from otel_shadow._runtime import background_log
-from otel_shadow._runtime.executors import protocol
+from otel_shadow._runtime.executors import thread
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
-from otel_shadow._runtime.executors.worker_threads import Worker
+from otel_shadow._runtime.executors.worker_thread import WorkerThread
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
@@ -35,7 +35,7 @@ def test_no_thread_and_no_descriptor_left(
     v2 = awaited(left) if is_async else left
     graph = capture.attach(small_graph(), {"left": v2})
     with monkeypatch.context() as patched:
-        patched.setattr(protocol, "LoopThread" if is_async else "Worker", refused)
+        patched.setattr(thread, "LoopThread" if is_async else "WorkerThread", refused)
         assert call(graph)["trail"] == ["left", "right"]
         capture.settle()
     assert call(graph, session="session_2")["trail"] == ["left", "right"]
@@ -93,7 +93,7 @@ def test_a_pool_runs_as_many_as_it_may() -> None:
 
 def test_a_tracer_that_v2_leaves_behind_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     """The next V2 in the same thread is not traced by the one before it."""
-    worker, found, told = Worker("otel-shadow-worker"), [], threading.Event()
+    worker, found, told = WorkerThread("otel-shadow-worker"), [], threading.Event()
     before = (threading.gettrace(), threading.getprofile())
 
     def trace(*_: Any) -> None:

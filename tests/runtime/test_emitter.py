@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_full_queue_drops_and_counts() -> None:
     assert record_queue.flush(PATIENCE_S)
     record_queue.put(lambda: None, 100)
     assert fault_barrier.counts["emit_dropped"] == 13, "bytes are given back"
-    record_queue.stop()
+    record_queue.end()
 
 
 def test_record_that_cannot_be_made_is_counted() -> None:
@@ -128,4 +129,28 @@ def test_record_that_cannot_be_made_is_counted() -> None:
     record_queue.put(bad)
     assert record_queue.flush(PATIENCE_S)
     assert fault_barrier.counts["record"] == 1
-    record_queue.stop()
+    record_queue.end()
+
+
+def test_a_record_that_comes_as_the_thread_ends_is_made() -> None:
+    """After a shutdown, a record may be put after the thread's last look at the queue: another thread makes it."""
+    record_queue, made = RecordQueue([], FaultBarrier()), threading.Semaphore(0)
+    late = [made.release] * 3
+
+    class Watched(deque[Any]):
+        """Found empty twice, as by a thread that is about to end; then a record comes."""
+
+        looks = 0
+
+        def __bool__(self) -> bool:
+            found = len(self) > 0
+            self.looks = 0 if found else self.looks + 1
+            if self.looks == 2 and late:
+                record_queue.put(late.pop())  # type: ignore[arg-type]
+            return found
+
+    record_queue._queue = Watched()
+    record_queue.end()
+    record_queue.put(made.release)  # type: ignore[arg-type]
+    for _ in range(4):
+        assert made.acquire(timeout=10)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,10 @@ from small_graphs import call, left, small_graph
 from waiting import PATIENCE_S, until
 
 from otel_shadow._langgraph.instrument.attach import attach
-from otel_shadow._runtime.executors.protocol import Futures
+from otel_shadow._runtime.dispatcher import Dispatcher
+from otel_shadow._runtime.executors.thread import UserExecutor
+from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow.config import LimitsTable
 from otel_shadow.testing.capture import ShadowCapture
 
 Make = Callable[..., ShadowCapture]
@@ -72,7 +77,7 @@ def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> Non
 
 def test_a_place_that_is_free_is_used_at_once(shadow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick shadows follow one another in the one place there is, however seldom the queue is looked at."""
-    monkeypatch.setattr("otel_shadow._runtime.dispatcher._POLL_S", 3.0)
+    monkeypatch.setattr(Dispatcher, "poll_s", 3.0)
     capture, graph = shadow(left, limits={"concurrency": 1})
     for _ in range(60):
         call(graph)
@@ -233,7 +238,7 @@ def test_executor_of_the_users(make_shadow_capture: Make) -> None:
 
     with ThreadPoolExecutor(2, thread_name_prefix="mine") as mine:
         capture = make_shadow_capture({"arms": {"holdout": 0.0}})
-        capture.manager.dispatcher._factories["thread"] = lambda: Futures(mine)
+        capture.manager.dispatcher._factories["thread"] = lambda: UserExecutor(mine)
         graph = small_graph()
         attach(graph, capture.manager, lambda _, node: blocking if node == "left" else None)
         call(graph)
@@ -287,3 +292,18 @@ def test_shutdown_cancels_what_waits_and_what_runs(shadow: Any, released: thread
     assert time.monotonic() - started < PATIENCE_S
     assert [record.v2.status for record in capture.records] == ["cancelled"] * 5
     assert call(graph)["trail"] == ["left", "right"]
+
+
+def test_a_shadow_that_comes_as_the_dispatcher_ends_is_cancelled() -> None:
+    """One that found it open and is queued after its end is neither run nor lost."""
+    told: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    late = SimpleNamespace(
+        executor="thread", size=1, accepted=lambda: None, give_up=lambda cancelled: told.put(cancelled)
+    )
+    dispatcher = Dispatcher(LimitsTable(), FaultBarrier())
+    dispatcher.close(0.1)
+    assert dispatcher.submit(late) == "shutdown"  # type: ignore[arg-type]
+    assert dispatcher._offer(late, late.size) is None  # type: ignore[arg-type]
+    assert told.get(timeout=10) is True
+    assert dispatcher.drain(10)
+    assert dispatcher.waiting_bytes == 0

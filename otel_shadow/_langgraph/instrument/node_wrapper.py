@@ -21,7 +21,7 @@ from otel_shadow._langgraph.capture import NodeCapture
 from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
 from otel_shadow._runtime.execution import Execution, begin
 from otel_shadow._runtime.fault_barrier import passes
-from otel_shadow._runtime.live import Attempt, Stragglers, aserve, serve
+from otel_shadow._runtime.live import Attempt, OverdueV2s, aserve, serve
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
 from otel_shadow._runtime.services import Services
@@ -40,7 +40,7 @@ class ShadowedSequence(RunnableSeq):
     _shadowed: ShadowedNode
     _node: PregelNode
     _v2: Runnable[Any, Any] | None
-    _stragglers: Stragglers
+    _overdue: OverdueV2s
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Return V1's value, or in a live session V2's.
@@ -193,7 +193,7 @@ class ShadowedSequence(RunnableSeq):
             raise NotImplementedError(f"node {self._shadowed.name!r} has no V2")
         sequence: RunnableSeq = copy.copy(self)
         sequence.__class__ = RunnableSeq
-        limited = TimeLimited(self._v2, execution.assignment.timeout_s, self._stragglers)
+        limited = TimeLimited(self._v2, execution.assignment.timeout_s, self._overdue)
         sequence.steps = [limited, *self.steps[1:]]
         return sequence
 
@@ -212,7 +212,7 @@ def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None
     wrapped._shadowed = shadowed
     wrapped._node = node
     wrapped._v2 = v2
-    wrapped._stragglers = Stragglers(shadowed.services.config.limits.abandoned_threads)
+    wrapped._overdue = OverdueV2s(shadowed.services.config.limits.abandoned_threads)
     node.__dict__["node"] = wrapped
     return True
 

@@ -1,13 +1,48 @@
-"""The executor of V2s that run in worker processes: a thread waits, the work is elsewhere."""
+"""The executor of V2s that run in worker processes, and the parent's side of those processes.
+
+Workers are kept warm, killed with a job that is over its time, and replaced. A library's pool does not do: with pebble
+5.2 a worker outlived a parent killed with -9, a job that ignored ``SIGTERM`` was killed three seconds late, and a
+spawned worker ran the application's main module again; loky can't kill one job. Here a worker ends with its parent, is
+killed within the grace it gets to flush its spans, and imports V2 only.
+"""
 
 from __future__ import annotations
 
-from otel_shadow._runtime.executors.protocol import Shadow, Slot, ThreadExecutor
-from otel_shadow._runtime.executors.worker_pool import WorkerPool
+import contextlib
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from time import perf_counter, sleep
+
+from otel_shadow._runtime.executors.protocol import Shadow, Slot
+from otel_shadow._runtime.executors.thread import ThreadExecutor
+from otel_shadow._runtime.executors.worker_process import DONE, FAILED, READY, STOP, WorkerOptions
+from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.process_lifecycle import on_fork
+
+_TICK_S = 0.02
+_IDLE_TICK_S = 0.5
+_FLUSH_S = 1.0
+"""Seconds that a worker gets to flush its spans before it is killed."""
+_MAX_BACKOFF_S = 30.0
+
+
+class WorkerDiedError(Exception):
+    """The process ended while it ran V2 (``os._exit``, a crash, the system's memory killer)."""
+
+
+class WorkerStartError(Exception):
+    """Workers end before they are ready, for example because V2's module can't be imported there."""
 
 
 class ProcessExecutor:
-    """A thread per shadow that asks a worker; as many at once as there are workers ready.
+    """A thread per shadow run that asks a worker; as many at once as there are workers ready.
 
     Arguments:
         pool: the workers.
@@ -21,14 +56,250 @@ class ProcessExecutor:
 
     @property
     def capacity(self) -> int:
-        """The workers that are ready or busy: while one is replaced, shadows wait in the queue."""
+        """The workers that are ready or busy: while one is replaced, shadow runs wait in the queue."""
         return self._pool.available
 
     def start(self, shadow: Shadow) -> Slot:
-        """In a thread: it builds the isolation, waits for the worker's answer and compares."""
+        """Start ``shadow`` in a thread: it builds the isolation, waits for the worker's answer and compares."""
         return self._threads.start(shadow)
 
     def stop(self, timeout_s: float) -> None:
         """End the workers."""
         self._threads.stop(timeout_s)
         self._pool.close(timeout_s)
+
+
+class WorkerPool:
+    """Processes that run jobs: ``module:function`` of bytes, giving bytes.
+
+    A thread of the pool's own starts, replaces and ends them (a worker is tied to the life of the thread that started
+    it), from the first time anything is asked of the pool. It is no :class:`BackgroundQueue`: nothing is handed to this
+    thread, it looks at processes.
+
+    Arguments:
+        size: how many.
+        options: what each is told.
+        fault_barrier: counts what breaks.
+    """
+
+    def __init__(self, size: int, options: WorkerOptions, fault_barrier: FaultBarrier) -> None:
+        self._size = size
+        self.options = options
+        self._fault_barrier = fault_barrier
+        self._everyone: list[_Worker] = []
+        self._reset()
+        on_fork(self._reset)
+
+    def _reset(self) -> None:
+        for worker in self._everyone:
+            worker.forget()
+        self._everyone = []
+        self._starting: list[_Worker] = []
+        self._ending: list[_Worker] = []
+        self._idle: deque[_Worker] = deque()
+        self._busy = 0
+        self._failures = 0
+        self._retry_at = 0.0
+        self.fault: str | None = None
+        """Why the last worker could not start; None since one did."""
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = False
+        self._keeper: threading.Thread | None = None
+
+    @property
+    def available(self) -> int:
+        """The number of jobs that it can take or runs at this moment: ready workers; all, where none can be started."""
+        self.start()
+        return self._size if self.fault else len(self._idle) + self._busy
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of all workers there are."""
+        return [worker.pid for worker in list(self._everyone)]
+
+    def start(self) -> None:
+        """Begin to start the workers, and return at once."""
+        if self._keeper is not None:
+            return
+        with self._lock:
+            if self._keeper is None and not self._closed:
+                self._keeper = threading.Thread(target=self._keep, name="otel-shadow-workers", daemon=True)
+                self._keeper.start()
+
+    def call(self, target: str, payload: bytes, timeout_s: float) -> bytes:
+        """Run ``target(payload)`` in a worker; the calling thread waits.
+
+        Raises:
+            TimeoutError: it took longer than ``timeout_s`` seconds; its worker is ended and replaced.
+            WorkerDiedError: the worker ended.
+            WorkerStartError: there are no workers.
+        """
+        end = perf_counter() + timeout_s
+        worker = self._take(end)
+        answer: tuple[str, bytes] | None = None
+        try:
+            worker.connection.send_bytes(target.encode() + b"\n" + payload)
+            if worker.connection.poll(max(end - perf_counter(), 0.0)):
+                answer = worker.receive()
+        except (EOFError, OSError):
+            raise WorkerDiedError from None
+        finally:
+            self._give_back(worker, whole=answer is not None)
+        if answer is None:
+            raise TimeoutError
+        kind, body = answer
+        if kind != DONE:
+            raise WorkerDiedError(body.decode())
+        return body
+
+    def close(self, timeout_s: float) -> None:
+        """End all workers, after the flush of their spans, within ``timeout_s`` seconds."""
+        self._closed = True
+        self._wake.set()
+        keeper = self._keeper
+        if keeper is not None and keeper is not threading.current_thread():
+            end = perf_counter() + timeout_s
+            for worker in list(self._everyone):
+                worker.stop(max(min(timeout_s * 0.7, _FLUSH_S), 0.01))
+            keeper.join(max(end - perf_counter(), 0.01))
+        for worker in list(self._everyone):
+            worker.kill()
+        self._everyone = []
+
+    # --- the callers' threads ----------------------------------------------------------------------------------------
+
+    def _take(self, end: float) -> _Worker:
+        self.start()
+        while perf_counter() < end and not self._closed:
+            with self._lock:
+                if self._idle:
+                    self._busy += 1
+                    return self._idle.popleft()
+            if self.fault:
+                raise WorkerStartError(self.fault)
+            sleep(_TICK_S / 10)
+        raise TimeoutError
+
+    def _give_back(self, worker: _Worker, *, whole: bool) -> None:
+        with self._lock:
+            self._busy -= 1
+            if whole:
+                self._idle.append(worker)
+                return
+            worker.stop(_FLUSH_S)
+            self._ending.append(worker)
+        self._wake.set()
+
+    # --- the keeper's thread -----------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        while not self._closed:
+            try:
+                self._replace_dead()
+                self._start_missing()
+                self._welcome_ready()
+            except Exception as error:  # noqa: BLE001 - the keeper outlives every fault
+                self._fault_barrier.caught("workers", "-", error)
+            busy = self._starting or self._ending or len(self._everyone) < self._size
+            self._wake.wait(_TICK_S if busy else _IDLE_TICK_S)
+            self._wake.clear()
+        end = perf_counter() + _FLUSH_S
+        while perf_counter() < end and not all(worker.ended for worker in self._everyone):
+            self._wake.wait(_TICK_S / 2)
+            self._wake.clear()
+
+    def _replace_dead(self) -> None:
+        now = perf_counter()
+        for worker in list(self._ending):
+            if worker.ended or now > worker.kill_at:
+                worker.kill()
+                self._ending.remove(worker)
+                self._everyone.remove(worker)
+        with self._lock:
+            dead = [worker for worker in self._idle if worker.ended]
+            for worker in dead:
+                self._idle.remove(worker)
+        self._ending.extend(dead)
+
+    def _start_missing(self) -> None:
+        while len(self._everyone) - len(self._ending) < self._size and perf_counter() >= self._retry_at:
+            worker = _Worker(self.options)
+            self._everyone.append(worker)
+            self._starting.append(worker)
+
+    def _welcome_ready(self) -> None:
+        for worker in list(self._starting):
+            try:
+                if not worker.connection.poll(0):
+                    continue
+                kind, body = worker.receive()
+            except (EOFError, OSError):
+                kind, body = FAILED, b"the process ended before it was ready"
+            self._starting.remove(worker)
+            if kind == READY:
+                self.fault, self._failures = None, 0
+                with self._lock:
+                    self._idle.append(worker)
+            else:
+                self._failed(worker, body.decode())
+
+    def _failed(self, worker: _Worker, fault: str) -> None:
+        self._failures += 1
+        self.fault = fault
+        self._retry_at = perf_counter() + min(2.0**self._failures, _MAX_BACKOFF_S)
+        self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
+        worker.stop(0.0)
+        self._ending.append(worker)
+
+
+class _Worker:
+    """One worker process, seen from the parent."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "otel_shadow._runtime.executors.worker_process", str(theirs.fileno())]
+            command.append("idle" if options.idle else "normal")
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
+            )
+        self.connection = Connection(ours.detach())
+        self.connection.send_bytes(pickle.dumps(replace(options, parent=os.getpid())))
+        self.kill_at = float("inf")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def receive(self) -> tuple[str, bytes]:
+        """Wait for the worker's next message, and return its kind and its body.
+
+        Raises:
+            EOFError: the worker has ended.
+            OSError: likewise.
+        """
+        kind, _, body = self.connection.recv_bytes().partition(b"\n")
+        return kind.decode(), body
+
+    def stop(self, grace_s: float) -> None:
+        """Ask the worker to flush and end; the pool kills it after ``grace_s`` seconds."""
+        self.kill_at = perf_counter() + grace_s
+        with contextlib.suppress(OSError, ValueError):
+            self.connection.send_bytes(f"{STOP}\n{grace_s}".encode())
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        self.connection.close()
+
+    def forget(self) -> None:
+        """Let go of the process, in the child of a fork: it is the parent's."""
+        self.connection.close()
+        self._process.returncode = 0

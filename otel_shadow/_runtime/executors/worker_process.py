@@ -26,7 +26,7 @@ STOP = "stop"
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a worker is told when it starts.
+    """The options that a worker is told when it starts.
 
     Arguments:
         path: ``sys.path`` of the parent.
@@ -47,8 +47,8 @@ class WorkerOptions:
     parent: int = 0
 
 
-class Worker:
-    """The worker's side of the socket."""
+class JobServer:
+    """The worker's side of the socket: runs the jobs that the parent sends."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -105,7 +105,7 @@ class Worker:
                 resolve_name(path)(seconds)
 
     def _watch_parent(self) -> None:
-        """In case some process forked from the parent holds its end of the socket."""
+        """End with the parent even where a process that was forked from it holds its end of the socket."""
         gone = threading.Event()
         while os.getppid() == self.options.parent:
             gone.wait(_ORPHAN_POLL_S)
@@ -121,7 +121,7 @@ class Worker:
 
 
 def _become_idle() -> None:
-    """``SCHED_IDLE``, else the lowest niceness.
+    """Set ``SCHED_IDLE``, else the lowest niceness.
 
     Linux may share cores among sessions first (autogroup), and looks at ``SCHED_IDLE`` within one of them only. That is
     why a worker stays in V1's session: V1 takes the core from it at once, and need not wait out a slice of its time.
@@ -134,7 +134,7 @@ def _become_idle() -> None:
 
 
 def _die_with_parent() -> None:
-    """``PR_SET_PDEATHSIG`` where the system has it: works even while a job holds the interpreter's lock."""
+    """Set ``PR_SET_PDEATHSIG`` where the system has it: it works even while a job holds the interpreter's lock."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
@@ -147,9 +147,9 @@ def main() -> None:
     """Serve on the socket whose number is the first argument, at idle priority from the start if the second says so."""
     if sys.argv[2] == "idle":
         _become_idle()
-    worker = Worker(Connection(int(sys.argv[1])))
-    sys.path[:] = worker.options.path
-    worker.serve()
+    server = JobServer(Connection(int(sys.argv[1])))
+    sys.path[:] = server.options.path
+    server.serve()
 
 
 if __name__ == "__main__":

@@ -1,78 +1,41 @@
-"""Threads that can be given up: a worker for a shadow that blocks, and a loop for shadows that await."""
+"""Event loops that run awaited V2s: one in a thread of ours, and production's own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Any
 
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
+from otel_shadow._runtime.executors.protocol import Executor, Shadow, Slot
+from otel_shadow._runtime.executors.worker_thread import WorkerThread
 from otel_shadow._runtime.redact import class_name
 
-Job = Callable[[], None]
 
-
-class Worker:
-    """A daemon thread that runs one job at a time. A job that never returns costs its thread, nothing else."""
-
-    def __init__(self, name: str) -> None:
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
-        self._thread.start()
-
-    def give(self, job: Job) -> None:
-        """Run ``job`` after those given before. What it raises is logged; not even ``SystemExit`` ends the thread."""
-        self._jobs.put(job)
-
-    def stop(self) -> None:
-        """End the thread once its present job is done."""
-        self._jobs.put(None)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
-
-    def _loop(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            tracer, profiler = sys.gettrace(), sys.getprofile()
-            try:
-                job()
-            except BaseException as error:  # noqa: BLE001 - the thread outlives its jobs
-                say(logging.WARNING, "a shadow's job raised %s", class_name(type(error)))
-            if sys.gettrace() is not tracer:  # V2 has left one behind, for the next V2 in this thread
-                sys.settrace(tracer)
-            if sys.getprofile() is not profiler:
-                sys.setprofile(profiler)
-            del job
-
-
-class LoopThread:
+class LoopThread(threading.Thread):
     """A daemon thread with an event loop of its own, apart from production's.
 
     Arguments:
-        name: of the thread.
+        name: of the thread, which starts at once.
         pool: runs what tasks hand to the loop's default executor.
     """
 
     def __init__(self, name: str, pool: DaemonPool) -> None:
+        super().__init__(name=name, daemon=True)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(pool)
         self._loop.set_exception_handler(_say_the_type)
         self.stopped = False
         """Whether :meth:`stop` was called."""
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self.start()
 
     def give(self, coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Start ``coroutine()`` as a task on this loop. It must not raise."""
-        self._loop.call_soon_threadsafe(lambda: keep(self._loop.create_task(coroutine())))
+        self._loop.call_soon_threadsafe(lambda: _keep(self._loop.create_task(coroutine())))
 
     def stop(self) -> None:
         """Cancel what runs and end the thread, as soon as the loop gets to it."""
@@ -80,12 +43,8 @@ class LoopThread:
         with suppress(RuntimeError):  # closed already
             self._loop.call_soon_threadsafe(self._loop.stop)
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run the loop, in this thread, until :meth:`stop`."""
         asyncio.set_event_loop(self._loop)
         try:
             while not self.stopped:
@@ -101,19 +60,51 @@ class LoopThread:
             say(logging.WARNING, "a shadow's task raised %s", class_name(type(error)))
 
 
+class ProductionLoop:
+    """Production's own loop, for V2s whose clients are bound to it. What blocks there blocks V1.
+
+    Only V2 itself runs there; comparison and the rest go to a thread. A shadow run that does not await, or has no loop
+    to await on, runs where ``fallback`` runs it.
+    """
+
+    capacity: int | None = None
+    stuck = 0
+
+    def __init__(self, fallback: Executor) -> None:
+        self._fallback = fallback
+        self._aside = WorkerThread("otel-shadow-aside")
+
+    def start(self, shadow: Shadow) -> Slot:
+        """Start ``shadow`` as a task of the loop on which V1 was awaited; it cancels itself at its time limit."""
+        loop = shadow.loop
+        if loop is None or not shadow.is_async:
+            return self._fallback.start(shadow)
+        begun: list[asyncio.Task[None]] = []
+        try:
+            loop.call_soon_threadsafe(lambda: begun.append(_keep(loop.create_task(shadow.arun(self._aside.give)))))
+        except RuntimeError:  # the loop is closed: the application has ended its run
+            shadow.give_up(cancelled=True)
+        return Slot(alive=lambda: any(not task.done() for task in begun))
+
+    def stop(self, timeout_s: float) -> None:
+        """End the thread beside the loop; the loop itself is the application's."""
+        self._aside.stop()
+
+
 def _say_the_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What a task of V2's raised and nobody took; asyncio would log its message, and V2's locals."""
+    """Log the type of what a task of V2's raised unseen; asyncio would log its message, and V2's locals."""
     error = context.get("exception")
     say(logging.WARNING, "a shadow left behind: %s", class_name(type(error)) if error is not None else "a task")
 
 
 _TASKS: set[asyncio.Task[None]] = set()
+"""Loops hold their tasks weakly; these must not be collected while they run."""
 
 
-def keep(task: asyncio.Task[None]) -> None:
-    """Hold a reference: the loop keeps weak ones only."""
+def _keep(task: asyncio.Task[None]) -> asyncio.Task[None]:
     _TASKS.add(task)
     task.add_done_callback(_forget)
+    return task
 
 
 def _forget(task: asyncio.Task[None]) -> None:

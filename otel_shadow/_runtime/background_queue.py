@@ -1,0 +1,169 @@
+"""A bounded queue that never makes V1 wait, and the daemon thread that works it off."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections import deque
+from contextlib import suppress
+from time import perf_counter, sleep
+from typing import ClassVar, Generic, TypeVar
+
+from otel_shadow._runtime.process_lifecycle import on_fork
+
+T = TypeVar("T")
+_NAP_S = 0.001
+
+
+class BackgroundQueue(ABC, Generic[T]):
+    """A queue that is only appended to on V1's path, and a thread that takes one item after the other.
+
+    An addition wakes no thread: waking a parked thread would cost V1 more than all the polling does. It takes one lock,
+    for items that have a size, and this lock guards an addition. The thread starts with the first item. After
+    :meth:`end` a thread ends when the queue is empty, and an item that comes later starts another.
+
+    The pool of worker processes and the threads that run V2 do not use this class: the former has a thread that looks
+    after processes and a queue of idle ones, the latter block until there is a job, for V2 must start at once.
+
+    Arguments:
+        name: of the thread.
+        bound: items that may wait.
+        bound_bytes: bytes that the waiting items may hold together.
+    """
+
+    poll_s: ClassVar[float] = 0.02
+    """Seconds between two looks at an empty queue."""
+
+    def __init__(self, name: str, bound: int, bound_bytes: int) -> None:
+        self._name = name
+        self._bound = bound
+        self._bound_bytes = bound_bytes
+        self._ending = False
+        self._reset()
+        on_fork(self._reset)
+
+    def _reset(self) -> None:
+        """Forget everything; in the child of a fork too, where thread and work stayed with the parent."""
+        self._queue: deque[T] = deque()
+        self._aside = 0
+        """Items that the thread has taken off the queue and that still wait for their turn."""
+        self._bytes = 0
+        self._sums = threading.Lock()
+        self._working = False
+        self._drains: list[None] = []
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._wake = threading.Event()
+
+    # --- V1's path ---------------------------------------------------------------------------------------------------
+
+    def _offer(self, item: T, size: int) -> str | None:
+        """Queue ``item``, which holds ``size`` bytes, without waiting.
+
+        Returns:
+            None if it was queued; ``queue`` or ``memory`` where that bound would be passed.
+        """
+        if len(self._queue) + self._aside >= self._bound:
+            return "queue"
+        if size:
+            with self._sums:
+                if self._bytes + size > self._bound_bytes:
+                    return "memory"
+                self._bytes += size
+        self._queue.append(item)
+        if self._thread is None:
+            self._start()
+        return None
+
+    def _start(self) -> None:
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+        except RuntimeError:  # no thread left, or the interpreter is ending
+            pass
+        finally:
+            if self._thread is not None and self._thread.ident is None:
+                self._thread = None  # it never began: the next item tries again
+            self._starting.release()
+
+    # --- any thread --------------------------------------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """The number of items that wait."""
+        return len(self._queue) + self._aside
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes that the waiting items hold."""
+        return self._bytes
+
+    @property
+    def busy(self) -> bool:
+        """Whether an item waits or is worked on; looked for in the order in which an item moves, so as to miss none."""
+        return bool(self._queue) or self._working
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until nothing waits and nothing is worked on.
+
+        Returns:
+            Whether that was so within ``timeout_s`` seconds.
+        """
+        end = perf_counter() + timeout_s
+        self._drains.append(None)
+        try:
+            self._wake.set()
+            while self.busy and perf_counter() < end and self._thread is not None:
+                sleep(_NAP_S)
+        finally:
+            self._drains.pop()
+        return not self.busy
+
+    def end(self) -> None:
+        """Let the thread end as soon as there is nothing to do."""
+        self._ending = True
+        self._wake.set()
+
+    # --- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._may_end():
+                self._turn()
+                self._pause()
+        finally:
+            self._thread = None
+            if self._queue:  # an item has come since, and found a thread that seemed to go on
+                self._start()
+
+    def _may_end(self) -> bool:
+        return self._ending and not self._queue
+
+    def _turn(self) -> None:
+        """Take every item off the queue and work on it."""
+        self._working = True
+        try:
+            while self._queue:
+                with suppress(IndexError):  # some other thread may take the last item
+                    self._work_on(self._queue.popleft())
+        finally:
+            self._working = False
+
+    @abstractmethod
+    def _work_on(self, item: T) -> None:
+        """Do what ``item`` asks for, raise nothing, and :meth:`_give_back` its bytes."""
+
+    def _give_back(self, size: int) -> None:
+        if size:
+            with self._sums:
+                self._bytes -= size
+
+    def _pause(self) -> None:
+        if self._drains:
+            sleep(_NAP_S)
+        elif self._wake.wait(self.poll_s):
+            sleep(_NAP_S)  # the thread that woke this one still holds the interpreter's lock, and V1 may want it next
+            self._wake.clear()
