@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 from otel_shadow._demo.state import Language
-from otel_shadow._demo.words import words
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the whitespace-separated words of `text`: word lists are written as running text."""
+    return frozenset(text.split())
+
 
 _PT = words(
     """oi olá ola bom boa dia tarde noite tudo bem sim não nao obrigado obrigada por favor eu você voce vocês voces vc

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from otel_shadow._demo.state import Language
 from otel_shadow._demo.v2.extract import ages, child_names, dates, level_of_age, levels, names, times
-from otel_shadow._demo.v2.extract.normal import normalise
-from otel_shadow._demo.v2.text import fold
+from otel_shadow._demo.v2.extract.normal import fold, normalise
 
 NOW = datetime.fromisoformat("2025-01-09T10:00:00")  # a Thursday
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from otel_shadow._demo.words import words
+from otel_shadow._demo.language import words
 
 
 @dataclass(frozen=True)

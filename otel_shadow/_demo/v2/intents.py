@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from otel_shadow._demo.v2 import lexicon
 from otel_shadow._demo.v2.extract import names
-from otel_shadow._demo.v2.text import fold
+from otel_shadow._demo.v2.extract.normal import fold
 
 GREET = "greet"
 ASK = "ask_information"

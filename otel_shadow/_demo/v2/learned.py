@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from otel_shadow._demo.v2.extract.normal import fold
 from otel_shadow._demo.v2.intents import ASK, GENERAL, INTENTS, Intents
-from otel_shadow._demo.v2.text import fold
 
 
 @dataclass(frozen=True)

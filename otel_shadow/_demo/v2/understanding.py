@@ -11,9 +11,9 @@ from typing import TypeVar
 from otel_shadow._demo.state import EnrolmentState, Language
 from otel_shadow._demo.v2 import extract
 from otel_shadow._demo.v2.extract import Mention
+from otel_shadow._demo.v2.extract.normal import fold
 from otel_shadow._demo.v2.intents import Intents, recognise
 from otel_shadow._demo.v2.resolver import Resolution, resolve
-from otel_shadow._demo.v2.text import fold
 
 Names = tuple[Mention[str], ...]
 V = TypeVar("V")

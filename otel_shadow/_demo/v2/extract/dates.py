@@ -1,6 +1,6 @@
-"""Dates in running text. The grammar finds them; `dateutil` does the calendar's arithmetic.
+"""Dates in running text: regular expressions find them, `dateutil` does the calendar's arithmetic.
 
-`dateparser` reads what the grammar can't, when a date was asked for: on free text it finds too much (see
+`dateparser` reads what these can't, when a date was asked for: on free text it finds too much (see
 `benchmarks/extraction.py`).
 """
 
@@ -8,44 +8,67 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from otel_shadow._demo.state import Language
-from otel_shadow._demo.v2.extract import resolve_date as to
-from otel_shadow._demo.v2.extract.calendar_words import (
-    COUNT,
-    LAST,
-    LAST_WEEK,
-    LEAD,
-    LONG_DAY,
-    MONTHS,
-    NEXT,
-    NEXT_WEEK,
-    NO_CLOCK,
-    NOT_A_DAY,
-    NTH,
-    OF_MONTH,
-    ORD,
-    REL,
-    THIS,
-    THIS_WEEK,
-    TRAIL,
-    UNIT,
-    WD,
-    WEEKDAYS,
-    Y4,
-    D,
-    M,
-    Y,
-)
-from otel_shadow._demo.v2.extract.holidays import HOLIDAYS
-from otel_shadow._demo.v2.extract.mention import Mention, first_disjoint
-from otel_shadow._demo.v2.extract.normal import normalise
+from otel_shadow._demo.v2.extract.mention import Mention, first_disjoint, rule
+from otel_shadow._demo.v2.extract.normal import normalise, numbered
 from otel_shadow.errors import require
 
+easter = require("dateutil.easter", "demo").easter
+relativedelta = require("dateutil.relativedelta", "demo").relativedelta
+_rules = require("dateutil.rrule", "demo")
+
+
+WEEKDAYS = numbered(
+    "segunda seg 2a monday mon mondays|terca ter 3a tuesday tue tues tuesdays|quarta qua 4a wednesday wed wednesdays|"
+    "quinta qui 5a thursday thu thurs thursdays|sexta sex 6a friday fri fridays|sabado sab saturday sat saturdays|"
+    "domingo dom sunday sun sundays",
+    first=0,
+)
+MONTHS = numbered(
+    "janeiro january jan|fevereiro february fev feb|marco march mar|abril april abr apr|maio mai may|junho june jun|"
+    "julho july jul|agosto august ago aug|setembro september set sep|outubro october out oct|novembro november nov|"
+    "dezembro december dez dec",
+    first=1,
+)
+RELATIVE = {
+    "day before yesterday": -2, "antes de ontem": -2, "anteontem": -2, "yesterday": -1, "last night": -1, "ontem": -1,
+    "day after tomorrow": 2, "depois de amanha": 2, "tomorrow": 1, "amanha": 1, "tonight": 0, "today": 0, "hoje": 0,
+}  # fmt: skip
+HOLIDAYS: dict[str, Callable[[int], date]] = {
+    "vespera de natal|christmas eve": lambda year: date(year, 12, 24),
+    "(?:dia de )?natal|christmas(?: day)?|xmas": lambda year: date(year, 12, 25),
+    "vespera de ano novo|reveillon|new year'?s eve": lambda year: date(year, 12, 31),
+    "ano novo|new year(?:'?s day)?": lambda year: date(year, 1, 1),
+    "dia do trabalho|dia do trabalhador": lambda year: date(year, 5, 1),
+    "dia das criancas": lambda year: date(year, 10, 12),
+    "carnaval": lambda year: easter(year) - timedelta(days=47),
+    "sexta-feira santa|good friday": lambda year: easter(year) - timedelta(days=2),
+    "pascoa|easter": easter,
+}
+
+_LONG_DAY = r"(?:segunda|terca|quarta|quinta|sexta|sabado|domingo|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)"
+_WD = rf"(?P<wd>{'|'.join(sorted(WEEKDAYS, key=len, reverse=True))})(?:[\s-]*feira)?\b\.?"
+_LEAD = rf"(?:{_WD}\s*,?\s*(?:(?:on|the|dia|o|em|de)\s+)*)?"
+_TRAIL = rf"(?:\s*,?\s*(?:on\s+)?(?P<wd2>{_LONG_DAY})(?:[\s-]*feira)?)?"
+_M = rf"(?P<m>{'|'.join(sorted(MONTHS, key=len, reverse=True))})\b\.?"
+_DAY = r"3[01]|[12]\d|0?[1-9]"
+_D = rf"(?P<d>{_DAY})(?:\s?(?:st|nd|rd|th)\b|o\b|\b)"
+_Y = r"(?P<y>(?:19|20)\d\d|'?\d\d)\b(?!\s?:|\s*(?:h|hs|horas|am|pm)\b)"
+_Y4 = r"(?P<y>(?:19|20)\d\d)\b"
+_UNIT = r"(?:dia|day|semana|week|mes(?:es)?|month|ano|year)s?"
+_COUNT = rf"(?P<n>\d{{1,3}}|um|uma|an?|(?:a )?couple(?: of)?)\s+(?P<unit>{_UNIT})"
+_NOT_A_DAY = (
+    r"(?!\s*(?:of|floor|grade|time|class|person|child|kid|son|daughter|avenue|street|option|one\b|year|birthday|"
+    r"ano\b|serie|andar|vez|filh|semestre|semana))"
+)
+_NOT_A_CLOCK = r"(?!\s*(?::|h\b|hs\b|horas?\b|am\b|pm\b|a\.m|p\.m|o'?clock|(?:da|de) (?:manha|tarde|noite)))"
 _BIRTH = re.compile(r"\b(?:nasc\w*|born|birthday is|aniversario e)\s+(?:(?:em|no|on|in|dia|the)\s+)*$")
 
-Reader = Callable[["re.Match[str]", date, Language], "date | None"]
+Groups = dict[str, Any]
+Reader = Callable[[Groups, date, Language], "date | None"]
 
 
 def dates(text: str, language: Language, now: datetime, *, asked: bool = False) -> list[Mention[date]]:
@@ -55,25 +78,22 @@ def dates(text: str, language: Language, now: datetime, *, asked: bool = False) 
         text: the message.
         language: decides whether 3/4 is April 3rd (pt) or March 4th (en).
         now: what relative dates are counted from.
-        asked: a date was asked for: if the grammar finds none, `dateparser` may read the whole message.
+        asked: a date was asked for: if nothing is found, `dateparser` may read the whole message.
 
     """
     normal, today = normalise(text), now.date()
-    if not _HINT.search(normal.text):
-        return []
     found: list[Mention[date]] = []
-    for pattern, read, score in _READERS:
+    for pattern, read, score in _READERS if _HINT.search(normal.text) else ():
         for match in pattern.finditer(normal.text):
-            value = _guarded(read, match, today, language)
+            value = _guarded(read, match.groupdict(), today, language)
             if value is not None and not _BIRTH.search(normal.text, 0, match.start()):
                 found.append(Mention(value, *normal.span(match.start(), match.end()), score))
-    kept = first_disjoint(found)
-    return kept or (list(_by_library(text, language, now)) if asked else [])
+    return first_disjoint(found) or (list(_by_library(text, language, now)) if asked else [])
 
 
-def _guarded(read: Reader, match: re.Match[str], today: date, language: Language) -> date | None:
+def _guarded(read: Reader, groups: Groups, today: date, language: Language) -> date | None:
     try:
-        return read(match, today, language)
+        return read(groups, today, language)
     except (ValueError, OverflowError):  # the 31st of February, a million weeks ago
         return None
 
@@ -90,153 +110,130 @@ def _by_library(text: str, language: Language, now: datetime) -> Iterator[Mentio
         yield Mention(found.date(), 0, len(text), 0.6)
 
 
-def _compile(*rules: tuple[str, Reader, float]) -> tuple[tuple[re.Pattern[str], Reader, float], ...]:
-    return tuple((re.compile(pattern), reader, score) for pattern, reader, score in rules)
+def _next(today: date, *, strictly: bool = False, **parts: int) -> date | None:
+    """Return the next date whose month, day and weekday are `parts` (`bymonth`, `bymonthday`, `byweekday`)."""
+    start = datetime.combine(today, datetime.min.time())
+    rule = _rules.rrule(_rules.YEARLY, dtstart=start, until=start + timedelta(days=2200), **parts)
+    return next((found.date() for found in rule if found > start or not strictly), None)
 
 
-_READERS = _compile(
-    # 2020-05-13, 2015.5.13, 2016 - 12 - 22
-    (
-        r"\b(?P<y>(?:19|20)\d\d)\s?[-/.]\s?(?P<m>0?[1-9]|1[0-2])\s?[-/.]\s?(?P<d>3[01]|[12]\d|0?[1-9])\b",
-        to.year_month_day,
-        0.95,
-    ),
-    # 2020/23/set, setembro-2020-23
-    (rf"\b{Y4}\s?[-/.]\s?{D}\s?[-/.]\s?{M}", to.year_month_day, 0.9),
-    (rf"\b{M}\s?[-/.]\s?{Y4}\s?[-/.]\s?{D}", to.year_month_day, 0.9),
-    # sexta, 12 de setembro de 2014; the 5th of May; 2-Out
-    (
-        (
-            rf"\b{LEAD}(?:the\s+)?{D}\s*(?:-|/|,)?\s*(?:(?:de|of|do mes de|in|d)\s+)?{M}"
-            rf"(?:(?:\s*,?\s*(?:de|of|in|do ano de|-|/)?\s*){Y4}\b|(?:\s*(?:-|/|"
-            rf"\bde\s|\s(?='))\s*){Y.replace('<y>', '<y2>')}\b{NO_CLOCK})?{TRAIL}"
-        ),
-        to.named_month_short_year,
-        0.95,
+def _on(groups: Groups, today: date, month: int | None) -> date | None:
+    """Return the day `groups["d"]`: of the year that was said, else the next one, on the weekday that was said."""
+    year, weekday = groups.get("y") or groups.get("y2"), WEEKDAYS.get(groups.get("wd") or groups.get("wd2") or "")
+    day = int(groups["d"])
+    if year and month:
+        number = int(year.lstrip("'"))
+        return date(number if number > 99 else number + (2000 if number < 50 else 1900), month, day)
+    parts = {"bymonthday": day} | ({"bymonth": month} if month else {})
+    return (_next(today, **parts, byweekday=weekday) if weekday is not None else None) or _next(today, **parts)
+
+
+def _named(groups: Groups, today: date, language: Language) -> date | None:
+    return _on(groups, today, MONTHS[groups["m"]] if groups.get("m") else None)
+
+
+def _numeric(groups: Groups, today: date, language: Language) -> date | None:
+    """Read two numbers in the order of the language where both orders are possible."""
+    day, month = int(groups["a"]), int(groups["b"])
+    if month > 12 or (language == "en" and day <= 12):
+        day, month = month, day
+    return _on({**groups, "d": day}, today, month)
+
+
+def _year_first(groups: Groups, today: date, language: Language) -> date:
+    return date(int(groups["y"]), int(groups["a"]), int(groups["b"]))
+
+
+def _of_month(groups: Groups, today: date, language: Language) -> date:
+    months = 1 if groups["next"] else -1 if groups["last"] else 0
+    return (today.replace(day=1) + relativedelta(months=months)).replace(day=int(groups["d"]))
+
+
+def _weekday(groups: Groups, today: date, language: Language) -> date | None:
+    """Return a weekday of this, the next or the last week where that was said, else the next one."""
+    weekday = WEEKDAYS[groups["wd"]]
+    of_this_week = today + timedelta(days=weekday - today.weekday())
+    if groups.get("last"):
+        return today - timedelta(days=(today.weekday() - weekday - 1) % 7 + 1)
+    for weeks, name in ((1, "next"), (1, "weekafter"), (-1, "weekbefore"), (0, "thisweek")):
+        if groups.get(name):
+            return of_this_week + timedelta(weeks=weeks)
+    if groups.get("plus"):
+        return today + timedelta(days=(weekday - today.weekday()) % 7, weeks=1)
+    return _next(today, strictly=True, byweekday=weekday)
+
+
+def _shifted(groups: Groups, today: date, language: Language) -> date:
+    count, unit = groups["n"], groups["unit"]
+    number = int(count) if count.isdigit() else 2 if "couple" in count else 1
+    kind = {"d": "days", "s": "weeks", "w": "weeks", "m": "months"}.get(unit[0], "years")
+    start = today + timedelta(days=groups.get("base") in ("tomorrow", "amanha"))
+    return start + relativedelta(**{kind: -number if groups.get("ago") else number})
+
+
+def _relative(groups: Groups, today: date, language: Language) -> date:
+    return today + timedelta(days=RELATIVE.get(" ".join(groups["rel"].split()), 0))
+
+
+def _holiday(groups: Groups, today: date, language: Language) -> date:
+    rule = next(rule for name, rule in HOLIDAYS.items() if re.fullmatch(name, groups["holiday"]))
+    year = int(groups["y"] or today.year)
+    return rule(year) if groups["y"] or rule(year) >= today else rule(year + 1)
+
+
+_READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
+    # 2020-05-13, 2015.5.13
+    rule(_year_first, 0.95, rf"\b{_Y4}\s?[-/.]\s?(?P<a>\d{{1,2}})\s?[-/.]\s?(?P<b>\d{{1,2}})\b"),
+    # sexta, 12 de setembro de 2014; the 5th of May; 2-Out; 2 de outubro de 92
+    rule(
+        _named, 0.95, rf"\b{_LEAD}(?:the\s+)?{_D}\s*(?:(?:de|of|in|-|/|,)\s*)?{_M}",
+        rf"(?:\s*,?\s*(?:de\s|of\s|-|/)?\s*{_Y4}|\s*(?:-|/|\bde\s|\s(?='))\s*{_Y.replace('<y>', '<y2>')})?{_TRAIL}",
     ),
     # March the 8th, 2018; Maio 21
-    (
-        (
-            rf"\b{LEAD}{M}\s*,?\s*(?:the\s+|dia\s+)?{D}(?!\d|/){NO_CLOCK}(?:\s*,?\s*(?:of\s+|"
-            rf"de\s+)?{Y4}\b)?{TRAIL}"
-        ),
-        to.named_month,
-        0.95,
+    rule(
+        _named, 0.95, rf"\b{_LEAD}{_M}\s*,?\s*(?:the\s+|dia\s+)?{_D}(?!\d|/){_NOT_A_CLOCK}",
+        rf"(?:\s*,?\s*(?:of\s|de\s)?\s*{_Y4})?{_TRAIL}",
     ),
-    # 31/10/74, 1.3.2013, 08/12,2015
-    (rf"\b{LEAD}(?P<a>\d{{1,2}})\s?([/.-])\s?(?P<b>\d{{1,2}})(?:\s?\3\s?|,\s?){Y}\b(?!\s?[:/])", to.numeric, 0.95),
-    # 9 de 8 de 1971
-    (rf"\b{LEAD}(?P<a>\d{{1,2}}) (?:de|do) (?P<b>\d{{1,2}})(?: (?:de|do) {Y4})\b", to.numeric, 0.9),
-    # 17/2
-    (rf"(?<![\d/.,-]){LEAD}(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})\b(?![/,.]?\d)", to.numeric, 0.85),
-    # last Monday of March, terceira terca de setembro, ultimo dia do mes
-    (
-        (
-            rf"\b(?:the\s+|[oa]\s+)?(?P<nth>{'|'.join(NTH)})\s+(?:{WD}|days?|dia)\s+(?:of|in|de|do|em|no)\s+"
-            rf"(?:the\s+)?(?:mes de\s+)?(?:{M}(?:\s+(?:de\s+|of\s+)?{Y4})?\b|(?P<next>proximo mes|mes que vem|"
-            r"next month)|"
-            r"(?:este |this )?(?:mes|month)\b)"
-        ),
-        to.nth_of_month,
-        0.95,
-    ),
-    # 15 do 3, 15 do mes 3
-    (
-        r"\b(?P<a>3[01]|[12]?\d) d[eo] (?:mes )?(?P<b>1[0-2]|0?[1-9])\b(?! ?[/:h%]| \w*(?:anos|dias))",
-        to.numeric_day_first,
-        0.7,
-    ),
+    # 31/10/74, 1.3.2013, 17/2
+    rule(_numeric, 0.95, rf"\b{_LEAD}(?P<a>\d{{1,2}})\s?[/.-]\s?(?P<b>\d{{1,2}})\s?[/.,-]\s?{_Y}(?!\s?[:/])"),
+    rule(_numeric, 0.85, rf"(?<![\d/.,-]){_LEAD}(?P<a>\d{{1,2}})/(?P<b>\d{{1,2}})\b(?![/,.]?\d)"),
     # the 5th of this month, dia 5 do mes que vem
-    (rf"\b{LEAD}(?:the\s+|dia\s+)?{D}{OF_MONTH}", to.day_of_that_month, 0.95),
+    rule(
+        _of_month, 0.95, rf"\b(?:the\s+|dia\s+)?{_D}\s+(?:of|do|de|d)?\s*",
+        r"(?:(?P<next>proximo mes|mes que vem|next month)|(?P<last>mes passado|last month)|",
+        r"(?:d?este|d?esse|this|the) (?:mes|month))\b",
+    ),
     # Friday the 13th, terca-feira dia 25
-    (
-        (
-            rf"\b{LEAD.replace('?P<wd>', '?P<wd>').removesuffix('?')}(?P<d>3[01]|[12]\d|0?[1-9])(?:\s?(?:st|nd|"
-            rf"rd|th)\b|o\b|\b){NO_CLOCK}(?![/\d%]| (?:pessoas|people|de\s\d))"
-        ),
-        to.day_of_month,
-        0.85,
-    ),
-    # holidays
-    (rf"\b(?P<holiday>{HOLIDAYS})\b(?:\s+(?:de\s+|of\s+)?{Y4}\b)?", to.holiday, 0.85),
+    rule(_named, 0.85, rf"\b{_LEAD.removesuffix('?')}{_D}{_NOT_A_CLOCK}(?![/\d%]| (?:pessoas|people|de\s\d))"),
+    rule(_holiday, 0.85, rf"\b(?P<holiday>{'|'.join(HOLIDAYS)})\b(?:\s+(?:de\s+|of\s+)?{_Y4})?"),
     # next Tuesday, domingo da proxima semana, last Monday, sexta que vem
-    (
-        (
-            rf"\b{WD},?\s+(?:(?P<weekafter>{NEXT_WEEK})|(?P<weekbefore>{LAST_WEEK})|"
-            rf"(?P<thisweek>{THIS_WEEK})|(?P<plus>in a week|week)\b)"
-        ),
-        to.weekday,
-        0.95,
+    rule(
+        _weekday, 0.95, rf"\b{_WD},?\s+(?:",
+        r"(?P<weekafter>(?:(?:da|na) )?(?:proxima semana|semana que vem)|(?:of )?next week)|",
+        r"(?P<weekbefore>da semana passada|(?:of )?last week)|(?P<thisweek>d?e[sn][st][ae] semana|(?:of )?this week)|",
+        r"(?P<plus>in a week)|(?P<last>passad[oa]))\b",
     ),
-    (
-        (
-            r"\b(?P<weekafter>next week|(?:na )?(?:semana que vem|proxima semana)),?\s+(?:on\s+|na\s+|"
-            rf"no\s+)?{WD}"
-        ),
-        to.weekday,
-        0.9,
-    ),
-    (rf"\b{NEXT}\s+{WD}", to.weekday, 0.95),
-    (rf"\b{LAST}\s+{WD}", to.weekday, 0.95),
-    (rf"\b{THIS}\s+{WD}", to.weekday, 0.95),
-    (rf"\b{WD}\s+(?P<last>passad[oa])\b", to.weekday, 0.95),
-    (rf"\b{WD}\s+(?P<next>next)\b", to.weekday, 0.9),
-    (rf"\b{WD}\s+(?:que vem|proxim[oa]|agora)\b", to.weekday, 0.95),
+    rule(_weekday, 0.95, rf"\b(?:(?P<next>proxim[oa]|next(?: week)?)|(?P<last>ultim[oa]|last))\s+(?:on |na )?{_WD}"),
     # two weeks ago, daqui a 3 dias, in 10 days, 6 days from now
-    (
-        rf"\b(?:ha|faz(?:em)?)\s+{COUNT}\s+{UNIT}(?P<ago>)(?:\s+atras)?\b(?!\s+que\b)",
-        to.past,
-        0.9,
+    rule(_shifted, 0.9, rf"\b(?P<ago>ha|faz)\s+{_COUNT}\b(?!\s+que\b)"),
+    rule(
+        _shifted, 0.9, rf"\b{_COUNT}\s+(?:(?P<ago>ago|atras|antes de hoje)|",
+        r"(?:away )?(?:from|a partir de) (?P<base>now|today|tomorrow|hoje|agora|amanha))\b",
     ),
-    (rf"\b{COUNT}\s+{UNIT}\s+(?P<ago>ago|atras|before today|antes de hoje|earlier)\b", to.shifted, 0.9),
-    (
-        (
-            rf"\b{COUNT}\s+{UNIT}\s+(?:away\s+)?(?:from|a partir de|depois de)\s+(?P<base>now|today|tomorrow|"
-            r"hoje|agora|amanha)\b"
-        ),
-        to.shifted,
-        0.95,
-    ),
-    (
-        (
-            r"\b(?:in|daqui a|daqui|dentro de|em|within)\s+(?:about\s+|"
-            rf"uns\s+)?{COUNT}\s+{UNIT}\b(?:'? time)?"
-        ),
-        to.shifted,
-        0.9,
-    ),
-    # tomorrow, ontem
-    (rf"\b(?:o\s+)?(?:dia\s+|the\s+)?(?P<rel>{REL})(?:'?s)?\b", to.relative_day, 0.95),
-    (r"\b(?P<rel>this) (?:morning|afternoon|evening|night)\b", to.relative_day, 0.7),
+    rule(_shifted, 0.9, rf"\b(?:in|daqui a|daqui|dentro de|em)\s+{_COUNT}\b"),
+    rule(_relative, 0.95, rf"\b(?:dia |the )?(?P<rel>{'|'.join(RELATIVE)})(?:'?s)?\b".replace(" ", r"\s+")),
+    rule(_relative, 0.7, r"\bthis (?P<rel>morning|afternoon|evening|night)\b"),
     # dia 15, the 15th, no 15
-    (rf"\bdia\s+{D}(?![/\d])", to.day_of_month, 0.9),
-    (rf"\b(?:{LAST}\s+)?(?:the\s+)?(?![1-3]th){ORD}{NOT_A_DAY}", to.day_of_month, 0.8),
-    # "the first" only where nothing follows that it could be the first of
-    (r"\b(?:on |for )?the (?P<d>[1-3])th\b(?=\s*(?:$|[.,;!?]|at |around |please))", to.day_of_month, 0.6),
-    (r"\bn?o (?P<d>3[01]|[12]\d|[1-9])(?=\s*(?:$|[.,;!?]))", to.day_of_month, 0.6),
-    # Monday, segunda-feira
-    (
-        (
-            rf"(?P<wd0>)\b(?P<wd>{LONG_DAY})(?:[\s-]*feira)?\b(?!\s+(?:vez|serie|opcao|aula|parcela|semana|"
-            r"turma|via|mao|filh|parte|crianca))"
-        ),
-        to.weekday,
-        0.85,
+    rule(_named, 0.9, rf"\bdia\s+{_D}(?![/\d])"),
+    rule(_named, 0.8, rf"\b(?:the\s+)?(?<![:-])(?![1-3]th)(?P<d>{_DAY})\s?(?:st|nd|rd|th)\b{_NOT_A_DAY}"),
+    rule(_named, 0.6, rf"\bno (?P<d>{_DAY})(?=\s*(?:$|[.,;!?]))"),
+    # Monday, segunda-feira; seg, qua where a date is likely
+    rule(_weekday, 0.85, rf"\b(?P<wd>{_LONG_DAY})(?:[\s-]*feira)?\b(?!\s+(?:vez|serie|opcao|aula|semana|turma|filh))"),
+    rule(
+        _weekday, 0.7, r"(?:^\W*|[,;]\s|\b(?:na|no|ou|e|on|or|and) )",
+        r"(?P<wd>seg|ter|qua|qui|sex|sab|dom|mon|tues?|wed|thurs?|fri|sat|sun)\b\.?",
+        r"(?=\s*(?:$|[.,;!?]|as |at |ou |or |e |and ))",
     ),
-    (
-        (
-            r"(?:^|(?<=[,;] )|\b(?:na|no|on|ou|or|this|ate|e|and) |^\W*)(?P<wd>(?:seg|ter|qua|qui|sex|sab|dom|"
-            r"mon|tues?|weds?|thur?s?|fri|sat|sun))\b\.?(?=\s*(?:$|[.,;!?]|as |at |de manha|a tarde|ou |or |e |"
-            r"and |to |-))"
-        ),
-        to.weekday,
-        0.7,
-    ),
-    (rf"\b(?P<wd>seg|ter|qua|qui|sex|sab|dom)\b(?=\s+(?:ou\s+|e\s+)?(?:{'|'.join(WEEKDAYS)})\b)", to.weekday, 0.7),
-)
-
-# One cheap look spares most messages the whole grammar.
-_HINT = re.compile(
-    rf"\d|\b(?:{'|'.join((*WEEKDAYS, *MONTHS))})|{REL}|\bthis (?:morning|afternoon|evening|night)|"
-    rf"{HOLIDAYS}|{UNIT}"
-)
+)  # fmt: skip
+# One cheap look spares most messages all of them.
+_HINT = re.compile(rf"\d|\b(?:{'|'.join((*WEEKDAYS, *MONTHS, *RELATIVE, *HOLIDAYS))}|this|{_UNIT})")

@@ -6,7 +6,7 @@ They only decide where a name is written in lower case after words that introduc
 
 from __future__ import annotations
 
-from otel_shadow._demo.words import words
+from otel_shadow._demo.language import words
 
 FIRST_NAMES = words(
     """maria ana francisca antonia adriana juliana marcia fernanda patricia aline sandra camila amanda bruna jessica

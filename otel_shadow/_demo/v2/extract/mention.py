@@ -1,11 +1,13 @@
-"""What every extractor returns."""
+"""What every extractor returns, and the rules that it is found by."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,8 @@ def first_disjoint(mentions: list[Mention[V]]) -> list[Mention[V]]:
         if not any(mention.overlaps(other) for other in kept):
             kept.append(mention)
     return sorted(kept, key=lambda mention: mention.start)
+
+
+def rule(read: R, score: float, *pieces: str) -> tuple[re.Pattern[str], R, float]:
+    """Return a pattern made of `pieces`, what reads its matches, and the score of what is read."""
+    return re.compile("".join(pieces)), read, score

@@ -4,161 +4,135 @@ from __future__ import annotations
 
 import re
 
+from otel_shadow._demo.language import words
 from otel_shadow._demo.v2.extract.gazetteer import FIRST_NAMES
 from otel_shadow._demo.v2.extract.mention import Mention, first_disjoint
-from otel_shadow._demo.v2.text import fold
-from otel_shadow._demo.words import words
+from otel_shadow._demo.v2.extract.normal import fold
 
 _TOKEN = re.compile(r"[^\W\d_](?:[^\W_]|['’.-](?=[^\W\d_]))*")
-_PARTICLES = words("de da do das dos e di del della van von der la le bin ibn")
+_PARTICLES = words("de da do das dos e di del della van von der la le")
 _TITLES = words("mr mrs ms miss dr dra sr sra dona senhor senhora")
 _STOP = words(
-    """oi ola bom boa dia tarde noite obrigado obrigada tudo bem bele sim nao ok certo claro quero queria gostaria
-    preciso quanto qual quais quando onde como porque que quem e eu ele ela nos voces voce vc vcs meu minha nome seu sua
-    mae pai avo responsavel tia tio o a os as um uma uns aqui mas com para pra por sobre no na nao em tem tenho fez faz
-    anos ano idade meses filho filha filhos filhas crianca aluno aluna aula aulas curso cursos escola reforco
-    interessado interessada procurando nova novo daqui hoje amanha agora ainda muito mais so ja professor professora se
-    chama chamo dele dela este esta essa esse isso favor gente casado casada brasileiro brasileira solteiro solteira
-    estudante cliente vou estou to ta esta estava ama gosta precisa vai esta quer estuda faz nasceu mora segunda terca
-    quarta quinta sexta sabado domingo janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro
-    dezembro pela pelo manha rua avenida bairro residencial conjunto condominio parque praca pode ser nem sei acho
-    matematica portugues ingles valor preco horario turma visita endereco atras ou tambem desculpa obrigado valeu tchau
-    legal otimo perfeito beleza
-
-    hi hello hey good morning afternoon evening night yes no not ok okay sure thanks thank you please yeah yep nope i
-    i'm im my your his her their our me we us he she it they this that these those the a an is are was be been am and or
-    but so to for from with at on in of under by about what when where which who how why want wanted would like need
-    needing looking interested calling trying here there sorry happy glad afraid unable just also very really new parent
-    mother father mom mum dad mommy daddy son daughter child kid boy girl name names reservation booking table
-    appointment tomorrow today tonight yesterday can could do does did has have had will shall may might should must
-    currently still already late early one two three four five six seven eight nine ten people person party years
-    year old ready able great fine well sick monday tuesday wednesday thursday friday saturday sunday january february
-    march april june july august september october november december noon midnight lunch dinner breakfast reserved
-    booked listed it's its that's there's let's some all any same different wrong right correct as if because sometime
-    maybe actually probably definitely only kind done free available first last surname family called known after
-    before until than then now later hi' umm um perfect sounds cool awesome alright hmm oh wow let change cancel"""
+    """oi ola bom boa dia tarde noite obrigado obrigada tudo bem sim nao ok claro quero queria gostaria preciso quanto
+    qual quais quando onde como que quem e eu ele ela nos voce meu minha seu mae pai o a os as um aqui mas com para
+    pra por no na em tem tenho faz anos ano filho filha filhos crianca interessado interessada nova novo hoje amanha
+    agora ainda muito mais so ja professor professora este esta isso favor casado casada vou estou to vai mora segunda
+    terca quarta quinta sexta sabado domingo janeiro fevereiro marco abril maio junho julho agosto setembro outubro
+    novembro dezembro manha rua residencial pode sei acho atras ou valeu tchau perfeito hi hello hey good morning
+    afternoon evening night yes not okay sure thanks thank you please yeah yep nope i i'm my your his her their our me
+    we us he she it they this that the an is are was be am and or but for from with at on in of under by about what
+    when where which who how why want would like need looking interested calling trying here there sorry happy afraid
+    unable just very really new mother father mom dad son daughter child name reservation table tomorrow today tonight
+    yesterday can could do does did has have will may should still already one two three four five six seven eight
+    nine ten people party years year old ready great fine well monday tuesday wednesday thursday friday saturday
+    sunday january february march april june july august september october november december lunch dinner reserved
+    booked listed it's that's let's some all any different wrong right correct if because maybe actually probably
+    definitely only free available first last family called after before until than then now later umm perfect sounds
+    cool awesome alright hmm oh wow change"""
 )
-_STRONG = re.compile(
-    r"\b(?:(?:o )?(?:meu )?nome(?: completo)?(?: e| eh|:| seria)|meu nome|me chamo|chamo-me|"
-    r"(?:pode(?:m)? )?me chamar? de|"
-    r"pode(?:m)? (?:me )?chamar de|(?:em|no) nome d[eoa]|quem (?:fala|esta falando|ta falando) (?:aqui )?(?:e|eh)|"
-    r"my (?:full |first |last |middle |second |family )?(?:sur)?name'?s?(?: is|:)?|(?:the |first |"
-    r"last |sur|family )name(?: is|'s)?|"
-    r"i am called|(?:(?:they|you can|please|just|people) )?call (?:me|be)|i go by|known as|named me|"
-    r"(?:in|on|under|by|use)(?: the)? name(?: of)?|and the name of|on behalf of|"
-    r"responsavel(?! pel))\s*:?\s+(?:[oa]\s+)?"
+# "Meu nome é", "under the name of": what follows is a name, however it is written.
+_NAMED = re.compile(
+    r"\b(?:(?:o )?(?:meu )?nome(?: completo)?(?: e| eh|:| seria)|meu nome|me chamo|chamo-me|(?:me )?chamar? de|"
+    r"(?:em|no) nome d[eoa]|quem (?:fala|esta falando) (?:aqui )?(?:e|eh)|responsavel|"
+    r"(?:my (?:(?:full|first|second|last) )?|the (?:first |last )?|first |last |family )(?:sur)?name'?s?(?: is|"
+    r" of|:)?|surname(?: is|:)?|"
+    r"i am called|call (?:me|be)|i go by|known as|named me|(?:in|on|under|by)(?: the)? name(?: of)?|on behalf of)"
+    r"\s*:?\s+(?:[oa]\s+)?"
 )
 _UNDER = re.compile(
-    r"(?:^\W*|\b(?:book\w*|reserv\w*|table|appointment|session|slot|listed|registered|party|it'?s|be|"
-    r"is|somewhere)\b[^.?!]{0,60}?\b)"
-    r"under\s+"
+    r"(?:^\W*|\b(?:book\w*|reserv\w*|table|appointment|session|slot|listed|party|it'?s|be|is)\b[^.?!]{0,60}?\b)under\s+"
 )
-_WEAK = re.compile(
-    r"(?:(?:^|[,.!]\s*)(?:e|eh)(?=\s+[oa]\s)|\b(?:aqui (?:quem fala )?(?:e|eh)|(?:eu )?sou|"
-    r"fal[ao] (?:com )?(?:aqui )?(?:e|eh)|"
+# "Sou", "this is": a name follows only where it looks like one.
+_MAYBE_NAMED = re.compile(
+    r"(?:(?:^|[,.!]\s*)(?:e|eh)(?=\s+[oa]\s)|\b(?:aqui (?:quem fala )?(?:e|eh)|(?:eu )?sou|fal[ao] (?:com )?(?:e|eh)|"
     r"this is|i am|i'm|im|i’m|it's|its|it is|you are (?:talking|speaking) (?:to|with)))\s+"
     r"(?:(?:a|o) (?:mae|pai|avo|tia|tio|responsavel)(?: d[eoa] \w+)?\s*,?\s*)?(?:[oa]\s+)?"
 )
-_FOR = re.compile(r"\b(?:for|by|with|i - )\s*")
-_SUFFIX = re.compile(
-    r"\s*(?:,\s*)?(?:\bhere\b|\bspeaking\b|\baqui\b|\bfalando\b|\bis (?:my|the) (?:\w+ )?(?:sur)?name\b|"
-    r"\bthat is my name\b|\bis what you can call me\b|\bhas (?:a|done|booked|made)\b|\be o meu nome\b)"
+_SPEAKING = re.compile(
+    r"\s*(?:,\s*)?\b(?:here|speaking|aqui|falando|is (?:my|the) (?:\w+ )?(?:sur)?name|that is my name|has (?:done|"
+    r"booked|made)|"
+    r"has a|e o meu nome)\b"
 )
-_CHILD_WORD = (
-    r"(?:filh[oa]|filhinh[oa]|filhote|filhota|crianca|net[oa]|netinh[oa]|sobrinh[oa]|entead[oa]|"
-    r"afilhad[oa]|menin[oa]|"
-    r"garot[oa]|alun[oa]|bebe|pequen[oa]|irmaozinho|irmazinha|son|daughter|child|kid|boy|girl|grandson|"
-    r"granddaughter|nephew|"
-    r"niece|stepson|stepdaughter|toddler|little one)"
+_CHILD = (
+    r"(?:filh(?:inh)?[oa]|filhot[ea]|crianca|net(?:inh)?[oa]|sobrinh[oa]|entead[oa]|afilhad[oa]|menin[oa]|"
+    r"garot[oa]|alun[oa]|"
+    r"bebe|pequen[oa]|(?:grand|step)?(?:son|daughter)|child|kid|boy|girl|nephew|niece|toddler|little one)"
+    r"(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?"
 )
-_KIN_PT = r"(?:mae|pai|mamae|papai|avo|vovo|tia|tio|madrasta|padrasto|madrinha|padrinho)"
-_KIN_EN = r"(?:mother|father|mom|mum|mommy|dad|daddy|parent|grandmother|grandma|grandfather|aunt|uncle|guardian)"
-_POSSESSED = re.compile(rf"\b([^\W\d_]+)['’]s (?:{_KIN_EN})\b")
-_CHILD_STRONG = re.compile(
-    rf"\b(?:{_CHILD_WORD}(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?(?:'s|s)?\s+"
-    r"(?:se chama|chama-se|chama|chamad[oa]|(?:o )?nome (?:e|eh)|(?:tem|de) nome(?: de)?|is called|"
-    r"is named|called|named|"
-    r"name is|name's|names)|"
-    rf"(?:o )?nome (?:dele|dela|d[oa] (?:meu |minha )?{_CHILD_WORD})(?: e| eh|:)?|"
-    rf"(?:his|her|their|the {_CHILD_WORD}'?s|my {_CHILD_WORD}'?s) name(?: is|'s|:)?|(?:ele|ela|que|anos|"
-    r"se) (?:se )?chama|chamad[oa]|"
+_KIN = (
+    r"(?:(?:mae|pai|mamae|papai|avo|vovo|tia|tio|madrasta|padrasto) d[eoa]s?|"
+    r"(?:mother|father|mom|mum|dad|parent|grandmother|grandma|grandfather|aunt|uncle|guardian) (?:of|to))"
+)
+_POSSESSED = re.compile(
+    r"\b([^\W\d_]+)['’]s (?:mother|father|mom|mum|dad|parent|grandmother|grandma|aunt|uncle|guardian)\b"
+)
+_CHILD_NAMED = re.compile(
+    rf"\b(?:{_CHILD}(?:'s|s)?\s+(?:se chama|chama-se|chama|chamad[oa]|(?:o )?nome (?:e|eh)|(?:tem|de) nome(?: de)?|"
+    rf"(?:is )?(?:called|named)|name is|name's)|(?:o )?nome (?:dele|dela|d[oa] (?:meu |minha )?{_CHILD})(?: e| eh|:)?|"
+    rf"(?:his|her|their|(?:the|my) {_CHILD}'?s) name(?: is|'s|:)?|(?:ele|ela|que|anos) (?:se )?chama|chamad[oa]|"
     r"(?:he|she)(?:'s| is) (?:called|named)|(?:year|month)s?[- ]olds? (?:called|named))\s*:?\s+(?:[oa]\s+)?"
 )
-_CHILD_WEAK = re.compile(
-    rf"\b(?:{_CHILD_WORD}(?:\s+(?:mais (?:velh|nov)[oa]|cacula|unic[oa]))?(?:\s*[,:(]|\s+(?:e|eh|is))?|"
-    rf"{_KIN_PT} d[eoa]s?|{_KIN_EN} (?:of|to)|"
-    r"(?:matricular|inscrever|cadastrar|enroll?|register|sign up|twins,?|gemeos:?|gemeas:?)|"
-    rf"(?:para|pra|pro|for)(?:\s+(?:meu|minha|my))?(?:\s+{_CHILD_WORD},?)?)\s+(?:[oa]\s+)?"
+_MAYBE_CHILD = re.compile(
+    rf"\b(?:{_CHILD}(?:\s*[,:(]|\s+(?:e|eh|is))?|{_KIN}|(?:matricular|inscrever|cadastrar|enroll?|register|sign up)|"
+    rf"(?:para|pra|pro|for)(?:\s+(?:meu|minha|my))?(?:\s+{_CHILD},?)?)\s+(?:[oa]\s+)?"
 )
-_CHILD_AGE = re.compile(
-    r"(?:\s+(?:\w+\s+){0,2}?(?:tem|fez|faz|vai fazer|completou|ta com|esta com|de|com|is|who is|who's|"
-    r"turned|turns)|\s*,?\s*(?:aged?|idade:?|both)|\s*[,(]|\s+-)?"
-    r"\s*(?:ja\s+)?(?:so\s+)?(?:\d{1,2}\b(?!\s*(?:h\b|:|/|horas|am\b|pm\b|de\s+[a-z]+o\b))|"
-    r"(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|onze|doze|treze|catorze|quatorze|quinze|"
-    r"dezesseis|dezessete|"
-    r"four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen)\s+(?:an|year))"
+_AGED = re.compile(
+    r"(?:\s+(?:\w+\s+){0,2}?(?:tem|fez|faz|vai fazer|completou|esta com|de|com|is|turned|turns)|\s*,?\s*(?:aged?|"
+    r"idade:?)|"
+    r"\s*[,(]|\s+-)?\s*(?:ja\s+)?(?:\d{1,2}\b(?!\s*(?:h\b|:|/|horas|am\b|pm\b|de\s+[a-z]+o\b))|[a-z]+\s+(?:anos|year))"
 )
 _LEAD = re.compile(
-    r"^\W*(?:(?:oi|ola|hi|hello|sim|yes|claro|bom dia|boa tarde|boa noite)\W+)?(?:(?:e|eh|it's|its|"
-    r"it is|that's|sou|seria|nome|is)\s+)?(?:[oa]\s+)?"
+    r"^\W*(?:(?:oi|ola|hi|hello|sim|yes|claro|bom dia|boa tarde|boa noite)\W+)?"
+    r"(?:(?:e|eh|it's|its|it is|that's|sou|seria|nome|is)\s+)?(?:[oa]\s+)?"
 )
-_AFTER_BARE = re.compile(
+_CLAUSE_ENDS = re.compile(
     r"\s*(?:$|[.,!;:(-]|(?:i|i'm|e|and|aqui|here|please|por favor|obrigad[oa]|thanks)\b)", re.IGNORECASE
 )
-_COMMON_ENDING = re.compile(r"(?:ing|ed|ly|mente|ndo)$")
 
 
 def names(text: str, *, asked: bool = False) -> list[Mention[str]]:
     """Find the name of the writer, or the one their booking stands under; with `asked`, a bare answer counts too."""
     folded = fold(text)
     found = [
-        *_after(_STRONG, text, folded, 0.9),
-        *_before_suffix(text, folded),
+        *_after(_NAMED, text, folded, 0.9),
+        *_before(_SPEAKING, text, folded, 0.85),
         *_after(_UNDER, text, folded, 0.85),
-        *(m for m in _after(_WEAK, text, folded, 0.85) if _looks_like_name(m)),
-        *(m for m in _after(_FOR, text, folded, 0.65) if " " in m.value and m.value[0].isupper()),
+        *(mention for mention in _after(_MAYBE_NAMED, text, folded, 0.85) if _looks_like_name(mention)),
     ]
-    children = _after(_CHILD_STRONG, text, folded, 0.9)
-    kept = [m for m in first_disjoint(found) if not any(m.overlaps(child) for child in children)]
-    return kept or bare_name(text, asked=asked)
+    children = _after(_CHILD_NAMED, text, folded, 0.9)
+    kept = [one for one in first_disjoint(found) if not any(one.overlaps(child) for child in children)]
+    return kept or _bare_name(text, asked=asked)
 
 
 def child_names(text: str, *, asked: bool = False) -> list[Mention[str]]:
     """Find the child's name; with `asked`, a bare answer counts too."""
     folded = fold(text)
+    maybe = _after(_MAYBE_CHILD, text, folded, 0.85)
     found = [
-        *_after(_CHILD_STRONG, text, folded, 0.95),
-        *(m for m in _after(_CHILD_WEAK, text, folded, 0.85) if _child_like(m, folded)),
-        *_before_age(text, folded),
-        *(Mention(text[m.start(1) : m.end(1)], m.start(1), m.end(1), 0.85) for m in _POSSESSED.finditer(folded)),
+        *_after(_CHILD_NAMED, text, folded, 0.95),
+        *(one for one in maybe if _looks_like_name(one) or _AGED.match(folded, one.end)),
+        *_before(_AGED, text, folded, 0.75),  # "Ana, 8 anos"
+        *(Mention(text[slice(*m.span(1))], *m.span(1), 0.85) for m in _POSSESSED.finditer(folded)),
     ]
-    return first_disjoint(found) or (bare_name(text, asked=True) if asked else [])
+    return first_disjoint(found) or (_bare_name(text, asked=True) if asked else [])
 
 
-def bare_name(text: str, *, asked: bool) -> list[Mention[str]]:
+def _bare_name(text: str, *, asked: bool) -> list[Mention[str]]:
     """Take the message for a name when its first clause is one; without being `asked` only if it looks like one."""
     lead = _LEAD.match(fold(text))
-    mention = _name_at(text, lead.end() if lead else 0, 0.85)
-    if mention is None or not _AFTER_BARE.match(text, mention.end):
+    mention = _name_at(text, lead.end() if lead else 0, 0.85 if asked else 0.75)
+    if mention is None or not _CLAUSE_ENDS.match(text, mention.end):
         return []
-    if asked:
-        return [mention] if _looks_like_name(mention) or not _COMMON_ENDING.search(fold(mention.value)) else []
-    alone = not text[mention.end :].strip(" .!") and mention.start == 0
-    parts = mention.value.split()
-    known = fold(parts[0]) in FIRST_NAMES
-    if alone and mention.value[0].isupper() and (known or (len(parts) > 1 and parts[-1][0].isupper())):
-        return [Mention(mention.value, mention.start, mention.end, 0.75)]
-    return []
+    first, *_, last = (*mention.value.split(), "")[:-1] * 2
+    alone = mention.start == 0 and not text[mention.end :].strip(" .!")
+    full = first[0].isupper() and (fold(first) in FIRST_NAMES or (" " in mention.value and last[0].isupper()))
+    return [mention] if asked or (alone and full) else []
 
 
 def _looks_like_name(mention: Mention[str]) -> bool:
+    """Whether it has a capital or is a known first name."""
     first = mention.value.split()[0]
     return first[0].isupper() or fold(first) in FIRST_NAMES
-
-
-def _child_like(mention: Mention[str], folded: str) -> bool:
-    """After a weak opening, a capital, a known first name, or an age behind it make a word a name."""
-    return _looks_like_name(mention) or bool(_CHILD_AGE.match(folded, mention.end))
 
 
 def _after(trigger: re.Pattern[str], text: str, folded: str, score: float) -> list[Mention[str]]:
@@ -166,48 +140,24 @@ def _after(trigger: re.Pattern[str], text: str, folded: str, score: float) -> li
     return [mention for mention in found if mention is not None]
 
 
-def _before_suffix(text: str, folded: str) -> list[Mention[str]]:
-    """Find "Ana Lima here", "Osthoff is my surname"."""
-    found = []
-    for token in _TOKEN.finditer(text):
-        mention = _name_at(text, token.start(), 0.85)
-        if mention and _looks_like_name(mention) and _SUFFIX.match(folded, mention.end):
-            found.append(mention)
-    return found
-
-
-def _before_age(text: str, folded: str) -> list[Mention[str]]:
-    """Find "Ana, 8 anos", "o Pedro tem 7"."""
-    found = []
-    for token in _TOKEN.finditer(text):
-        mention = _name_at(text, token.start(), 0.75)
-        if mention and _looks_like_name(mention) and _CHILD_AGE.match(folded, mention.end):
-            found.append(mention)
-    return found
+def _before(sequel: re.Pattern[str], text: str, folded: str, score: float) -> list[Mention[str]]:
+    found = (_name_at(text, token.start(), score) for token in _TOKEN.finditer(text))
+    return [one for one in found if one and _looks_like_name(one) and sequel.match(folded, one.end)]
 
 
 def _name_at(text: str, start: int, score: float) -> Mention[str] | None:
     """Read up to five name words from `start` on; particles count only between two of them."""
-    end, count, position = start, 0, start
-    capital = None
+    end, count, position, capital = start, 0, start, False
     while count < 5 and (token := _TOKEN.match(text, position)):
         word = fold(token[0])
+        position = token.end() + len(text[token.end() :]) - len(text[token.end() :].lstrip(" "))
         if not count and word in _TITLES:
-            position = start = _skip(text, token.end() + (text[token.end() : token.end() + 1] == "."))
-            continue
-        if word in _PARTICLES and token[0][0].islower():
+            position = start = position + len(text[position:]) - len(text[position:].lstrip(". "))
+        elif word in _PARTICLES and token[0][0].islower():
             if word == "e" or not count:
                 break
-            position = _skip(text, token.end())
-            continue
-        if word in _STOP or len(word) < 2 or (capital and not token[0][0].isupper()):
+        elif word in _STOP or len(word) < 2 or (capital and not token[0][0].isupper()):
             break
-        capital = token[0][0].isupper()
-        end, count, position = token.end(), count + 1, _skip(text, token.end())
+        else:
+            capital, end, count = token[0][0].isupper(), token.end(), count + 1
     return Mention(text[start:end], start, end, score) if count else None
-
-
-def _skip(text: str, position: int) -> int:
-    while position < len(text) and text[position] == " ":
-        position += 1
-    return position

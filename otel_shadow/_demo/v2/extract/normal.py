@@ -1,4 +1,4 @@
-"""Text as the date and time patterns read it: folded, number words as digits, usual misspellings put right.
+"""Text as the patterns read it: folded, and for numbers also with words as digits and misspellings put right.
 
 Every character of the result knows where it came from, so that a match can be shown in the original text.
 """
@@ -6,71 +6,55 @@ Every character of the result knows where it came from, so that a match can be s
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 
-from otel_shadow._demo.v2.extract.numbers import NUMBER_PATTERN, number
-from otel_shadow._demo.v2.text import fold
-from otel_shadow._demo.words import words
+from otel_shadow._demo.language import words
 
-_ORDINALS = {
-    word: value
-    for names in (
-        (
-            "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-            "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-        ),
-        "primeiro - terceiro",
-    )
-    for value, word in enumerate(names.split(), start=1)
-    if word not in ("second", "-")  # a unit of time as well
-}
-_ORDINALS |= {f"twenty{j}{word}": 20 + n for word, n in list(_ORDINALS.items()) if n < 10 for j in " -"}
-_ORDINALS |= {f"twenty{j}second": 22 for j in " -"} | {
-    f"thirt{w}": n for w, n in (("ieth", 30), ("y first", 31), ("y-first", 31))
-}
-_PT_UNITS = {
-    "primeiro": 1,
-    "segundo": 2,
-    "terceiro": 3,
-    "quarto": 4,
-    "quinto": 5,
-    "sexto": 6,
-    "setimo": 7,
-    "oitavo": 8,
-    "nono": 9,
-}
-_ORDINALS |= {"decimo": 10, "vigesimo": 20, "trigesimo": 30, "trigesimo primeiro": 31}
-_ORDINALS |= {
-    f"{ten} {unit}": base + n for ten, base in (("decimo", 10), ("vigesimo", 20)) for unit, n in _PT_UNITS.items()
-}
+
+def numbered(names: str, first: int) -> dict[str, int]:
+    """Return the number of each name; names of one number are separated by blanks, numbers by bars."""
+    return {name: number for number, both in enumerate(names.split("|"), first) for name in both.split()}
+
+
+_UNITS = numbered(
+    "um one|dois duas two|tres three|quatro four|cinco five|seis six|sete seven|oito eight|nove nine|dez ten|"
+    "onze eleven|doze twelve|treze thirteen|quatorze catorze fourteen|quinze fifteen|dezesseis sixteen|dezessete seventeen|"
+    "dezoito eighteen|dezenove nineteen",
+    first=1,
+)
+_TENS = numbered(
+    "decimo|vinte twenty vigesimo|trinta thirty|quarenta forty|cinquenta fifty|sessenta sixty|setenta seventy|"
+    "oitenta eighty|noventa ninety",
+    first=1,
+)
+_ORDINALS = numbered(
+    "first primeiro|second segundo|third terceiro|fourth quarto|fifth quinto|sixth sexto|seventh setimo|eighth oitavo|"
+    "ninth nono|tenth decimo|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|"
+    "nineteenth|twentieth vigesimo",
+    first=1,
+)
 _SHORT = {
-    "hj": "hoje",
-    "amnh": "amanha",
-    "amn": "amanha",
-    "amanh": "amanha",
-    "dps": "depois",
-    "prox": "proxima",
-    "tmrw": "tomorrow",
-    "tmr": "tomorrow",
-    "tmw": "tomorrow",
-    "2moro": "tomorrow",
-    "tonite": "tonight",
-    "sept": "sep",
-    "meiodia": "meio dia",
-    "meianoite": "meia noite",
-    "pras": "para as",
-    "pro": "para o",
-    "pra": "para",
-}
+    "hj": "hoje", "amnh": "amanha", "amn": "amanha", "dps": "depois", "prox": "proxima", "tmrw": "tomorrow",
+    "tmr": "tomorrow", "2moro": "tomorrow", "tonite": "tonight", "sept": "sep", "meiodia": "meio dia",
+    "meianoite": "meia noite", "pras": "para as", "pro": "para o", "pra": "para", "thirtieth": "30th",
+}  # fmt: skip
+_WORDS = (
+    {word: f"{10 * number}" for word, number in _TENS.items()}
+    | {word: f"{number}" for word, number in _UNITS.items()}
+    | {word: f"{number}th" for word, number in _ORDINALS.items()}
+    | _SHORT
+)
+# Words that alone are more often something else than a number.
+_AMBIGUOUS = words("um second segundo quarto quinto sexto")
 _CALENDAR = words(
     """january february september october november december saturday thursday wednesday tuesday tomorrow yesterday
     segunda domingo janeiro fevereiro setembro outubro novembro dezembro"""
 )
-_NOT_TYPOS = words("segundo segundos segundas domingos saturdays thursdays wednesdays tuesdays morrow sorrow")
-_WORD = re.compile(
-    rf"\b(?:{'|'.join(sorted(map(re.escape, _ORDINALS), key=len, reverse=True))}|{NUMBER_PATTERN})\b|[a-z0-9]+"
-)
+_ONES = "|".join(word for word, number in (*_UNITS.items(), *_ORDINALS.items()) if number < 10)
+_WORD = re.compile(rf"\b(?P<ten>{'|'.join(_TENS)})(?: e |[ -])(?P<one>{_ONES})\b|[a-z0-9]+")
 
 
 @dataclass(frozen=True)
@@ -86,7 +70,7 @@ class Normal:
         return self.starts[start], self.ends[end - 1]
 
 
-@lru_cache(maxsize=256)  # dates and times of one message ask the same
+@lru_cache(maxsize=256)  # ages, dates and times of one message ask the same
 def normalise(text: str) -> Normal:
     """Return `text` in normal form."""
     folded = fold(text)
@@ -95,7 +79,7 @@ def normalise(text: str) -> Normal:
     ends: list[int] = []
     position = 0
     for match in _WORD.finditer(folded):
-        new = _replacement(match[0])
+        new = _replacement(match)
         if new is None:
             continue
         pieces += [folded[position : match.start()], new]
@@ -106,28 +90,31 @@ def normalise(text: str) -> Normal:
     return Normal("".join([*pieces, folded[position:]]), (*starts, *rest), (*ends, *(i + 1 for i in rest)))
 
 
-def _replacement(word: str) -> str | None:
-    if word in _ORDINALS:
-        return f"{_ORDINALS[word]}th"
-    if word in _SHORT:
-        return _SHORT[word]
-    if not word[0].isdigit() and (value := number(word)) is not None and word not in ("um", "uma", "a", "an", "meia"):
-        return str(value)
-    return _corrected(word)
+def _replacement(match: re.Match[str]) -> str | None:
+    if match["ten"]:
+        one = match["one"]
+        tens = 10 * _TENS[match["ten"]]
+        return f"{tens + _ORDINALS[one]}th" if one in _ORDINALS else f"{tens + _UNITS[one]}"
+    word = match[0]
+    return None if word in _AMBIGUOUS else _WORDS.get(word) or _corrected(word)
 
 
 def _corrected(word: str) -> str | None:
-    if len(word) < 6 or word in _NOT_TYPOS or word in _CALENDAR:
+    """Return the calendar's word that `word` is a misspelling of, if any; a plural is none."""
+    if len(word) < 6 or word.removesuffix("s") in _CALENDAR:
         return None
-    return next((right for right in _CALENDAR if word[0] == right[0] and _one_edit(word, right)), None)
+    found = get_close_matches(word, [right for right in sorted(_CALENDAR) if right[0] == word[0]], 1, 0.88)
+    return found[0] if found else None
 
 
-def _one_edit(wrong: str, right: str) -> bool:
-    """Whether one insertion, deletion, substitution or swap of neighbours turns `wrong` into `right`."""
-    if abs(len(wrong) - len(right)) > 1:
-        return False
-    start = next((i for i, (a, b) in enumerate(zip(wrong, right, strict=False)) if a != b), min(len(wrong), len(right)))
-    rest, wanted = wrong[start:], right[start:]
-    if len(wrong) == len(right):
-        return rest[1:] == wanted[1:] or (rest[:2] == wanted[1::-1] and rest[2:] == wanted[2:])
-    return rest[1:] == wanted if len(wrong) > len(right) else rest == wanted[1:]
+@lru_cache(maxsize=256)
+def fold(text: str) -> str:
+    """Return `text` in lower case and without accents, of the same length, so that spans stay true."""
+    return "".join(_fold(character) for character in text)
+
+
+def _fold(character: str) -> str:
+    if character.isascii():
+        return character.lower()
+    base = unicodedata.normalize("NFKD", character)[0].lower()
+    return base if len(base) == 1 else character
