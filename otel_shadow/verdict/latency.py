@@ -283,7 +283,7 @@ class Ratio:
 
 
 def times_needed(reference: Ranks, other: Ranks, by: int, log_threshold: float, *, paired: bool) -> float | None:
-    """Return how many times the evidence proves that the ratio is at most ``BASE ** by``; None if none in reach does."""
+    """Return how many times the evidence proves that the ratio is at most ``BASE ** by``; None if out of reach."""
     left, right = reference.bets(False), other.bets(True)
 
     def proves(times: float) -> bool:

@@ -142,7 +142,7 @@ class Unit:
         return float((self.b * self.sessions).sum() / (self.a * self.sessions).sum())
 
     def lower(self, log_threshold: float) -> float:
-        """Return the lower end of the confidence sequence: the smallest m that the evidence does not reject from below."""
+        """Return the lower end of the confidence sequence: the smallest m that is not rejected from below."""
         return crossing(self.log_up, self.mean, 0.0, log_threshold) if len(self.a) else 0.0
 
     def upper(self, log_threshold: float) -> float:

@@ -153,7 +153,7 @@ def test_spans_are_flushed_before_a_kill(shadow: Any, tmp_path: Path, monkeypatc
     file, ended = tmp_path / "spans", tmp_path / "ended"
     monkeypatch.setenv("TEST_SPANS", str(file))
     monkeypatch.setenv("TEST_SPINNING", str(ended))
-    monkeypatch.setattr("otel_shadow._runtime.executors.worker_pool._FLUSH_S", PATIENCE_S)
+    monkeypatch.setattr("otel_shadow._runtime.executors.process._FLUSH_S", PATIENCE_S)
     process = {"init": "v2_functions:trace_to_file"}
     for limit_ms in (1_000, 4_000, 16_000, 64_000):  # on a busy machine V2 is killed before it has begun
         capture, graph = shadow("span_then_spin", timeout_ms=limit_ms, process=process)

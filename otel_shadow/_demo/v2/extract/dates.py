@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -110,7 +110,7 @@ def _by_library(text: str, language: Language, now: datetime) -> Iterator[Mentio
         yield Mention(found.date(), 0, len(text), 0.6)
 
 
-def _next(today: date, *, strictly: bool = False, **parts: int) -> date | None:
+def _next(today: date, parts: Mapping[str, int], *, strictly: bool = False) -> date | None:
     """Return the next date whose month, day and weekday are `parts` (`bymonth`, `bymonthday`, `byweekday`)."""
     start = datetime.combine(today, datetime.min.time())
     rule = _rules.rrule(_rules.YEARLY, dtstart=start, until=start + timedelta(days=2200), **parts)
@@ -125,7 +125,7 @@ def _on(groups: Groups, today: date, month: int | None) -> date | None:
         number = int(year.lstrip("'"))
         return date(number if number > 99 else number + (2000 if number < 50 else 1900), month, day)
     parts = {"bymonthday": day} | ({"bymonth": month} if month else {})
-    return (_next(today, **parts, byweekday=weekday) if weekday is not None else None) or _next(today, **parts)
+    return (_next(today, parts | {"byweekday": weekday}) if weekday is not None else None) or _next(today, parts)
 
 
 def _named(groups: Groups, today: date, language: Language) -> date | None:
@@ -146,7 +146,8 @@ def _year_first(groups: Groups, today: date, language: Language) -> date:
 
 def _of_month(groups: Groups, today: date, language: Language) -> date:
     months = 1 if groups["next"] else -1 if groups["last"] else 0
-    return (today.replace(day=1) + relativedelta(months=months)).replace(day=int(groups["d"]))
+    first: date = today.replace(day=1) + relativedelta(months=months)
+    return first.replace(day=int(groups["d"]))
 
 
 def _weekday(groups: Groups, today: date, language: Language) -> date | None:
@@ -160,7 +161,7 @@ def _weekday(groups: Groups, today: date, language: Language) -> date | None:
             return of_this_week + timedelta(weeks=weeks)
     if groups.get("plus"):
         return today + timedelta(days=(weekday - today.weekday()) % 7, weeks=1)
-    return _next(today, strictly=True, byweekday=weekday)
+    return _next(today, {"byweekday": weekday}, strictly=True)
 
 
 def _shifted(groups: Groups, today: date, language: Language) -> date:
@@ -168,7 +169,8 @@ def _shifted(groups: Groups, today: date, language: Language) -> date:
     number = int(count) if count.isdigit() else 2 if "couple" in count else 1
     kind = {"d": "days", "s": "weeks", "w": "weeks", "m": "months"}.get(unit[0], "years")
     start = today + timedelta(days=groups.get("base") in ("tomorrow", "amanha"))
-    return start + relativedelta(**{kind: -number if groups.get("ago") else number})
+    shifted: date = start + relativedelta(**{kind: -number if groups.get("ago") else number})
+    return shifted
 
 
 def _relative(groups: Groups, today: date, language: Language) -> date:

@@ -21,8 +21,8 @@ def numbered(names: str, first: int) -> dict[str, int]:
 
 _UNITS = numbered(
     "um one|dois duas two|tres three|quatro four|cinco five|seis six|sete seven|oito eight|nove nine|dez ten|"
-    "onze eleven|doze twelve|treze thirteen|quatorze catorze fourteen|quinze fifteen|dezesseis sixteen|dezessete seventeen|"
-    "dezoito eighteen|dezenove nineteen",
+    "onze eleven|doze twelve|treze thirteen|quatorze catorze fourteen|quinze fifteen|dezesseis sixteen|"
+    "dezessete seventeen|dezoito eighteen|dezenove nineteen",
     first=1,
 )
 _TENS = numbered(

@@ -69,10 +69,10 @@ def times(text: str, now: datetime | None = None, *, asked: bool = False) -> lis
     normal = replace(normal, text=_ONE_O_CLOCK.sub("1  ", normal.text))
     if not _HINT.search(normal.text):
         return []
-    found = [
-        Mention(_from_now(match.groupdict(), now), *normal.span(*match.span()), 0.92)
-        for match in (_FROM_NOW.finditer(normal.text) if now else ())
-    ]
+    found = []
+    if now:
+        for match in _FROM_NOW.finditer(normal.text):
+            found.append(Mention(_from_now(match.groupdict(), now), *normal.span(*match.span()), 0.92))
     for pattern, read, score in _READERS:
         for match in pattern.finditer(normal.text):
             value = read(match.groupdict())
@@ -151,7 +151,7 @@ _READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
     # 8 e meia, oito e quinze da tarde
     rule(
         _plain, 0.92, rf"(?<!entre )(?<!entre as )(?<!das )\b{_H}{_EXACT}?\s*{_HALF}?\s+e\s+",
-        rf"(?:(?P<meia>meia)|(?P<min>[0-5]\d|5))\b(?:\s*minutos)?",
+        r"(?:(?P<meia>meia)|(?P<min>[0-5]\d|5))\b(?:\s*minutos)?",
         rf"{_MARK.replace('<half>', '<half2>')}(?!\s*(?:anos|reais))",
     ),
     # 8 pm, 8 da manha, 3 in the afternoon; 10 o'clock, 8h, 7ish
