@@ -132,3 +132,25 @@ def big(state: dict[str, Any]) -> dict[str, Any]:
 def wants_store(state: dict[str, Any], *, store: Any) -> dict[str, Any]:
     """Needs what a worker has not."""
     return {}
+
+
+class Desk:
+    """V2s that are found through a class, and a comparison function of the same kind."""
+
+    greeting = "right"
+
+    def plain(state: dict[str, Any]) -> dict[str, Any]:  # type: ignore[misc]
+        """A function that a class only holds."""
+        return same(state)
+
+    @staticmethod
+    def static(state: dict[str, Any]) -> dict[str, Any]:
+        return same(state)
+
+    @classmethod
+    def of_class(cls, state: dict[str, Any]) -> dict[str, Any]:
+        return {**same(state), "next_node": cls.greeting}
+
+    @staticmethod
+    def trail_differs(v1: dict[str, Any], v2: dict[str, Any]) -> list[str]:
+        return ["trail"]
