@@ -66,7 +66,7 @@ def test_a_method_of_an_object_has_no_path() -> None:
 
 def test_the_doctor_finds_a_graph_in_a_class() -> None:
     """The doctor resolves the same names, and says which one is missing."""
-    with pytest.raises(ConfigError, match="v2_functions:Desk.nothing: module 'v2_functions' has no 'Desk.nothing'"):
+    with pytest.raises(ConfigError, match=r"v2_functions:Desk\.nothing: module 'v2_functions' has no 'Desk\.nothing'"):
         import_graph("v2_functions:Desk.nothing")
     with pytest.raises(ConfigError, match="expected a graph, found str"):
         import_graph("v2_functions:Desk.greeting")
