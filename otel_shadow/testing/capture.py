@@ -1,4 +1,4 @@
-"""Everything that shadowing says of itself, held still in memory: spans, metrics, log events and log lines.
+"""A capture of what shadowing says of itself, held still in memory: spans, metrics, log events and log lines.
 
 Works with pytest or without; the fixture ``shadow_capture`` lies in ``otel_shadow.testing.fixtures``. Needs the SDK
 (``otel-shadow[otlp]``).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -127,11 +127,11 @@ class ShadowCapture:
 
     @property
     def swallowed(self) -> dict[str, int]:
-        """What the fault_barrier caught, by operation."""
+        """What the fault barrier caught, by operation."""
         return dict(self.manager.fault_barrier.counts)
 
     def lines(self, event: str | None = None, *, still: bool = True) -> list[dict[str, Any]]:
-        """The log lines, parsed, in the order in which their executions began (the file has that of their ends).
+        """Return the log lines, parsed, in the order in which their executions began (the file has that of their ends).
 
         Arguments:
             event: only those of this event.
@@ -143,34 +143,34 @@ class ShadowCapture:
         return [_still(line, _LINE_DURATIONS) for line in chosen] if still else chosen
 
     def log_bytes(self) -> bytes:
-        """The log file as it lies there."""
+        """Return the bytes of the log file."""
         return self.log_file.read_bytes() if self.log_file.exists() else b""
 
     def spans(self, name: str | None = None, *, still: bool = True) -> list[CapturedSpan]:
-        """The finished spans, first started first; ``still`` as for :meth:`lines`."""
+        """Return the finished spans, first started first; ``still`` as for :meth:`lines`."""
         self.settle()
         found = sorted((_captured(span) for span in self._signals.spans.get_finished_spans()), key=_start)
         chosen = [span for span in found if name in (None, span.name)]
         return [_still_span(span) for span in chosen] if still else chosen
 
     def metrics(self) -> dict[str, dict[frozenset[tuple[str, Any]], Any]]:
-        """The metrics by name, then by attribute set: a number, or the count of a histogram's values."""
+        """Return the metrics by name, then by attribute set: a number, or the count of a histogram's values."""
         return {metric.name: _points(metric) for metric in self._signals.metrics(self)}
 
     def value(self, metric: semconv.Metric, **attributes: Any) -> float:
-        """Sum over the series of ``metric`` whose attributes include ``attributes`` (dots written as ``__``)."""
+        """Return the sum over those series of ``metric`` that have ``attributes`` (dots written as ``__``)."""
         wanted = {(name.replace("__", "."), value) for name, value in attributes.items()}
         series = self.metrics().get(metric.name, {})
         return float(sum(value for key, value in series.items() if wanted <= key))
 
     def exported(self) -> dict[str, bytes]:
-        """Every signal in the very bytes of OTLP (or of the file): ``spans``, ``metrics``, ``events``, ``lines``."""
+        """Return every signal in the bytes of OTLP (or of the file): ``spans``, ``metrics``, ``events``, ``lines``."""
         self.settle()
         return {**self._signals.encoded(), "lines": self.log_bytes()}
 
 
 def default_flags(config: ShadowConfig) -> FeatureFlags:
-    """The flags by their defaults and ``[flags]``, whatever the environment says."""
+    """Return the flags by their defaults and ``[flags]``, whatever the environment says."""
     names = ("router_v2_enabled", "router_v2_shadow", "router_v2_percentage", "v2_timeout_ms", "shadow_logging")
     values: dict[str, Any] = {name: FeatureFlags.model_fields[name].default for name in names}
     for name, given in zip(("enabled", "shadow", "percentage", "timeout_ms", "logging"), names, strict=True):
@@ -247,10 +247,10 @@ class _Events:
         self.seen.append(record)
 
     def shutdown(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is buffered."""
+        """Return True: nothing is buffered."""
         return True
 
 
@@ -291,13 +291,11 @@ def _start(span: CapturedSpan) -> tuple[int, str]:
 
 
 def _still_span(span: CapturedSpan) -> CapturedSpan:
-    from dataclasses import replace
-
     return replace(span, attributes=_still(span.attributes, _SPAN_DURATIONS), started_ns=0, ended_ns=0)
 
 
 def _still(values: Mapping[str, Any], durations: tuple[str, ...]) -> dict[str, Any]:
-    """``values`` with durations at 0.0; one that is missing (None) stays so."""
+    """Return ``values`` with durations at 0.0; one that is missing (None) stays so."""
     return {key: 0.0 if key in durations and value is not None else value for key, value in values.items()}
 
 

@@ -28,8 +28,6 @@ from otel_shadow._runtime.services import Services
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError
 
-__all__ = ["ShadowedSequence", "is_wrapped", "unwrap", "wrap"]
-
 
 class ShadowedSequence(RunnableSeq):
     """A node's sequence of V1 and its writers, beside which V2 runs. Its values and exceptions are V1's.
@@ -199,14 +197,10 @@ class ShadowedSequence(RunnableSeq):
 
 
 def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None) -> bool:
-    """Make ``node`` of a graph a shadowed node.
-
-    Returns:
-        Whether it is one now; a node without writers, or one that is shadowed already, is left as it is.
-    """
+    """Make ``node`` of a graph a shadowed node, and return whether it is one: a node without writers is left alone."""
     sequence = node.node
     if not isinstance(sequence, RunnableSeq) or isinstance(sequence, ShadowedSequence):
-        return False
+        return isinstance(sequence, ShadowedSequence)
     wrapped: Any = copy.copy(sequence)
     wrapped.__class__ = ShadowedSequence
     wrapped._shadowed = shadowed
