@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,9 @@ from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel._algo import PregelTaskWrites, local_read
 
-from otel_shadow._langgraph import captured_parts, internals
+from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_call import CapturedCall
+from otel_shadow._langgraph.captured_parts import Parts
 from otel_shadow._langgraph.isolation.models import TokenCounter
 from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tasks import LocalCalls, new_id
@@ -60,7 +61,7 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     """Build the private world of a V2 that runs on what was captured; ``is_async``: it is awaited."""
     parts = captured.restore()
     calls, writes, custom = LocalCalls(), deque(), []  # type: tuple[LocalCalls, deque[tuple[str, Any]], list[Any]]
-    configurable = _user_keys(captured, parts)
+    configurable = {key: item for key, item in parts.user.items() if key not in internals.COORDINATES}
     configurable.update(_identity(captured, new_id()))
     configurable.update(_machinery(captured, parts, scope))
     configurable[internals.SEND] = writes.extend
@@ -71,7 +72,7 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
         configurable[internals.RUNTIME] = _runtime(runtime, captured, parts, scope, custom, configurable)
     config: RunnableConfig = {
         "tags": [*(captured.tags or []), _TAG],
-        "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {_TAG: True},
+        "metadata": parts.metadata | {_TAG: True},
         "callbacks": callbacks(scope, is_async),
         "recursion_limit": captured.recursion_limit,
         internals.CONF: configurable,
@@ -79,7 +80,7 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     configurable[internals.CALL] = calls.bind(config)
     own = configurable[internals.CHECKPOINT_NS]
     here = (*captured.here, own, recast_checkpoint_ns(own))
-    return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom, captured.channels)
+    return Isolation(parts.input, config, here, calls, writes, custom, captured.channels)
 
 
 def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
@@ -108,14 +109,6 @@ def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
     )
 
 
-def _user_keys(captured: CapturedCall, parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: parts.get(f"user:{key}", value)
-        for key, value in captured.configurable.items()
-        if not key.startswith(internals.PRIVATE_PREFIX) and key not in internals.COORDINATES
-    }
-
-
 def _identity(captured: CapturedCall, task_id: str) -> dict[str, Any]:
     """Make a task and a checkpoint namespace of V2's own, so that nothing it saves meets production's."""
     namespace: str = captured.configurable.get(internals.CHECKPOINT_NS) or "shadow:"
@@ -127,7 +120,7 @@ def _identity(captured: CapturedCall, task_id: str) -> dict[str, Any]:
     }
 
 
-def _machinery(captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
+def _machinery(captured: CapturedCall, parts: Parts, scope: ShadowContext) -> dict[str, Any]:
     known = captured.configurable
     saver = known.get(internals.CHECKPOINTER)
     # without a saver in production the key stays, as None: it outranks a subgraph's own saver
@@ -138,27 +131,27 @@ def _machinery(captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowCo
         made[internals.SCRATCHPAD] = replace(  # keeps fields that other versions have
             scratchpad,
             **internals.fresh_counters(),
-            get_null_resume=internals.answer_once(parts.get(captured_parts.NULL_RESUME, captured.null_resume)),
-            resume=list(parts.get(captured_parts.RESUME) or []),
+            get_null_resume=internals.answer_once(parts.null_resume),
+            resume=list(parts.resume or []),
         )
     if internals.CACHE is not None:
         made[internals.CACHE] = None
     if internals.DURABILITY is not None:
         made[internals.DURABILITY] = "exit"
     if internals.NODE_ERROR is not None and internals.NODE_ERROR in known:
-        made[internals.NODE_ERROR] = parts.get(captured_parts.NODE_ERROR, known[internals.NODE_ERROR])
+        made[internals.NODE_ERROR] = parts.node_error
     return made
 
 
 def _runtime(
-    runtime: Any, captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
+    runtime: Any, captured: CapturedCall, parts: Parts, scope: ShadowContext, custom: list[Any],
     configurable: Mapping[str, Any],
 ) -> Any:  # fmt: skip
     known = {item.name for item in fields(runtime)}
     changes: dict[str, Any] = {
         "stream_writer": custom.append,
-        "context": _context(captured.run_context, parts),
-        "previous": parts.get(captured_parts.PREVIOUS, runtime.previous),
+        "context": parts.context,
+        "previous": parts.previous,
     }
     if runtime.store is not None:
         changes["store"] = private_store(scope, runtime.store, captured.loop)
@@ -179,29 +172,13 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-def _context(context: Any, parts: Mapping[str, Any]) -> Any:
-    """Return the runtime context, copied whole or field by field."""
-    if captured_parts.CONTEXT in parts:
-        return parts[captured_parts.CONTEXT]
-    prefix = f"{captured_parts.CONTEXT}."
-    changed = {name.removeprefix(prefix): value for name, value in parts.items() if name.startswith(prefix)}
-    if type(context) is dict:
-        return context | changed
-    if not changed or not is_dataclass(context):
-        return context
-    twin = copy.copy(context)
-    for name, value in changed.items():
-        object.__setattr__(twin, name, value)  # the dataclass may be frozen
-    return twin
-
-
-def _channels(captured: CapturedCall, parts: Mapping[str, Any]) -> dict[str, Any]:
+def _channels(captured: CapturedCall, parts: Parts) -> dict[str, Any]:
     """Make channels with the values they had when V1 was called."""
     rebuilt: dict[str, Any] = {}
     for key, channel in captured.channels.items():
         kept = captured.channel_copies.get(key)
         twin = kept.copy() if kept is not None else _empty(channel)
-        if (value := parts.get(f"channel:{key}", internals.MISSING)) is not internals.MISSING:
+        if (value := parts.channels.get(key, internals.MISSING)) is not internals.MISSING:
             setattr(twin, "values" if type(twin) is internals.TOPIC else "value", value)
         rebuilt[key] = twin
     return rebuilt
