@@ -31,7 +31,6 @@ MOMENT = 1736418645.123
 HASH_KEY = "otel-shadow test key"
 _SPAN_DURATIONS = (semconv.V1_LATENCY_MS, semconv.V2_LATENCY_MS, semconv.LATENCY_DELTA_MS)
 _LINE_DURATIONS = ("shadow_latency_ms", "v1_latency_ms", "v2_latency_ms", "overhead_ms", "queue_ms")
-_EXTRA = "otlp"
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,8 @@ class ShadowCapture:
     def spans(self, name: str | None = None, *, still: bool = True) -> list[CapturedSpan]:
         """Return the finished spans, first started first; ``still`` as for :meth:`lines`."""
         self.settle()
-        found = sorted((_captured(span) for span in self._signals.spans.get_finished_spans()), key=_start)
+        spans = map(_captured, self._signals.spans.get_finished_spans())
+        found = sorted(spans, key=lambda span: (span.started_ns, span.span_id))
         chosen = [span for span in found if name in (None, span.name)]
         return [_still_span(span) for span in chosen] if still else chosen
 
@@ -191,26 +191,23 @@ class _Records(Sink):
         self.seen.append(record)
 
 
+def _otel(module: str) -> Any:
+    return require(f"opentelemetry.{module}", "otlp")
+
+
 class _Signals:
     """The SDK's providers with everything kept in memory."""
 
     def __init__(self) -> None:
-        trace = require("opentelemetry.sdk.trace", _EXTRA)
-        export = require("opentelemetry.sdk.trace.export", _EXTRA)
-        memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", _EXTRA)
-        metrics = require("opentelemetry.sdk.metrics", _EXTRA)
-        readers = require("opentelemetry.sdk.metrics.export", _EXTRA)
-        logs = require("opentelemetry.sdk._logs", _EXTRA)
-        self._resource = require("opentelemetry.sdk.resources", _EXTRA).Resource({"service.name": "test"})
-        self.spans = memory.InMemorySpanExporter()
-        self.tracer = trace.TracerProvider(resource=self._resource, id_generator=_ids(), shutdown_on_exit=False)
-        self.tracer.add_span_processor(export.SimpleSpanProcessor(self.spans))
-        self._reader = readers.InMemoryMetricReader()
-        self.meter = metrics.MeterProvider(
-            metric_readers=[self._reader], resource=self._resource, shutdown_on_exit=False
-        )
+        trace, metrics = _otel("sdk.trace"), _otel("sdk.metrics")
+        here = {"resource": _otel("sdk.resources").Resource({"service.name": "test"}), "shutdown_on_exit": False}
+        self.spans = _otel("sdk.trace.export.in_memory_span_exporter").InMemorySpanExporter()
+        self.tracer = trace.TracerProvider(id_generator=_ids(), **here)
+        self.tracer.add_span_processor(_otel("sdk.trace.export").SimpleSpanProcessor(self.spans))
+        self._reader = _otel("sdk.metrics.export").InMemoryMetricReader()
+        self.meter = metrics.MeterProvider(metric_readers=[self._reader], **here)
         self._events = _Events()
-        self.logger = logs.LoggerProvider(resource=self._resource, shutdown_on_exit=False)
+        self.logger = _otel("sdk._logs").LoggerProvider(**here)
         self.logger.add_log_record_processor(self._events)
 
     def metrics(self, capture: ShadowCapture) -> list[Any]:
@@ -221,16 +218,14 @@ class _Signals:
         return [metric for part in data.resource_metrics for scope in part.scope_metrics for metric in scope.metrics]
 
     def encoded(self) -> dict[str, bytes]:
-        common = "opentelemetry.exporter.otlp.proto.common"
-        spans = require(f"{common}.trace_encoder", _EXTRA).encode_spans(self.spans.get_finished_spans())
+        common = "exporter.otlp.proto.common"
         data = self._reader.get_metrics_data()
-        metrics = require(f"{common}.metrics_encoder", _EXTRA).encode_metrics(data) if data is not None else None
-        events = require(f"{common}._log_encoder", _EXTRA).encode_logs(self._events.seen)
-        return {
-            "spans": spans.SerializeToString(),
-            "metrics": metrics.SerializeToString() if metrics is not None else b"",
-            "events": events.SerializeToString(),
+        messages = {
+            "spans": _otel(f"{common}.trace_encoder").encode_spans(self.spans.get_finished_spans()),
+            "metrics": _otel(f"{common}.metrics_encoder").encode_metrics(data) if data is not None else None,
+            "events": _otel(f"{common}._log_encoder").encode_logs(self._events.seen),
         }
+        return {name: message.SerializeToString() if message is not None else b"" for name, message in messages.items()}
 
     def shutdown(self) -> None:
         for provider in (self.tracer, self.meter, self.logger):
@@ -257,7 +252,7 @@ class _Events:
 def _ids() -> Any:
     """Ids of traces and spans that count up."""
 
-    class Counting(require("opentelemetry.sdk.trace.id_generator", _EXTRA).IdGenerator):  # type: ignore[misc]
+    class Counting(_otel("sdk.trace.id_generator").IdGenerator):  # type: ignore[misc]
         def __init__(self) -> None:
             self._traces, self._spans = itertools.count(1), itertools.count(1)
 
@@ -284,10 +279,6 @@ def _captured(span: Any) -> CapturedSpan:
         started_ns=span.start_time,
         ended_ns=span.end_time,
     )
-
-
-def _start(span: CapturedSpan) -> tuple[int, str]:
-    return span.started_ns, span.span_id
 
 
 def _still_span(span: CapturedSpan) -> CapturedSpan:

@@ -36,24 +36,17 @@ _SILENT = BaseCallbackHandler()
 
 @dataclass(slots=True)
 class Isolation:
-    """The private world of one shadow.
-
-    Arguments:
-        state: V2's own copy of the input.
-        config: what V2 is called with.
-        here: the names by which a ``Command(graph=…)`` means the graph of this node.
-        calls: V2's own tasks.
-        writes: what V2 and the node's writers wrote.
-        custom: what V2 wrote to the stream.
-        channels: names of the graph's channels.
-    """
+    """The private world of one shadow: what V2 is called with, and where it goes what V2 does."""
 
     state: Any
     config: RunnableConfig
     here: tuple[str, ...]
+    """Names by which a ``Command(graph=…)`` means the graph of this node."""
     calls: LocalCalls
     writes: deque[tuple[str, Any]]
+    """V2's and those of the node's writers."""
     custom: list[Any]
+    """What V2 wrote to the stream."""
     channels: Container[str]
 
 
@@ -66,10 +59,14 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     configurable.update(_machinery(captured, parts, scope))
     configurable[internals.SEND] = writes.extend
     if captured.task is not None:
-        channels = _channels(captured, parts)
-        configurable[internals.READ] = _read(captured, configurable.get(internals.SCRATCHPAD), channels, writes)
+        task = PregelTaskWrites(captured.task.path, captured.task.name, writes, captured.task.triggers)
+        scratchpad: Any = configurable.get(internals.SCRATCHPAD)
+        configurable[internals.READ] = partial(
+            local_read, scratchpad, _channels(captured, parts), captured.managed, task
+        )
     if (runtime := captured.configurable.get(internals.RUNTIME)) is not None:
-        configurable[internals.RUNTIME] = _runtime(runtime, captured, parts, scope, custom, configurable)
+        store = private_store(scope, runtime.store, captured.loop) if runtime.store is not None else None
+        configurable[internals.RUNTIME] = _runtime(runtime, parts, store, custom, configurable)
     config: RunnableConfig = {
         "tags": [*(captured.tags or []), _TAG],
         "metadata": parts.metadata | {_TAG: True},
@@ -143,33 +140,25 @@ def _machinery(captured: CapturedCall, parts: Parts, scope: ShadowContext) -> di
     return made
 
 
-def _runtime(
-    runtime: Any, captured: CapturedCall, parts: Parts, scope: ShadowContext, custom: list[Any],
-    configurable: Mapping[str, Any],
-) -> Any:  # fmt: skip
+def _runtime(runtime: Any, parts: Parts, store: Any, custom: list[Any], own: Mapping[str, Any]) -> Any:
     known = {item.name for item in fields(runtime)}
     changes: dict[str, Any] = {
         "stream_writer": custom.append,
         "context": parts.context,
         "previous": parts.previous,
+        "store": store,
     }
-    if runtime.store is not None:
-        changes["store"] = private_store(scope, runtime.store, captured.loop)
     if "heartbeat" in known:
-        changes["heartbeat"] = _nothing  # V2 keeps no idle timeout of production's alive
+        changes["heartbeat"] = lambda: None  # V2 keeps no idle timeout of production's alive
     if "control" in known:
         from langgraph.runtime import RunControl
 
         changes["control"] = RunControl()
     if "execution_info" in known and runtime.execution_info is not None:
         changes["execution_info"] = runtime.execution_info.patch(
-            task_id=configurable[internals.TASK_ID], checkpoint_ns=configurable[internals.CHECKPOINT_NS]
+            task_id=own[internals.TASK_ID], checkpoint_ns=own[internals.CHECKPOINT_NS]
         )
     return runtime.override(**changes)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _channels(captured: CapturedCall, parts: Parts) -> dict[str, Any]:
@@ -191,9 +180,3 @@ def _empty(channel: Any) -> Any:
     else:
         twin.value = internals.MISSING
     return twin
-
-
-def _read(captured: CapturedCall, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
-    task = captured.task
-    own = PregelTaskWrites(task.path, task.name, writes, task.triggers)
-    return partial(local_read, scratchpad, channels, captured.managed, own)
