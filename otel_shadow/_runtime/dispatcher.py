@@ -12,8 +12,8 @@ from time import perf_counter
 from typing import NamedTuple
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
+from otel_shadow._runtime.executors import Executor, Shadow, Slot
 from otel_shadow._runtime.executors.loop import ProductionLoop
-from otel_shadow._runtime.executors.protocol import Executor, Shadow, Slot
 from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow.config import LimitsTable
@@ -43,7 +43,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         self._limits = limits
         self._fault_barrier = fault_barrier
         self._factories: dict[str, Factory] = {
-            "thread": ThreadExecutor,
+            "thread": lambda: ThreadExecutor(most=limits.concurrency),
             "loop": lambda: ProductionLoop(self._executor("thread")),
             **(executors or {}),
         }
@@ -146,8 +146,8 @@ class Dispatcher(BackgroundQueue[Shadow]):
     def _goes_on(self, running: _Running, now: float) -> bool:
         shadow, slot = running
         if shadow.reported:
-            slot.free()
-        elif slot.lost():
+            return False
+        if slot.lost():
             shadow.give_up(cancelled=True)
         elif now > shadow.deadline:
             self._time_out(shadow, slot)

@@ -12,8 +12,8 @@ from time import perf_counter, time
 from otel_shadow import semconv
 from otel_shadow._runtime import background_log
 from otel_shadow._runtime.dispatcher import Dispatcher, Factory
-from otel_shadow._runtime.executors.process import ProcessExecutor, WorkerPool
-from otel_shadow._runtime.executors.thread import UserExecutor
+from otel_shadow._runtime.executors.process import WorkerPool
+from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.executors.worker_process import WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.node import ShadowedNode
@@ -64,9 +64,9 @@ class Engine:
         self.fault_barrier = FaultBarrier()
         self.record_queue = RecordQueue(sinks, self.fault_barrier)
         self.workers = WorkerPool(config.process.workers, _worker_options(config), self.fault_barrier)
-        executors: dict[str, Factory] = {"process": lambda: ProcessExecutor(self.workers)}
+        executors: dict[str, Factory] = {"process": lambda: self.workers}
         if executor is not None:
-            executors["thread"] = lambda: UserExecutor(executor)
+            executors["thread"] = lambda: ThreadExecutor(executor)
         self.dispatcher = Dispatcher(config.limits, self.fault_barrier, executors)
         self.services = Services(
             config=config,

@@ -120,7 +120,7 @@ class ShadowRun:
         self._stop(result)
         self._conclude(self._again)
 
-    async def arun(self, aside: Callable[[Callable[[], None]], None] | None = None) -> None:
+    async def arun(self, aside: Callable[[Callable[[], None]], object] | None = None) -> None:
         """Await V2 on this loop, within its time limit, to the report.
 
         Arguments:
