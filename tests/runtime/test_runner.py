@@ -238,7 +238,7 @@ def test_executor_of_the_users(make_shadow_capture: Make) -> None:
 
     with ThreadPoolExecutor(2, thread_name_prefix="mine") as mine:
         capture = make_shadow_capture({"arms": {"holdout": 0.0}})
-        capture.manager.dispatcher._factories["thread"] = lambda: ThreadExecutor(mine)
+        capture.manager.dispatcher._executors["thread"] = ThreadExecutor(mine)
         graph = small_graph()
         attach(graph, capture.manager, lambda _, node: blocking if node == "left" else None)
         call(graph)

@@ -25,6 +25,7 @@ from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.executors.worker_process import DONE, FAILED, READY, STOP, WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.config import ShadowConfig
 
 _TICK_S = 0.02
 _IDLE_TICK_S = 0.5
@@ -49,16 +50,15 @@ class WorkerPool:
     handed to this thread, it looks at processes.
 
     Arguments:
-        size: how many.
-        options: what each is told.
+        config: its ``[process]`` says how many workers there are; they import its V2s before they are ready.
         fault_barrier: counts what breaks.
     """
 
     stuck = 0
 
-    def __init__(self, size: int, options: WorkerOptions, fault_barrier: FaultBarrier) -> None:
-        self._size = size
-        self.options = options
+    def __init__(self, config: ShadowConfig, fault_barrier: FaultBarrier) -> None:
+        self._size = config.process.workers
+        self._options = _worker_options(config)
         self._fault_barrier = fault_barrier
         self._everyone: list[_Worker] = []
         self._reset()
@@ -204,7 +204,7 @@ class WorkerPool:
 
     def _start_missing(self) -> None:
         while len(self._everyone) - len(self._ending) < self._size and perf_counter() >= self._retry_at:
-            worker = _Worker(self.options)
+            worker = _Worker(self._options)
             self._everyone.append(worker)
             self._starting.append(worker)
 
@@ -231,6 +231,19 @@ class WorkerPool:
         self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
         worker.stop(0.0)
         self._ending.append(worker)
+
+
+def _worker_options(config: ShadowConfig) -> WorkerOptions:
+    table = config.process
+    v2s = {node.v2 for node in config.nodes.values() if node.executor == "process" and node.v2}
+    return WorkerOptions(
+        path=tuple(sys.path),
+        warm=tuple(sorted(v2s - {"self"})),
+        init=(table.init,) if table.init else (),
+        flush=("otel_shadow._telemetry.worker_flush:flush",),
+        idle=table.idle_priority,
+        memory_bytes=table.memory_bytes,
+    )
 
 
 class _Worker:
