@@ -28,9 +28,6 @@ _DEEPEST = 2000
 """Levels of a state that is copied where an application has raised the recursion limit far beyond that."""
 ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
-_MAX_CLASSES = 4096
-"""Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
-
 
 __all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "take"]
 
