@@ -21,8 +21,7 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager
-from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
-from otel_shadow._calibration.corpus import DEMO_KEY
+from otel_shadow._calibration.conversations import DEMO_KEY, Conversation, MalformedLine, read_conversations
 from otel_shadow._calibration.coverage import handled_by, is_unsure
 from otel_shadow._calibration.labels import Names
 from otel_shadow._calibration.pairs import PairSet, read_pairs

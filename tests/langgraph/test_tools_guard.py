@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import pytest
@@ -18,7 +19,7 @@ from shadow_harness import ISOLATED, World, shadow
 from otel_shadow import side_effect
 from otel_shadow._langgraph.isolation.tools import ToolBlockedError
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow._runtime.side_effects import recorders, recording
+from otel_shadow._runtime.side_effects import Calls, Recording, recorders
 from otel_shadow.config import ToolsTable
 from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import Status
@@ -26,6 +27,15 @@ from otel_shadow.record import Status
 pytestmark = pytest.mark.usefixtures("guards")
 
 SENT: list[str] = []
+
+
+@contextmanager
+def recording() -> Iterator[Calls]:
+    made = Recording()
+    try:
+        yield made.calls
+    finally:
+        made.stop()
 
 
 @pytest.fixture(autouse=True)

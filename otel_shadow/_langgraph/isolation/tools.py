@@ -11,8 +11,8 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.shadow_context import SHADOW
-from otel_shadow._runtime.side_effects import CallKey, Permit, call_key, record, recorders
+from otel_shadow._runtime.side_effects import CallKey, call_key, permit, record, recorders
+from otel_shadow._runtime.snapshot import Snapshot
 from otel_shadow.errors import SideEffectBlockedError
 
 READ_ONLY = "read_only"
@@ -36,9 +36,9 @@ def guard_tools(patches: Patches) -> None:
 def _run(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def run(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
-        permit = _permit(self, tool_input)
-        if permit is not None and permit.replays:
-            return _answer(permit.result(), kwargs.get("tool_call_id"))
+        replay = _permitted(self, tool_input)
+        if replay is not None:
+            return _answer(replay.restore(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return original(self, tool_input, *args, **kwargs)
@@ -53,9 +53,9 @@ def _run(original: Callable[..., Any]) -> Callable[..., Any]:
 def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def arun(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
-        permit = _permit(self, tool_input)
-        if permit is not None and permit.replays:
-            return _answer(permit.result(), kwargs.get("tool_call_id"))
+        replay = _permitted(self, tool_input)
+        if replay is not None:
+            return _answer(replay.restore(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return await original(self, tool_input, *args, **kwargs)
@@ -67,13 +67,10 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     return arun
 
 
-def _permit(tool: BaseTool, tool_input: Any) -> Permit | None:
-    """Return what the policy says of a call inside a shadow, None outside; raise where the tool may not run."""
-    scope = SHADOW.get()
-    if scope is None:
-        return None
+def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
+    """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
-        return Permit(scope, tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
+        return permit(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
     except SideEffectBlockedError as blocked:
         raise ToolBlockedError(blocked.name) from None
 
