@@ -14,11 +14,11 @@ from otel_shadow.errors import ConfigError, require
 require("sklearn", "calibration")
 
 from otel_shadow._calibration.calibration import Options, calibrate  # noqa: E402
-from otel_shadow._calibration.current import read_current  # noqa: E402 - after the check that names the missing extra
 from otel_shadow._calibration.labels import Names, read_labels  # noqa: E402
 from otel_shadow._calibration.pairs import PairSet, read_pairs  # noqa: E402
 from otel_shadow._calibration.proposal_file import document, has_proposal, pattern_file  # noqa: E402
 from otel_shadow._calibration.router import ACTIONS, STRICTNESS  # noqa: E402
+from otel_shadow._calibration.thresholds_file import read_thresholds  # noqa: E402 - after the check that names the missing extra
 from otel_shadow.config import ShadowConfig  # noqa: E402
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _options(
     )
     if current is None:
         return base
-    general, nodes, intents = read_current(current)
+    general, nodes, intents = read_thresholds(current)
     return replace(base, current=general, current_nodes=nodes, current_intents=intents)
 
 

@@ -1,4 +1,4 @@
-"""Thresholds in force, from the file that the workflow loads (one that ``calibrate`` wrote, or one like it)."""
+"""Reader of a thresholds file: one that ``calibrate`` wrote and a workflow loads, or one like it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otel_shadow.errors import ConfigError
 Values = tuple[tuple[str, float], ...]
 
 
-def read_current(path: Path) -> tuple[Values, tuple[tuple[str, Values], ...], Values]:
+def read_thresholds(path: Path) -> tuple[Values, tuple[tuple[str, Values], ...], Values]:
     """Return thresholds per action, those of single nodes, and the intents'.
 
     Raises:

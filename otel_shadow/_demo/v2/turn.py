@@ -1,4 +1,4 @@
-"""What one message says, read once: intents and mentions. The router and the business nodes both look here."""
+"""One turn as V2's nodes see it: where the conversation stands, and what the message says, read once."""
 
 from __future__ import annotations
 
@@ -8,50 +8,53 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import TypeVar
 
-from otel_shadow._demo.state import EnrolmentState, Language
+from otel_shadow._demo.state import EnrolmentState, Language, last_user_text
 from otel_shadow._demo.v2 import extract
-from otel_shadow._demo.v2.extract import Mention
-from otel_shadow._demo.v2.extract.normal import fold
+from otel_shadow._demo.v2.extract import Mention, fold
 from otel_shadow._demo.v2.intents import Intents, recognise
-from otel_shadow._demo.v2.resolver import Resolution, resolve
 
-Names = tuple[Mention[str], ...]
 V = TypeVar("V")
 OPENS_AT = 8
 _MORNING = re.compile(r"\d\s*a\.?\s?m\b|manha|madrugada|morning|\b0\d[:h]")
 
 
 @dataclass(frozen=True)
-class Understanding:
-    """The reading of one message in the light of the slot that was asked for."""
+class Turn:
+    """A message in the light of the slot that was asked for.
 
+    `pending` is the slot that the assistant asked for last; it is `None` where another node of this turn has already
+    taken the answer.
+    """
+
+    text: str
+    language: Language
+    pending: str | None
     intents: Intents
-    parent_names: Names
-    child_names: Names
+    parent_names: tuple[Mention[str], ...]
+    child_names: tuple[Mention[str], ...]
     ages: tuple[Mention[int], ...]
-    levels: Names
+    levels: tuple[Mention[str], ...]
     dates: tuple[Mention[date], ...]
-    times: Names
+    times: tuple[Mention[str], ...]
+    node: str = ""
+    first_in_turn: bool = True
 
 
-def understand(resolution: Resolution, now: datetime) -> Understanding:
-    """Return the reading of the turn; `now` is what relative dates are counted from."""
-    return _read(resolution.text, resolution.language, resolution.pending, now)
-
-
-def understanding_of(state: EnrolmentState, node: str) -> Understanding:
-    """Return the reading of the turn that `state` is in, for `node`."""
-    return understand(resolve(state, node), moment_of(state))
-
-
-def moment_of(state: EnrolmentState) -> datetime:
-    """Return the turn's own time: the workflow sets it before any node runs."""
-    return datetime.fromisoformat(state["reference_datetime"])
+def turn_of(state: EnrolmentState, node: str) -> Turn:
+    """Return the turn that `state` is in, for `node`; the workflow has set its time before any node runs."""
+    first = not state.get("visited")
+    pending = state.get("requested_slot") if first else None
+    now = datetime.fromisoformat(state["reference_datetime"])
+    read = _read(last_user_text(state), state.get("language", "pt"), pending, now)
+    return replace(read, node=node, first_in_turn=first)
 
 
 @lru_cache(maxsize=512)  # the router and the business node of one turn ask the same
-def _read(text: str, language: Language, pending: str | None, now: datetime) -> Understanding:
-    return Understanding(
+def _read(text: str, language: Language, pending: str | None, now: datetime) -> Turn:
+    return Turn(
+        text=text,
+        language=language,
+        pending=pending,
         intents=recognise(text),
         parent_names=_sure(extract.names(text, asked=pending == "parent_name"), 0.7),
         child_names=tuple(extract.child_names(text, asked=pending == "child_name")),
