@@ -41,7 +41,7 @@ async def waiting(state: dict[str, str]) -> int:
     return len(state)
 
 
-async def a_node_stays_what_it_is() -> None:
+async def typed_nodes() -> None:
     assert_type(await waiting({}), int)
 
 
@@ -55,7 +55,7 @@ async def send_mail(text: str) -> str:
     return text
 
 
-async def side_effects() -> None:
+async def typed_side_effects() -> None:
     assert_type(book("monday"), int)
     assert_type(await send_mail("hello"), str)
     assert_type(otel_shadow.is_shadow(), bool)
@@ -76,7 +76,7 @@ class TurnedDown:
         return otel_shadow.FeatureFlags(router_v2_shadow=False)
 
 
-def the_manager(source: otel_shadow.FlagSource) -> None:
+def typed_manager(source: otel_shadow.FlagSource) -> None:
     config = otel_shadow.ShadowConfig.from_mapping({"nodes": {"greeting": {"timeout_ms": 100}}})
     assert_type(config, otel_shadow.ShadowConfig)
     assert_type(otel_shadow.ShadowConfig.load(Path("shadow.toml")), otel_shadow.ShadowConfig)
@@ -92,17 +92,17 @@ def the_manager(source: otel_shadow.FlagSource) -> None:
     instrumentor.uninstrument()
 
 
-def the_flags() -> None:
+def typed_flags() -> None:
     flags = otel_shadow.FeatureFlags.from_file("flags.toml")
     assert_type(flags, otel_shadow.FeatureFlags)
     assert_type(flags.router_v2_percentage, float)
     assert_type(flags.architecture_mode("demo_001"), otel_shadow.Mode)
-    the_manager(flags)
-    the_manager(TurnedDown())
-    the_manager(OpenFeatureFlags(flags))
+    typed_manager(flags)
+    typed_manager(TurnedDown())
+    typed_manager(OpenFeatureFlags(flags))
 
 
-def the_record(record: otel_shadow.ShadowRecord) -> None:
+def typed_record(record: otel_shadow.ShadowRecord) -> None:
     assert_type(record.mode, otel_shadow.Mode)
     assert_type(record.arm, otel_shadow.Arm)
     assert_type(record.v1, otel_shadow.Observation)
@@ -116,7 +116,7 @@ def the_record(record: otel_shadow.ShadowRecord) -> None:
     assert_type(record.timestamp, datetime)
 
 
-def the_errors() -> None:
+def typed_errors() -> None:
     try:
         otel_shadow.ShadowConfig.load()
     except otel_shadow.ConfigError as error:
@@ -129,7 +129,7 @@ def the_errors() -> None:
 
 
 # --- otel_shadow.verdict --------------------------------------------------------------------------------------------
-def the_verdict(summary: verdict.Summary) -> None:
+def typed_verdict(summary: verdict.Summary) -> None:
     policy = verdict.Policy(parity=0.9, nodes={"greeting": verdict.Bounds(parity=0.98)})
     assert_type(policy.bounds("greeting"), verdict.Bounds)
     verdict.prepare(summary, policy, MIDNIGHT)
@@ -149,7 +149,7 @@ def the_verdict(summary: verdict.Summary) -> None:
     assert_type(parity.parts, tuple[verdict.Part, ...])
 
 
-def the_summary() -> None:
+def typed_summary() -> None:
     summary = verdict.Summary.from_arrays("greeting", np.arange(3), [0.0, 1.0, 2.0], [True, False, True])
     assert_type(summary, verdict.Summary)
     assert_type(summary.merge(summary), verdict.Summary)
@@ -161,7 +161,7 @@ def the_summary() -> None:
     assert_type(dict(summary.samples), dict[verdict.ExecutionKind, tuple[verdict.Sample, ...]])
     path = verdict.looks(summary, node="greeting", at=[MIDNIGHT])
     assert_type(path, tuple[verdict.Look, ...])
-    the_verdict(summary)
+    typed_verdict(summary)
 
 
 # --- otel_shadow.evidence -------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def told(progress: evidence.Progress) -> None:
     assert_type(progress.done, int)
 
 
-def the_evidence() -> None:
+def typed_evidence() -> None:
     summary = evidence.read(["app.log"], progress=told, threads=2, memory="2GB")
     assert_type(summary, verdict.Summary)
     assert_type(summary.reading, evidence.Reading)
@@ -188,12 +188,12 @@ def the_evidence() -> None:
     assert_type(shown.mismatches[0].samples, tuple[evidence.Sample, ...])
 
 
-def a_bad_source(error: evidence.EvidenceError) -> str:
+def typed_bad_source(error: evidence.EvidenceError) -> str:
     return str(error)
 
 
 # --- otel_shadow.testing --------------------------------------------------------------------------------------------
-def the_template() -> None:
+def typed_template() -> None:
     sample = testing.Sample({"text": "I am Ana"}, expect={"child_name": "Ana"})
     template = testing.Template(
         "greeting",
