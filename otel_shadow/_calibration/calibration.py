@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from otel_shadow._calibration.decisions import ScoredDecision, Split, one_per_session, split
-from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
+from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS
 from otel_shadow._calibration.labels import Labels, Names, intent_decisions, router_decisions
 from otel_shadow._calibration.pairs import COUNTED, Pair, PairSet
 from otel_shadow._calibration.router import (
@@ -61,7 +61,6 @@ class TimeoutCheck:
     proposal: TimeoutProposal
     held_out: int
     held_out_late: int
-    held_out_upper: float
 
 
 class Risk(StrEnum):
@@ -91,11 +90,6 @@ class Calibration:
     intents: tuple[Proposal, ...]
     timeouts: tuple[TimeoutCheck, ...]
     notes: tuple[str, ...]
-
-    @property
-    def useful(self) -> bool:
-        """Whether there are sessions enough for thresholds that are not needlessly cautious."""
-        return self.sessions >= USEFUL_SESSIONS
 
 
 def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) -> Calibration:
@@ -166,8 +160,7 @@ def _timeout(node: str | None, data: Split, runs: dict[str, Pair], options: Opti
     )
     limit = proposal.timeout_ms
     late = sum(pair.status in ("error", "timeout") or (pair.latency_ms or 0.0) > (limit or 0) for pair in shown)
-    upper = upper_bound(late, len(shown), options.delta)
-    return TimeoutCheck(node, proposal, len(shown), late, upper)
+    return TimeoutCheck(node, proposal, len(shown), late)
 
 
 def _notes(decisions: list[ScoredDecision], pairs: PairSet, options: Options, labels: Labels | None) -> list[str]:

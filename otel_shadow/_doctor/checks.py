@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,9 +42,6 @@ class Finding:
     subject: str
     text: str
     remedy: str = ""
-
-
-Make = Callable[..., Finding]
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
