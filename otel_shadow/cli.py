@@ -152,7 +152,7 @@ def _only_with(mode: str, given: set[str], allowed: set[str], every: float | Non
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random numbers.")
 def demo(**options: Any) -> int:
     """Play conversations through a workflow with its shadow on: spans, log lines, a verdict and a page."""
-    from otel_shadow._demo.run import run_demo
+    from otel_shadow._demo.demo_command import run_demo
 
     return int(run_demo(**options) or 0)
 
