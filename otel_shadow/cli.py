@@ -218,7 +218,7 @@ def calibrate(**options: Any) -> int:
 
     Exit code: 0 something is proposed, 2 usage or unreadable input, 3 not enough evidence.
     """
-    from otel_shadow._calibration.command import run_calibrate
+    from otel_shadow._calibration.calibrate_command import run_calibrate
 
     return run_calibrate(**options)
 
@@ -240,7 +240,7 @@ def coverage(**options: Any) -> int:
     With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: unrecognised
     messages in groups, by the words that several people used, and patterns for some. No message is printed or written.
     """
-    from otel_shadow._calibration.command import run_coverage
+    from otel_shadow._calibration.calibrate_command import run_coverage
 
     return run_coverage(**options)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from otel_shadow import evidence, semconv
 from otel_shadow._api.manager import ShadowTrafficManager
-from otel_shadow._calibration.command import run_calibrate, run_coverage
+from otel_shadow._calibration.calibrate_command import run_calibrate, run_coverage
 from otel_shadow._calibration.conversations import Conversation, read_conversations
 from otel_shadow._calibration.corpus import DEMO_KEY
 from otel_shadow._calibration.coverage import handled_by, is_unsure
