@@ -127,7 +127,7 @@ class Running:
 
     def _warm(self, workers: int) -> None:
         end = time.monotonic() + 60
-        while self.manager.workers.available < workers and time.monotonic() < end:
+        while self.manager.workers.capacity < workers and time.monotonic() < end:
             time.sleep(0.05)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ class Cohorts(NamedTuple):
 
 
 def cohorts(session_id: str) -> Cohorts:
-    """The numbers of ``session_id``: 53 bits each of its BLAKE2b digest (RFC 7693), uniform and keyless."""
+    """Return the numbers of ``session_id``: 53 bits each of its BLAKE2b digest (RFC 7693), uniform and keyless."""
     digest = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=32, person=b"otel-shadow").digest()
     a, b, c, d = (int.from_bytes(digest[start : start + 8]) >> 11 for start in (0, 8, 16, 24))
     return Cohorts(a * _SCALE, b * _SCALE, c * _SCALE, d * _SCALE)

@@ -32,7 +32,7 @@ _TABLE_NAMES = {
 
 
 class FlagSource(Protocol):
-    """Where the flags of this moment come from. ``current`` does no I/O: it is read on V1's path."""
+    """Source of the flags of this moment. ``current`` does no I/O: it is read on V1's path."""
 
     @property
     def current(self) -> FeatureFlags:
@@ -73,7 +73,7 @@ class FeatureFlags(BaseSettings):
 
     @classmethod
     def resolve(cls, table: FlagsTable | None = None, arguments: Mapping[str, Any] | None = None) -> FeatureFlags:
-        """Flags by precedence: environment, ``[flags]`` of ``shadow.toml``, decorator arguments, defaults.
+        """Make flags by precedence: environment, ``[flags]`` of ``shadow.toml``, decorator arguments, defaults.
 
         Raises:
             ConfigError: as the constructor.
@@ -85,7 +85,7 @@ class FeatureFlags(BaseSettings):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> FeatureFlags:
-        """Flags from ``[flags]`` of a TOML file, such as ``otel-shadow calibrate`` writes; the environment outranks it.
+        """Read ``[flags]`` of a TOML file, such as ``otel-shadow calibrate`` writes; the environment outranks it.
 
         Raises:
             ConfigError: the file can't be read, or a flag is wrong.
@@ -103,18 +103,18 @@ class FeatureFlags(BaseSettings):
         return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)
 
     def architecture_mode(self, session_id: str) -> Mode:
-        """Mode of a session: live if enabled and its bucket is under the percentage, else shadow, else V1."""
+        """Return a session's mode: live if enabled and its bucket is under the percentage, else shadow, else V1."""
         return self.mode_of_bucket(cohorts(session_id).rollout)
 
     def mode_of_bucket(self, bucket: float | None) -> Mode:
-        """The same for a known rollout bucket in [0, 1); None (no session id) is never live."""
+        """Return the mode of a session by its rollout bucket in [0, 1); None (no session id) is never live."""
         if self.router_v2_enabled and bucket is not None and bucket * 100.0 < self.router_v2_percentage:
             return Mode.V2_LIVE
         return Mode.V2_SHADOW if self.router_v2_shadow else Mode.V1_ONLY
 
 
 def in_environment(name: str) -> bool:
-    """Whether flag ``name`` is set (and not empty) in the environment."""
+    """Return whether flag ``name`` is set (and not empty) in the environment."""
     return any(key.lower() == name and value for key, value in os.environ.items())
 
 

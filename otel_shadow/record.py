@@ -139,7 +139,6 @@ class ShadowRecord:
     served: str = "v1"
     reason: str | None = None
     fallback_reason: str | None = None
-    thread_id: str | None = None
     user_message_hash: str | None = None
     intent: str | None = None
     v2_build: str = ""

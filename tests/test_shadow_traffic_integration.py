@@ -405,4 +405,4 @@ def test_17_middleware_and_manager_by_hand(make_shadow_capture: MakeCapture, bar
     middleware.detach(graph)
     assert talk(graph, "session_2") == bare
     assert len(capture.records) == pairs
-    assert timedelta(0) <= datetime.now(UTC) - datetime.fromtimestamp(capture.manager.clock(), UTC)
+    assert timedelta(0) <= datetime.now(UTC) - datetime.fromtimestamp(capture.manager.services.clock(), UTC)

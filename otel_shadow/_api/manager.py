@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -9,9 +10,14 @@ from time import time
 from typing import Any
 from warnings import warn
 
+from otel_shadow import semconv
+from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.engine import Engine
+from otel_shadow._runtime.executors.process import WorkerPool
+from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
-from otel_shadow._runtime.services import Inspect
+from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
 from otel_shadow._telemetry.log_events import LogEventSink
 from otel_shadow._telemetry.log_file import LogFileSink
@@ -70,18 +76,24 @@ class ShadowTrafficManager(Engine):
         source: FlagSource = flags or FeatureFlags.resolve(config.flags)
         metrics = MetricsSink(meter_provider)
         lines = (WhileLogging(source, sink) for sink in (LogEventSink(logger_provider), LogFileSink(log_file)))
-        super().__init__(
-            config,
-            source,
-            sinks=[metrics, *lines, *sinks],
+        fault_barrier = FaultBarrier()
+        workers = WorkerPool(config, fault_barrier)
+        services = Services(
+            config=config,
+            flags=source,
+            redactor=redactor or Redactor(safe_id=config.privacy.safe_session_id),
+            fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
-            redactor=redactor,
+            record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
+            dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor),
             clock=clock,
             clock_name=clock_name,
-            new_id=new_id,
-            executor=executor,
+            new_id=new_id or random_id,
+            v2_build=config.v2_build or _build_from_environment(),
+            config_digest=config.digest,
             inspect=inspect,
         )
+        super().__init__(services, workers)
         metrics.bind(self)
 
 
@@ -96,6 +108,14 @@ class WhileLogging(Sink):
         """Emit ``record`` if logging is on."""
         if self._flags.current.shadow_logging:
             self._inner.emit(record)
+
+
+def _build_from_environment() -> str:
+    """Return which V2 this is: ``OTEL_SHADOW_V2_BUILD``, else the service's version (``OTEL_RESOURCE_ATTRIBUTES``)."""
+    if build := os.environ.get(semconv.ENV_V2_BUILD):
+        return build
+    pairs = (item.partition("=") for item in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    return next((value for name, _, value in pairs if name.strip() == "service.version"), "unversioned")
 
 
 def build_manager(*args: Any, **kwargs: Any) -> ShadowTrafficManager:

@@ -109,7 +109,7 @@ def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Told]:
 
 
 def _check_v2(node: str, v2: Any) -> Iterator[Told]:
-    from otel_shadow._langgraph.v2 import coerce, is_async
+    from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 
     subject = f"nodes.{node}"
     if v2 == "self":
@@ -126,7 +126,7 @@ def _check_v2(node: str, v2: Any) -> Iterator[Told]:
         )
         return
     try:
-        coerce(found)
+        as_runnable(found)
     except TypeError:
         yield "problem", subject, f"V2 is a {type(found).__name__}", "expected a function, a runnable or a graph"
         return

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_read
+from langgraph.pregel._algo import PregelTaskWrites, local_read
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.v2 import is_async
+from otel_shadow._langgraph.v2_runnable import is_async
 from otel_shadow._runtime.live import OverdueV2s, awithin, awithin_thread, within
 from otel_shadow._runtime.snapshot import take
 
@@ -66,9 +66,7 @@ class LiveAttempt:
 
         return replace(
             scratchpad,
-            call_counter=LazyAtomicCounter(),
-            interrupt_counter=LazyAtomicCounter(),
-            subgraph_counter=LazyAtomicCounter(),
+            **internals.fresh_counters(),
             get_null_resume=get_null_resume,
             resume=list(scratchpad.resume),
         )

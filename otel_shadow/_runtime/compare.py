@@ -22,7 +22,7 @@ _VOLATILE = ("id", "response_metadata", "usage_metadata")
 
 
 class Comparator:
-    """Compares the facts of a pair as ``[nodes.X.compare]`` says.
+    """Comparison of two execution results as ``[nodes.X.compare]`` says.
 
     Arguments:
         table: what makes a pair match.
@@ -39,9 +39,15 @@ class Comparator:
         return bool(self._table.fields) or self._function is not None
 
     def __call__(self, v1: ExecutionResult, v2: ExecutionResult, steps: tuple[Any, Any] | None) -> Comparison:
-        """Compare; ``steps`` are the raw steps of both, or None where none is configured. Two absent ones say nothing.
+        """Decide between match and mismatch.
 
-        Never raises: a comparator that does is an outcome.
+        Arguments:
+            v1: what V1 did.
+            v2: what V2 did.
+            steps: the raw steps of both, or None where none is configured; two absent ones say nothing.
+
+        Returns:
+            The comparison; its outcome is ``error`` where the user's function (or a value's ``__eq__``) raises.
         """
         if v1.status not in _COMPARABLE or v2.status not in _COMPARABLE:
             return NOT_COMPARED
@@ -112,7 +118,7 @@ class Comparator:
 
 
 def _plain(value: Any) -> Any:
-    """Pydantic models and messages as mappings, without what differs between two runs of the same code."""
+    """Return models and messages as mappings, without what differs between two runs of the same code."""
     dump = getattr(type(value), "model_dump", None)
     if dump is None:
         return value

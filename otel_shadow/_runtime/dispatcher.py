@@ -7,20 +7,16 @@ gives up those that are over their time. A shadow run that has ended wakes it, i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from concurrent.futures import Executor as FutureExecutor
 from time import perf_counter
 from typing import NamedTuple
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
+from otel_shadow._runtime.executors import Executor, Shadow, Slot
 from otel_shadow._runtime.executors.loop import ProductionLoop
-from otel_shadow._runtime.executors.protocol import Executor, Shadow, Slot
 from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow.config import LimitsTable
-
-__all__ = ["Dispatcher", "Shadow"]
-
-Factory = Callable[[], Executor]
 
 
 class _Running(NamedTuple):
@@ -34,26 +30,31 @@ class Dispatcher(BackgroundQueue[Shadow]):
     Arguments:
         limits: queue, concurrency and memory bounds.
         fault_barrier: counts what breaks.
-        executors: makers of executors by name, besides ``thread`` and ``loop`` or instead of them.
+        processes: the executor of nodes with ``executor = "process"``.
+        threads: threads of the user's, instead of ours.
     """
 
     def __init__(
-        self, limits: LimitsTable, fault_barrier: FaultBarrier, executors: Mapping[str, Factory] | None = None
+        self,
+        limits: LimitsTable,
+        fault_barrier: FaultBarrier,
+        processes: Executor | None = None,
+        threads: FutureExecutor | None = None,
     ) -> None:
         self._limits = limits
         self._fault_barrier = fault_barrier
-        self._factories: dict[str, Factory] = {
-            "thread": ThreadExecutor,
-            "loop": lambda: ProductionLoop(self._executor("thread")),
-            **(executors or {}),
-        }
+        self._processes = processes
+        self._threads = threads
         self._over = False
         super().__init__("otel-shadow-dispatcher", limits.queue, limits.snapshot_bytes)
 
     def _reset(self) -> None:
         super()._reset()
-        self._lanes: dict[str, deque[Shadow]] = {name: deque() for name in self._factories}
-        self._executors: dict[str, Executor] = {}
+        threads = ThreadExecutor(self._threads, most=self._limits.concurrency)
+        self._executors: dict[str, Executor] = {"thread": threads, "loop": ProductionLoop(threads)}
+        if self._processes is not None:
+            self._executors["process"] = self._processes
+        self._lanes: dict[str, deque[Shadow]] = {name: deque() for name in self._executors}
         self._running: list[_Running] = []
         self._launching = False
         self._abandoned: list[Slot] = []
@@ -87,7 +88,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     @property
     def _stuck(self) -> int:
-        return sum(executor.stuck for executor in list(self._executors.values()))
+        return sum(executor.stuck for executor in self._executors.values())
 
     @property
     def busy(self) -> bool:
@@ -108,7 +109,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
                 running.shadow.give_up(cancelled=True)
                 running.slot.give_up()
         self._wake.set()
-        for executor in list(self._executors.values()):
+        for executor in self._executors.values():
             executor.stop(max(end - perf_counter(), 0.0))
 
     def _cancel_waiting(self) -> None:
@@ -146,8 +147,8 @@ class Dispatcher(BackgroundQueue[Shadow]):
     def _goes_on(self, running: _Running, now: float) -> bool:
         shadow, slot = running
         if shadow.reported:
-            slot.free()
-        elif slot.lost():
+            return False
+        if slot.lost():
             shadow.give_up(cancelled=True)
         elif now > shadow.deadline:
             self._time_out(shadow, slot)
@@ -156,6 +157,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         return False
 
     def _time_out(self, shadow: Shadow, slot: Slot) -> None:
+        """Report V2 as timed out, and leave its thread or task to itself."""
         shadow.give_up(cancelled=False)
         slot.give_up()
         self._abandoned.append(slot)
@@ -181,23 +183,17 @@ class Dispatcher(BackgroundQueue[Shadow]):
     def _begin(self, name: str, shadow: Shadow) -> None:
         """Start ``shadow``; where the system has no thread or descriptor left, it is cancelled and not lost."""
         try:
-            self._running.append(_Running(shadow, self._executor(name).start(shadow)))
+            self._running.append(_Running(shadow, self._executors[name].start(shadow)))
         except BaseException as error:  # noqa: BLE001 - as above
             shadow.give_up(cancelled=True)
             self._fault_barrier.caught("dispatch", "-", error)
 
     def _has_room(self, name: str) -> bool:
-        capacity = self._executor(name).capacity
+        capacity = self._executors[name].capacity
         if capacity is not None:
             return sum(running.shadow.executor == name for running in self._running) < capacity
-        shared = sum(self._executor(running.shadow.executor).capacity is None for running in self._running)
+        shared = sum(self._executors[running.shadow.executor].capacity is None for running in self._running)
         return shared < self._limits.concurrency
-
-    def _executor(self, name: str) -> Executor:
-        found = self._executors.get(name)
-        if found is None:
-            found = self._executors[name] = self._factories[name]()
-        return found
 
     def _take(self, lane: deque[Shadow]) -> Shadow | None:
         try:

@@ -1,4 +1,4 @@
-"""The one place that swallows: whatever breaks in our own work is counted and named, and V1 never sees it."""
+"""The one place that swallows exceptions of our own work: they are counted and named, and none reaches V1."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOG_EVERY_S = 60.0
 
 
 def passes(error: BaseException) -> bool:
-    """Whether ``error`` came from outside (a signal, a cancellation) and is no fault of what ran.
+    """Return whether ``error`` came from outside (a signal, a cancellation) and is no fault of what ran.
 
     Any other ``BaseException`` is one: a panic of a library in Rust, a test's ``fail()`` in a state's ``__reduce__``.
     """
@@ -30,7 +30,7 @@ def passes(error: BaseException) -> bool:
 
 
 def _from_a_signal(error: BaseException) -> bool:
-    """Whether a signal's handler raised it: the time limits of job queues do so, wherever the main thread may be."""
+    """Return whether a signal's handler raised it: the time limits of job queues do so, wherever the main thread is."""
     if threading.current_thread() is not threading.main_thread():
         return False
     handlers = {_code(handler) for handler in map(_handler, range(1, signal.NSIG)) if callable(handler)}
@@ -43,7 +43,7 @@ def _from_a_signal(error: BaseException) -> bool:
 
 
 def _code(handler: Any) -> CodeType | None:
-    """The code of a function, a method, a partial or a callable object; None of what C code handles."""
+    """Return the code of a function, a method, a partial or a callable object; None of what C code handles."""
     function = getattr(handler, "func", handler)
     called = function if hasattr(function, "__code__") else function.__call__
     code = getattr(called, "__code__", None)
@@ -55,7 +55,7 @@ _TRACEBACK = BaseException.__dict__["__traceback__"].__get__
 
 
 class Guard:
-    """One guarded block."""
+    """A block of our own work whose exceptions the fault barrier swallows."""
 
     __slots__ = ("_fault_barrier", "_node", "_operation")
 
@@ -76,7 +76,7 @@ class Guard:
 
 
 class FaultBarrier:
-    """Swallows exceptions of our own work (never cancellation or exit), counts them, logs each kind rarely.
+    """A swallower of what our own work raises (never cancellation or exit): it counts all and logs each kind rarely.
 
     ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests; it is read once, so that no V2 can switch it on.
     """
@@ -87,11 +87,11 @@ class FaultBarrier:
         self._raises = os.environ.get(semconv.ENV_RAISE, "").lower() == "true"
 
     def __call__(self, operation: str, node: str = "-") -> Guard:
-        """A context manager that guards a block; ``operation`` is one of a few literals, a metric attribute."""
+        """Guard a block (``with``); ``operation`` is one of a few literals, a metric attribute."""
         return Guard(self, operation, node)
 
     def caught(self, operation: str, node: str, error: BaseException) -> None:
-        """Count and (rarely) log ``error``; its message stays here, it may hold personal data."""
+        """Count and (rarely) log ``error`` by its type: its message may hold personal data."""
         self.counts[operation] += 1
         if self._raises:
             raise error

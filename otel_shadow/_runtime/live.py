@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from otel_shadow._runtime.execution import Execution
+from otel_shadow._runtime.executors.daemon_pool import start_job
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.redact import error_type
 from otel_shadow.record import Observation, Status
@@ -30,6 +31,7 @@ class V2ExitError(Exception):
     """A live V2 raised what is no ``Exception``: ``SystemExit``, a panic of a library in Rust."""
 
 
+_THREAD = "otel-shadow-live"
 _FAILURES = {"timeout": Status.TIMEOUT, "not_implemented": Status.NOT_IMPLEMENTED}
 
 
@@ -158,47 +160,6 @@ class OverdueV2s:
         self._running = [*self._running, alive]
 
 
-class _LiveCall:
-    """One call of V2 in a daemon thread of its own (with the caller's context), which starts at once.
-
-    Arguments:
-        function: calls V2.
-        done: called in the thread when V2 has ended.
-    """
-
-    def __init__(self, function: Callable[[], Any], done: Callable[[], object] | None = None) -> None:
-        self._outcome: list[tuple[Any, BaseException | None]] = []
-        self._function: Callable[[], Any] = partial(contextvars.copy_context().run, function)
-        self._done = done
-        self.thread = threading.Thread(target=self._run, name="otel-shadow-live", daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._outcome.append((self._function(), None))
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
-            self._outcome.append((None, error))
-        if self._done is not None:
-            with suppress(RuntimeError):  # the loop has ended meanwhile
-                self._done()
-
-    def outcome(self, overdue: OverdueV2s) -> Any:
-        """Return what V2 returned.
-
-        Raises:
-            BaseException: as :func:`within`.
-        """
-        if not self._outcome:
-            overdue.add(self.thread.is_alive)
-            raise V2TimeoutError
-        value, error = self._outcome[0]
-        if isinstance(error, asyncio.CancelledError):
-            raise V2CancelledError from error
-        if error is not None:
-            raise error if isinstance(error, Exception) else V2ExitError from error
-        return value
-
-
 def within(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -> Any:
     """Call ``function`` in a thread of its own (with this context) and wait no longer than ``timeout_s`` seconds.
 
@@ -209,9 +170,9 @@ def within(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -
         Exception: what it raised.
     """
     overdue.refuse_more()
-    call = _LiveCall(function)
-    call.thread.join(timeout_s)
-    return call.outcome(overdue)
+    job = start_job(_THREAD, partial(contextvars.copy_context().run, function))
+    wait((job,), timeout_s)
+    return _outcome(job, overdue)
 
 
 async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -> Any:
@@ -225,16 +186,17 @@ async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue:
     """
     overdue.refuse_more()
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    call = _LiveCall(function, lambda: loop.call_soon_threadsafe(ended.set))
+    job = start_job(_THREAD, partial(contextvars.copy_context().run, function))
+    job.add_done_callback(lambda _: _set_soon(loop, ended))
     try:
         async with asyncio.timeout(timeout_s):
             await ended.wait()
     except TimeoutError:
         pass
     except asyncio.CancelledError:
-        overdue.add(call.thread.is_alive)  # nobody waits for it any more
+        overdue.add(lambda: not job.done())  # nobody waits for it any more
         raise
-    return call.outcome(overdue)
+    return _outcome(job, overdue)
 
 
 async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], overdue: OverdueV2s) -> Any:
@@ -260,6 +222,24 @@ async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], over
     if task.cancelled():
         raise V2CancelledError
     return task.result()
+
+
+def _outcome(job: Future[Any], overdue: OverdueV2s) -> Any:
+    """Return what a V2 in a thread returned, or raise what :func:`within` raises."""
+    if not job.done():
+        overdue.add(lambda: not job.done())
+        raise V2TimeoutError
+    error = job.exception()
+    if isinstance(error, asyncio.CancelledError):
+        raise V2CancelledError from error
+    if error is not None:
+        raise error if isinstance(error, Exception) else V2ExitError from error
+    return job.result()
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(ended.set)
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

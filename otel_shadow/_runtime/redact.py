@@ -19,7 +19,7 @@ _CLASS_NAME = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
 
 
 class Redactor:
-    """Turns what identifies somebody into a keyed hash (HMAC-SHA-256, RFC 2104, first 12 hex digits).
+    """A maker of keyed hashes (HMAC-SHA-256, RFC 2104, first 12 hex digits) from what identifies somebody.
 
     Arguments:
         key: the secret; default ``OTEL_SHADOW_HASH_KEY``, else a random one for this process (then hashes of two
@@ -38,11 +38,11 @@ class Redactor:
         """Eight hex digits that tell keys apart and say nothing of the key."""
 
     def identifier(self, value: str) -> str:
-        """A session or thread id: as it is if it matches the safe pattern, else hashed."""
+        """Return a session or thread id: as it is if it matches the safe pattern, else hashed."""
         return self._short(value) if len(value) <= _LONGEST_ID else self.digest(value)  # no memory of large ones
 
     def digest(self, text: str) -> str:
-        """12 hex digits of the keyed hash of ``text``."""
+        """Return 12 hex digits of the keyed hash of ``text``."""
         mac = hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
         return mac.hexdigest()[:_HEX_DIGITS]
 
@@ -52,13 +52,13 @@ class Redactor:
         return self.digest(value)
 
     def message(self, value: Any) -> str | None:
-        """The hash of a message's text (content blocks are hashed as their text); None if there is none."""
+        """Return the hash of a message's text (content blocks are hashed as their text); None if there is none."""
         text = _text(value)
         return self.digest(text) if text else None
 
 
 def declared(value: Any, allowed: Container[str]) -> str | None:
-    """``value`` if it is a declared word, None if it is None, else ``_other``."""
+    """Return ``value`` if it is a declared word, None if it is None, else ``_other``."""
     if value is None:
         return None
     text = value if isinstance(value, str) else str(getattr(value, "value", ""))
@@ -66,12 +66,12 @@ def declared(value: Any, allowed: Container[str]) -> str | None:
 
 
 def known(name: str, names: Container[str]) -> str:
-    """``name`` if it is one of ``names``, else ``_other``."""
+    """Return ``name`` if it is one of ``names``, else ``_other``."""
     return name if name in names else semconv.OTHER
 
 
 def error_type(error: BaseException | type[BaseException] | None) -> str | None:
-    """The name of an exception's class as :func:`class_name` gives it."""
+    """Return the name of an exception's class as :func:`class_name` gives it."""
     if error is None:
         return None
     kind = type(error)
@@ -79,10 +79,10 @@ def error_type(error: BaseException | type[BaseException] | None) -> str | None:
 
 
 def class_name(kind: type) -> str:
-    """The name of the first among a class and its bases that somebody wrote into code, else ``_other``.
+    """Return the name of the first among a class and its bases that somebody wrote into code, else ``_other``.
 
     A class that a program makes as it runs may be named after anything, a person too; one in a module (or in a
-    function's body) was named by a programmer. Asks the class for nothing that a metaclass could answer.
+    function's body) was named by a programmer. The class is asked for nothing that a metaclass could answer.
     """
     for base in _MRO(kind)[:-1]:  # the last is object
         name: str = _NAME(base)
@@ -92,7 +92,7 @@ def class_name(kind: type) -> str:
 
 
 def type_name(name: str) -> str:
-    """The name of a class, if it is one that code could have written, else ``_other``."""
+    """Return the name of a class, if it is one that code could have written, else ``_other``."""
     return name if _CLASS_NAME.fullmatch(name) else semconv.OTHER
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.sinks import Spans
@@ -51,3 +54,20 @@ class Services:
     v2_build: str
     config_digest: str
     inspect: Inspect | None = None
+
+
+class _Generator(Random):
+    """A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call."""
+
+    def renew(self) -> None:
+        """Seed it anew: parent and child of a fork must not make the same ids."""
+        self.seed(os.urandom(32))
+
+
+_RANDOM = _Generator(os.urandom(32))
+on_fork(_RANDOM.renew)
+
+
+def random_id() -> str:
+    """Make a pair id: 16 random hex digits."""
+    return f"{_RANDOM.getrandbits(64):016x}"

@@ -114,13 +114,10 @@ class ShadowRun:
             result = self._capture.run(self._scope, self._enter)
         except BaseException as error:  # noqa: BLE001 - a worker thread outlives SystemExit and the like
             result = ExecutionResult(Status.ERROR, error=error)
-        if not self._entered and result.error is not None:
-            self._never_began(result.error)
-            return
-        self._stop(result)
-        self._conclude(self._again)
+        if self._stop(result):
+            self._conclude(self._again() if self._wants_again else None)
 
-    async def arun(self, aside: Callable[[Callable[[], None]], None] | None = None) -> None:
+    async def arun(self, aside: Callable[[Callable[[], None]], object] | None = None) -> None:
         """Await V2 on this loop, within its time limit, to the report.
 
         Arguments:
@@ -140,17 +137,12 @@ class ShadowRun:
             raise
         except BaseException as error:  # noqa: BLE001 - as above
             result = ExecutionResult(Status.ERROR, error=error)
-        if not self._entered and result.error is not None:
-            self._never_began(result.error)
-            return
-        self._stop(result)
-        again: ExecutionResult | None = None
-        if self._execution.assignment.noise and self._right_to_report:
-            again = await self._aagain()
-        if aside is None:
-            self._conclude(lambda: again)
-        else:
-            aside(lambda: self._conclude(lambda: again))
+        if self._stop(result):
+            conclude = partial(self._conclude, await self._aagain() if self._wants_again else None)
+            if aside is None:
+                conclude()
+            else:
+                aside(conclude)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -161,6 +153,11 @@ class ShadowRun:
     @property
     def _timeout_s(self) -> float:
         return self._execution.assignment.timeout_s
+
+    @property
+    def _wants_again(self) -> bool:
+        """Whether V1 is to run a second time, for the noise floor."""
+        return self._execution.assignment.noise and bool(self._right_to_report)
 
     def _claim(self) -> bool:
         """Take the right to report; only the first who asks gets it."""
@@ -198,21 +195,27 @@ class ShadowRun:
         if self._span is not None:
             self._span.enter()
 
-    def _stop(self, result: ExecutionResult) -> None:
+    def _stop(self, result: ExecutionResult) -> bool:
+        """End V2's own time, and return whether V2 began; a run whose V2 did not is reported here."""
+        if not self._entered and result.error is not None:
+            self._never_began(result.error)
+            return False
         now = perf_counter()
         self._latency_s = now - (self._started_at or now)
         if result.status is not Status.TIMEOUT and self._latency_s > self._timeout_s:
             result = ExecutionResult(Status.TIMEOUT, error=result.error)
         self._finished = result
         self.deadline = now + self._timeout_s  # the comparison has as long again
+        return True
 
-    def _conclude(self, again: Callable[[], ExecutionResult | None]) -> None:
+    def _conclude(self, again: ExecutionResult | None) -> None:
+        """Compare and report, in this thread."""
         result = self._finished or ExecutionResult(Status.ERROR)
         record: ShadowRecord | None = None
         broken: type[BaseException] = Exception
         if self._right_to_report:
             try:
-                record = self._pair(result, None, again() if self._execution.assignment.noise else None)
+                record = self._pair(result, None, again)
             except BaseException as fault:  # noqa: BLE001 - a comparator may raise SystemExit; the pair is recorded
                 broken = type(fault)
                 self._caught("compare", fault)
@@ -243,7 +246,7 @@ class ShadowRun:
         self.deadline = perf_counter() + 2 * self._timeout_s
         try:
             return self._capture.run(self._fresh_scope(), _enter_no_span, again=True)
-        except Exception as error:  # noqa: BLE001 - V1's second run may fail like any other
+        except BaseException as error:  # noqa: BLE001 - V1's second run may fail like any other
             return ExecutionResult(Status.ERROR, error=error)
 
     async def _aagain(self) -> ExecutionResult:
@@ -252,7 +255,7 @@ class ShadowRun:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._capture.arun(self._fresh_scope(), _enter_no_span, again=True)
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:  # noqa: BLE001 - likewise; a cancellation ends this task
             return ExecutionResult(Status.ERROR, error=error)
 
     def _fresh_scope(self) -> ShadowContext:

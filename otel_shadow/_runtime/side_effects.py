@@ -8,8 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
@@ -29,7 +28,7 @@ _COUNTS = "replayed"
 
 
 class Recording:
-    """Records the calls that V1 makes in this context from now on, for ``replay``."""
+    """A recording of the calls that V1 makes in this context from now on, for ``replay``."""
 
     __slots__ = ("_before", "calls")
 
@@ -40,22 +39,12 @@ class Recording:
         _RECORDERS.set((*self._before, self.calls))
 
     def stop(self) -> None:
-        """V1 is done."""
+        """Record no more: V1 is done."""
         _RECORDERS.set(self._before)
 
 
-@contextmanager
-def recording() -> Iterator[Calls]:
-    """The same for a block of code."""
-    made = Recording()
-    try:
-        yield made.calls
-    finally:
-        made.stop()
-
-
 def recorders() -> tuple[Calls, ...]:
-    """Where calls in this context are recorded, if they are. Inside a shadow they never are."""
+    """Return where calls in this context are recorded, if they are. Inside a shadow they never are."""
     return _RECORDERS.get() if SHADOW.get() is None else ()
 
 
@@ -70,44 +59,36 @@ def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
 
 
 def call_key(name: str, arguments: Any) -> CallKey:
-    """What makes two calls the same: the name, and the arguments written as JSON with sorted keys."""
+    """Return what makes two calls the same: the name, and the arguments written as JSON with sorted keys."""
     return name, json.dumps(arguments, sort_keys=True, default=repr)
 
 
-class Permit:
-    """What the policy says of one call inside ``scope``.
+def permit(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Snapshot | None:
+    """Ask the policy whether a call may run here.
 
     Arguments:
         name: the tool or function.
         key: gives the call's key; asked only where the call is to be replayed.
         read_only: it is marked as changing nothing.
 
+    Returns:
+        V1's result, to be replayed instead of the call; None where the call is to run (outside a shadow always).
+
     Raises:
-        SideEffectBlockedError: it may not run, and there is nothing to replay; ``blocked`` of the scope names it.
+        SideEffectBlockedError: it may not run, and there is nothing to replay; ``blocked`` of the shadow names it.
     """
-
-    __slots__ = ("_replay",)
-
-    def __init__(self, scope: ShadowContext, name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> None:
-        self._replay: Snapshot | None = None
-        if name in scope.tools.replay:
-            self._replay = _next(scope, key())
-        if self._replay is None and not (read_only or name in scope.tools.allow):
-            scope.blocked.append(name)
-            raise SideEffectBlockedError(name)
-
-    @property
-    def replays(self) -> bool:
-        """Whether :meth:`result` stands in for the call."""
-        return self._replay is not None
-
-    def result(self) -> Any:
-        """A copy of what V1's call returned."""
-        return self._replay.restore() if self._replay is not None else None
+    scope = SHADOW.get()
+    if scope is None:
+        return None
+    replay = _next(scope, key()) if name in scope.tools.replay else None
+    if replay is None and not (read_only or name in scope.tools.allow):
+        scope.blocked.append(name)
+        raise SideEffectBlockedError(name)
+    return replay
 
 
 def _next(scope: ShadowContext, key: CallKey) -> Snapshot | None:
-    """V1's result for the same call; the n-th call gets the n-th result, later ones the last."""
+    """Return V1's result of the same call; the n-th call gets the n-th result, later ones the last."""
     results = scope.recorded_calls.get(key)
     if not results:
         return None
@@ -146,17 +127,12 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
         bound.apply_defaults()
         return call_key(known, {key: value for key, value in bound.arguments.items() if key != "self"})
 
-    def permit(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Permit | None:
-        scope = SHADOW.get()
-        return None if scope is None else Permit(scope, known, lambda: key(args, kwargs))
-
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
-            given = permit(args, kwargs)
-            if given is not None and given.replays:
-                return given.result()
+            if (replay := permit(known, lambda: key(args, kwargs))) is not None:
+                return replay.restore()
             result = await function(*args, **kwargs)
             if places := recorders():
                 record(places, key(args, kwargs), result)
@@ -166,9 +142,8 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        given = permit(args, kwargs)
-        if given is not None and given.replays:
-            return given.result()
+        if (replay := permit(known, lambda: key(args, kwargs))) is not None:
+            return replay.restore()
         result = function(*args, **kwargs)
         if places := recorders():
             record(places, key(args, kwargs), result)

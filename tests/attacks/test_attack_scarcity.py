@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from concurrent.futures import wait
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,9 +16,8 @@ from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags
 from otel_shadow._runtime import background_log
-from otel_shadow._runtime.executors import thread
+from otel_shadow._runtime.executors import daemon_pool, thread
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
-from otel_shadow._runtime.executors.worker_thread import WorkerThread
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
@@ -35,7 +35,10 @@ def test_no_thread_and_no_descriptor_left(
     v2 = awaited(left) if is_async else left
     graph = capture.attach(small_graph(), {"left": v2})
     with monkeypatch.context() as patched:
-        patched.setattr(thread, "LoopThread" if is_async else "WorkerThread", refused)
+        if is_async:
+            patched.setattr(thread, "LoopThread", refused)
+        else:
+            patched.setattr(daemon_pool, "threading", SimpleNamespace(**vars(threading) | {"Thread": refused}))
         assert call(graph)["trail"] == ["left", "right"]
         capture.settle()
     assert call(graph, session="session_2")["trail"] == ["left", "right"]
@@ -93,25 +96,40 @@ def test_a_pool_runs_as_many_as_it_may() -> None:
 
 def test_a_tracer_that_v2_leaves_behind_is_gone(caplog: pytest.LogCaptureFixture) -> None:
     """The next V2 in the same thread is not traced by the one before it."""
-    worker, found, told = WorkerThread("otel-shadow-worker"), [], threading.Event()
+    pool = DaemonPool(1, keep=True)
     before = (threading.gettrace(), threading.getprofile())
 
     def trace(*_: Any) -> None:
         return None
 
-    def leave() -> None:
+    def leave() -> int:
         sys.settrace(trace)
         sys.setprofile(trace)
+        return threading.get_ident()
 
-    def look() -> None:
-        found.append((sys.gettrace(), sys.getprofile()))
-        told.set()
+    def look() -> tuple[Any, Any, int]:
+        return sys.gettrace(), sys.getprofile(), threading.get_ident()
 
-    worker.give(leave)
-    worker.give(look)
-    assert told.wait(30)
-    worker.stop()
-    assert found == [before]
+    thread_of_both = pool.submit(leave).result(PATIENCE_S)
+    assert pool.submit(look).result(PATIENCE_S) == (*before, thread_of_both)
+    pool.shutdown()
+
+
+def test_a_pool_keeps_its_threads_only_if_told_so() -> None:
+    """A pool that keeps threads gives the next job to the idle one, until its shutdown; others keep none."""
+    kept, other = DaemonPool(4, "kept", keep=True), DaemonPool(4, "not kept")
+
+    def alive(name: str) -> int:
+        return sum(found.name == name for found in threading.enumerate())
+
+    first = kept.submit(threading.get_ident).result(PATIENCE_S)
+    until(lambda: kept._threads_idle == 1)
+    assert kept.submit(threading.get_ident).result(PATIENCE_S) == first
+    assert other.submit(alive, "not kept").result(PATIENCE_S) == 1
+    until(lambda: alive("not kept") == 0)
+    assert alive("kept") == 1
+    kept.shutdown()
+    until(lambda: alive("kept") == 0)
 
 
 def test_what_a_task_left_behind_says_nothing_personal(make_shadow_capture: Any, caplog: Any) -> None:

@@ -19,7 +19,7 @@ from waiting import PATIENCE_S, until
 
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow._runtime.dispatcher import Dispatcher
-from otel_shadow._runtime.executors.thread import UserExecutor
+from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow.config import LimitsTable
 from otel_shadow.testing.capture import ShadowCapture
@@ -238,7 +238,7 @@ def test_executor_of_the_users(make_shadow_capture: Make) -> None:
 
     with ThreadPoolExecutor(2, thread_name_prefix="mine") as mine:
         capture = make_shadow_capture({"arms": {"holdout": 0.0}})
-        capture.manager.dispatcher._factories["thread"] = lambda: UserExecutor(mine)
+        capture.manager.dispatcher._executors["thread"] = ThreadExecutor(mine)
         graph = small_graph()
         attach(graph, capture.manager, lambda _, node: blocking if node == "left" else None)
         call(graph)

@@ -17,8 +17,8 @@ from langgraph.errors import GraphBubbleUp, InvalidUpdateError
 from langgraph.pregel._read import PregelNode
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.capture import NodeCapture
 from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
+from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._runtime.execution import Execution, begin
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.live import Attempt, OverdueV2s, aserve, serve

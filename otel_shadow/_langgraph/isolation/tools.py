@@ -11,8 +11,8 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.shadow_context import SHADOW
-from otel_shadow._runtime.side_effects import CallKey, Permit, call_key, record, recorders
+from otel_shadow._runtime.side_effects import CallKey, call_key, permit, record, recorders
+from otel_shadow._runtime.snapshot import Snapshot
 from otel_shadow.errors import SideEffectBlockedError
 
 READ_ONLY = "read_only"
@@ -20,7 +20,7 @@ READ_ONLY = "read_only"
 
 
 class ToolBlockedError(SideEffectBlockedError, GraphBubbleUp):
-    """A shadow called a tool that it may not.
+    """A tool call that a shadow may not make.
 
     It passes through tool nodes and agents like an interrupt does: told as a tool's error message, it would send a
     model looking for another way, and the pair would compare something that never happens in production.
@@ -36,9 +36,9 @@ def guard_tools(patches: Patches) -> None:
 def _run(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def run(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
-        permit = _permit(self, tool_input)
-        if permit is not None and permit.replays:
-            return _answer(permit.result(), kwargs.get("tool_call_id"))
+        replay = _permitted(self, tool_input)
+        if replay is not None:
+            return _answer(replay.restore(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return original(self, tool_input, *args, **kwargs)
@@ -53,9 +53,9 @@ def _run(original: Callable[..., Any]) -> Callable[..., Any]:
 def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def arun(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
-        permit = _permit(self, tool_input)
-        if permit is not None and permit.replays:
-            return _answer(permit.result(), kwargs.get("tool_call_id"))
+        replay = _permitted(self, tool_input)
+        if replay is not None:
+            return _answer(replay.restore(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return await original(self, tool_input, *args, **kwargs)
@@ -67,17 +67,10 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     return arun
 
 
-def _permit(tool: BaseTool, tool_input: Any) -> Permit | None:
-    """None outside a shadow.
-
-    Raises:
-        ToolBlockedError: the tool may not run here.
-    """
-    scope = SHADOW.get()
-    if scope is None:
-        return None
+def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
+    """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
-        return Permit(scope, tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
+        return permit(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
     except SideEffectBlockedError as blocked:
         raise ToolBlockedError(blocked.name) from None
 
@@ -87,7 +80,7 @@ def _read_only(tool: BaseTool) -> bool:
 
 
 def _key(tool: BaseTool, tool_input: Any) -> CallKey:
-    """The call by the arguments a model chooses; state and runtime that LangGraph injects differ by nature."""
+    """Return the key of a call by the arguments a model chooses; state and runtime that LangGraph injects differ."""
     if not isinstance(tool_input, Mapping):
         return call_key(tool.name, tool_input)
     chosen = _chosen(tool)
@@ -95,7 +88,7 @@ def _key(tool: BaseTool, tool_input: Any) -> CallKey:
 
 
 def _chosen(tool: BaseTool) -> frozenset[str] | None:
-    """Names of the arguments that are not injected; None where the tool doesn't say."""
+    """Return the names of the arguments that are not injected; None where the tool doesn't say."""
     schema: Any = tool.tool_call_schema
     if isinstance(schema, Mapping):
         return frozenset(schema.get("properties", ()))
@@ -104,7 +97,7 @@ def _chosen(tool: BaseTool) -> frozenset[str] | None:
 
 
 def _answer(result: Any, tool_call_id: str | None) -> Any:
-    """V1's result as the answer to V2's own call."""
+    """Return V1's result as the answer to V2's own call."""
     if isinstance(result, ToolMessage) and tool_call_id is not None:
         return result.model_copy(update={"tool_call_id": tool_call_id})
     return result

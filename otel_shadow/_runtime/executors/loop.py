@@ -7,12 +7,12 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.executors import Executor, Job, Shadow, Slot
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
-from otel_shadow._runtime.executors.protocol import Executor, Shadow, Slot
-from otel_shadow._runtime.executors.worker_thread import WorkerThread
 from otel_shadow._runtime.redact import class_name
 
 
@@ -72,23 +72,36 @@ class ProductionLoop:
 
     def __init__(self, fallback: Executor) -> None:
         self._fallback = fallback
-        self._aside = WorkerThread("otel-shadow-aside")
+        self._aside: DaemonPool | None = None
 
     def start(self, shadow: Shadow) -> Slot:
         """Start ``shadow`` as a task of the loop on which V1 was awaited; it cancels itself at its time limit."""
         loop = shadow.loop
         if loop is None or not shadow.is_async:
             return self._fallback.start(shadow)
+        if self._aside is None:
+            self._aside = DaemonPool(1, "otel-shadow-aside", keep=True)
+            self._aside.submit(int)  # to start its thread takes longer than production's loop should wait
+        aside = partial(self._aside.submit, run_job)
         begun: list[asyncio.Task[None]] = []
         try:
-            loop.call_soon_threadsafe(lambda: begun.append(_keep(loop.create_task(shadow.arun(self._aside.give)))))
+            loop.call_soon_threadsafe(lambda: begun.append(_keep(loop.create_task(shadow.arun(aside)))))
         except RuntimeError:  # the loop is closed: the application has ended its run
             shadow.give_up(cancelled=True)
         return Slot(alive=lambda: any(not task.done() for task in begun))
 
     def stop(self, timeout_s: float) -> None:
         """End the thread beside the loop; the loop itself is the application's."""
-        self._aside.stop()
+        if self._aside is not None:
+            self._aside.shutdown()
+
+
+def run_job(job: Job) -> None:
+    """Run ``job``. What it raises, ``SystemExit`` too, is logged by its type and ends nothing."""
+    try:
+        job()
+    except BaseException as error:  # noqa: BLE001 - the thread outlives its jobs
+        say(logging.WARNING, "a shadow's job raised %s", class_name(type(error)))
 
 
 def _say_the_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -20,11 +20,12 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from time import perf_counter, sleep
 
-from otel_shadow._runtime.executors.protocol import Shadow, Slot
+from otel_shadow._runtime.executors import Shadow, Slot
 from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.executors.worker_process import DONE, FAILED, READY, STOP, WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.config import ShadowConfig
 
 _TICK_S = 0.02
 _IDLE_TICK_S = 0.5
@@ -41,50 +42,23 @@ class WorkerStartError(Exception):
     """Workers end before they are ready, for example because V2's module can't be imported there."""
 
 
-class ProcessExecutor:
-    """A thread per shadow run that asks a worker; as many at once as there are workers ready.
+class WorkerPool:
+    """An executor: one thread per shadow run, which asks a worker process (``module:function`` of bytes, giving bytes).
+
+    A thread of the pool's own starts, replaces and ends the workers (a worker is tied to the life of the thread that
+    started it), from the first time anything is asked of the pool. The pool is no :class:`BackgroundQueue`: nothing is
+    handed to this thread, it looks at processes.
 
     Arguments:
-        pool: the workers.
+        config: its ``[process]`` says how many workers there are; they import its V2s before they are ready.
+        fault_barrier: counts what breaks.
     """
 
     stuck = 0
 
-    def __init__(self, pool: WorkerPool) -> None:
-        self._pool = pool
-        self._threads = ThreadExecutor()
-
-    @property
-    def capacity(self) -> int:
-        """The workers that are ready or busy: while one is replaced, shadow runs wait in the queue."""
-        return self._pool.available
-
-    def start(self, shadow: Shadow) -> Slot:
-        """Start ``shadow`` in a thread: it builds the isolation, waits for the worker's answer and compares."""
-        return self._threads.start(shadow)
-
-    def stop(self, timeout_s: float) -> None:
-        """End the workers."""
-        self._threads.stop(timeout_s)
-        self._pool.close(timeout_s)
-
-
-class WorkerPool:
-    """Processes that run jobs: ``module:function`` of bytes, giving bytes.
-
-    A thread of the pool's own starts, replaces and ends them (a worker is tied to the life of the thread that started
-    it), from the first time anything is asked of the pool. It is no :class:`BackgroundQueue`: nothing is handed to this
-    thread, it looks at processes.
-
-    Arguments:
-        size: how many.
-        options: what each is told.
-        fault_barrier: counts what breaks.
-    """
-
-    def __init__(self, size: int, options: WorkerOptions, fault_barrier: FaultBarrier) -> None:
-        self._size = size
-        self.options = options
+    def __init__(self, config: ShadowConfig, fault_barrier: FaultBarrier) -> None:
+        self._size = config.process.workers
+        self._options = _worker_options(config)
         self._fault_barrier = fault_barrier
         self._everyone: list[_Worker] = []
         self._reset()
@@ -106,11 +80,12 @@ class WorkerPool:
         self._wake = threading.Event()
         self._closed = False
         self._keeper: threading.Thread | None = None
+        self._threads = ThreadExecutor(most=self._size)
 
     @property
-    def available(self) -> int:
-        """The number of jobs that it can take or runs at this moment: ready workers; all, where none can be started."""
-        self.start()
+    def capacity(self) -> int:
+        """The workers that are ready or busy (while one is replaced, shadow runs wait); all, where none can start."""
+        self._start_keeper()
         return self._size if self.fault else len(self._idle) + self._busy
 
     @property
@@ -118,14 +93,9 @@ class WorkerPool:
         """The process ids of all workers there are."""
         return [worker.pid for worker in list(self._everyone)]
 
-    def start(self) -> None:
-        """Begin to start the workers, and return at once."""
-        if self._keeper is not None:
-            return
-        with self._lock:
-            if self._keeper is None and not self._closed:
-                self._keeper = threading.Thread(target=self._keep, name="otel-shadow-workers", daemon=True)
-                self._keeper.start()
+    def start(self, shadow: Shadow) -> Slot:
+        """Start ``shadow`` in a thread: it builds the isolation, waits for the worker's answer and compares."""
+        return self._threads.start(shadow)
 
     def call(self, target: str, payload: bytes, timeout_s: float) -> bytes:
         """Run ``target(payload)`` in a worker; the calling thread waits.
@@ -153,8 +123,9 @@ class WorkerPool:
             raise WorkerDiedError(body.decode())
         return body
 
-    def close(self, timeout_s: float) -> None:
+    def stop(self, timeout_s: float) -> None:
         """End all workers, after the flush of their spans, within ``timeout_s`` seconds."""
+        self._threads.stop(timeout_s)
         self._closed = True
         self._wake.set()
         keeper = self._keeper
@@ -169,8 +140,17 @@ class WorkerPool:
 
     # --- the callers' threads ----------------------------------------------------------------------------------------
 
+    def _start_keeper(self) -> None:
+        """Begin to start the workers, and return at once."""
+        if self._keeper is not None:
+            return
+        with self._lock:
+            if self._keeper is None and not self._closed:
+                self._keeper = threading.Thread(target=self._keep, name="otel-shadow-workers", daemon=True)
+                self._keeper.start()
+
     def _take(self, end: float) -> _Worker:
-        self.start()
+        self._start_keeper()
         while perf_counter() < end and not self._closed:
             with self._lock:
                 if self._idle:
@@ -224,7 +204,7 @@ class WorkerPool:
 
     def _start_missing(self) -> None:
         while len(self._everyone) - len(self._ending) < self._size and perf_counter() >= self._retry_at:
-            worker = _Worker(self.options)
+            worker = _Worker(self._options)
             self._everyone.append(worker)
             self._starting.append(worker)
 
@@ -251,6 +231,19 @@ class WorkerPool:
         self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
         worker.stop(0.0)
         self._ending.append(worker)
+
+
+def _worker_options(config: ShadowConfig) -> WorkerOptions:
+    table = config.process
+    v2s = {node.v2 for node in config.nodes.values() if node.executor == "process" and node.v2}
+    return WorkerOptions(
+        path=tuple(sys.path),
+        warm=tuple(sorted(v2s - {"self"})),
+        init=(table.init,) if table.init else (),
+        flush=("otel_shadow._telemetry.worker_flush:flush",),
+        idle=table.idle_priority,
+        memory_bytes=table.memory_bytes,
+    )
 
 
 class _Worker:

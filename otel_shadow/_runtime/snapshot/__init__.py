@@ -28,9 +28,6 @@ _DEEPEST = 2000
 """Levels of a state that is copied where an application has raised the recursion limit far beyond that."""
 ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
-_MAX_CLASSES = 4096
-"""Classes remembered at once; a program that makes classes as it runs starts over from time to time."""
-
 
 __all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "take"]
 
@@ -44,7 +41,7 @@ class SnapshotError(Exception):
 
 
 class Snapshot:
-    """What :func:`take` captured. ``restore`` may be called any number of times; each gives a fresh copy."""
+    """A value that :func:`take` captured. Each :meth:`restore` gives a fresh copy."""
 
     __slots__ = ("_copy", "_data", "_lists", "size")
 
@@ -56,7 +53,7 @@ class Snapshot:
         """Bytes held while waiting (of a ``deepcopy``: what its objects take, without what they share)."""
 
     def restore(self) -> Any:
-        """A copy of the value as it was. Runs off V1's path.
+        """Make a copy of the value as it was, off V1's path.
 
         Raises:
             Exception: whatever a class's own unpickling raises.
@@ -95,7 +92,7 @@ def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
-    """Whether ``value`` is nested more than ``depth`` levels deep, found level by level and not by recursion."""
+    """Return whether ``value`` is nested more than ``depth`` levels deep, found level by level and not by recursion."""
     level: list[Any] = [value]
     seen: set[int] = set()
     for _ in range(depth):
@@ -130,7 +127,7 @@ def _deep(value: Any) -> Snapshot:
 
 
 def _culprit(error: BaseException) -> str | None:
-    """The type of what ``deepcopy`` failed at: its innermost frame tells, without copying anything again."""
+    """Return the type of what ``deepcopy`` failed at: its innermost frame tells, without copying anything again."""
     found = None
     trace = error.__traceback__
     while trace is not None:

@@ -26,7 +26,7 @@ _PLAIN: set[type] = set()
 
 
 def lists_of(value: Any) -> Lists | None:
-    """The lists of models in ``value``; None if there are none.
+    """Return the lists of models in ``value``; None if there are none.
 
     Arguments:
         value: a dict, or a tuple with dicts among its items; lists that are values of these are looked at.
@@ -73,7 +73,7 @@ def _all_plain(found: list[type]) -> bool:
 
 
 class Lists:
-    """The lists that were taken out of a value: their models' classes, and where they belong.
+    """Lists that were taken out of a value: their models' classes, and where they belong.
 
     Arguments:
         rest: the value without them.
@@ -97,7 +97,7 @@ class Lists:
         self._places = places
 
     def dump(self, largest: int) -> bytes | None:
-        """A pickle of everything; production's own is not held from then on.
+        """Make a pickle of everything; production's own objects are not held from then on.
 
         Returns:
             None where a model of a list is also reached in some other way.
@@ -116,7 +116,7 @@ class Lists:
         return data
 
     def put_back(self, rest: Any, columns: Iterable[list[Containers]]) -> Any:
-        """The value, from what :meth:`dump` wrote."""
+        """Make the value of what :meth:`dump` wrote."""
         known: dict[tuple[int, int], BaseModel] = {}
         lists = []
         for classes, states in zip(self._classes, columns, strict=True):

@@ -18,11 +18,11 @@ _MAX_CLASSES = 4096
 
 
 class HasDeepcopyError(Exception):
-    """Some object defines ``__deepcopy__``: its own idea of a copy outranks pickle's."""
+    """An object that defines ``__deepcopy__``: its own idea of a copy outranks pickle's."""
 
 
 class _Reducers(dict[type, Callable[[Any], Any]]):
-    """How each class is taken apart: found out once, then looked up by pickle's C code without calling Python."""
+    """The reducer of each class: found out once, then looked up by pickle's C code without calling Python."""
 
     def __missing__(self, cls: type) -> Callable[[Any], Any]:
         if issubclass(cls, type):
@@ -37,11 +37,11 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
 
 
 class TooLargeError(Exception):
-    """A pickle would be larger than allowed."""
+    """A pickle that would be larger than allowed."""
 
 
 class _Chunks(list[bytes]):
-    """Where pickle writes; it takes no more than so many bytes: a pickle of gigabytes ends before it needs them."""
+    """The file that pickle writes; it takes no more than ``left`` bytes, so that no gigabytes are needed first."""
 
     left = 0
 
@@ -54,7 +54,7 @@ class _Chunks(list[bytes]):
 
 
 class _Pickler(pickle.Pickler):
-    """``pickle``'s, with a table of reducers that grows by itself."""
+    """A pickler with a table of reducers that grows by itself."""
 
     dispatch_table = _Reducers()
     reached: list[BaseModel]
@@ -65,7 +65,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Watching(_Pickler):
-    """Notes the models that it comes across."""
+    """A pickler that notes the models it comes across."""
 
     def reducer_override(self, value: Any) -> Any:
         if BaseModel in type(value).__mro__:  # no isinstance: it asks the value itself
@@ -78,7 +78,7 @@ _IDLE_WATCHING: list[_Pickler] = []
 
 
 def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> bytes:
-    """``value`` as a pickle.
+    """Return ``value`` as a pickle.
 
     Picklers are used again: their tables of known objects are as large as states are, and empty in between.
 
@@ -133,7 +133,7 @@ def _reducer(cls: type) -> Callable[[Any], Any]:
 
 
 def _is_error_with_init(cls: type[BaseException]) -> bool:
-    """Whether an exception's own ``__init__`` may ask for more than ``args``: then pickle writes what it can't read."""
+    """Return whether an ``__init__`` may ask for more than ``args``: then pickle would write what it can't read."""
     usual = cls.__reduce__ is BaseException.__reduce__ and not isinstance(cls.__new__, FunctionType)
     return usual and isinstance(getattr(cls, "__init__", None), FunctionType)
 
@@ -143,7 +143,7 @@ def _reduce_error(error: BaseException) -> Any:
 
 
 def _make_error(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
-    """An exception with ``args``, past what its class adds to the making: that is in its attributes."""
+    """Make an exception with ``args``, past what its class adds to the making: that is in its attributes."""
     error = cls.__new__(cls)
     native = next(base for base in cls.__mro__ if isinstance(vars(base).get("__init__"), WrapperDescriptorType))
     vars(native)["__init__"](error, *args)
@@ -151,7 +151,7 @@ def _make_error(cls: type[BaseException], args: tuple[Any, ...]) -> BaseExceptio
 
 
 def is_plain_model(cls: type) -> bool:
-    """Whether an instance of ``cls`` is pydantic's own attributes and nothing else, and none of them is private.
+    """Return whether an instance of ``cls`` is pydantic's own attributes and nothing else, and none of them is private.
 
     Raises:
         HasDeepcopyError: it has its own idea of a copy.
@@ -163,7 +163,7 @@ def is_plain_model(cls: type) -> bool:
 
 
 def model_of(cls: type[BaseModel], containers: Containers) -> BaseModel:
-    """A model of the plain class ``cls`` with these very containers."""
+    """Make a model of the plain class ``cls`` with these very containers."""
     model = cls.__new__(cls)
     _fill_model(model, (*containers, None))
     return model
@@ -173,7 +173,7 @@ _HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__deep
 
 
 def _is_plain_model(cls: type[BaseModel]) -> bool:
-    """Whether pydantic's own four attributes are all there is to an instance, and nobody changed how it is pickled."""
+    """Return whether an instance is pydantic's own four attributes, pickled as pydantic does it."""
     own = ("__getnewargs__", "__getnewargs_ex__")
     return (
         all(getattr(cls, name, None) is getattr(BaseModel, name, None) for name in _HOOKS)
@@ -183,7 +183,7 @@ def _is_plain_model(cls: type[BaseModel]) -> bool:
 
 
 def _reduce_model(model: BaseModel) -> Any:
-    """What ``BaseModel.__getstate__`` gives, without the detour through a dict: twice as fast on message lists.
+    """Return what ``BaseModel.__getstate__`` gives, without the detour through a dict: twice as fast on message lists.
 
     The state is set after the object is made, so that a model may hold itself.
     """

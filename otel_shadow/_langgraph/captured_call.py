@@ -1,8 +1,8 @@
-"""A node's call, captured: one snapshot and a handful of references before V1, V1's writes after it.
+"""A node's call, captured: one snapshot and a handful of references before V1 runs, V1's writes after it.
 
 Taking it is the only part of the isolation that runs on V1's path; nothing is built there. Everything that V2 could
 share with production by reference goes into one pickle together with the input, so that what was one object stays one
-object. Off the path the capture runs V2, and tells what V1 did.
+object. Where one part can't be copied, the capture falls back to ``captured_parts``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
-from collections.abc import Callable, Mapping
+import weakref
+from collections import deque
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from sys import getsizeof
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
+from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from langgraph.pregel._algo import local_read
 from langgraph.pregel._read import PregelNode
@@ -30,24 +33,20 @@ from otel_shadow._langgraph.captured_parts import (
     PREVIOUS,
     RESUME,
     UNCOPYABLE,
-    CapturedParts,
     channel_values,
+    restored,
     snapshots_of,
     split_context,
 )
-from otel_shadow._langgraph.decision import fields, v1_sends, v1_targets
-from otel_shadow._langgraph.isolation.sqlite import note_file
-from otel_shadow._langgraph.retries import called_before
-from otel_shadow._langgraph.run import arun, run
-from otel_shadow._langgraph.v2 import is_async
-from otel_shadow._runtime.execution_result import ExecutionResult
-from otel_shadow._runtime.shadow_context import ShadowContext
+from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
 from otel_shadow.record import Status
 
 _set_parent = var_child_runnable_config.set
 _NO_DECISION = internals.BOOKKEEPING - {internals.TASKS}
+_CALLED: dict[int, weakref.ref[deque[Any]]] = {}
+"""Queues of writes of the tasks that were called and still live, by their ids."""
 
 
 @lru_cache(256)
@@ -67,8 +66,8 @@ def classify(error: BaseException) -> Status:
     return Status.ERROR
 
 
-class NodeCapture(CapturedParts):
-    """One call of a node, ready to be repeated elsewhere with V2 in V1's place.
+class CapturedCall:
+    """Everything that a call of a node would see, as it was before V1 ran, and what V1 wrote.
 
     Arguments:
         value: the node's input.
@@ -120,19 +119,19 @@ class NodeCapture(CapturedParts):
         self._v2 = v2
         read = configurable.get(internals.READ)
         if isinstance(read, partial) and read.func is local_read:
-            _, self.channels, self.managed, self.task = read.args
+            _, self.channels, self.managed, self.task = read.args  # of the channels only classes and names are read
             values, self.given, self.channel_copies = channel_values(self.channels, value)
-            self.is_retry = called_before(self.task.writes)
+            self.is_retry = _called_before(self.task.writes)
         else:
             self.channels, self.managed, self.task = {}, {}, None
             values, self.given, self.channel_copies = {}, [], {}
-        self.whole = self._take(value, values, largest)
-        if self.whole is not None:
-            self.size = self.whole.size
+        self._whole = self._take(value, values, largest)
+        if self._whole is not None:  # as it nearly always is
+            self.size = self._whole.size
         else:
             values |= {key: value[key] for key in self.given}
-            self.snapshots, self.shared = snapshots_of(value, self._beside(values))
-            self.size = sum(part.size for part in self.snapshots.values())
+            self._snapshots, self._shared = snapshots_of(value, self._beside(values))
+            self.size = sum(part.size for part in self._snapshots.values())
 
     # --- V1's path -------------------------------------------------------------------------------------------------
 
@@ -197,7 +196,7 @@ class NodeCapture(CapturedParts):
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
             self._error_class = type(error)
-        self._writes = _keep(self.writes())
+        self._writes = _kept(self.writes())
         self.size += self._writes.size
 
     def writes(self) -> list[tuple[str, Any]]:
@@ -209,47 +208,42 @@ class NodeCapture(CapturedParts):
     # --- off the path ----------------------------------------------------------------------------------------------
 
     @property
-    def is_async(self) -> bool:
-        """Whether V2 has to be awaited."""
-        return is_async(self._v2, default=self.loop is not None)
+    def here(self) -> tuple[str, ...]:
+        """Names by which a command from a subgraph means this node's own graph, as production's runner knows it."""
+        namespace = self.configurable.get(internals.CHECKPOINT_NS)
+        known = [namespace, recast_checkpoint_ns(namespace)] if namespace else []
+        return (*known, *([self.task.name] if self.task is not None else []))
 
-    def state(self) -> Any:
-        """Make a fresh copy of the input; an empty one where its classes can't be made again."""
-        try:
-            return self.restore()[INPUT]
-        except SnapshotError:
-            return {}
+    def restore(self) -> dict[str, Any]:
+        """Make fresh copies of all that was captured, by name; aliases within it are kept.
 
-    def v1(self) -> ExecutionResult:
-        """Return what V1 did."""
-        writes = self._writes.restore()
-        decided = self._status is Status.SUCCESS
-        return ExecutionResult(
-            self._status,
-            v1_targets(writes, self._command, self.here) if decided else (),
-            fields(writes, self.channels),
-            v1_sends(writes, self._command) if decided else (),
-            self._error_class if self._status is Status.ERROR else None,
-        )
+        Raises:
+            SnapshotError: a class can be captured and not be made again.
+        """
+        if self._whole is not None:
+            return self._named(restored(self._whole))
+        parts = dict(self._shared)
+        for name, snapshot in self._snapshots.items():
+            part = restored(snapshot)
+            parts.update(part if name == "" else {name: part})
+        return parts
 
-    def run(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
-        """Run V2 (``again``: V1) isolated, in this thread; a capture that can't be restored is a cancellation."""
-        try:
-            return run(self, self._node, self._subject(scope, again), scope=scope, enter=enter)
-        except SnapshotError as error:
-            return ExecutionResult(Status.CANCELLED, error=error)  # V2 never ran: nothing that it did wrong
-
-    async def arun(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
-        """Await V2 (``again``: V1) isolated, on this loop; a capture that can't be restored is a cancellation."""
-        try:
-            return await arun(self, self._node, self._subject(scope, again), scope=scope, enter=enter)
-        except SnapshotError as error:
-            return ExecutionResult(Status.CANCELLED, error=error)
-
-    def _subject(self, scope: ShadowContext, again: bool) -> Runnable[Any, Any]:
-        if self.recording is not None:
-            scope.recorded_calls = self.recording.calls
-        return self._node.bound if again else self._v2
+    def _named(self, whole: tuple[Any, ...]) -> dict[str, Any]:
+        """Return what :meth:`_take` took under the names that :meth:`_beside` gives."""
+        value, channels, (user, metadata, run, answers, node_error) = whole
+        parts = {INPUT: value}
+        parts.update((f"channel:{key}", item) for key, item in channels.items())
+        parts.update((f"channel:{key}", value[key]) for key in self.given)
+        parts.update((f"user:{key}", item) for key, item in user.items())
+        parts.update((f"metadata:{key}", item) for key, item in metadata.items())
+        if run is not None:
+            parts[PREVIOUS] = run[0]
+            parts.update(split_context(run[1]))
+        if answers is not None:
+            parts[RESUME], parts[NULL_RESUME] = answers
+        if internals.NODE_ERROR in self.configurable:
+            parts[NODE_ERROR] = node_error
+        return parts
 
 
 class Uncopied:
@@ -258,7 +252,7 @@ class Uncopied:
     __slots__ = ()
 
 
-def _keep(writes: list[tuple[str, Any]]) -> Snapshot:
+def _kept(writes: list[tuple[str, Any]]) -> Snapshot:
     """Take a snapshot of V1's writes: they live on in the run, where later nodes may change them in place.
 
     A comparison may not touch them there either: what can't be copied is not compared.
@@ -277,3 +271,21 @@ def _copyable(value: Any) -> Any:
     except SnapshotError:
         return Send(value.node, Uncopied()) if isinstance(value, Send) else Uncopied()
     return value
+
+
+def _called_before(writes: deque[Any]) -> bool:
+    """Return whether a task with this very queue of writes was called before.
+
+    A retry calls the same prepared task again and uses its queue; a resume prepares a new one under the same id.
+    """
+    key = id(writes)
+    known = _CALLED.get(key)
+    if known is not None and known() is writes:
+        return True
+    _CALLED[key] = weakref.ref(writes, partial(_forget, key))
+    return False
+
+
+def _forget(key: int, gone: weakref.ref[deque[Any]]) -> None:
+    if _CALLED.get(key) is gone:
+        _CALLED.pop(key, None)

@@ -1,4 +1,4 @@
-"""V2 in every form that a LangGraph node may have."""
+"""V2 as a runnable, in every form that a LangGraph node may have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from langgraph._internal._runnable import RunnableCallable, RunnableSeq, coerce_
 V2 = Runnable[Any, Any] | Callable[..., Any]
 
 
-def coerce(v2: V2) -> Runnable[Any, Any]:
+def as_runnable(v2: V2) -> Runnable[Any, Any]:
     """Return ``v2`` as a runnable, made as LangGraph makes its nodes: parameters are injected by signature.
 
     Raises:

@@ -1,32 +1,67 @@
-"""A view of production's store: reads go through, V2 reads its own writes, and the writes vanish with the shadow."""
+"""Private stores and savers: V2 reads its own writes, and they vanish with the shadow. There is one per original."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, cast
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
-from langgraph.store.base.batch import AsyncBatchedBaseStore
 from langgraph.store.memory import InMemoryStore
 
-from otel_shadow._langgraph.isolation.loops import await_on, call_on, running_loop
-from otel_shadow._langgraph.isolation.sqlite import is_sqlite, read
+from otel_shadow._langgraph.store_reads import aread_store, note_file, read_store
+from otel_shadow._runtime.shadow_context import ShadowContext
 
-_TRIES = 5
 _UNBOUNDED = 2**31
 
 
-class _Step(NamedTuple):
-    op: Op
-    base_at: int | None
-    """Index among the operations that go to the base store; None if it is not asked."""
+def private_store(
+    scope: ShadowContext, store: BaseStore, loop: asyncio.AbstractEventLoop | None = None
+) -> PrivateStore:
+    """Return the private store over ``store`` inside one shadow; a private store is its own.
+
+    Arguments:
+        scope: the shadow's context.
+        store: production's store.
+        loop: production's loop, if it has one; by default the loop that the shadow remembers.
+    """
+    if isinstance(store, PrivateStore):
+        return store
+    note_file(store)
+    if loop is None:
+        loop = scope.state.get("loop")
+    # the private store holds the store, so its id stays taken
+    return cast("PrivateStore", scope.state.setdefault(("store", id(store)), PrivateStore(store, loop)))
 
 
-class OverlayStore(BaseStore):
-    """Copy on write over ``base``.
+def private_saver(scope: ShadowContext, saver: BaseCheckpointSaver[Any]) -> PrivateSaver:
+    """Return the private saver that stands in for ``saver`` inside one shadow."""
+    if isinstance(saver, PrivateSaver):
+        return saver
+    return cast("PrivateSaver", scope.state.setdefault(("saver", id(saver)), PrivateSaver(saver)))
+
+
+class PrivateSaver(InMemorySaver):
+    """A saver in memory, empty at first, for the graphs inside V2.
+
+    It never reads the saver it covers. Production may close that one at any time, and reading a closed SQLite
+    connection from another thread ends the process with a segmentation fault.
+
+    Arguments:
+        covers: the saver it stands in for; its serializer is used, so that V2 fails on what production can't save.
+    """
+
+    def __init__(self, covers: BaseCheckpointSaver[Any]) -> None:
+        super().__init__(serde=covers.serde)
+        self.covers = covers
+
+
+class PrivateStore(BaseStore):
+    """A store that copies on write: reads go through to ``base``, writes stay here.
 
     Reads never refresh a time to live, and give copies. A search puts V2's own items after production's, unranked.
     Methods that ``base`` has beyond the interface are not reachable: they might write.
@@ -49,41 +84,18 @@ class OverlayStore(BaseStore):
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Run ``ops``; writes stay here."""
-        plan, asked = self._plan(ops)
-        return self._finish(plan, self._read(asked) if asked else [])
+        plan = [(op, self._through(op)) for op in ops]
+        asked = [through for _, through in plan if through is not None]
+        return self._results(plan, read_store(self.base, self._loop, asked) if asked else [])
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """The same, awaited."""
-        plan, asked = self._plan(ops)
-        return self._finish(plan, await self._aread(asked) if asked else [])
-
-    def _read(self, asked: list[Op]) -> list[Result]:
-        if is_sqlite(self.base):
-            return read(self.base, asked)
-        loop = self._loop
-        if loop is None or loop is running_loop() or not isinstance(self.base, AsyncBatchedBaseStore):
-            return _read_again(self.base, asked)
-        return call_on(loop, lambda: self.base.abatch(asked))
-
-    async def _aread(self, asked: list[Op]) -> list[Result]:
-        if is_sqlite(self.base):
-            return read(self.base, asked)
-        if self._loop is None or self._loop is running_loop():
-            return await self.base.abatch(asked)
-        return await await_on(self._loop, lambda: self.base.abatch(asked))
-
-    def _plan(self, ops: Iterable[Op]) -> tuple[list[_Step], list[Op]]:
-        plan: list[_Step] = []
-        asked: list[Op] = []
-        for op in ops:
-            through = self._through(op)
-            plan.append(_Step(op, len(asked) if through is not None else None))
-            if through is not None:
-                asked.append(through)
-        return plan, asked
+        """Run ``ops``, awaiting the reads; writes stay here."""
+        plan = [(op, self._through(op)) for op in ops]
+        asked = [through for _, through in plan if through is not None]
+        return self._results(plan, await aread_store(self.base, self._loop, asked) if asked else [])
 
     def _through(self, op: Op) -> Op | None:
-        """What to ask the base store for ``op``: more than wanted where the overlay hides some of it."""
+        """Return what to ask the base store for ``op``: more than wanted where some of it is hidden here."""
         match op:
             case PutOp():
                 return None
@@ -104,13 +116,15 @@ class OverlayStore(BaseStore):
         return isinstance(self.base, InMemoryStore) and namespace not in self.base._data
 
     def _hidden(self) -> set[tuple[tuple[str, ...], str]]:
-        """Keys of which the overlay, not the base store, knows the value."""
+        """Return the keys whose value is known here, not in the base store."""
         own = {(namespace, key) for namespace, items in list(self._own._data.items()) for key in list(items)}
         return own | self._deleted
 
-    def _finish(self, plan: Sequence[_Step], found: Sequence[Any]) -> list[Result]:
+    def _results(self, plan: list[tuple[Op, Op | None]], found: list[Result]) -> list[Result]:
+        """Run the operations of ``plan`` here; ``found`` are the base store's answers to those that go through."""
+        answers = iter(found)
         with self._lock:
-            return [self._result(op, None if at is None else found[at]) for op, at in plan]
+            return [self._result(op, None if through is None else next(answers)) for op, through in plan]
 
     def _result(self, op: Op, base: Any) -> Result:
         match op:
@@ -142,14 +156,3 @@ class OverlayStore(BaseStore):
         through = [copy.deepcopy(item) for item in base if (item.namespace, item.key) not in hidden]
         own: Any = self._own.batch([op._replace(query=None, offset=0, limit=_UNBOUNDED)])[0]
         return [*through, *own][op.offset : op.offset + op.limit]
-
-
-def _read_again(base: BaseStore, asked: list[Op]) -> list[Result]:
-    """Read, again if production changed an in-memory store meanwhile."""
-    for _ in range(_TRIES - 1):
-        try:
-            return base.batch(asked)
-        except RuntimeError as error:
-            if "during iteration" not in str(error):
-                raise
-    return base.batch(asked)

@@ -1,4 +1,4 @@
-"""The configuration that V2 runs with: the user's keys, and stand-ins for everything that reaches production.
+"""What V2 runs with: the user's keys, stand-ins for everything that reaches production, and context variables.
 
 Built off V1's path from what was captured. What is not set here is dropped on purpose: the stream, resuming, replay
 state, resume map, the runner's submit and its observers.
@@ -8,31 +8,34 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tracers import context as tracers
 from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.pregel._algo import LazyAtomicCounter, PregelTaskWrites, local_read
+from langgraph.pregel._algo import PregelTaskWrites, local_read
 
 from otel_shadow._langgraph import captured_parts, internals
-from otel_shadow._langgraph.captured_parts import CapturedParts
-from otel_shadow._langgraph.isolation.ids import new_id
-from otel_shadow._langgraph.isolation.private_stores import overlay_saver, overlay_store
-from otel_shadow._langgraph.isolation.tasks import LocalCalls
-from otel_shadow._runtime.shadow_context import ShadowContext
+from otel_shadow._langgraph.captured_call import CapturedCall
+from otel_shadow._langgraph.isolation.models import TokenCounter
+from otel_shadow._langgraph.isolation.stores import private_saver, private_store
+from otel_shadow._langgraph.isolation.tasks import LocalCalls, new_id
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
-TAG = "otel_shadow"
+_TAG = "otel_shadow"
 """Tag and metadata key of everything that runs inside a shadow."""
+_SILENT = BaseCallbackHandler()
 
 
 @dataclass(slots=True)
 class Isolation:
-    """One shadow's private world.
+    """The private world of one shadow.
 
     Arguments:
         state: V2's own copy of the input.
@@ -53,17 +56,8 @@ class Isolation:
     channels: Container[str]
 
 
-def isolate(
-    captured: CapturedParts, scope: ShadowContext, handlers: list[BaseCallbackHandler], *, is_async: bool
-) -> Isolation:
-    """Build V2's private world.
-
-    Arguments:
-        captured: V1's call.
-        scope: holds the overlays of stores and savers, one per original.
-        handlers: callbacks that see V2's runs (and only these).
-        is_async: whether V2 is awaited.
-    """
+def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> Isolation:
+    """Build the private world of a V2 that runs on what was captured; ``is_async``: it is awaited."""
     parts = captured.restore()
     calls, writes, custom = LocalCalls(), deque(), []  # type: tuple[LocalCalls, deque[tuple[str, Any]], list[Any]]
     configurable = _user_keys(captured, parts)
@@ -75,14 +69,46 @@ def isolate(
         configurable[internals.READ] = _read(captured, configurable.get(internals.SCRATCHPAD), channels, writes)
     if (runtime := captured.configurable.get(internals.RUNTIME)) is not None:
         configurable[internals.RUNTIME] = _runtime(runtime, captured, parts, scope, custom, configurable)
-    config = _config(captured, parts, configurable, handlers, is_async=is_async)
+    config: RunnableConfig = {
+        "tags": [*(captured.tags or []), _TAG],
+        "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {_TAG: True},
+        "callbacks": callbacks(scope, is_async),
+        "recursion_limit": captured.recursion_limit,
+        internals.CONF: configurable,
+    }
     configurable[internals.CALL] = calls.bind(config)
     own = configurable[internals.CHECKPOINT_NS]
     here = (*captured.here, own, recast_checkpoint_ns(own))
     return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom, captured.channels)
 
 
-def _user_keys(captured: CapturedParts, parts: Mapping[str, Any]) -> dict[str, Any]:
+def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
+    """Make the callback manager of V2's runs: it counts tokens, and production's handlers hear nothing."""
+    counter = TokenCounter(scope.tokens)
+    manager = AsyncCallbackManager if is_async else CallbackManager
+    return manager(handlers=[counter], inheritable_handlers=[counter])
+
+
+def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
+    """Make the current context the shadow's, minus every variable by which production would hear of it.
+
+    To be called in a copied context: nothing is put back.
+    """
+    SHADOW.set(scope)
+    var_child_runnable_config.set(config)
+    # Usage counters, run collectors and tracers that production keeps in context variables. One that an environment
+    # variable switches on would be made anew where the variable holds nothing.
+    for variable, _, _, switch in tracers._configure_hooks:
+        variable.set(_SILENT if switch is not None else None)
+    from langsmith.run_helpers import _set_tracing_context
+
+    # enabled False, not None: None would ask the environment, which says yes in production
+    _set_tracing_context(
+        {"parent": None, "enabled": False, "project_name": None, "tags": None, "metadata": None, "client": None}
+    )
+
+
+def _user_keys(captured: CapturedCall, parts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: parts.get(f"user:{key}", value)
         for key, value in captured.configurable.items()
@@ -90,8 +116,8 @@ def _user_keys(captured: CapturedParts, parts: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _identity(captured: CapturedParts, task_id: str) -> dict[str, Any]:
-    """A task and a checkpoint namespace of V2's own, so that nothing it saves meets production's."""
+def _identity(captured: CapturedCall, task_id: str) -> dict[str, Any]:
+    """Make a task and a checkpoint namespace of V2's own, so that nothing it saves meets production's."""
     namespace: str = captured.configurable.get(internals.CHECKPOINT_NS) or "shadow:"
     return {
         internals.TASK_ID: task_id,
@@ -101,15 +127,20 @@ def _identity(captured: CapturedParts, task_id: str) -> dict[str, Any]:
     }
 
 
-def _machinery(captured: CapturedParts, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
+def _machinery(captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
     known = captured.configurable
     saver = known.get(internals.CHECKPOINTER)
     # without a saver in production the key stays, as None: it outranks a subgraph's own saver
     made: dict[str, Any] = {internals.CHECKPOINTER: None}
     if isinstance(saver, BaseCheckpointSaver) and internals.THREAD_ID in known:
-        made[internals.CHECKPOINTER] = overlay_saver(scope, saver)
-    if (scratchpad := known.get(internals.SCRATCHPAD)) is not None:
-        made[internals.SCRATCHPAD] = _scratchpad(scratchpad, parts.get(captured_parts.RESUME), _answer(captured, parts))
+        made[internals.CHECKPOINTER] = private_saver(scope, saver)
+    if (scratchpad := known.get(internals.SCRATCHPAD)) is not None:  # V1's own answers stay where they are
+        made[internals.SCRATCHPAD] = replace(  # keeps fields that other versions have
+            scratchpad,
+            **internals.fresh_counters(),
+            get_null_resume=internals.answer_once(parts.get(captured_parts.NULL_RESUME, captured.null_resume)),
+            resume=list(parts.get(captured_parts.RESUME) or []),
+        )
     if internals.CACHE is not None:
         made[internals.CACHE] = None
     if internals.DURABILITY is not None:
@@ -119,31 +150,8 @@ def _machinery(captured: CapturedParts, parts: Mapping[str, Any], scope: ShadowC
     return made
 
 
-def _answer(captured: CapturedParts, parts: Mapping[str, Any]) -> Any:
-    return parts.get(captured_parts.NULL_RESUME, captured.null_resume)
-
-
-def _scratchpad(scratchpad: Any, resume: list[Any] | None, answer: Any) -> Any:
-    """Fresh counters and a copy of the human's answers; V2 takes its copy once, V1's stays where it is."""
-    answers = [] if answer is None else [answer]
-
-    def get_null_resume(consume: bool = False) -> Any:
-        if not answers:
-            return None
-        return answers.pop() if consume else answers[-1]
-
-    return replace(  # keeps fields that other versions have
-        scratchpad,
-        call_counter=LazyAtomicCounter(),
-        interrupt_counter=LazyAtomicCounter(),
-        subgraph_counter=LazyAtomicCounter(),
-        get_null_resume=get_null_resume,
-        resume=list(resume or []),
-    )
-
-
 def _runtime(
-    runtime: Any, captured: CapturedParts, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
+    runtime: Any, captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
     configurable: Mapping[str, Any],
 ) -> Any:  # fmt: skip
     known = {item.name for item in fields(runtime)}
@@ -153,9 +161,9 @@ def _runtime(
         "previous": parts.get(captured_parts.PREVIOUS, runtime.previous),
     }
     if runtime.store is not None:
-        changes["store"] = overlay_store(scope, runtime.store, captured.loop)
+        changes["store"] = private_store(scope, runtime.store, captured.loop)
     if "heartbeat" in known:
-        changes["heartbeat"] = _nothing
+        changes["heartbeat"] = _nothing  # V2 keeps no idle timeout of production's alive
     if "control" in known:
         from langgraph.runtime import RunControl
 
@@ -168,11 +176,11 @@ def _runtime(
 
 
 def _nothing() -> None:
-    """V2 keeps nobody's idle timeout alive."""
+    """Do nothing."""
 
 
 def _context(context: Any, parts: Mapping[str, Any]) -> Any:
-    """The runtime context, copied whole or field by field."""
+    """Return the runtime context, copied whole or field by field."""
     if captured_parts.CONTEXT in parts:
         return parts[captured_parts.CONTEXT]
     prefix = f"{captured_parts.CONTEXT}."
@@ -187,22 +195,8 @@ def _context(context: Any, parts: Mapping[str, Any]) -> Any:
     return twin
 
 
-def _config(
-    captured: CapturedParts, parts: Mapping[str, Any], configurable: dict[str, Any],
-    handlers: list[BaseCallbackHandler], *, is_async: bool,
-) -> RunnableConfig:  # fmt: skip
-    manager: Callable[..., Any] = AsyncCallbackManager if is_async else CallbackManager
-    return {
-        "tags": [*(captured.tags or []), TAG],
-        "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {TAG: True},
-        "callbacks": manager(handlers=list(handlers), inheritable_handlers=list(handlers)),
-        "recursion_limit": captured.recursion_limit,
-        internals.CONF: configurable,
-    }
-
-
-def _channels(captured: CapturedParts, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Channels with the values they had when V1 was called."""
+def _channels(captured: CapturedCall, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Make channels with the values they had when V1 was called."""
     rebuilt: dict[str, Any] = {}
     for key, channel in captured.channels.items():
         kept = captured.channel_copies.get(key)
@@ -222,7 +216,7 @@ def _empty(channel: Any) -> Any:
     return twin
 
 
-def _read(captured: CapturedParts, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
+def _read(captured: CapturedCall, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
     task = captured.task
     own = PregelTaskWrites(task.path, task.name, writes, task.triggers)
     return partial(local_read, scratchpad, channels, captured.managed, own)

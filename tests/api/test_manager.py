@@ -1,0 +1,80 @@
+"""The manager as it is exported: real telemetry by default, and its former names."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_shadow import ShadowTrafficManager
+
+TESTS = Path(__file__).resolve().parents[1]
+APPLICATION = """
+import json
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from otel_shadow import ShadowIntegrationMiddleware, ShadowTrafficManager
+from small_graphs import call, left, small_graph
+
+spans, reader, provider = InMemorySpanExporter(), InMemoryMetricReader(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(provider)
+metrics.set_meter_provider(MeterProvider([reader]))
+
+manager = ShadowTrafficManager()
+call(ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph()), session="session_4")
+assert manager.flush(30)
+
+scopes = reader.get_metrics_data().resource_metrics[0].scope_metrics
+found = {metric.name: metric.data.data_points for scope in scopes for metric in scope.metrics}
+print(json.dumps({
+    "spans": sorted(span.name for span in spans.get_finished_spans()),
+    "timed": sum(point.count for point in found["shadow.node.duration"]),
+    "matches": sum(point.value for point in found["shadow.comparisons"]),
+}))
+"""
+
+
+def test_the_exported_manager_makes_spans_metrics_and_lines_by_default(tmp_path: Path) -> None:
+    """``ShadowTrafficManager()``, told nothing at all, speaks to the process's own providers and writes lines."""
+    lines = tmp_path / "shadow.jsonl"
+    done = subprocess.run(
+        [sys.executable, "-c", APPLICATION],
+        cwd=TESTS,
+        env={**os.environ, "OTEL_SHADOW_LOG_FILE": str(lines)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"spans": ["v1.node", "v2.shadow"], "timed": 2, "matches": 1}
+    events = [json.loads(line)["event"] for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert events == ["SHADOW_V2", "SHADOW_COMPARISON"]
+
+
+def test_the_former_factory_makes_the_same_manager_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``otel_shadow.assembly.build_manager`` still leads to it, for one release."""
+    monkeypatch.delitem(sys.modules, "otel_shadow.assembly", raising=False)
+    with pytest.warns(DeprecationWarning, match=r"otel_shadow\.assembly is now otel_shadow\._api\.manager"):
+        from otel_shadow.assembly import build_manager  # type: ignore[import-not-found]
+    with pytest.warns(DeprecationWarning, match=r"build_manager is now otel_shadow\.ShadowTrafficManager"):
+        manager = build_manager(log_file=os.devnull)
+    manager.shutdown()
+    assert type(manager) is ShadowTrafficManager
+
+
+def test_what_was_runtime_manager_is_the_exported_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class that was imported from ``otel_shadow.runtime.manager`` is the one that users make."""
+    for name in ("otel_shadow.runtime", "otel_shadow.runtime.manager"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.warns(DeprecationWarning, match=r"otel_shadow\.runtime(\.manager)? is now"):
+        from otel_shadow.runtime.manager import ShadowTrafficManager as former  # type: ignore[import-not-found]
+    assert former is ShadowTrafficManager
