@@ -20,6 +20,8 @@ _MODULES = {
     "mark": "_langgraph.instrument.mark",
     "demo.conversations": "_calibration.conversations",
     "demo.providers": "_report.sdk_providers",
+    "doctor.command": "_doctor.doctor_command",
+    "doctor.signal": "_doctor.checks",
     "demo.clock": "_demo.play",
     "demo.loop": "_demo.closed_loop",
     "demo.run": "_demo.demo_command",

@@ -166,7 +166,7 @@ def doctor(graph: str | None, config: Path | None, write: bool) -> int:
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
     """
-    from otel_shadow._doctor.command import diagnose
+    from otel_shadow._doctor.doctor_command import diagnose
 
     return diagnose(graph, config, write)
 
