@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_shadow._calibration.calibration import Risk
-from otel_shadow._calibration.router import Effect, Proposal
+from otel_shadow._calibration.threshold_proposals import Effect, Proposal
 from otel_shadow._report import theme
 from otel_shadow._report.blocks import Figure
 from otel_shadow._report.plots import legend
