@@ -6,10 +6,10 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.dashboard import dashboard
-from otel_shadow._dashboards.panels import (
+from otel_shadow._dashboards.grafana import (
     Json,
     column,
+    dashboard,
     legend,
     lines,
     matching,
@@ -63,13 +63,7 @@ BOARD: Final = dashboard(
             (12, 9),
             exemplars=True,
         ),
-        lines(
-            "p95 per node",
-            "V1 and V2 of each node.",
-            {legend(q.NODE, q.VERSION): q.LATENCY_NODES},
-            "s",
-            (12, 9),
-        ),
+        lines("p95 per node", "V1 and V2 of each node.", {legend(q.NODE, q.VERSION): q.LATENCY_NODES}, "s", (12, 9)),
         panel(
             "table",
             "p95 per node, version and arm ($window)",
@@ -90,7 +84,7 @@ BOARD: Final = dashboard(
                             "Value": "p95",
                         },
                     },
-                },
+                }
             ],
         ),
         row("Decisions"),

@@ -6,13 +6,13 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.dashboard import dashboard
-from otel_shadow._dashboards.panels import (
+from otel_shadow._dashboards.grafana import (
     AMBER,
     GREEN,
     RED,
     Json,
     column,
+    dashboard,
     legend,
     lines,
     matrix,
@@ -53,7 +53,7 @@ def _trend(criterion: str) -> Json:
     return lines(
         TITLES[criterion].partition(" (")[0],
         _DESCRIPTIONS[criterion],
-        {legend(q.NODE): q.trend(criterion), "whole graph": q.trend_overall(criterion), "bound": q.bound(criterion)},
+        {legend(q.NODE): q.trend(criterion), "whole graph": q.trend(criterion, "graph"), "bound": q.bound(criterion)},
         "percentunit",
         (8, 8),
     )

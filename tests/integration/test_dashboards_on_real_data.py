@@ -149,7 +149,7 @@ def test_what_is_listed_as_empty_is_asked_for() -> None:
 
 def test_variables_find_the_service(data: Data) -> None:
     """The queries behind the dashboards' variables name series and labels that are there."""
-    for query in (panel_queries.VARIABLE_SERVICE, panel_queries.VARIABLE_GRAPH, panel_queries.VARIABLE_NODE):
+    for query in panel_queries.VARIABLES.values():
         found = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
         assert found is not None
         assert data.prometheus.query(f"count by ({found[2]}) ({filled(found[1])})"), query
