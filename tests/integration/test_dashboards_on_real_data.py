@@ -176,7 +176,7 @@ def test_sla_panels_say_what_the_verdict_says(data: Data) -> None:
         wanted = data.verdict.criterion(criterion).estimate
         assert wanted is not None
         assert data.one(panel_queries.trend(criterion)) == pytest.approx(wanted, abs=0.04), criterion
-        assert data.one(panel_queries.trend_overall(criterion)) == pytest.approx(wanted, abs=0.04), criterion
+        assert data.one(panel_queries.trend(criterion, "graph")) == pytest.approx(wanted, abs=0.04), criterion
 
 
 def test_latency_panels_say_what_the_verdict_says(data: Data) -> None:
