@@ -161,7 +161,7 @@ ALERTS: Final = (
     Alert("ShadowOverheadHigh", _overhead(), "15m", "page",
           f"{_NODE}: shadowing adds {_PERCENT} of V1's p95 on V1's path."),
     Alert("ShadowShedding", _shedding(), "15m", "ticket",
-          f"{_NODE}: {_PERCENT} of the shadows are shed."),
+          f"{_NODE}: {_PERCENT} of the shadow runs are shed."),
     Alert("ShadowBreakerOpen", _paused(where(REASON="breaker")), "5m", "ticket",
           f"{_NODE}: V2 failed so often in a row that its shadow is paused."),
     Alert("ShadowPaused", _paused(where(f'{label(semconv.REASON)}!="breaker"')), "15m", "ticket",
