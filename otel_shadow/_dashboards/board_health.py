@@ -1,4 +1,4 @@
-"""Fourth dashboard: what the shadow itself costs, drops and swallows."""
+"""Fourth dashboard: what otel-shadow itself costs, drops and swallows."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.dashboard import dashboard
-from otel_shadow._dashboards.panels import GREEN, RED, legend, lines, panel, query, row, words
+from otel_shadow._dashboards.grafana import GREEN, RED, dashboard, legend, lines, panel, query, row, words
 from otel_shadow._dashboards.series_names import label
 
 BOARD: Final = dashboard(
     "otel-shadow-health",
     "own health",
-    "What shadowing adds to V1's path, what is shed or paused, what our own code swallowed, and what was lost.",
+    "What shadowing adds to V1's path, what is shed or paused, which errors were swallowed, and what was lost.",
     [
         row("On V1's path"),
         lines(
@@ -28,17 +27,17 @@ BOARD: Final = dashboard(
             {legend(q.NODE): q.OVERHEAD_SHARE},
             "percentunit",
         ),
-        row("Shadows that don't run"),
+        row("Shadow runs that don't start"),
         lines(
             "Waiting and running",
-            "Pairs that wait for their shadow, and shadows that run, per instance.",
+            "Shadow runs that wait, and shadow runs under way, per instance.",
             {"waiting {{instance}}": q.QUEUE, "running {{instance}}": q.INFLIGHT},
             "short",
             (8, 8),
         ),
         lines(
             "Shed",
-            "Shadows per second that never ran, and why.",
+            "Shadow runs per second that never started, and why.",
             {legend(label(semconv.STATUS)): q.NOT_RUN},
             "reqps",
             (8, 8),
@@ -59,8 +58,8 @@ BOARD: Final = dashboard(
             "short",
         ),
         lines(
-            "Errors of ours that the shield caught",
-            "V1 never saw them; each operation is named.",
+            "Errors of otel-shadow that its fault barrier caught",
+            "None of them reached V1; each operation is named.",
             {legend(label(semconv.OPERATION)): q.SWALLOWED},
             "short",
         ),
@@ -73,7 +72,7 @@ BOARD: Final = dashboard(
         ),
         lines(
             "The Collector's sending queues",
-            "How full they are; full means that a backend is away.",
+            "How full they are; full means that a backend does not answer.",
             {"{{exporter}} {{data_type}}": q.COLLECTOR_QUEUE},
             "percentunit",
         ),

@@ -6,8 +6,7 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.dashboard import dashboard
-from otel_shadow._dashboards.panels import legend, lines, panel, row, trace_query
+from otel_shadow._dashboards.grafana import dashboard, legend, lines, panel, row, trace_query
 from otel_shadow._dashboards.series_names import label
 
 BOARD: Final = dashboard(
@@ -57,7 +56,7 @@ BOARD: Final = dashboard(
         panel(
             "table",
             "Fallbacks",
-            "Traces in which V1 answered in V2's stead.",
+            "Traces in which V1 answered in place of V2.",
             [trace_query(q.TRACES_FALLBACK)],
             (24, 9),
         ),
