@@ -9,7 +9,7 @@ from otel_shadow._calibration import proposal_words as words
 from otel_shadow._calibration.calibration import Calibration, Risk
 from otel_shadow._calibration.risk_plot import risk_coverage
 from otel_shadow._calibration.router import Effect, Proposal, Proposals
-from otel_shadow._report.blocks import Beside, Block, Cell, Column, Document, Fact, Figure, Section, Table, Text, Texts
+from otel_shadow._report.blocks import Block, Cell, Column, Document, Fact, Figure, Section, Table, Text, Texts
 from otel_shadow.verdict.units import DASH, moment, percent, plural
 
 
@@ -71,7 +71,7 @@ def _intents(calibration: Calibration, drawn: bool) -> list[Section]:
 
 def _beside(figures: Sequence[Figure | None]) -> tuple[Block, ...]:
     found = tuple(figure for figure in figures if figure)
-    return (Beside(found),) if found else ()
+    return (found,) if found else ()
 
 
 def _table(head: str, proposals: Sequence[Proposal], risk: Risk, label: str) -> Table:

@@ -197,12 +197,13 @@ def _shadow(window: _Window, played: Sequence[Conversation]) -> None:
 
 def _judge(window: _Window) -> Verdict:
     from otel_shadow import evidence
-    from otel_shadow._report import html_page, verdict_document
+    from otel_shadow._report import html_page
+    from otel_shadow._report.verdict_document import verdict_document
     from otel_shadow.verdict import Policy, evaluate
 
     summary = evidence.read([str(window.log)])
     verdict = evaluate(summary, Policy(), window.end)
-    told = verdict_document.page(verdict, evidence.view_of(summary, verdict))
+    told = verdict_document(verdict, evidence.view_of(summary, verdict), page=True)
     html_page.write(window.out / "report.html", html_page.page(told))
     return verdict
 
