@@ -25,7 +25,8 @@ NOT_OURS_TO_EXPORT = ("shadow.verdict",)
 
 
 def exported(capture: ShadowCapture) -> list[Any]:
-    return capture._signals.metrics(capture)
+    capture.settle()
+    return capture._signals.metrics()
 
 
 def v2(state: State) -> dict[str, Any]:
