@@ -16,7 +16,7 @@ import otel_shadow
 
 HEAVY = (
     "langgraph", "langchain_core", "numpy", "duckdb", "matplotlib", "jinja2", "rich", "pandas", "scipy", "sklearn",
-    "grafanalib", "openfeature", "opentelemetry.sdk", "opentelemetry.exporter", "dateparser", "pebble", "pytest",
+    "openfeature", "opentelemetry.sdk", "opentelemetry.exporter", "dateparser", "pebble", "pytest",
 )  # fmt: skip
 EXPECTED = {
     "FeatureFlags",

@@ -14,6 +14,8 @@ from otel_shadow.semconv import Metric
 _UNITS: Final = {"s": "seconds", "By": "bytes", "ms": "milliseconds"}
 SERVICE: Final = "job"
 """The label that ``service.name`` becomes."""
+INSTANCE: Final = "instance"
+"""The label that ``service.instance.id`` becomes."""
 WINDOW: Final = "window"
 """Label of recorded series: the window they cover, such as ``24h``."""
 

@@ -186,7 +186,7 @@ def test_what_is_listed_as_empty_is_asked_for() -> None:
 
 def test_variables_find_the_service(data: Data) -> None:
     """The queries behind the dashboards' variables name series and labels that are there."""
-    for query in (panel_queries.VARIABLE_SERVICE, panel_queries.VARIABLE_GRAPH, panel_queries.VARIABLE_NODE):
+    for query in panel_queries.VARIABLES.values():
         found = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
         assert found is not None
         assert data.query(f"count by ({found[2]}) ({found[1]})"), query
@@ -210,7 +210,7 @@ def test_sla_panels_say_what_the_verdict_says(data: Data) -> None:
         wanted = data.verdict.criterion(criterion).estimate
         assert wanted is not None
         assert data.one(panel_queries.trend(criterion)) == pytest.approx(wanted, rel=1e-9), criterion
-        assert data.one(panel_queries.trend_overall(criterion)) == pytest.approx(wanted, rel=1e-9), criterion
+        assert data.one(panel_queries.trend(criterion, "graph")) == pytest.approx(wanted, rel=1e-9), criterion
 
 
 def test_latency_panels_say_what_the_verdict_says(data: Data) -> None:
