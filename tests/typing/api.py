@@ -194,7 +194,7 @@ def typed_bad_source(error: evidence.EvidenceError) -> str:
 
 # --- otel_shadow.testing --------------------------------------------------------------------------------------------
 def typed_template() -> None:
-    sample = testing.Sample({"text": "I am Ana"}, expect={"child_name": "Ana"})
+    sample = testing.SampleState({"text": "I am Ana"}, expect={"child_name": "Ana"})
     template = testing.Template(
         "greeting",
         frozenset({"child_name"}),
