@@ -51,14 +51,7 @@ Reader = Callable[[Groups], "str | None"]
 
 
 def times(text: str, now: datetime | None = None, *, asked: bool = False) -> list[Mention[str]]:
-    """Find times of day.
-
-    Args:
-        text: the message; both languages are read.
-        now: what "in two hours" is counted from; without it such times are not found.
-        asked: a time was asked for: a lone number counts.
-
-    """
+    """Find times of day; "in two hours" only with `now`, a lone number only where a time was `asked` for."""
     normal = normalise(text)
     normal = replace(normal, text=_ONE_O_CLOCK.sub("1  ", normal.text))
     if not _HINT.search(normal.text):
