@@ -1,4 +1,4 @@
-"""Second dashboard: the pairs, and the way into each of them."""
+"""Second dashboard: the pairs, and links into each of them."""
 
 from __future__ import annotations
 
@@ -57,19 +57,13 @@ BOARD: Final = dashboard(
         row("Latency (points are traces: click one)"),
         lines(
             "Latency of V1 and V2",
-            "Quantiles over all chosen nodes; V1's time includes our own work on its path.",
+            "Quantiles over all chosen nodes; V1's time includes what shadowing adds.",
             {f"{name} {legend(q.VERSION)}": expr for name, expr in q.LATENCY.items()},
             "s",
             (12, 9),
             exemplars=True,
         ),
-        lines(
-            "p95 per node",
-            "V1 and V2 of each node.",
-            {legend(q.NODE, q.VERSION): q.LATENCY_NODES},
-            "s",
-            (12, 9),
-        ),
+        lines("p95 per node", "V1 and V2 of each node.", {legend(q.NODE, q.VERSION): q.LATENCY_NODES}, "s", (12, 9)),
         panel(
             "table",
             "p95 per node, version and arm ($window)",
@@ -90,7 +84,7 @@ BOARD: Final = dashboard(
                             "Value": "p95",
                         },
                     },
-                },
+                }
             ],
         ),
         row("Decisions"),
@@ -116,8 +110,8 @@ BOARD: Final = dashboard(
             stacked=True,
         ),
         lines(
-            "What became of the shadows",
-            "Executions per second by status, those that never ran included.",
+            "What became of the shadow runs",
+            "Shadow runs per second by status, also those that never started.",
             {legend(label(semconv.STATUS)): q.OUTCOMES},
             "reqps",
             (6, 9),

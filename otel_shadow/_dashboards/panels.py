@@ -149,18 +149,10 @@ def panel(
     overrides: Sequence[Json] = (),
     transformations: Sequence[Json] = (),
 ) -> Json:
-    """Return a panel whose data source is that of its first target.
+    """Return a panel of Grafana's type ``kind``, with the data source of its first target.
 
-    Arguments:
-        kind: Grafana's name of the panel's type: ``timeseries``, ``stat``, ``table`` or ``state-timeline``.
-        title, description: what the panel shows, for the reader.
-        targets: its queries.
-        size: its width and height.
-        thresholds: ``steps`` of its colours.
-        fields: properties of all its fields, over those that every panel of this type has.
-        options: options of the panel, over those that every panel of this type has.
-        overrides: properties of single fields, from ``column`` and ``matching``.
-        transformations: what Grafana does with the queries' results before it shows them.
+    ``fields`` and ``options`` come on top of those that every panel of this type has; ``overrides`` are made by
+    ``column`` and ``matching``.
     """
     framed = _frame(kind, title, size, targets, thresholds)
     framed["fieldConfig"]["defaults"].update(_FIELDS[kind], **(fields or {}))

@@ -7,9 +7,8 @@ counts as a target when this node's part of it arrived.
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from langgraph.errors import ParentCommand
 from langgraph.types import Command, Send
 
 from otel_shadow import semconv
@@ -19,41 +18,20 @@ from otel_shadow._runtime.execution_result import Several
 PARENT_PREFIX = "parent:"
 """Marks a target in the parent graph."""
 
-SendArguments = tuple[tuple[str, Any], ...]
-"""Node and argument of each ``Send``, in a stable order."""
+
+class Decision(NamedTuple):
+    """Where the graph goes after a node; nowhere yet, where the node failed or was interrupted."""
+
+    targets: tuple[str, ...] = ()
+    """Sorted node names; ``("__end__",)`` where nothing follows; ``parent:<node>`` in the parent graph."""
+    sends: tuple[tuple[str, Any], ...] = ()
+    """Node and argument of each ``Send``, by node, else in the order written."""
 
 
-def v1_targets(
-    writes: Iterable[tuple[str, Any]], error: BaseException | None = None, here: Collection[str] = ()
-) -> tuple[str, ...]:
-    """Return where the graph goes after V1.
-
-    Arguments:
-        writes: V1's writes, read after its sequence returned.
-        error: what V1 raised, if it did.
-        here: names by which a command means this node's own graph.
-
-    Returns:
-        Sorted node names; ``("__end__",)`` where nothing follows; ``parent:<node>`` in the parent graph; nothing
-        where V1 failed or was interrupted.
-    """
-    if error is None:
-        return targets_of(writes)
-    if isinstance(error, ParentCommand):
-        return command_targets(error.args[0], here)
-    return ()
-
-
-def v1_sends(writes: Iterable[tuple[str, Any]], error: BaseException | None = None) -> SendArguments:
-    """Return node and argument of each ``Send`` that V1 decided on."""
-    if isinstance(error, ParentCommand):
-        return command_sends(error.args[0])
-    return sends_of(writes) if error is None else ()
-
-
-def targets_of(writes: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
-    """Return the targets among ``writes``: branches, joins and sends; END where there is none."""
-    found = set()
+def decided(writes: Iterable[tuple[str, Any]]) -> Decision:
+    """Return the decision among ``writes``: branches, joins and sends."""
+    found: set[str] = set()
+    sends: list[Send] = []
     for channel, value in writes:
         if channel.startswith(internals.BRANCH_PREFIX):
             found.add(channel.removeprefix(internals.BRANCH_PREFIX))
@@ -61,50 +39,34 @@ def targets_of(writes: Iterable[tuple[str, Any]]) -> tuple[str, ...]:
             found.add(channel.rpartition(":")[2])
         elif channel == internals.TASKS and isinstance(value, Send):
             found.add(value.node)
-    return tuple(sorted(found)) or (semconv.END,)
+            sends.append(value)
+    return Decision(tuple(sorted(found)) or (semconv.END,), _by_node(sends))
 
 
-def sends_of(writes: Iterable[tuple[str, Any]]) -> SendArguments:
-    """Return node and argument of each ``Send`` among ``writes``, by node, else in the order written."""
-    sends = [
-        (value.node, value.arg) for channel, value in writes if channel == internals.TASKS and isinstance(value, Send)
-    ]
-    return tuple(sorted(sends, key=lambda send: send[0]))
-
-
-def command_targets(command: Command[Any], here: Collection[str]) -> tuple[str, ...]:
-    """Return where a command that left the node goes: into this graph if it names it, else into the parent."""
+def decided_by(command: Command[Any], here: Collection[str]) -> Decision:
+    """Return the decision of a command that left the node: for this graph if ``here`` names it, else for the parent."""
     prefix = "" if command.graph in here else PARENT_PREFIX
-    found = {prefix + (item.node if isinstance(item, Send) else str(item)) for item in _goto(command)}
-    return tuple(sorted(found)) or (prefix + semconv.END,)
-
-
-def command_sends(command: Command[Any]) -> SendArguments:
-    """Return node and argument of each ``Send`` in a command."""
-    return sends_of((internals.TASKS, item) for item in _goto(command))
-
-
-def _goto(command: Command[Any]) -> list[Any]:
     goto: Any = command.goto
-    return list(goto) if isinstance(goto, list | tuple) else [goto]
+    goes: list[Any] = list(goto) if isinstance(goto, list | tuple) else [goto]
+    found = {prefix + (item.node if isinstance(item, Send) else str(item)) for item in goes}
+    return Decision(
+        tuple(sorted(found)) or (prefix + semconv.END,), _by_node(item for item in goes if isinstance(item, Send))
+    )
+
+
+def _by_node(sends: Iterable[Send]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(((send.node, send.arg) for send in sends), key=lambda pair: pair[0]))
 
 
 def fields(writes: Iterable[tuple[str, Any]], known: Container[str]) -> dict[str, Any]:
-    """Return the state fields among ``writes``, by name, without the machinery's own channels.
+    """Return the state fields among ``writes``, by name; :class:`Several` values where one was written several times.
 
-    Arguments:
-        writes: channel and value of each write.
-        known: the graph's channels. A write to a channel that the graph lacks is ignored by the graph, and here: its
-            name could be anything.
-
-    Returns:
-        The value of each field; :class:`Several` values where it was written several times.
+    A write to a channel that is not ``known`` is ignored by the graph, and here: its name could be anything.
     """
     found: dict[str, Any] = {}
     for channel, value in writes:
-        if channel in internals.BOOKKEEPING or channel.startswith((internals.BRANCH_PREFIX, internals.JOIN_PREFIX)):
-            continue
-        if channel not in known:
+        decision = channel.startswith((internals.BRANCH_PREFIX, internals.JOIN_PREFIX))
+        if decision or channel in internals.BOOKKEEPING or channel not in known:
             continue
         if channel not in found:
             found[channel] = value

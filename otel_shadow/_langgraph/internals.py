@@ -1,10 +1,11 @@
-"""LangGraph's internal names, in one place: what this package leans on, from 0.6 to the newest.
+"""LangGraph's internals, in one place: the names and classes that this package leans on, from 0.6 to the newest.
 
 A name that only some versions have is None where it is missing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -16,6 +17,7 @@ from langgraph.channels.ephemeral_value import EphemeralValue
 from langgraph.channels.last_value import LastValue
 from langgraph.channels.topic import Topic
 from langgraph.channels.untracked_value import UntrackedValue
+from langgraph.pregel._algo import LazyAtomicCounter
 
 PRIVATE_PREFIX: Final = "__pregel_"
 """Keys of ``configurable`` that LangGraph's own machinery owns."""
@@ -65,3 +67,20 @@ TOPIC: Final = Topic
 _EMPTY: Any = EphemeralValue(object)
 MISSING: Final[Any] = _EMPTY.value
 """What ``value`` is while a channel is empty; an object compared by identity, so no copy of it may be made."""
+
+
+def fresh_counters() -> dict[str, LazyAtomicCounter]:
+    """Make the counters of a task's scratchpad anew, by the names of its fields."""
+    return {name: LazyAtomicCounter() for name in ("call_counter", "interrupt_counter", "subgraph_counter")}
+
+
+def answer_once(answer: Any) -> Callable[[bool], Any]:
+    """Make the ``get_null_resume`` of a scratchpad that holds ``answer``: it is gone once it was consumed."""
+    answers = [] if answer is None else [answer]
+
+    def get_null_resume(consume: bool = False) -> Any:
+        if not answers:
+            return None
+        return answers.pop() if consume else answers[-1]
+
+    return get_null_resume

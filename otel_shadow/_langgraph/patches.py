@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 Wrap = Callable[[Any], Any]
 _ABSENT: Any = object()
 
 
-@dataclass(slots=True)
 class Patches:
     """A set of replaced attributes."""
 
-    _done: list[tuple[Any, str, Any, Any]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._done: list[tuple[Any, str, Any, Any]] = []
 
     @property
     def installed(self) -> bool:
@@ -41,3 +42,22 @@ class Patches:
                 delattr(owner, name)
             else:
                 setattr(owner, name, own)
+
+
+def changing_arguments(change: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]) -> Wrap:
+    """Return a wrap by which a function (or coroutine function) gets what ``change`` makes of its arguments."""
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def called(*given: Any, **named: Any) -> Any:
+            args, kwargs = change(*given, **named)
+            return original(*args, **kwargs)
+
+        @functools.wraps(original)
+        async def awaited(*given: Any, **named: Any) -> Any:
+            args, kwargs = change(*given, **named)
+            return await original(*args, **kwargs)
+
+        return awaited if inspect.iscoroutinefunction(original) else called
+
+    return wrap

@@ -12,27 +12,27 @@ import functools
 import inspect
 import pickle
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pkgutil import resolve_name
 from types import MethodType
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._runnable import RunnableCallable
-from langgraph.pregel._algo import LazyAtomicCounter, PregelScratchpad  # type: ignore[attr-defined,unused-ignore]
+from langgraph.pregel._algo import PregelScratchpad  # type: ignore[attr-defined,unused-ignore]
 from langgraph.runtime import Runtime
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.isolation.context import enter_shadow
+from otel_shadow._langgraph.isolation.configuration import callbacks, enter_shadow
 from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
-from otel_shadow._langgraph.isolation.token_usage import TokenCounter
-from otel_shadow._langgraph.v2 import coerce, is_async
+from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow.config import ShadowConfig, ToolsTable
+from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 
 _SERVE = "otel_shadow._langgraph.process_run:serve"
@@ -43,27 +43,22 @@ class RemoteError(Exception):
     """V2's exception could not be sent back; a subclass carries its name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
-    """What is sent to the worker."""
+    """What is sent to the worker: V2's import path, its copy of the state, and what its configuration is made of."""
 
     path: str
     state: Any
-    user: dict[str, Any]
+    config: RunnableConfig
+    """Tags, metadata and recursion limit, and of the configurable keys the user's own."""
     context: Any
     previous: Any
     answers: tuple[list[Any], Any]
     namespace: str
-    metadata: dict[str, Any]
-    tags: list[str]
-    recursion_limit: int
-    graph: str
-    node: str
-    tools: ToolsTable
-    carrier: dict[str, str]
+    scope: ShadowContext
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What comes back."""
 
@@ -74,13 +69,7 @@ class Answer:
 
 
 class Remote(Runnable[Any, Any]):
-    """Runs V2 in a worker while it is a shadow, under the shadow's time limit; live, V2 runs here as ever.
-
-    Arguments:
-        path: ``module:function`` of V2.
-        native: V2 itself.
-        pool: the workers.
-    """
+    """V2 that runs in a worker while it is a shadow, under the shadow's time limit; live, V2 runs in this process."""
 
     def __init__(self, path: str, native: Runnable[Any, Any], pool: WorkerPool) -> None:
         self.path = path
@@ -88,7 +77,7 @@ class Remote(Runnable[Any, Any]):
         self._pool = pool
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """V2's value.
+        """Return V2's value.
 
         Raises:
             BaseException: what V2 raised, or a :class:`RemoteError` of its name.
@@ -108,14 +97,14 @@ class Remote(Runnable[Any, Any]):
         return answer.value
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """The same, awaited; a shadow does not come this way."""
+        """Await V2's value; inside a shadow call :meth:`invoke`, in another thread."""
         if SHADOW.get() is None:
             return await self.native.ainvoke(input, config, **kwargs)
         return await asyncio.to_thread(self.invoke, input, config, **kwargs)
 
 
 def importable(v2: Any, node: str, config: ShadowConfig) -> str:
-    """The import path by which a worker finds ``v2``.
+    """Return the import path by which a worker finds ``v2``.
 
     Raises:
         ConfigError: it has none, or process mode lacks what it needs.
@@ -133,11 +122,10 @@ def importable(v2: Any, node: str, config: ShadowConfig) -> str:
 
 
 def serve(payload: bytes) -> bytes:
-    """In the worker: run the task, and give what came of it. Never raises what V2 raises."""
+    """Run a task in the worker, and return what came of it; what V2 raises is in the answer."""
     task: Task = pickle.loads(payload)  # noqa: S301 - from our parent
-    scope = ShadowContext(task.graph, task.node, task.tools)
-    value, error = contextvars.copy_context().run(_run, task, scope)
-    return _packed(Answer(value, error, scope.tokens, scope.blocked))
+    value, error = contextvars.copy_context().run(_run, task)
+    return _packed(Answer(value, error, task.scope.tokens, task.scope.blocked))
 
 
 # --- the parent's side -----------------------------------------------------------------------------------------------
@@ -146,34 +134,38 @@ def serve(payload: bytes) -> bytes:
 def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -> Task:
     conf = config[internals.CONF]
     runtime, scratchpad = conf.get(internals.RUNTIME), conf.get(internals.SCRATCHPAD)
+    own: RunnableConfig = {
+        "tags": list(config.get("tags") or []),
+        "metadata": _what_can_go(config.get("metadata") or {}),
+        "recursion_limit": config.get("recursion_limit", 25),
+        internals.CONF: _what_can_go(
+            {key: item for key, item in conf.items() if not key.startswith(internals.PRIVATE_PREFIX)}
+        ),
+    }
     return Task(
         path=path,
         state=state,
-        user={
-            key: item for key, item in conf.items() if not key.startswith(internals.PRIVATE_PREFIX) and _can_go(item)
-        },
+        config=own,
         context=runtime.context if runtime is not None else None,
         previous=runtime.previous if runtime is not None else None,
         answers=(list(scratchpad.resume), scratchpad.get_null_resume(False)) if scratchpad is not None else ([], None),
         namespace=str(conf.get(internals.CHECKPOINT_NS) or ""),
-        metadata={key: item for key, item in (config.get("metadata") or {}).items() if _can_go(item)},
-        tags=list(config.get("tags") or []),
-        recursion_limit=config.get("recursion_limit", 25),
-        graph=scope.graph,
-        node=scope.node,
-        tools=scope.tools,
-        carrier=scope.carrier,
+        scope=ShadowContext(scope.graph, scope.node, scope.tools, carrier=scope.carrier),
     )
 
 
 def _named(error: BaseException) -> BaseException:
-    """An exception that could not be sent, under its own name: the name is what is recorded."""
+    """Make an exception of the name of one that could not be sent: the name is what is recorded."""
     if not isinstance(error, RemoteError):
         return error
     name = str(error)
     local = f"{_named.__qualname__}.<locals>.{name}"  # the worker has seen to it that the name is from code
     named: BaseException = type(name, (RemoteError,), {"__qualname__": local})()
     return named
+
+
+def _what_can_go(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in items.items() if _can_go(item)}
 
 
 def _can_go(item: Any) -> bool:
@@ -217,16 +209,14 @@ def _parameters(v2: Any) -> list[str]:
 # --- the worker's side -----------------------------------------------------------------------------------------------
 
 
-def _run(task: Task, scope: ShadowContext) -> tuple[Any, BaseException | None]:
-    from importlib import import_module
-
+def _run(task: Task) -> tuple[Any, BaseException | None]:
     try:
         install_guards()
         v2 = _v2(task.path)
         awaited = is_async(v2)
-        config = _config(task, scope, awaited)
-        enter_shadow(scope, config)
-        import_module("otel_shadow._telemetry.worker_flush").enter(task.carrier)
+        config = _config(task, awaited)
+        enter_shadow(task.scope, config)
+        import_module("otel_shadow._telemetry.worker_flush").enter(task.scope.carrier)
         if awaited:
             return asyncio.run(v2.ainvoke(task.state, config)), None
         return v2.invoke(task.state, config), None
@@ -236,54 +226,33 @@ def _run(task: Task, scope: ShadowContext) -> tuple[Any, BaseException | None]:
 
 @functools.lru_cache(256)
 def _v2(path: str) -> Runnable[Any, Any]:
-    return coerce(resolve_name(path))
+    return as_runnable(resolve_name(path))
 
 
-def _config(task: Task, scope: ShadowContext, awaited: bool) -> RunnableConfig:
+def _config(task: Task, awaited: bool) -> RunnableConfig:
+    resume, answer = task.answers
     writes: deque[tuple[str, Any]] = deque()
-    calls = LocalCalls()
-    handlers = [TokenCounter(scope.tokens)]
-    manager: Any = AsyncCallbackManager if awaited else CallbackManager
     conf: dict[str, Any] = {
-        **task.user,
+        **task.config[internals.CONF],
         internals.SEND: writes.extend,
         internals.CHECKPOINTER: None,
         internals.CHECKPOINT_NS: task.namespace,
-        internals.SCRATCHPAD: _scratchpad(*task.answers),
+        internals.SCRATCHPAD: PregelScratchpad(
+            step=0,
+            stop=1,
+            **internals.fresh_counters(),
+            get_null_resume=internals.answer_once(answer),
+            resume=resume,
+        ),
         internals.RUNTIME: Runtime(context=task.context, store=None, stream_writer=_nowhere, previous=task.previous),
     }
-    config: RunnableConfig = {
-        "tags": task.tags,
-        "metadata": task.metadata,
-        "callbacks": manager(handlers=list(handlers), inheritable_handlers=list(handlers)),
-        "recursion_limit": task.recursion_limit,
-        internals.CONF: conf,
-    }
-    conf[internals.CALL] = calls.bind(config)
+    config: RunnableConfig = {**task.config, "callbacks": callbacks(task.scope, awaited), internals.CONF: conf}
+    conf[internals.CALL] = LocalCalls().bind(config)
     return config
 
 
 def _nowhere(_: Any) -> None:
-    """A worker has no stream."""
-
-
-def _scratchpad(resume: list[Any], answer: Any) -> PregelScratchpad:
-    answers = [] if answer is None else [answer]
-
-    def get_null_resume(consume: bool = False) -> Any:
-        if not answers:
-            return None
-        return answers.pop() if consume else answers[-1]
-
-    return PregelScratchpad(
-        step=0,
-        stop=1,
-        call_counter=LazyAtomicCounter(),
-        interrupt_counter=LazyAtomicCounter(),
-        get_null_resume=get_null_resume,
-        resume=resume,
-        subgraph_counter=LazyAtomicCounter(),
-    )
+    """Write nothing: a worker has no stream."""
 
 
 def _packed(answer: Answer) -> bytes:

@@ -16,7 +16,7 @@ from langgraph.graph import END
 from otel_shadow._demo.state import EnrolmentState
 from otel_shadow._demo.v2 import V2_NODES, Thresholds, build_nodes, pipeline
 from otel_shadow._demo.v2.intents import ASK, GREET, NONE, SCHEDULE, node_of, recognise
-from otel_shadow._demo.v2.model import DraftingChatModel
+from otel_shadow._demo.v2.response import DraftingChatModel
 from otel_shadow._demo.v2.router import Plan, confidence_of
 from otel_shadow._demo.workflow import build_graph
 
@@ -126,15 +126,15 @@ def test_thresholds_come_from_a_proposal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[thresholds\n", "not readable"),
-        ("thresholds = 3\n", "expected a table 'thresholds'"),
-        ("[thresholds]\ntemplat = 0.5\n", "expected numbers named template, llm_rag, handoff; found templat=0.5"),
-        ("[thresholds]\ntemplate = 'high'\n", "found template='high'"),
-        ("[thresholds]\ntemplate = true\n", "found template=True"),
-        ("[thresholds]\ntemplate = 0.1\n", "expected 0 <= handoff"),
-        ("[thresholds]\nnodes = 1\n", "expected a table 'nodes'"),
-        ("[intents]\nbuy = 0.1\n", "expected numbers named greet, ask_information"),
-        ("[intents]\ngreet = 7\n", "expected numbers from 0 to 1"),
+        ("[thresholds\n", "neither TOML nor"),
+        ("thresholds = 3\n", "bad.toml: thresholds: expected a table, found 3"),
+        ("[thresholds]\ntemplat = 0.5\n", "thresholds.templat: no such threshold; expected template, llm_rag, handoff"),
+        ("[thresholds]\ntemplate = 'high'\n", "thresholds.template = 'high': expected a number from 0 to 1"),
+        ("[thresholds]\ntemplate = true\n", "thresholds.template = True: expected a number from 0 to 1"),
+        ("[thresholds]\ntemplate = 0.1\n", "expected handoff <= llm_rag <= template, got template 0.1"),
+        ("[thresholds]\nnodes = 1\n", "thresholds.nodes: expected a table, found 1"),
+        ("[intents]\nbuy = 0.1\n", "for some of greet, ask_information, .*; wrong: buy"),
+        ("[intents]\ngreet = 7\n", "intents.greet = 7: expected a number from 0 to 1"),
     ],
 )
 def test_a_bad_thresholds_file_says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
@@ -143,7 +143,7 @@ def test_a_bad_thresholds_file_says_what_is_wrong(tmp_path: Path, content: str, 
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         Thresholds.from_file(path)
-    with pytest.raises(ValueError, match="not readable"):
+    with pytest.raises(ValueError, match=r"absent\.toml: can't be read"):
         Thresholds.from_file(tmp_path / "absent.toml")
 
 

@@ -1,7 +1,8 @@
-"""Runs V2 beside one node of a compiled graph, isolated or naively, at a moment that the test chooses.
+"""Runs V2 beside one node of a compiled graph, isolated or naively, while the production run is still going on.
 
-The real runner runs V2 some time later, often when the run is over; here V2 runs while the run is still going on, just
-before or just after V1, so that whatever could leak does.
+Isolated, everything is what ships: the wrapper, the execution, the dispatcher, its executors and the capture. The
+harness waits inside the node until the shadow run is over, so that whatever could leak into the run does; where V2 is
+to run before V1, the capture is run at once.
 """
 
 from __future__ import annotations
@@ -9,26 +10,33 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph._internal._runnable import RunnableSeq, set_config_context
 
-from otel_shadow._langgraph.capture import NodeCapture
-from otel_shadow._langgraph.decision import v1_sends, v1_targets
-from otel_shadow._langgraph.run import arun, run
-from otel_shadow._langgraph.v2 import coerce
+from otel_shadow._api.manager import ShadowTrafficManager
+from otel_shadow._langgraph.instrument.attach import attach
+from otel_shadow._langgraph.instrument.node_wrapper import ShadowedSequence
+from otel_shadow._langgraph.node_capture import NodeCapture
+from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.execution_result import ExecutionResult
-from otel_shadow._runtime.shadow_context import ShadowContext
-from otel_shadow.config import ToolsTable
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._runtime.sinks import NoSpan, Sink
+from otel_shadow.config import ShadowConfig
+from otel_shadow.record import ShadowRecord
+from otel_shadow.testing.capture import default_flags
 
 ISOLATED = "isolated"
 NAIVE = "naive"
 BEFORE = "before"
 AFTER = "after"
+_WAIT_S = 20.0
+ENGINES: list[ShadowTrafficManager] = []
+"""Those of the present test."""
 
 
 @dataclass
@@ -36,10 +44,13 @@ class Shadow:
     """What happened beside the node."""
 
     executions: list[ExecutionResult] = field(default_factory=list)
-    scopes: list[ShadowContext] = field(default_factory=list)
+    scopes: list[ShadowContext | None] = field(default_factory=list)
     captured: list[NodeCapture] = field(default_factory=list)
+    records: list[ShadowRecord] = field(default_factory=list)
     targets: list[tuple[str, ...]] = field(default_factory=list)
+    """V1's."""
     sends: list[Any] = field(default_factory=list)
+    """V1's."""
     naive: list[Any] = field(default_factory=list)
     """Values (or exceptions) of naive runs."""
 
@@ -49,78 +60,110 @@ class Shadow:
         return len(self.executions) + len(self.naive)
 
 
-@dataclass
-class Plan:
-    """How V2 is run."""
+class _Witness(NoSpan, Sink):
+    """Notes what the engine tells: as its spans the context in which V2 begins, as its sink the records."""
 
-    v2: Any
-    proc: Any
-    mode: str
-    when: str
-    tools: ToolsTable
-    shadow: Shadow
-    enter: Callable[[], None] | None = None
-    recorded: Any = None
+    def __init__(self, beside: Shadow, enter: Callable[[], None] | None) -> None:
+        self._beside = beside
+        self._enter = enter
 
-    def scope(self) -> ShadowContext:
-        scope = ShadowContext("graph", "node", self.tools, recorded_calls=self.recorded or {})
-        self.shadow.scopes.append(scope)
-        return scope
+    def v1(self, fallback_reason: str | None) -> NoSpan:
+        return NoSpan()
 
-    def sync(self, captured: NodeCapture, value: Any, config: Any) -> None:
-        if self.mode == ISOLATED:
-            work = functools.partial(run, captured, self.proc, self.v2, scope=self.scope(), enter=self.enter)
-            self.shadow.executions.append(_in_thread(work))
-            return
-        with set_config_context(config) as context:
-            self.shadow.naive.append(_in_thread(functools.partial(context.run, coerce(self.v2).invoke, value, config)))
+    def live(self) -> NoSpan:
+        return NoSpan()
 
-    async def awaited(self, captured: NodeCapture, value: Any, config: Any) -> None:
-        if self.mode == ISOLATED:
-            work = arun(captured, self.proc, self.v2, scope=self.scope(), enter=self.enter)
-            self.shadow.executions.append(await asyncio.wrap_future(_on_other_loop(work)))
-            return
-        with set_config_context(config) as context:
-            task = asyncio.create_task(coerce(self.v2).ainvoke(value, config), context=context)
-            self.shadow.naive.append((await asyncio.gather(task, return_exceptions=True))[0])
+    def v2(self, labels: Any, beside: Any) -> _Witness:
+        return self
+
+    def carrier(self) -> dict[str, str]:
+        return {}
+
+    def close(self, *_: Any) -> None:
+        """Nothing was opened."""
+
+    def enter(self) -> None:
+        self._beside.scopes.append(SHADOW.get())
+        if self._enter is not None:
+            self._enter()
+
+    def inspect(self, record: ShadowRecord, v1: ExecutionResult, v2: ExecutionResult) -> None:
+        self._beside.executions.append(v2)
+        self._beside.targets.append(v1.targets)
+        self._beside.sends.append(v1.sends)
+
+    def emit(self, record: ShadowRecord) -> None:
+        self._beside.records.append(record)
 
 
-class HarnessSeq(RunnableSeq):
-    """V1's sequence with V2 beside it."""
+class WaitingSequence(ShadowedSequence):
+    """The shipped sequence, which ends when its shadow run has."""
 
-    plan: Plan
+    beside: Shadow
+    engine: ShadowTrafficManager
+    before: Callable[[], None] | None
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        plan, error = self.plan, None
-        captured = NodeCapture(input, config, plan.proc, plan.v2, awaited=False)
-        plan.shadow.captured.append(captured)
-        if plan.when == BEFORE:
-            plan.sync(captured, input, config)
         try:
             return super().invoke(input, config, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
         finally:
-            self._note(captured, error)
-            if plan.when == AFTER:
-                plan.sync(captured, input, config)
+            assert self.engine.flush(_WAIT_S), "V2 did not end"
 
     async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
-        plan, error = self.plan, None
-        captured = NodeCapture(input, config, plan.proc, plan.v2, awaited=True)
-        plan.shadow.captured.append(captured)
-        if plan.when == BEFORE:
-            await plan.awaited(captured, input, config)
         try:
             return await super().ainvoke(input, config, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
         finally:
-            self._note(captured, error)
-            if plan.when == AFTER:
-                await plan.awaited(captured, input, config)
+            assert await asyncio.to_thread(self.engine.flush, _WAIT_S), "V2 did not end"
+
+    def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Iterator[Any]:
+        try:
+            yield from super().stream(input, config, **kwargs)
+        finally:
+            assert self.engine.flush(_WAIT_S), "V2 did not end"
+
+    async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> AsyncIterator[Any]:
+        try:
+            async for chunk in super().astream(input, config, **kwargs):
+                yield chunk
+        finally:
+            assert await asyncio.to_thread(self.engine.flush, _WAIT_S), "V2 did not end"
+
+    def _begin(self, value: Any, config: Any, *, awaited: bool) -> Any:
+        execution = super()._begin(value, config, awaited=awaited)
+        if execution is not None and isinstance(execution.capture, NodeCapture):
+            self.beside.captured.append(execution.capture)
+            if self.before is not None:
+                run = execution.capture.run
+                scope = ShadowContext("graph", "node", self.engine.config.tools)
+                self.beside.executions.append(_in_thread(lambda: run(scope, self.before)))
+                execution.capture = None
+        return execution
+
+
+class NaiveSequence(RunnableSeq):
+    """V1's sequence with V2 run beside it on the same input and configuration."""
+
+    beside: Shadow
+    v2: Any
+    when: str
+
+    def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+        if self.when == BEFORE:
+            self._run(input, config)
+        try:
+            return super().invoke(input, config, **kwargs)
+        finally:
+            if self.when == AFTER:
+                self._run(input, config)
+
+    async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+        if self.when == BEFORE:
+            await self._arun(input, config)
+        try:
+            return await super().ainvoke(input, config, **kwargs)
+        finally:
+            if self.when == AFTER:
+                await self._arun(input, config)
 
     def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Iterator[Any]:
         yield self.invoke(input, config, **kwargs)
@@ -128,9 +171,14 @@ class HarnessSeq(RunnableSeq):
     async def astream(self, input: Any, config: Any = None, **kwargs: Any) -> AsyncIterator[Any]:
         yield await self.ainvoke(input, config, **kwargs)
 
-    def _note(self, captured: NodeCapture, error: BaseException | None) -> None:
-        self.plan.shadow.targets.append(v1_targets(captured.writes(), error, captured.here))
-        self.plan.shadow.sends.append(v1_sends(captured.writes(), error))
+    def _run(self, value: Any, config: Any) -> None:
+        with set_config_context(config) as context:
+            self.beside.naive.append(_in_thread(lambda: context.run(self.v2.invoke, value, config)))
+
+    async def _arun(self, value: Any, config: Any) -> None:
+        with set_config_context(config) as context:
+            task = asyncio.create_task(self.v2.ainvoke(value, config), context=context)
+            self.beside.naive.append((await asyncio.gather(task, return_exceptions=True))[0])
 
 
 def shadow(
@@ -139,17 +187,37 @@ def shadow(
     v2: Any,
     mode: str = ISOLATED,
     when: str = AFTER,
-    tools: ToolsTable | None = None,
-    **more: Any,
+    tools: Mapping[str, Any] | None = None,
+    enter: Callable[[], None] | None = None,
 ) -> Shadow:
-    """Put V2 beside ``node`` of ``graph``."""
-    proc = graph.nodes[node]
+    """Put V2 beside ``node`` of ``graph``.
+
+    Arguments:
+        tools: the table ``[tools]``.
+        enter: called in V2's context just before V2.
+    """
     beside = Shadow()
-    sequence = copy.copy(proc.node)
-    sequence.__class__ = HarnessSeq
-    sequence.plan = Plan(v2, proc, mode, when, tools or ToolsTable(), beside, **more)
-    proc.__dict__["node"] = sequence
+    if mode == NAIVE:
+        _become(graph.nodes[node], NaiveSequence, beside=beside, v2=as_runnable(v2), when=when)
+        return beside
+    witness = _Witness(beside, enter)
+    config = ShadowConfig.from_mapping({"v2_build": "t", "arms": {"holdout": 0.0}, "tools": tools or {}}, "the harness")
+    engine = ShadowTrafficManager(
+        config, default_flags(config), log_file=os.devnull, sinks=[witness], spans=witness, inspect=witness.inspect
+    )
+    ENGINES.append(engine)
+    attach(graph, engine, lambda _, name: v2 if name == node else None)
+    before = witness.enter if when == BEFORE else None
+    _become(graph.nodes[node], WaitingSequence, beside=beside, engine=engine, before=before)
     return beside
+
+
+def _become(node: Any, kind: type, **attributes: Any) -> None:
+    sequence = copy.copy(node.node)
+    sequence.__class__ = kind
+    for name, value in attributes.items():
+        setattr(sequence, name, value)
+    node.__dict__["node"] = sequence
 
 
 @dataclass(frozen=True)
@@ -193,7 +261,7 @@ class World:
 
 
 def _in_thread(work: Callable[[], Any]) -> Any:
-    """The value of ``work`` or what it raised; an isolated run never raises."""
+    """The value of ``work`` or what it raised."""
     done: list[Any] = []
 
     def go() -> None:
@@ -204,17 +272,6 @@ def _in_thread(work: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=go, daemon=True)
     thread.start()
-    thread.join(20)
+    thread.join(_WAIT_S)
     assert done, "V2 did not end"
     return done[0]
-
-
-def _on_other_loop(work: Coroutine[Any, Any, Any]) -> Future[Any]:
-    return asyncio.run_coroutine_threadsafe(work, _loop())
-
-
-@functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="shadow-loop", daemon=True).start()
-    return loop

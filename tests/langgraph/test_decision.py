@@ -14,7 +14,7 @@ from langgraph.types import Command, Send
 from pydantic import BaseModel
 from shadow_harness import ISOLATED, World
 
-from otel_shadow._langgraph.decision import fields, v1_targets
+from otel_shadow._langgraph.decision import fields
 from otel_shadow.record import Status
 
 
@@ -301,4 +301,12 @@ def test_output_that_no_node_may_return_is_v2s_error() -> None:
 
 def test_a_failed_v1_has_no_targets() -> None:
     """An exception is no decision."""
-    assert v1_targets([("branch:to:b", None)], ValueError()) == ()
+
+    def v1(state: State) -> Any:
+        raise ValueError
+
+    graph = StateGraph(State).add_node("a", v1).add_edge(START, "a").compile()
+    beside = World(ISOLATED, False).shadow(graph, "a", lambda state: {})
+    with pytest.raises(ValueError):
+        graph.invoke({})
+    assert beside.targets == [()]

@@ -21,8 +21,8 @@ from langgraph.pregel._runner import PregelRunner
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 
-from otel_shadow._langgraph.isolation.cache import OverlayCache
 from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
+from otel_shadow._langgraph.isolation.models import PrivateCache
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
@@ -142,7 +142,7 @@ def test_the_overlay_of_a_model_cache() -> None:
     """Production's answers may be read, own ones are remembered, production's cache never changes."""
     base = InMemoryCache()
     base.update("p", "m", ["theirs"])
-    overlay = OverlayCache(base)
+    overlay = PrivateCache(base)
     overlay.update("q", "m", ["own"])
     assert (overlay.lookup("p", "m"), overlay.lookup("q", "m")) == (["theirs"], ["own"])
     assert asyncio.run(overlay.alookup("p", "m")) == ["theirs"]

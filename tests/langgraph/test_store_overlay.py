@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from langgraph.store.base import BaseStore, SearchOp
 from langgraph.store.memory import InMemoryStore
 
-from otel_shadow._langgraph.isolation.private_stores import overlay_store
-from otel_shadow._langgraph.isolation.store import OverlayStore
+from otel_shadow._langgraph.isolation.stores import PrivateStore, private_store
 from otel_shadow._runtime.shadow_context import ShadowContext
 
 NS = ("people",)
@@ -41,7 +40,7 @@ def test_the_overlay_reads_like_a_store_that_was_written_to(before: Any, after: 
     write(base, before)
     write(real, before)
     untouched = content(base)
-    overlay = OverlayStore(base)
+    overlay = PrivateStore(base)
     write(overlay, after)
     write(real, after)
     assert content(overlay) == content(real)
@@ -58,7 +57,7 @@ def test_pages_of_a_search(offset: int, limit: int) -> None:
     """Offset and limit cut the merged list: pages together are the whole."""
     base = InMemoryStore()
     write(base, [(NS, key, 1) for key in "abcde"])
-    overlay = OverlayStore(base)
+    overlay = PrivateStore(base)
     write(overlay, [(NS, "b", None), (NS, "c", 9), (NS, "z", 5)])
     whole = [item.key for item in overlay.search(NS, limit=100)]
     assert sorted(whole) == ["a", "c", "d", "e", "z"]
@@ -69,7 +68,7 @@ def test_namespaces_of_both() -> None:
     """Listing shows production's and V2's own."""
     base = InMemoryStore()
     base.put(("a",), "k", {})
-    overlay = OverlayStore(base)
+    overlay = PrivateStore(base)
     overlay.put(("b",), "k", {})
     assert overlay.list_namespaces() == [("a",), ("b",)]
     assert base.list_namespaces() == [("a",)]
@@ -78,7 +77,7 @@ def test_namespaces_of_both() -> None:
 def test_reading_leaves_no_namespace_behind() -> None:
     """An in-memory store makes a namespace of what it is asked for; the overlay doesn't ask for what isn't there."""
     base = InMemoryStore()
-    assert OverlayStore(base).get(("new",), "k") is None
+    assert PrivateStore(base).get(("new",), "k") is None
     assert base.list_namespaces() == []
 
 
@@ -86,7 +85,7 @@ def test_values_are_copies() -> None:
     """Changing what was read, or what was written, in place changes nothing in production or in the overlay."""
     base = InMemoryStore()
     base.put(NS, "a", {"tags": []})
-    overlay = OverlayStore(base)
+    overlay = PrivateStore(base)
     overlay.get(NS, "a").value["tags"].append(1)
     overlay.search(NS)[0].value["tags"].append(1)
     given_value: dict[str, Any] = {"tags": []}
@@ -119,7 +118,7 @@ def test_reads_refresh_no_time_to_live() -> None:
     """A read by V2 doesn't keep an item alive in production."""
     base = Recording()
     base.put(NS, "a", {})
-    overlay = OverlayStore(base)
+    overlay = PrivateStore(base)
     base.asked.clear()
     overlay.get(NS, "a", refresh_ttl=True)
     overlay.search(NS, refresh_ttl=True)
@@ -133,7 +132,7 @@ def test_awaited_reads_run_on_productions_loop() -> None:
     base.put(NS, "a", {"v": 1})
 
     async def production() -> Any:
-        overlay = OverlayStore(base, asyncio.get_running_loop())
+        overlay = PrivateStore(base, asyncio.get_running_loop())
         return await asyncio.to_thread(lambda: asyncio.run(overlay.aget(NS, "a")))
 
     assert asyncio.run(production()).value == {"v": 1}
@@ -144,7 +143,7 @@ def test_a_closed_loop_is_an_error_and_no_noise() -> None:
     """Production's ``asyncio.run`` is over: V2 gets an exception, and no coroutine is left unawaited."""
     loop = asyncio.new_event_loop()
     loop.close()
-    overlay = OverlayStore(InMemoryStore(), loop)
+    overlay = PrivateStore(InMemoryStore(), loop)
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(overlay.asearch(NS))
 
@@ -152,6 +151,6 @@ def test_a_closed_loop_is_an_error_and_no_noise() -> None:
 def test_one_overlay_per_store() -> None:
     """Whichever way V2 gets at a store, it reads its own writes; an overlay is never covered again."""
     scope, base = ShadowContext("g", "n"), InMemoryStore()
-    overlay = overlay_store(scope, base)
-    assert overlay_store(scope, base) is overlay is overlay_store(scope, overlay)
-    assert overlay_store(ShadowContext("g", "n"), base) is not overlay
+    overlay = private_store(scope, base)
+    assert private_store(scope, base) is overlay is private_store(scope, overlay)
+    assert private_store(ShadowContext("g", "n"), base) is not overlay

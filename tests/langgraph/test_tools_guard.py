@@ -91,7 +91,7 @@ def test_a_tool_allowed_by_name_runs(mail: BaseTool, is_async: bool) -> None:
     """``[tools] allow`` lets it run in the shadow too."""
     world = World(ISOLATED, is_async)
     graph = tool_graph(mail)
-    beside = world.shadow(graph, "tools", ToolNode([mail]), tools=ToolsTable(allow=(mail.name,)))
+    beside = world.shadow(graph, "tools", ToolNode([mail]), tools={"allow": [mail.name]})
     world.invoke(graph, asks(mail.name, "ana", "c1"))
     assert SENT == ["ana", "ana"]
     assert beside.executions[0].status is Status.SUCCESS
@@ -124,10 +124,8 @@ def test_replay_gives_what_v1s_call_returned(mail: BaseTool, is_async: bool) -> 
         asked = {**asks(mail.name, "ana", "v2"), "noise": 1}  # injected state differs; the call is the same
         return ToolNode([mail]).invoke(asked)
 
-    with recording() as calls:
-        tools = ToolsTable(replay=(mail.name,))
-        beside = world.shadow(graph, "tools", av2 if is_async else v2, tools=tools, recorded=calls)
-        world.invoke(graph, asks(mail.name, "ana", "v1"))
+    beside = world.shadow(graph, "tools", av2 if is_async else v2, tools={"replay": [mail.name]})
+    world.invoke(graph, asks(mail.name, "ana", "v1"))
     assert SENT == ["ana"]
     [answer] = beside.executions[0].value["messages"]
     assert isinstance(answer, ToolMessage)
@@ -137,10 +135,9 @@ def test_replay_gives_what_v1s_call_returned(mail: BaseTool, is_async: bool) -> 
 def test_what_v1_did_not_do_is_not_replayed() -> None:
     """Other arguments, another tool: blocked, like any."""
     graph = tool_graph(send_mail)
-    with recording() as calls:
-        v2 = lambda state: ToolNode([send_mail]).invoke(asks("send_mail", "eva", "v2"))  # noqa: E731
-        beside = shadow(graph, "tools", v2, tools=ToolsTable(replay=("send_mail",)), recorded=calls)
-        graph.invoke(asks("send_mail", "ana", "v1"))
+    v2 = lambda state: ToolNode([send_mail]).invoke(asks("send_mail", "eva", "v2"))  # noqa: E731
+    beside = shadow(graph, "tools", v2, tools={"replay": ["send_mail"]})
+    graph.invoke(asks("send_mail", "ana", "v1"))
     assert SENT == ["ana"]
     assert beside.scopes[0].blocked == ["send_mail"]
 

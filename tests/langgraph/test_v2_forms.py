@@ -18,8 +18,9 @@ from langgraph.types import Command, RetryPolicy, Send, StreamWriter, interrupt
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import is_shadow
-from otel_shadow._langgraph.capture import NodeCapture
-from otel_shadow._langgraph.v2 import coerce, is_async
+from otel_shadow._langgraph import internals
+from otel_shadow._langgraph.node_capture import NodeCapture
+from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow._runtime.snapshot import SnapshotError
 from otel_shadow.record import Status
@@ -95,7 +96,7 @@ def test_who_must_be_awaited() -> None:
 def test_what_is_no_v2() -> None:
     """A thing that can't be called is refused at once."""
     with pytest.raises(TypeError):
-        coerce(3)  # type: ignore[arg-type]
+        as_runnable(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("in_async", [False, True], ids=["sync", "async"])
@@ -301,7 +302,7 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
             ended.append(True)
 
     graph = build()
-    capture = NodeCapture({"n": 0}, {}, graph.nodes["a"], coerce(v2), awaited=True)
+    capture = NodeCapture({"n": 0}, {}, graph.nodes["a"], as_runnable(v2), awaited=True)
     running = asyncio.create_task(capture.arun(ShadowContext("g", "a"), lambda: None))
     await began.wait()
     running.cancel()
@@ -312,7 +313,7 @@ async def test_cancelling_the_shadow_cancels_v2() -> None:
 
 def test_outside_of_a_graph() -> None:
     """A bare configuration is enough: then there are no channels, and V2 simply runs."""
-    v2 = coerce(lambda state: {"n": state["n"] + 1})
+    v2 = as_runnable(lambda state: {"n": state["n"] + 1})
     capture = NodeCapture({"n": 1}, {"configurable": {"x": [1]}}, build().nodes["a"], v2, awaited=False)
     result = capture.run(ShadowContext("g", "a"), lambda: None)
     assert (result.status, result.value) == (Status.SUCCESS, {"n": 2})
@@ -321,14 +322,14 @@ def test_outside_of_a_graph() -> None:
 def test_an_input_that_cannot_be_copied() -> None:
     """The error names the type, so that the record can."""
     with pytest.raises(SnapshotError) as caught:
-        NodeCapture({"n": threading.Lock()}, {}, build().nodes["a"], coerce(quiet), awaited=False)
+        NodeCapture({"n": threading.Lock()}, {}, build().nodes["a"], as_runnable(quiet), awaited=False)
     assert caught.value.type_name == "lock"
 
 
 def test_every_restore_is_another_copy() -> None:
     """V2 and the comparison each get their own state, and aliases inside it stay aliases."""
     inner = [1]
-    captured = NodeCapture({"a": inner, "b": inner}, {}, build().nodes["a"], coerce(quiet), awaited=False)
+    captured = NodeCapture({"a": inner, "b": inner}, {}, build().nodes["a"], as_runnable(quiet), awaited=False)
     one, two = captured.state(), captured.state()
     assert one == two == {"a": [1], "b": [1]}
     assert one["a"] is one["b"]
@@ -352,8 +353,9 @@ def test_a_retry_is_known_and_a_resume_is_none() -> None:
     beside = shadow(compiled, "a", lambda state: {})
     compiled.invoke({"n": 0}, THREAD)
     compiled.invoke(Command(resume="x"), THREAD)
-    assert [item.is_retry for item in beside.captured] == [False, True, True, False]
-    assert len({item.task_id for item in beside.captured}) == 1
+    assert [record.reason for record in beside.records] == [None, "retry", "retry", None]
+    assert len({item.configurable[internals.TASK_ID] for item in beside.captured}) == 1
+    assert len(beside.captured) == 2
 
 
 def test_a_sent_task_has_its_own_input() -> None:

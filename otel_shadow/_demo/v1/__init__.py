@@ -1,14 +1,8 @@
-"""V1: the assistant as it went into production. Frozen: it is the yardstick, fixes go into V2.
-
-One function per node; each extracts with regular expressions and keywords, decides and answers in one go.
-"""
+"""V1: the assistant as it went into production. Frozen: it is the yardstick, fixes go into V2."""
 
 from __future__ import annotations
 
-from otel_shadow._demo.v1.greeting import greeting
-from otel_shadow._demo.v1.information import information
-from otel_shadow._demo.v1.qualification import qualification
-from otel_shadow._demo.v1.scheduling import scheduling
+from otel_shadow._demo.v1.v1_nodes import greeting, information, qualification, scheduling
 
 V1_NODES = {
     "greeting": greeting,

@@ -38,7 +38,7 @@ _NO = re.compile(r"^\s*(?:n[ãa]o|nope|no|negativo)\b", _I)
 
 
 def wants_human(text: str) -> bool:
-    """Whether the parent asks for a person."""
+    """Return whether the parent asks for a person."""
     return bool(_HUMAN.search(text))
 
 

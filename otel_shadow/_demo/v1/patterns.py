@@ -22,6 +22,19 @@ class Found:
 
 _I = re.IGNORECASE
 _Reader = tuple[re.Pattern[str], Callable[[re.Match[str]], Any]]
+
+
+def _read(text: str, readers: tuple[_Reader, ...]) -> list[Found]:
+    """Return what the readers find, each value where none stands yet, in the order of the text."""
+    found: list[Found] = []
+    for pattern, read in readers:
+        for match in pattern.finditer(text):
+            value = read(match)
+            if value and not any(f.start < match.end() and match.start() < f.end for f in found):
+                found.append(Found(value, match.start(), match.end()))
+    return sorted(found, key=lambda f: f.start)
+
+
 _NAME = r"([^\W\d_][\w'’-]+(?:\s+(?!e\b|and\b|tenho\b|quero\b|gostaria\b|i\b|mas\b|but\b)[^\W\d_][\w'’-]+){0,3})"
 _SELF = re.compile(
     r"\b(?:meu nome [ée]|me chamo|aqui [ée] (?:o |a )?|eu sou (?:o |a )?|sou (?:o |a )|"
@@ -121,13 +134,8 @@ def education_level(text: str) -> str | None:
 
 def level_of_age(age: int) -> str:
     """Return the education level of a child of `age` whole years."""
-    if age <= 5:
-        return "early_childhood"
-    if age <= 10:
-        return "elementary_1"
-    if age <= 14:
-        return "elementary_2"
-    return "high_school" if age <= 17 else "adult"
+    oldest = {5: "early_childhood", 10: "elementary_1", 14: "elementary_2", 17: "high_school"}
+    return next((level for last, level in oldest.items() if age <= last), "adult")
 
 
 _WEEKDAYS = {
@@ -188,13 +196,7 @@ def dates(text: str, language: str, now: datetime) -> list[Found]:
         (_WEEKDAY, lambda m: today + timedelta(days=(_WEEKDAYS[m[1].lower()] - today.weekday() - 1) % 7 + 1)),
         (_DAY_ONLY, lambda m: _day_only(m, today)),
     )
-    found: list[Found] = []
-    for pattern, read in readers:
-        for match in pattern.finditer(text):
-            value = read(match)
-            if value and not any(f.start < match.end() and match.start() < f.end for f in found):
-                found.append(Found(value, match.start(), match.end()))
-    return sorted(found, key=lambda f: f.start)
+    return _read(text, readers)
 
 
 _CLOCK = re.compile(r"\b([01]?\d|2[0-3])\s*(?:[:h]\s*([0-5]\d)|h(?:oras?)?\b)\s*(?:(am|pm|a\.m\.|p\.m\.)(?!\w))?", _I)
@@ -223,10 +225,4 @@ def times(text: str) -> list[Found]:
         (_NOON, lambda m: "12:00"),
         (_AT, lambda m: _clock(int(m[1]), 0, None)),
     )
-    found: list[Found] = []
-    for pattern, read in readers:
-        for match in pattern.finditer(text):
-            value = read(match)
-            if value and not any(f.start < match.end() and match.start() < f.end for f in found):
-                found.append(Found(value, match.start(), match.end()))
-    return sorted(found, key=lambda f: f.start)
+    return _read(text, readers)

@@ -1,37 +1,88 @@
-"""Patterns that coverage proposed from real messages, beside the router's own."""
+"""What the router has learned from its shadow: thresholds from `calibrate`, patterns from `coverage`."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from otel_shadow._demo.v2.extract.normal import fold
+from otel_shadow._calibration.thresholds_file import read_thresholds
+from otel_shadow._demo.v2.extract import fold
 from otel_shadow._demo.v2.intents import ASK, GENERAL, INTENTS, Intents
+from otel_shadow.errors import ConfigError
+
+Action = Literal["template", "llm_rag", "fallback", "handoff"]
 
 
 @dataclass(frozen=True)
-class LearnedPattern:
-    """An intent, a regular expression for folded text, and the score that its precision earned it."""
+class Thresholds:
+    """Lower bounds of confidence, each in [0, 1]; below `handoff` a person takes over.
 
-    intent: str
-    pattern: re.Pattern[str]
-    score: float
+    `intents` are the least scores at which single intents count at all, by their names.
+
+    Raises:
+        ValueError: a bound is outside [0, 1], or they are not in the order handoff ≤ llm_rag ≤ template.
+
+    """
+
+    template: float = 0.74
+    llm_rag: float = 0.60
+    handoff: float = 0.38
+    intents: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that no confidence could meet in order."""
+        if not 0 <= self.handoff <= self.llm_rag <= self.template <= 1:
+            raise ValueError(
+                f"thresholds: expected 0 <= handoff <= llm_rag <= template <= 1, got handoff={self.handoff}, "
+                f"llm_rag={self.llm_rag}, template={self.template}"
+            )
+        if wrong := [name for name, least in self.intents.items() if name not in INTENTS or not 0 <= least <= 1]:
+            raise ValueError(
+                f"thresholds of intents: expected numbers from 0 to 1 for some of {', '.join(INTENTS)}; "
+                f"wrong: {', '.join(sorted(wrong))}"
+            )
+
+    def action(self, confidence: float) -> Action:
+        """Return what the router does at `confidence`."""
+        if confidence >= self.template:
+            return "template"
+        if confidence >= self.llm_rag:
+            return "llm_rag"
+        return "handoff" if confidence < self.handoff else "fallback"
+
+    @classmethod
+    def from_file(cls, path: str | Path, node: str | None = None) -> Thresholds:
+        """Read thresholds from a TOML or JSON file, such as a calibration proposes.
+
+        Args:
+            path: the file; what it leaves out keeps its default.
+            node: whose own values, where the file has some, come before the general ones.
+
+        Raises:
+            ValueError: the file can't be read as such, has unknown keys, or values that are no numbers in order.
+
+        """
+        try:
+            general, nodes, intents = read_thresholds(Path(path))
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return cls(**{**dict(general), **dict(dict(nodes).get(node or "", ()))}, intents=dict(intents))
 
 
 @dataclass(frozen=True)
 class Learned:
-    """All of them; none by default."""
+    """Patterns beside the router's own: intent, regular expression for folded text, the score its precision earned."""
 
-    patterns: tuple[LearnedPattern, ...] = ()
+    patterns: tuple[tuple[str, re.Pattern[str], float], ...] = ()
 
     def add(self, intents: Intents, text: str) -> Intents:
         """Return `intents` with the learned scores, where those are higher."""
         folded = fold(text).replace("’", "'")
-        found = {one.intent: one.score for one in self.patterns if one.pattern.search(folded)}
+        found = {intent: score for intent, pattern, score in self.patterns if pattern.search(folded)}
         better = {name: score for name, score in found.items() if score > intents.scores.get(name, 0.0)}
         if not better:
             return intents
@@ -50,12 +101,13 @@ class Learned:
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: not readable as a patterns file: {error}") from error
-        return cls(tuple(_patterns(content.get("patterns", []), path)))
+        entries = content.get("patterns", [])
+        if not isinstance(entries, list):
+            raise ValueError(f"{path}: expected [[patterns]] entries")
+        return cls(tuple(_patterns(entries, path)))
 
 
-def _patterns(entries: Any, path: str | Path) -> Iterable[LearnedPattern]:
-    if not isinstance(entries, list):
-        raise ValueError(f"{path}: expected [[patterns]] entries")
+def _patterns(entries: list[Any], path: str | Path) -> Iterator[tuple[str, re.Pattern[str], float]]:
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: [[patterns]] {number}"
         if not isinstance(entry, dict) or entry.get("intent") not in INTENTS:
@@ -64,6 +116,6 @@ def _patterns(entries: Any, path: str | Path) -> Iterable[LearnedPattern]:
         if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
             raise ValueError(f"{where}: score: expected a number from 0 to 1, found {score!r}")
         try:
-            yield LearnedPattern(entry["intent"], re.compile(str(entry["pattern"])), float(score))
+            yield entry["intent"], re.compile(str(entry["pattern"])), float(score)
         except (KeyError, re.error) as error:
             raise ValueError(f"{where}: pattern: expected a regular expression: {error}") from error

@@ -1,4 +1,4 @@
-"""One V2 node: stage resolver, smart router, business node, response planner, delivery."""
+"""V2's four nodes: each reads the turn, routes, runs its business node, words the answer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from otel_shadow._demo.state import GREETING, INFORMATION, QUALIFICATION, SCHEDULING, EnrolmentState
 from otel_shadow._demo.v2 import business
-from otel_shadow._demo.v2.delivery import deliver
-from otel_shadow._demo.v2.learned import Learned
-from otel_shadow._demo.v2.model import DraftingChatModel
-from otel_shadow._demo.v2.planner import plan_response, requested_slot
-from otel_shadow._demo.v2.resolver import resolve
+from otel_shadow._demo.v2.learned import Learned, Thresholds
+from otel_shadow._demo.v2.response import DraftingChatModel, respond
 from otel_shadow._demo.v2.router import route
-from otel_shadow._demo.v2.thresholds import Thresholds
-from otel_shadow._demo.v2.understanding import moment_of, understand
+from otel_shadow._demo.v2.turn import turn_of
 
-Business = Callable[[EnrolmentState], dict[str, Any]]
 Node = Callable[[EnrolmentState], dict[str, Any]]
 
-BUSINESS: dict[str, Business] = {
+BUSINESS: dict[str, Node] = {
     GREETING: business.greeting,
     QUALIFICATION: business.qualification,
     INFORMATION: business.information,
@@ -47,21 +42,15 @@ def pipeline(
         learned: further patterns for the router.
 
     """
-    limits, chat, logic = thresholds or Thresholds(), model or DraftingChatModel(), BUSINESS[name]
-    more = learned or Learned()
+    limits, chat, patterns = thresholds or Thresholds(), model or DraftingChatModel(), learned or Learned()
 
     def node(state: EnrolmentState) -> dict[str, Any]:
-        resolution = resolve(state, name)
-        reading = understand(resolution, moment_of(state))
-        reading = replace(reading, intents=more.add(reading.intents, resolution.text))
-        routing = route(state, resolution, reading, limits)
-        own = logic(state)
-        known = {**state, **own}
-        answer = plan_response(resolution, routing, known, chat)
-        return deliver(state, resolution, routing, own, answer, requested_slot(routing, known))
+        turn = turn_of(state, name)
+        turn = replace(turn, intents=patterns.add(turn.intents, turn.text))
+        return respond(state, turn, route(state, turn, limits), BUSINESS[name](state), chat)
 
     node.__name__ = node.__qualname__ = f"{name}_v2"
-    node.__doc__ = f"V2 of `{name}`: resolver, router, business node, planner, delivery."
+    node.__doc__ = f"V2 of `{name}`: router, business node, answer."
     return node
 
 

@@ -11,14 +11,10 @@ from langgraph.graph import END
 from otel_shadow._demo.language import familiarity
 from otel_shadow._demo.state import GREETING, HUMAN, INFORMATION, QUALIFICATION, SCHEDULING, EnrolmentState
 from otel_shadow._demo.v2 import intents as wants
-from otel_shadow._demo.v2.business.qualification import gather as child_slots
-from otel_shadow._demo.v2.business.qualification import missing as child_missing
-from otel_shadow._demo.v2.business.scheduling import gather as visit_slots
-from otel_shadow._demo.v2.business.scheduling import missing as visit_missing
+from otel_shadow._demo.v2.business import child_slots, missing_of_child, missing_of_visit, visit_slots
 from otel_shadow._demo.v2.extract import Mention
-from otel_shadow._demo.v2.resolver import Resolution
-from otel_shadow._demo.v2.thresholds import Action, Thresholds
-from otel_shadow._demo.v2.understanding import Understanding
+from otel_shadow._demo.v2.learned import Action, Thresholds
+from otel_shadow._demo.v2.turn import Turn
 
 # Without any evidence the router still knows whether it reads a language it speaks: from 0.25 (no word known) up.
 _FLOOR, _FAMILIAR = 0.28, 0.26
@@ -47,11 +43,10 @@ class Routing:
     target: str
 
 
-def route(state: EnrolmentState, resolution: Resolution, reading: Understanding, thresholds: Thresholds) -> Routing:
+def route(state: EnrolmentState, turn: Turn, thresholds: Thresholds) -> Routing:
     """Decide: plan by the node's policy, weigh the evidence, hand over to a person where it is too thin."""
-    counted = replace(reading, intents=reading.intents.counting(thresholds.intents))
-    plan = POLICIES[resolution.node](state, resolution, counted)
-    confidence = confidence_of(plan, resolution.text)
+    plan = _plan(state, replace(turn, intents=turn.intents.counting(thresholds.intents)))
+    confidence = confidence_of(plan, turn.text)
     action = thresholds.action(confidence)
     return Routing(plan, confidence, action, HUMAN if action == "handoff" else plan.target)
 
@@ -63,66 +58,54 @@ def confidence_of(plan: Plan, text: str) -> float:
     return round(_FLOOR + _FAMILIAR * familiarity(text), 4)
 
 
-def _greeting(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
-    intents = reading.intents
-    named = _strength(reading.parent_names)
-    day, clock = _strength(reading.dates), _strength(reading.times)
-    if intents.has(wants.HUMAN):
-        return _by(intents, wants.HUMAN, HUMAN)
-    if intents.has(wants.SCHEDULE) or (day and clock):
-        return _by(intents, wants.SCHEDULE, SCHEDULING, max(day, clock))
-    if intents.has(wants.ASK, _CLEARLY) and not intents.small_talk:
-        return _by(intents, wants.ASK, INFORMATION)
+def _plan(state: EnrolmentState, turn: Turn) -> Plan:
+    """Return a person where the message asks for one, else what the node's policy plans."""
+    if turn.intents.has(wants.HUMAN):
+        return _by(turn, wants.HUMAN, HUMAN)
+    return _POLICIES[turn.node](state, turn)
+
+
+def _greeting(state: EnrolmentState, turn: Turn) -> Plan:
+    named, day, clock = _strength(turn.parent_names), _strength(turn.dates), _strength(turn.times)
+    if turn.intents.has(wants.SCHEDULE) or (day and clock):
+        return _by(turn, wants.SCHEDULE, SCHEDULING, max(day, clock))
+    if turn.intents.has(wants.ASK, _CLEARLY) and not turn.intents.small_talk:
+        return _by(turn, wants.ASK, INFORMATION)
     if named or state.get("parent_name"):
-        return _by(intents, intents.best, QUALIFICATION, named or _KNOWN)
-    return _by(intents, intents.best, END, _HINT * max(day, clock))
+        return _by(turn, turn.intents.best, QUALIFICATION, named or _KNOWN)
+    return _by(turn, turn.intents.best, END, _HINT * max(day, clock))
 
 
-def _qualification(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
-    intents = reading.intents
-    heard = child_slots(reading)
-    found = max(_strength(reading.child_names), _strength(reading.ages), _strength(reading.levels))
-    if intents.has(wants.HUMAN):
-        return _by(intents, wants.HUMAN, HUMAN)
-    if not heard and intents.has(wants.ASK, _CLEARLY) and resolution.first_in_turn:
-        return _by(intents, wants.ASK, INFORMATION)
-    if not child_missing({**state, **heard}):
-        return _by(intents, intents.best, SCHEDULING, found or _KNOWN)
-    if not heard and intents.has(wants.SCHEDULE):
-        return _by(intents, wants.SCHEDULE, SCHEDULING)
-    return _by(intents, intents.best, END, found or _handed_on(resolution))
+def _qualification(state: EnrolmentState, turn: Turn) -> Plan:
+    heard = child_slots(turn)
+    found = max(_strength(turn.child_names), _strength(turn.ages), _strength(turn.levels))
+    if not heard and turn.intents.has(wants.ASK, _CLEARLY) and turn.first_in_turn:
+        return _by(turn, wants.ASK, INFORMATION)
+    if not missing_of_child({**state, **heard}):
+        return _by(turn, turn.intents.best, SCHEDULING, found or _KNOWN)
+    if not heard and turn.intents.has(wants.SCHEDULE):
+        return _by(turn, wants.SCHEDULE, SCHEDULING)
+    return _by(turn, turn.intents.best, END, found or _handed_on(turn))
 
 
-def _information(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
-    intents = reading.intents
-    if intents.has(wants.HUMAN):
-        return _by(intents, wants.HUMAN, HUMAN)
-    if intents.has(wants.SCHEDULE):
-        return _by(intents, wants.SCHEDULE, SCHEDULING)
-    if intents.topic and state.get("parent_name") and child_missing(state):
-        return _by(intents, wants.ASK, QUALIFICATION)
-    return _by(intents, wants.ASK, END)
+def _information(state: EnrolmentState, turn: Turn) -> Plan:
+    if turn.intents.has(wants.SCHEDULE):
+        return _by(turn, wants.SCHEDULE, SCHEDULING)
+    goes_on = turn.intents.topic and state.get("parent_name") and missing_of_child(state)
+    return _by(turn, wants.ASK, QUALIFICATION if goes_on else END)
 
 
-def _scheduling(state: EnrolmentState, resolution: Resolution, reading: Understanding) -> Plan:
-    intents = reading.intents
-    heard = visit_slots(reading, resolution.pending)
-    found = max(_strength(reading.dates), _strength(reading.times), _handed_on(resolution))
-    if intents.has(wants.HUMAN):
-        return _by(intents, wants.HUMAN, HUMAN)
-    asks = intents.has(wants.ASK, _CLEARLY) and not intents.has(wants.SCHEDULE)
-    if asks and not heard and resolution.first_in_turn:
-        return _by(intents, wants.ASK, INFORMATION)
-    booked = not visit_missing({**state, **heard})
-    return _by(intents, intents.best, QUALIFICATION if booked and child_missing(state) else END, found)
+def _scheduling(state: EnrolmentState, turn: Turn) -> Plan:
+    heard = visit_slots(turn)
+    found = max(_strength(turn.dates), _strength(turn.times), _handed_on(turn))
+    asks = turn.intents.has(wants.ASK, _CLEARLY) and not turn.intents.has(wants.SCHEDULE)
+    if asks and not heard and turn.first_in_turn:
+        return _by(turn, wants.ASK, INFORMATION)
+    booked = not missing_of_visit({**state, **heard})
+    return _by(turn, turn.intents.best, QUALIFICATION if booked and missing_of_child(state) else END, found)
 
 
-def _handed_on(resolution: Resolution) -> float:
-    """A node that another one handed the turn to asks its question, whatever the message said."""
-    return 0.0 if resolution.first_in_turn else _KNOWN
-
-
-POLICIES: dict[str, Callable[[EnrolmentState, Resolution, Understanding], Plan]] = {
+_POLICIES: dict[str, Callable[[EnrolmentState, Turn], Plan]] = {
     GREETING: _greeting,
     QUALIFICATION: _qualification,
     INFORMATION: _information,
@@ -130,8 +113,13 @@ POLICIES: dict[str, Callable[[EnrolmentState, Resolution, Understanding], Plan]]
 }
 
 
-def _by(intents: wants.Intents, intent: str, target: str, pattern: float = 0.0) -> Plan:
-    return Plan(target, intent, intents.scores.get(intent, 0.0), pattern)
+def _handed_on(turn: Turn) -> float:
+    """Return the score of a turn that another node handed on: its question is asked, whatever the message said."""
+    return 0.0 if turn.first_in_turn else _KNOWN
+
+
+def _by(turn: Turn, intent: str, target: str, pattern: float = 0.0) -> Plan:
+    return Plan(target, intent, turn.intents.scores.get(intent, 0.0), pattern)
 
 
 def _strength(mentions: Sequence[Mention[Any]]) -> float:

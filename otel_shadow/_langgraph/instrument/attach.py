@@ -9,11 +9,11 @@ from typing import Any
 
 from langgraph.pregel import Pregel
 
-from otel_shadow._langgraph.capture import classify
+from otel_shadow._langgraph.captured_call import classify
 from otel_shadow._langgraph.instrument.mark import ShadowMark, mark_of
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
 from otel_shadow._langgraph.process_run import Remote, importable
-from otel_shadow._langgraph.v2 import coerce
+from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import class_name
@@ -63,8 +63,7 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         differ = mark.differ if mark is not None else None
         shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify)
         owner.add(shadowed)
-        wrap(node, shadowed, runnable)
-        if is_wrapped(node):
+        if wrap(node, shadowed, runnable):
             attached.append(name)
     return attached
 
@@ -105,7 +104,7 @@ def _runnable(v2: Any, v1: Any, node: str) -> Any:
     try:
         if isinstance(v2, str) and v2 == _SELF:
             return v1
-        return coerce(resolve_name(v2) if isinstance(v2, str) else v2) if v2 is not None else None
+        return as_runnable(resolve_name(v2) if isinstance(v2, str) else v2) if v2 is not None else None
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
         why = str(error) if isinstance(error, ShadowError) else class_name(type(error))
         which = v2 if isinstance(v2, str) else class_name(type(v2))  # no repr: it may show keys, or raise

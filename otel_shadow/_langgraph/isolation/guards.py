@@ -1,4 +1,4 @@
-"""What configuration alone can't stop inside a shadow, stopped at the class: other graphs, model caches, tools.
+"""What configuration alone can't stop inside a shadow, stopped at the class: other graphs, caches, tools, pools.
 
 Everything asks first whether a shadow is active in its context; outside one, originals run with what they were given.
 """
@@ -6,25 +6,27 @@ Everything asks first whether a shadow is active in its context; outside one, or
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.isolation.cache import guard_llm_cache
-from otel_shadow._langgraph.isolation.langgraph_copies import pin_classes
-from otel_shadow._langgraph.isolation.pools import guard_pools
-from otel_shadow._langgraph.isolation.private_stores import overlay_saver, overlay_store
+from otel_shadow._langgraph.isolation.langgraph_copies import copy_classes
+from otel_shadow._langgraph.isolation.models import guard_model_caches
+from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tools import guard_tools
-from otel_shadow._langgraph.patches import Patches
+from otel_shadow._langgraph.patches import Patches, changing_arguments
+from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
@@ -55,11 +57,11 @@ class _Guards:
                 return
             self._patches.replace(Pregel, "_defaults", _guarded_defaults)
             for method in _STATE_METHODS:
-                self._patches.replace(Pregel, method, _on_private_saver)
-            guard_llm_cache(self._patches)
+                self._patches.replace(Pregel, method, changing_arguments(_on_private_saver))
+            self._patches.replace(ContextThreadPoolExecutor, "submit", _submitted_to_daemons)
+            guard_model_caches(self._patches)
             guard_tools(self._patches)
-            guard_pools(self._patches)
-            pin_classes(self._patches)
+            copy_classes(self._patches)
 
     def uninstall(self) -> None:
         with self._lock:
@@ -99,7 +101,7 @@ def guarded() -> AbstractContextManager[None]:
 
 
 def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """A graph that V2 calls brings its own saver, store and cache: it gets overlays of them."""
+    """Give a graph that V2 calls private ones in the place of its own saver, store and cache."""
 
     @functools.wraps(original)
     def defaults(self: AnyPregel, config: RunnableConfig, **kwargs: Any) -> tuple[Any, ...]:
@@ -112,34 +114,33 @@ def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[...,
 
 def _private(scope: ShadowContext, item: Any) -> Any:
     if isinstance(item, BaseCheckpointSaver):
-        return overlay_saver(scope, item)
+        return private_saver(scope, item)
     if isinstance(item, BaseStore):
-        return overlay_store(scope, item)
+        return private_store(scope, item)
     return None if isinstance(item, BaseCache) else item
 
 
-def _on_private_saver(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Reading and updating state go to the private saver: a live read may meet a connection that is being closed."""
-
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def awaited(self: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any) -> Any:
-            return await original(self, _with_private_saver(self, config), *args, **kwargs)
-
-        return awaited
-
-    @functools.wraps(original)
-    def method(self: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any) -> Any:
-        return original(self, _with_private_saver(self, config), *args, **kwargs)
-
-    return method
-
-
-def _with_private_saver(graph: AnyPregel, config: RunnableConfig) -> RunnableConfig:
+def _on_private_saver(
+    graph: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Send reads and updates of state to the private saver: a live read may meet a connection that is being closed."""
     scope = SHADOW.get()
     configurable = (config or {}).get(internals.CONF, {})
     saver = configurable.get(internals.CHECKPOINTER, graph.checkpointer)
-    if scope is None or not isinstance(saver, BaseCheckpointSaver):
-        return config
-    return {**config, internals.CONF: {**configurable, internals.CHECKPOINTER: overlay_saver(scope, saver)}}
+    if scope is not None and isinstance(saver, BaseCheckpointSaver):
+        private = {**configurable, internals.CHECKPOINTER: private_saver(scope, saver)}
+        config = {**config, internals.CONF: private}
+    return (graph, config, *args), kwargs
+
+
+def _submitted_to_daemons(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Run parallel steps of a chain, and parallel nodes of a graph, in daemon threads: they may hang at exit."""
+
+    @functools.wraps(original)
+    def submit(self: ContextThreadPoolExecutor, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if SHADOW.get() is None:
+            return original(self, func, *args, **kwargs)
+        pool: DaemonPool = vars(self).setdefault("_otel_shadow_pool", DaemonPool(self._max_workers))
+        return pool.submit(partial(copy_context().run, func, *args, **kwargs))
+
+    return submit

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.pregel._algo import LazyAtomicCounter
 from langgraph.pregel._call import SyncAsyncFuture, get_runnable_for_task
 from langgraph.pregel._retry import arun_with_retry, run_with_retry
 from langgraph.types import PregelExecutableTask
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.isolation.ids import new_id
 
 _MAX_THREADS = 32
 """Calls of one shadow that run side by side; further ones run in the caller's thread, one after the other."""
 
 
+def new_id() -> str:
+    """Make a random UUID, version 4. Applications seed and mock ``uuid4``; a shadow must not use up their numbers."""
+    return str(uuid.UUID(bytes=os.urandom(16), version=4))
+
+
 class LocalCalls:
-    """Runs the tasks that V2 calls, like LangGraph does: side by side, each with its writes, retries and time limit.
+    """A runner of the tasks that V2 calls: side by side as in LangGraph, each with its writes, retries and time limit.
 
     The threads are daemons, so a task that hangs never keeps the process from ending.
     """
@@ -34,7 +39,7 @@ class LocalCalls:
         self._threads = threading.BoundedSemaphore(_MAX_THREADS)
 
     def bind(self, config: RunnableConfig) -> Callable[..., Any]:
-        """What stands in for LangGraph's own ``call`` under ``config``."""
+        """Make what stands in for LangGraph's own ``call`` under ``config``."""
 
         def call(
             func: Callable[..., Any], value: Any, *, retry_policy: Any = None, timeout: Any = None, **_: Any
@@ -74,13 +79,7 @@ class LocalCalls:
         )
         scratchpad = outer.get(internals.SCRATCHPAD)
         if scratchpad is not None:
-            inner[internals.CONF][internals.SCRATCHPAD] = replace(
-                scratchpad,
-                call_counter=LazyAtomicCounter(),
-                interrupt_counter=LazyAtomicCounter(),
-                subgraph_counter=LazyAtomicCounter(),
-                resume=[],
-            )
+            inner[internals.CONF][internals.SCRATCHPAD] = replace(scratchpad, **internals.fresh_counters(), resume=[])
         return inner
 
     def _await(self, task: PregelExecutableTask) -> asyncio.Task[Any]:
@@ -101,7 +100,7 @@ class LocalCalls:
             try:
                 context.run(run_with_retry, task, None)
                 future.set_result(_returned(task))
-            except BaseException as error:  # noqa: BLE001 - the future carries it to whoever asks
+            except BaseException as error:  # noqa: BLE001 - the future carries it
                 future.set_exception(error)
 
         if not self._threads.acquire(blocking=False):

@@ -20,7 +20,7 @@ READ_ONLY = "read_only"
 
 
 class ToolBlockedError(SideEffectBlockedError, GraphBubbleUp):
-    """A shadow called a tool that it may not.
+    """A tool call that a shadow may not make.
 
     It passes through tool nodes and agents like an interrupt does: told as a tool's error message, it would send a
     model looking for another way, and the pair would compare something that never happens in production.
@@ -68,11 +68,7 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
-    """Return V1's result where it replaces the call; None where the tool is to run.
-
-    Raises:
-        ToolBlockedError: the tool may not run here.
-    """
+    """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
         return permit(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
     except SideEffectBlockedError as blocked:
@@ -84,7 +80,7 @@ def _read_only(tool: BaseTool) -> bool:
 
 
 def _key(tool: BaseTool, tool_input: Any) -> CallKey:
-    """The call by the arguments a model chooses; state and runtime that LangGraph injects differ by nature."""
+    """Return the key of a call by the arguments a model chooses; state and runtime that LangGraph injects differ."""
     if not isinstance(tool_input, Mapping):
         return call_key(tool.name, tool_input)
     chosen = _chosen(tool)
@@ -92,7 +88,7 @@ def _key(tool: BaseTool, tool_input: Any) -> CallKey:
 
 
 def _chosen(tool: BaseTool) -> frozenset[str] | None:
-    """Names of the arguments that are not injected; None where the tool doesn't say."""
+    """Return the names of the arguments that are not injected; None where the tool doesn't say."""
     schema: Any = tool.tool_call_schema
     if isinstance(schema, Mapping):
         return frozenset(schema.get("properties", ()))
@@ -101,7 +97,7 @@ def _chosen(tool: BaseTool) -> frozenset[str] | None:
 
 
 def _answer(result: Any, tool_call_id: str | None) -> Any:
-    """V1's result as the answer to V2's own call."""
+    """Return V1's result as the answer to V2's own call."""
     if isinstance(result, ToolMessage) and tool_call_id is not None:
         return result.model_copy(update={"tool_call_id": tool_call_id})
     return result

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from otel_shadow._demo.v2.extract.mention import Mention, first_disjoint
-from otel_shadow._demo.v2.extract.normal import fold, normalise
+from otel_shadow._demo.v2.extract.normal import Mention, first_disjoint, fold, normalise
 
 _N = r"(?P<n>\d{1,3}|um|uma)"
 _IS = (

@@ -12,8 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from otel_shadow._demo.state import Language
-from otel_shadow._demo.v2.extract.mention import Mention, first_disjoint, rule
-from otel_shadow._demo.v2.extract.normal import normalise, numbered
+from otel_shadow._demo.v2.extract.normal import Mention, first_disjoint, normalise, numbered, rule
 from otel_shadow.errors import require
 
 easter = require("dateutil.easter", "demo").easter

@@ -1,6 +1,7 @@
-"""Text as the patterns read it: folded, and for numbers also with words as digits and misspellings put right.
+"""What every extractor shares: mentions, the rules that find them, and text as the rules read it.
 
-Every character of the result knows where it came from, so that a match can be shown in the original text.
+Text is folded; for numbers its words are also digits and its misspellings put right. Every character of the result
+knows where it came from, so that a match can be shown in the original text.
 """
 
 from __future__ import annotations
@@ -10,8 +11,45 @@ import unicodedata
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 from otel_shadow._demo.language import words
+
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Mention(Generic[V]):
+    """A value, where it stands in the text (end exclusive), and how sure the pattern is, in [0, 1]."""
+
+    value: V
+    start: int
+    end: int
+    score: float = 0.9
+
+    def overlaps(self, other: Mention[V]) -> bool:
+        """Return whether both cover a common character."""
+        return self.start < other.end and other.start < self.end
+
+
+def first_disjoint(mentions: list[Mention[V]]) -> list[Mention[V]]:
+    """Keep, of mentions in order of preference, those that overlap none kept before; return them in text order."""
+    kept: list[Mention[V]] = []
+    for mention in mentions:
+        if not any(mention.overlaps(other) for other in kept):
+            kept.append(mention)
+    return sorted(kept, key=lambda mention: mention.start)
+
+
+def rule(read: R, score: float, *pieces: str) -> tuple[re.Pattern[str], R, float]:
+    """Return a pattern made of `pieces`, what reads its matches, and the score of what is read."""
+    return re.compile("".join(pieces)), read, score
+
+
+def joined(pattern: str) -> str:
+    """Return a regular expression that is written over several lines, each of which ends behind a bar."""
+    return "".join(line.strip() for line in pattern.splitlines())
 
 
 def numbered(names: str, first: int) -> dict[str, int]:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from otel_shadow._demo.v2.extract.mention import Mention, first_disjoint, rule
-from otel_shadow._demo.v2.extract.normal import normalise
+from otel_shadow._demo.v2.extract.normal import Mention, first_disjoint, normalise, rule
 
 _H = r"(?P<h>2[0-4]|1\d|0?\d)"
 _MIN = r"(?P<min>[0-5]\d)"

@@ -1,0 +1,62 @@
+"""Command ``otel-shadow doctor``: prints findings, or writes a draft of ``shadow.toml``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from otel_shadow._doctor.checks import examine
+from otel_shadow._doctor.draft import draft
+from otel_shadow._doctor.findings import Severity
+from otel_shadow._doctor.graph import import_graph
+from otel_shadow.config import DEFAULT_FILE
+from otel_shadow.errors import ConfigError
+
+_SIGN = {
+    Severity.OK: "[green]ok[/green]     ",
+    Severity.NOTE: "[yellow]note[/yellow]   ",
+    Severity.PROBLEM: "[red]problem[/red]",
+}
+
+
+def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
+    """Print the findings, or write a draft of ``shadow.toml``.
+
+    Arguments:
+        graph: ``module:attribute`` of the graph; a draft needs one.
+        config: the ``shadow.toml`` to check; default: as in ``examine``.
+        write: write a draft in place of checking.
+
+    Returns:
+        The exit code: 1 if a problem was found, else 0.
+
+    Raises:
+        ConfigError: a draft was asked for, and no graph is named or a ``shadow.toml`` exists.
+    """
+    if write:
+        return _write(graph)
+    findings = examine(graph, config)
+    out = Console(highlight=False, soft_wrap=True)
+    for severity, subject, text, remedy in findings:
+        told = f"{_SIGN[severity]} [bold]{escape(subject)}[/bold]: {escape(text)}"
+        out.print(told + (f"  → {escape(remedy)}" if remedy else ""))
+    problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
+    out.print(f"\n{problems} problem{'s' if problems != 1 else ''}" if problems else "\nno problem found")
+    return 1 if problems else 0
+
+
+def _write(graph: str | None) -> int:
+    if graph is None:
+        raise ConfigError(["doctor --write: no graph is named; run doctor --write module:graph"])
+    file = Path(DEFAULT_FILE)
+    if file.exists():
+        raise ConfigError([f"{file}: it exists, and nothing was written; move it away first"])
+    sys.path.insert(0, os.getcwd())
+    text = draft(import_graph(graph))
+    file.write_text(text, encoding="utf-8")
+    Console(highlight=False).print(f"wrote {file}: name V2 for the nodes to shadow, then run doctor {graph}")
+    return 0

@@ -1,0 +1,61 @@
+"""What is added to the house is added everywhere: each test fails until an extension is complete."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from otel_shadow import ShadowConfig, ShadowTrafficManager, Sink, _telemetry, semconv
+from otel_shadow._dashboards.board_sla import TITLES
+from otel_shadow.policy import Policy
+from otel_shadow.verdict.criteria import MEASURES
+from otel_shadow.verdict.wording import TITLES as WORDS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def test_a_criterion_is_named_wherever_criteria_are_told() -> None:
+    """Policy, judgement, words, dashboard and documentation have the same criteria."""
+    criteria = set(semconv.CRITERIA)
+    assert set(Policy().objectives()) == criteria
+    assert set(MEASURES) == criteria
+    assert set(WORDS) == criteria
+    assert set(TITLES) - {semconv.CRITERION_OVERALL} == criteria
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", (DOCS / "statistics.md").read_text(), re.MULTILINE)
+    assert rows == list(semconv.CRITERIA)
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    """Names of the keys of a table and of the tables in it."""
+    found = set(model.model_fields)
+    for field in model.model_fields.values():
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= keys(part)
+    return found
+
+
+def test_every_key_of_the_configuration_is_documented() -> None:
+    """Each key of ``shadow.toml`` stands in ``docs/configuration.md``."""
+    page = (DOCS / "configuration.md").read_text()
+    assert sorted(key for key in keys(ShadowConfig) if not re.search(rf"\b{key}\b", page)) == []
+
+
+def test_every_sink_of_ours_gets_the_records(tmp_path: Path) -> None:
+    """A manager hands its records to each class of sink that the telemetry has."""
+    ours: set[Any] = {
+        item
+        for module in pkgutil.iter_modules(_telemetry.__path__, f"{_telemetry.__name__}.")
+        for item in vars(import_module(module.name)).values()
+        if isinstance(item, type) and issubclass(item, Sink) and item.__module__ == module.name
+    }
+    manager = ShadowTrafficManager(ShadowConfig(), log_file=str(tmp_path / "app.log"))
+    fed = {type(getattr(sink, "_inner", sink)) for sink in manager.record_queue.sinks}
+    manager.shutdown(1)
+    assert len(ours) >= 3
+    assert ours <= fed
