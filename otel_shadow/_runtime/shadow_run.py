@@ -8,7 +8,6 @@ from functools import partial
 from time import perf_counter
 
 from otel_shadow._runtime.execution_result import Capture, ExecutionResult
-from otel_shadow._runtime.fault_barrier import Guard
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
 from otel_shadow._runtime.services import Services
@@ -175,7 +174,7 @@ class ShadowRun:
         return new
 
     def _start(self) -> None:
-        with self._guarded("span"):
+        with self._services.fault_barrier("span", self._execution.node.name):
             self._span = self._services.spans.v2(self._execution.labels, self._execution.span)
         self._scope.timeout_s = self._timeout_s
         if self.executor == "process" and self._span is not None:
@@ -294,11 +293,8 @@ class ShadowRun:
 
     def _close_span(self, record: ShadowRecord) -> None:
         if self._span is not None:
-            with self._guarded("span"):
+            with self._services.fault_barrier("span", self._execution.node.name):
                 self._span.close(record)
-
-    def _guarded(self, operation: str) -> Guard:
-        return self._services.fault_barrier(operation, self._execution.node.name)
 
     def _caught(self, operation: str, fault: BaseException) -> None:
         self._services.fault_barrier.caught(operation, self._execution.node.name, fault)
