@@ -120,9 +120,7 @@ def verdict(**options: Any) -> int:
         _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
         from otel_shadow._report.watch_command import watch as keep_watching
 
-        return keep_watching(
-            every=every or 30.0, **{name: options[name] for name in ("sources", "config", "build", "trace_url")}
-        )
+        return keep_watching(options["sources"], every or 30.0, options["config"], options["build"])
     _only_with("a single verdict", given, given, every)
     from otel_shadow._report.verdict_command import judge
 
@@ -152,7 +150,7 @@ def _only_with(mode: str, given: set[str], allowed: set[str], every: float | Non
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random numbers.")
 def demo(**options: Any) -> int:
     """Play conversations through a workflow with its shadow on: spans, log lines, a verdict and a page."""
-    from otel_shadow._demo.run import run_demo
+    from otel_shadow._demo.demo_command import run_demo
 
     return int(run_demo(**options) or 0)
 
@@ -166,7 +164,7 @@ def doctor(graph: str | None, config: Path | None, write: bool) -> int:
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
     """
-    from otel_shadow._doctor.command import diagnose
+    from otel_shadow._doctor.doctor_command import diagnose
 
     return diagnose(graph, config, write)
 
@@ -218,7 +216,7 @@ def calibrate(**options: Any) -> int:
 
     Exit code: 0 something is proposed, 2 usage or unreadable input, 3 not enough evidence.
     """
-    from otel_shadow._calibration.command import run_calibrate
+    from otel_shadow._calibration.calibrate_command import run_calibrate
 
     return run_calibrate(**options)
 
@@ -240,7 +238,7 @@ def coverage(**options: Any) -> int:
     With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: unrecognised
     messages in groups, by the words that several people used, and patterns for some. No message is printed or written.
     """
-    from otel_shadow._calibration.command import run_coverage
+    from otel_shadow._calibration.calibrate_command import run_coverage
 
     return run_coverage(**options)
 

@@ -132,8 +132,12 @@ class OpenFeatureFlags:
         while not self._stopped.is_set():
             self._wake.wait(self._poll_s)
             self._wake.clear()
-            if not self._stopped.is_set():
+            if self._stopped.is_set():
+                return
+            try:
                 self.refresh()
+            except Exception as error:  # noqa: BLE001 - the environment may change while it is read; the thread goes on
+                self._report((type(error).__name__,))
 
     def _start_again(self) -> None:
         """Start the thread anew in the child of a fork."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from otel_shadow._calibration.decisions import ScoredDecision, Split, one_per_session, split
-from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
+from otel_shadow._calibration.decisions import ScoredDecision, Split, split
+from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS
 from otel_shadow._calibration.labels import Labels, Names, intent_decisions, router_decisions
 from otel_shadow._calibration.pairs import COUNTED, Pair, PairSet
-from otel_shadow._calibration.router import (
+from otel_shadow._calibration.threshold_proposals import (
     ACTIONS,
     DEFAULTS,
     STRICTNESS,
@@ -20,6 +21,7 @@ from otel_shadow._calibration.router import (
     propose_thresholds,
 )
 from otel_shadow._calibration.timeout import TimeoutProposal, propose_timeout
+from otel_shadow.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class Options:
         names: of the observed fields.
         strictness: each action's share of ``alpha``.
         start: coverage of the first threshold that is tested.
+
+    Raises:
+        ConfigError: numbers are out of range; each is named by its option of the command.
     """
 
     alpha: float = 0.05
@@ -47,6 +52,25 @@ class Options:
     names: Names = field(default_factory=Names)
     strictness: tuple[tuple[str, float], ...] = tuple(STRICTNESS.items())
     start: float = START
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense."""
+        if problems := list(self._problems()):
+            raise ConfigError(problems)
+
+    def _problems(self) -> Iterator[str]:
+        for name, value in (("alpha", self.alpha), ("delta", self.delta)):
+            if not 0 < value < 1:
+                yield f"--{name} {value:g}: expected a number between 0 and 1"
+        if not 0 < self.start <= 1:
+            yield f"--start {self.start:g}: expected a coverage above 0, at most 1"
+        if not 0 <= self.held_out < 1:
+            yield f"--held-out {self.held_out:g}: expected a share from 0 to below 1"
+        for name, share in self.strictness:
+            if name not in ACTIONS:
+                yield f"--strictness {name}: no such action; expected {', '.join(ACTIONS)}"
+            if not 0 < share <= 1:
+                yield f"--strictness {name}={share:g}: expected a share of alpha in (0, 1]"
 
     def thresholds(self, node: str | None = None) -> dict[str, float]:
         """Return the thresholds in force in ``node``."""
@@ -61,7 +85,6 @@ class TimeoutCheck:
     proposal: TimeoutProposal
     held_out: int
     held_out_late: int
-    held_out_upper: float
 
 
 class Risk(StrEnum):
@@ -93,9 +116,13 @@ class Calibration:
     notes: tuple[str, ...]
 
     @property
-    def useful(self) -> bool:
-        """Whether there are sessions enough for thresholds that are not needlessly cautious."""
-        return self.sessions >= USEFUL_SESSIONS
+    def proposes(self) -> bool:
+        """Whether anything is proposed."""
+        return (
+            any(scope.any_certified for scope in (self.overall, *self.nodes))
+            or any(intent.certified for intent in self.intents)
+            or any(check.proposal.timeout_ms is not None for check in self.timeouts)
+        )
 
 
 def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) -> Calibration:
@@ -107,21 +134,12 @@ def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) ->
     decisions = router_decisions(pairs, options.names, labels)
     data = split(decisions, options.held_out)
     intents = split(intent_decisions(pairs, options.names, labels), options.held_out)
-    strictness = dict(options.strictness)
-    by_node = [
+    alpha, delta, start = options.alpha, options.delta, options.start
+    overall, *by_node = (
         propose_thresholds(
-            data,
-            options.thresholds(node),
-            options.alpha,
-            options.delta,
-            node=node,
-            strictness=strictness,
-            start=options.start,
+            data, options.thresholds(node), alpha, delta, node=node, strictness=dict(options.strictness), start=start
         )
-        for node in sorted({one.node for one in decisions})
-    ]
-    overall = propose_thresholds(
-        data, options.thresholds(), options.alpha, options.delta, strictness=strictness, start=options.start
+        for node in (None, *sorted({one.node for one in decisions}))
     )
     return Calibration(
         risk=Risk.DISAGREEMENT if labels is None else Risk.ERROR,
@@ -137,26 +155,24 @@ def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) ->
         held_out_sessions=len({one.session for one in data.held_out}),
         overall=overall,
         nodes=tuple(by_node),
-        intents=propose_intents(intents, dict(options.current_intents), options.alpha, options.delta, options.start),
+        intents=propose_intents(intents, dict(options.current_intents), alpha, delta, start),
         timeouts=tuple(_timeouts(pairs, options)),
         notes=(*pairs.notes, *_notes(decisions, pairs, options, labels)),
     )
 
 
-def _timeouts(pairs: PairSet, options: Options) -> list[TimeoutCheck]:
+def _timeouts(pairs: PairSet, options: Options) -> Iterator[TimeoutCheck]:
     runs = {pair.pair_id: pair for pair in pairs.pairs if pair.status in COUNTED and pair.latency_ms is not None}
     data = split(
         [ScoredDecision(one.pair_id, one.session, one.node, one.at, 0.0, wrong=False) for one in runs.values()],
         options.held_out,
     )
-    return [
-        _timeout(node, data.where(node=node), runs, options)
-        for node in (None, *sorted({pair.node for pair in runs.values()}))
-    ]
+    for node in (None, *sorted({pair.node for pair in runs.values()})):
+        yield _timeout(node, data.where(node=node).one_each(), runs, options)
 
 
-def _timeout(node: str | None, data: Split, runs: dict[str, Pair], options: Options) -> TimeoutCheck:
-    chosen, shown = ([runs[one.id] for one in one_per_session(part)] for part in (data.chosen_on, data.held_out))
+def _timeout(node: str | None, data: Split, runs: Mapping[str, Pair], options: Options) -> TimeoutCheck:
+    chosen, shown = ([runs[one.id] for one in part] for part in (data.chosen_on, data.held_out))
     proposal = propose_timeout(
         [pair.latency_ms or 0.0 for pair in chosen],
         [pair.status == "error" for pair in chosen],
@@ -164,37 +180,32 @@ def _timeout(node: str | None, data: Split, runs: dict[str, Pair], options: Opti
         budget=options.budget,
         confidence=1 - options.delta,
     )
-    limit = proposal.timeout_ms
-    late = sum(pair.status in ("error", "timeout") or (pair.latency_ms or 0.0) > (limit or 0) for pair in shown)
-    upper = upper_bound(late, len(shown), options.delta)
-    return TimeoutCheck(node, proposal, len(shown), late, upper)
+    limit = proposal.timeout_ms or 0
+    late = sum(pair.status in ("error", "timeout") or (pair.latency_ms or 0.0) > limit for pair in shown)
+    return TimeoutCheck(node, proposal, len(shown), late)
 
 
-def _notes(decisions: list[ScoredDecision], pairs: PairSet, options: Options, labels: Labels | None) -> list[str]:
-    notes = []
-    sessions = len({one.session for one in decisions})
-    assumed = sum(one.assumed for one in decisions)
-    if assumed:
-        notes.append(
+def _notes(decisions: list[ScoredDecision], pairs: PairSet, options: Options, labels: Labels | None) -> Iterator[str]:
+    if assumed := sum(one.assumed for one in decisions):
+        yield (
             f"{assumed:,} decisions were handed to a person and where the router would have gone was not observed: "
             f"they count as wrong; add {options.names.planned} to [nodes.X.observe] categories to know"
         )
     told = [one for one in decisions if one.action in (*ACTIONS, "fallback")]
-    strange = sum(one.action != action_at(one.score, options.thresholds(one.node)) for one in told)
-    if strange:
+    if strange := sum(one.action != action_at(one.score, options.thresholds(one.node)) for one in told):
         now = ", ".join(f"{name} {value:g}" for name, value in options.current)
-        notes.append(
+        yield (
             f"{strange:,} of {len(told):,} recorded actions don't follow the thresholds taken as current ({now}): name "
             "the file in force with --current"
         )
     if labels is not None:
-        notes.append(
-            f"{len(decisions):,} of {len(pairs.pairs):,} pairs have a label ({len(labels.by_key):,} labels): what is "
+        yield (
+            f"{len(decisions):,} of {len(pairs.pairs):,} pairs have a label ({len(labels):,} labels): what is "
             "said holds for traffic like the labelled sessions; label a random sample"
         )
+    sessions = len({one.session for one in decisions})
     if sessions < USEFUL_SESSIONS:
-        notes.append(
+        yield (
             f"{sessions:,} sessions; from about {USEFUL_SESSIONS:,} on an answer is useful: with fewer, what is "
             "certified holds, but less can be certified"
         )
-    return notes

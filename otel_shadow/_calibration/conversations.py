@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+DEMO_KEY = "otel-shadow demo"
+"""The hash key of ``otel-shadow demo``, whose conversations are public."""
 _SNIPPET = 40
 # The dialogues of the Schema-Guided data set have no reference time of their own; their data set says what today is.
 SGD_TODAY = datetime.fromisoformat("2019-03-01T09:00:00")
@@ -92,62 +94,46 @@ def _row(raw: bytes) -> Mapping[str, Any]:
         raise _Malformed(f"not JSON: {error.msg} at column {error.colno}{cut}") from None
     except (RecursionError, ValueError) as error:
         raise _Malformed(f"not JSON: {type(error).__name__}") from None
-    if not isinstance(row, dict):
-        raise _Malformed(f"expected a JSON object, found {_kind(row)}")
-    return row
+    return dict(_expect(row, dict, "", "a JSON object"))
 
 
 def _conversation(row: Mapping[str, Any], line: int) -> Conversation:
     if "turns" in row:
-        rows, default = _user_turns(row["turns"]), f"dialogue-{line}"
+        rows, default = tuple(_user_turns(row["turns"])), f"dialogue-{line}"
+        if not rows:
+            raise _Malformed("turns: none of them is the user's")
     elif "text" in row:
-        _require_text(row["text"], "text")
         rows, default = (row,), f"utterance-{line}"
     else:
         raise _Malformed("expected the key 'text' (an utterance) or 'turns' (a dialogue)")
+    language = row.get("lang")
     return Conversation(
         id=str(row.get("dialogue_id") or row.get("id") or default),
-        lang=_language(row.get("lang")),
-        turns=tuple(turn["text"] for turn in rows),
+        lang="" if language is None else _expect(language, str, "lang: ").lower().replace("_", "-").partition("-")[0],
+        turns=tuple(_message(turn.get("text"), "text") for turn in rows),
         reference_datetime=_reference(row),
         line=line,
         rows=rows,
     )
 
 
-def _user_turns(turns: Any) -> tuple[Mapping[str, Any], ...]:
-    if not isinstance(turns, list):
-        raise _Malformed(f"turns: expected a list, found {_kind(turns)}")
-    said = []
-    for number, turn in enumerate(turns, start=1):
-        if not isinstance(turn, dict):
-            raise _Malformed(f"turns[{number}]: expected an object, found {_kind(turn)}")
-        speaker = turn.get("speaker")
-        if not isinstance(speaker, str):
-            raise _Malformed(f"turns[{number}].speaker: expected 'user' or 'system', found {_kind(speaker)}")
-        if speaker.lower() == "user":
-            _require_text(turn.get("text"), f"turns[{number}].text")
-            said.append(turn)
-    if not said:
-        raise _Malformed("turns: none of them is the user's")
-    return tuple(said)
+def _user_turns(turns: Any) -> Iterator[Mapping[str, Any]]:
+    for number, turn in enumerate(_expect(turns, list, "turns: "), start=1):
+        speaker = _expect(turn, dict, f"turns[{number}]: ").get("speaker")
+        if _expect(speaker, str, f"turns[{number}].speaker: ", "'user' or 'system'").lower() == "user":
+            _message(turn.get("text"), f"turns[{number}].text")
+            yield turn
 
 
-def _require_text(value: Any, key: str) -> None:
-    if not isinstance(value, str):
-        raise _Malformed(f"{key}: expected text, found {_kind(value)}")
-    if not value.strip():
+def _message(value: Any, key: str) -> str:
+    text: str = _expect(value, str, f"{key}: ")
+    if not text.strip():
         raise _Malformed(f"{key}: the message is empty")
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        raise _Malformed(f"{key}: a lone surrogate, which no text encoding can carry")
-
-
-def _language(value: Any) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _Malformed(f"lang: expected text, found {_kind(value)}")
-    return value.lower().replace("_", "-").partition("-")[0]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Malformed(f"{key}: a lone surrogate, which no text encoding can carry") from None
+    return text
 
 
 def _reference(row: Mapping[str, Any]) -> datetime | None:
@@ -161,6 +147,11 @@ def _reference(row: Mapping[str, Any]) -> datetime | None:
         raise _Malformed(f"reference_datetime: expected ISO 8601, found {str(value)[:_SNIPPET]!r}") from None
 
 
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number"}
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
+def _expect(value: Any, kind: type, where: str, wanted: str = "") -> Any:
+    """Return ``value`` if it is of ``kind``; else say where what was ``wanted``, and what was found."""
+    if not isinstance(value, kind):
+        raise _Malformed(f"{where}expected {wanted or _KINDS[kind]}, found {_KINDS.get(type(value), 'nothing')}")
+    return value
+
+
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number"}

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._calibration.conversations import MalformedLine, read_conversations
+from otel_shadow._calibration.conversations import DEMO_KEY, MalformedLine, read_conversations
 from otel_shadow._calibration.pairs import Pair, PairSet
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.errors import ConfigError
-
-DEMO_KEY = "otel-shadow demo"
-"""The hash key of ``otel-shadow demo``, whose conversations are public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +78,18 @@ def read_corpus(path: Path, pairs: PairSet, declared: Sequence[str]) -> Corpus:
 def _redactor(pairs: PairSet) -> Redactor:
     given = os.environ.get(semconv.ENV_HASH_KEY)
     redactor = Redactor(given or DEMO_KEY)
-    if redactor.key_id in pairs.keys:
-        return redactor
-    told = "is another key" if given else "is not set"
-    seen = ", ".join(pairs.keys)
-    raise ConfigError(
-        [f"{semconv.ENV_HASH_KEY} {told}: the lines were written with the key whose id is {seen}; set it to join texts"]
-    )
+    if redactor.key_id not in pairs.keys:
+        told, seen = "is another key" if given else "is not set", ", ".join(pairs.keys)
+        wanted = f"the lines were written with the key whose id is {seen}; set it to join texts"
+        raise ConfigError([f"{semconv.ENV_HASH_KEY} {told}: {wanted}"])
+    return redactor
 
 
-_Known = tuple[str, str, str | None, str | None]
-
-
-def _texts(path: Path, declared: Sequence[str]) -> tuple[dict[str, _Known], list[MalformedLine]]:
+def _texts(
+    path: Path, declared: Sequence[str]
+) -> tuple[dict[str, tuple[str, str, str | None, str | None]], list[MalformedLine]]:
     """Return every text once, with its language, conversation and labels, and the lines that have none."""
-    texts: dict[str, _Known] = {}
+    texts: dict[str, tuple[str, str, str | None, str | None]] = {}
     malformed: list[MalformedLine] = []
     try:
         for item in read_conversations(path):
@@ -107,8 +101,7 @@ def _texts(path: Path, declared: Sequence[str]) -> tuple[dict[str, _Known], list
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or type(error).__name__}; expected a JSONL corpus"]) from None
     if not texts:
-        such = f", such as {malformed[0]}" if malformed else ""
-        told = f"{len(malformed):,} lines can't be read{such}"
+        told = f"{len(malformed):,} lines can't be read" + (f", such as {malformed[0]}" if malformed else "")
         wanted = "JSON Lines in UTF-8 with text, or turns with speaker and text"
         raise ConfigError([f"{path}: no message in it ({told}); expected {wanted}"])
     return texts, malformed

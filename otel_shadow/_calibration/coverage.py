@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 from otel_shadow import semconv
 from otel_shadow._calibration.labels import Names
@@ -119,12 +120,6 @@ def handled_by(node: str, target: str | None) -> str:
     return target if target not in (None, semconv.END, semconv.OTHER) else node
 
 
-def median(values: Iterable[float]) -> float | None:
-    """Return the lower middle value."""
-    ordered = sorted(values)
-    return ordered[(len(ordered) - 1) // 2] if ordered else None
-
-
 def _rows(groups: dict[tuple[str, ...], list[Pair]], names: Names) -> tuple[Row, ...]:
     rows = [_row(key, pairs, names) for key, pairs in groups.items()]
     return tuple(sorted(rows, key=lambda row: (-row.pairs, row.key)))
@@ -138,15 +133,17 @@ def _row(key: tuple[str, ...], pairs: Sequence[Pair], names: Names) -> Row:
         pairs=len(pairs),
         compared=len(compared),
         agreed=sum(compared),
-        confidence=median(_confidences(pairs, names)),
+        confidence=_confidence(pairs, names),
         unsure=sum(is_unsure(pair, names) for pair in pairs),
         failed=sum(pair.status in COUNTED - {"success", "interrupt"} for pair in pairs),
     )
 
 
-def _confidences(pairs: Iterable[Pair], names: Names) -> list[float]:
+def _confidence(pairs: Iterable[Pair], names: Names) -> float | None:
+    """Return the lower median of V2's confidence; None if it was not observed."""
     found = (pair.v2.get(names.confidence) for pair in pairs)
-    return [float(value) for value in found if value is not None and not isinstance(value, str | bool)]
+    numbers = [float(value) for value in found if value is not None and not isinstance(value, str | bool)]
+    return median_low(numbers) if numbers else None
 
 
 def _spots(pairs: Sequence[Pair], names: Names) -> tuple[Spot, ...]:
@@ -155,14 +152,13 @@ def _spots(pairs: Sequence[Pair], names: Names) -> tuple[Spot, ...]:
         if pair.decisions_match is False or is_unsure(pair, names):
             key = (pair.node, intent_of(pair, names), pair.original_target or "–", pair.shadow_target or "–")
             groups[key].append(pair)
-    order = Counter({key: len(found) for key, found in groups.items()}).most_common()
     return tuple(
         Spot(
             *key,
-            pairs=weight,
-            sessions=len({pair.session for pair in groups[key]}),
-            unsure=sum(is_unsure(pair, names) for pair in groups[key]),
-            confidence=median(_confidences(groups[key], names)),
+            pairs=len(found),
+            sessions=len({pair.session for pair in found}),
+            unsure=sum(is_unsure(pair, names) for pair in found),
+            confidence=_confidence(found, names),
         )
-        for key, weight in order
+        for key, found in sorted(groups.items(), key=lambda item: -len(item[1]))
     )

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-
-T = TypeVar("T", bound="ScoredDecision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,16 @@ class Split:
 
     def where(self, node: str | None = None, group: str | None = None) -> Split:
         """Return only the decisions of ``node`` and ``group``; the split stays where it was."""
+        return Split(
+            *(
+                tuple(one for one in part if node in (None, one.node) and group in (None, one.group))
+                for part in (self.chosen_on, self.held_out)
+            )
+        )
 
-        def keep(decisions: Iterable[ScoredDecision]) -> tuple[ScoredDecision, ...]:
-            return tuple(one for one in decisions if node in (None, one.node) and (group is None or one.group == group))
-
-        return Split(keep(self.chosen_on), keep(self.held_out))
+    def one_each(self) -> Split:
+        """Return one decision of each session."""
+        return Split(tuple(one_per_session(self.chosen_on)), tuple(one_per_session(self.held_out)))
 
 
 def split(decisions: Sequence[ScoredDecision], held_out: float) -> Split:

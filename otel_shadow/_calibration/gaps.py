@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from sklearn.cluster import HDBSCAN
@@ -101,26 +101,18 @@ class _Reading:
 def find_gaps(corpus: Corpus, names: Names) -> Gaps:
     """Group the texts that V2 does not recognise, and try a pattern for each group that means one intent."""
     human = any(message.intent or message.node for message in corpus.messages)
-    phrases = _phrases()
+    word = r"[a-z0]+(?:'[a-z]+)?"
+    phrases = CountVectorizer(preprocessor=fold, token_pattern=word, ngram_range=(1, 3)).build_analyzer()
     readings = [
-        _Reading(one, phrases(one.text), _recognised(one, names), _meant(one, human)) for one in corpus.messages
+        _Reading(one, frozenset(phrases(one.text)), _recognised(one, names), _meant(one, human))
+        for one in corpus.messages
     ]
     missed = [one for one in readings if one.recognised is None]
     everywhere = Counter(phrase for one in readings for phrase in one.phrases)
-    found = [(group, terms) for group in _alike(missed) if (terms := _terms(group, len(readings), everywhere))]
-    tries = [_pattern(group, terms, readings, everywhere) for group, terms in found]
-    tried = sum(one is not None for one in tries)
-    gaps = [
-        Gap(
-            terms=terms,
-            messages=len(group),
-            sessions=len({pair.session for one in group for pair in one.message.pairs}),
-            langs=dict(Counter(one.message.lang for one in group).most_common()),
-            meant=dict(Counter(one.meant for one in group if one.meant).most_common()),
-            pattern=pattern and _judged(pattern, tried),
-        )
-        for (group, terms), pattern in zip(found, tries, strict=True)
-    ]
+    found = [_gap(group, readings, everywhere) for group in _alike(missed)]
+    gaps = [gap for gap in found if gap.terms]
+    tried = sum(gap.pattern is not None for gap in gaps)
+    gaps = [replace(gap, pattern=gap.pattern and _judged(gap.pattern, tried)) for gap in gaps]
     return Gaps(
         texts=len(readings),
         joined_pairs=corpus.joined_pairs,
@@ -130,13 +122,6 @@ def find_gaps(corpus: Corpus, names: Names) -> Gaps:
         unrecognised=len(missed),
         groups=tuple(sorted(gaps, key=lambda gap: (-gap.messages, gap.terms))),
     )
-
-
-def _phrases() -> Callable[[str], Set[str]]:
-    """Return what splits a text into its runs of up to three words."""
-    word = r"[a-z0]+(?:'[a-z]+)?"
-    split = CountVectorizer(preprocessor=fold, token_pattern=word, ngram_range=(1, 3)).build_analyzer()
-    return lambda text: frozenset(split(text))
 
 
 def fold(text: str) -> str:
@@ -170,6 +155,18 @@ def _alike(missed: Sequence[_Reading]) -> list[list[_Reading]]:
     for one, label in zip(missed, HDBSCAN(_SMALLEST, min_samples=2, copy=True).fit_predict(vectors), strict=True):
         groups[int(label)].append(one)
     return [group for label, group in groups.items() if label >= 0]  # -1: like no others
+
+
+def _gap(group: Sequence[_Reading], readings: Sequence[_Reading], everywhere: Counter[str]) -> Gap:
+    terms = _terms(group, len(readings), everywhere)
+    return Gap(
+        terms=terms,
+        messages=len(group),
+        sessions=len({pair.session for one in group for pair in one.message.pairs}),
+        langs=dict(Counter(one.message.lang for one in group).most_common()),
+        meant=dict(Counter(one.meant for one in group if one.meant).most_common()),
+        pattern=_pattern(group, terms, readings, everywhere),
+    )
 
 
 def _terms(group: Sequence[_Reading], texts: int, everywhere: Counter[str]) -> tuple[str, ...]:

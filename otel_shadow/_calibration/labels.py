@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +40,14 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A person's: whether V2's decision was right, or which target would have been; ``node`` None is every node."""
+    """A person's: whether V2's decision was right, or which target would have been."""
 
-    key: str
-    node: str | None
     correct: bool | None
     target: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """Labels by pair id or message hash, and how many there are."""
-
-    by_key: Mapping[tuple[str, str | None], Label] = field(default_factory=dict)
-
-    def of(self, pair: Pair) -> Label | None:
-        """Return the label of ``pair``: by its id, else by its message and node, else by its message."""
-        keys = [(pair.pair_id, None), (pair.pair_id, pair.node)]
-        if pair.message_hash:
-            keys += [(pair.message_hash, pair.node), (pair.message_hash, None)]
-        return next((self.by_key[key] for key in keys if key in self.by_key), None)
+Labels = Mapping[tuple[str, str | None], Label]
+"""Labels by pair id or message hash, and node; node None is every node."""
 
 
 def read_labels(path: Path) -> Labels:
@@ -75,18 +63,18 @@ def read_labels(path: Path) -> Labels:
     problems: list[str] = []
     for number, row in _rows(path):
         try:
-            label = _label(row)
+            key, label = _label(row)
         except ValueError as error:
             problems.append(f"{path}:{number}: {error}")
             continue
-        if found.setdefault((label.key, label.node), label) != label:
-            problems.append(f"{path}:{number}: a second label of {label.key} that says otherwise")
+        if found.setdefault(key, label) != label:
+            problems.append(f"{path}:{number}: a second label of {key[0]} that says otherwise")
     if problems:
         more = [f"{path}: and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise ConfigError([*problems[:_SHOWN], *more])
     if not found:
         raise ConfigError([f"{path}: no label in it; expected rows with pair_id and correct"])
-    return Labels(found)
+    return found
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -109,7 +97,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield number, row if isinstance(row, dict) else {}
 
 
-def _label(row: Mapping[str, Any]) -> Label:
+def _label(row: Mapping[str, Any]) -> tuple[tuple[str, str | None], Label]:
     key = row.get("pair_id") or row.get("user_message_hash")
     if not isinstance(key, str):
         raise ValueError("no pair_id and no user_message_hash; one of them says which decision the label is of")
@@ -117,7 +105,7 @@ def _label(row: Mapping[str, Any]) -> Label:
     correct = None if row.get("correct") in (None, "") else _truth(row["correct"])
     if (target is None) == (correct is None):
         raise ValueError("expected either correct (true or false) or target (the right next node)")
-    return Label(key, row.get("node") or None, correct, None if target is None else str(target))
+    return (key, row.get("node") or None), Label(correct, None if target is None else str(target))
 
 
 def _truth(value: Any) -> bool:
@@ -134,23 +122,22 @@ def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
         EvidenceError: no pair has the confidence, one lies outside [0, 1], or no label matches a pair; the message says
             what to configure.
     """
-    require_field(pairs, names.confidence, "--observed confidence")
-    found = []
-    for pair in pairs.pairs:
-        score = pair.v2.get(names.confidence)
-        judged = judge(pair, names, labels)
-        if judged is None or isinstance(score, str | bool) or score is None:
-            continue
-        wrong, assumed = judged
-        action = pair.v2.get(names.action)
-        found.append(
-            ScoredDecision(
-                pair.pair_id, pair.session, pair.node, pair.at, in_range(score, names.confidence, pair), wrong, assumed,
-                action=action if isinstance(action, str) else None,
-            )
-        )  # fmt: skip
+    seen = {name for pair in pairs.pairs for name in pair.v2}
+    if names.confidence not in seen:
+        raise EvidenceError(_not_observed(pairs, names.confidence, seen))
+    found = [
+        ScoredDecision(
+            pair.pair_id, pair.session, pair.node, pair.at, _in_range(score, names.confidence, pair), *judged,
+            action=action if isinstance(action := pair.v2.get(names.action), str) else None,
+        )
+        for pair, score, judged in _scored(pairs, names.confidence, names, labels)
+    ]  # fmt: skip
     if labels is not None and not found:
-        raise EvidenceError(_no_match(pairs, labels))
+        raise EvidenceError(
+            f"none of the {len(labels):,} labels is of one of the {len(pairs.pairs):,} pairs (such as "
+            f"{next(iter(labels))[0]!r}); expected pair_id as in the SHADOW_V2 lines, or user_message_hash under the "
+            "same OTEL_SHADOW_HASH_KEY"
+        )
     return found
 
 
@@ -160,16 +147,25 @@ def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
     Pairs without the score, or with 0 (nothing was recognised), are left out; an empty list says it is not observed.
     """
     found = []
-    for pair in pairs.pairs:
-        score, intent = pair.v2.get(names.intent_score), pair.v2.get(names.intent, pair.intent)
-        judged = judge(pair, names, labels)
-        if judged is None or not isinstance(intent, str) or isinstance(score, str | bool) or score is None:
-            continue
-        value = in_range(score, names.intent_score, pair)
-        if value == 0 or intent == semconv.OTHER:
-            continue
-        found.append(ScoredDecision(pair.pair_id, pair.session, pair.node, pair.at, value, *judged, group=intent))
+    for pair, score, judged in _scored(pairs, names.intent_score, names, labels):
+        intent = pair.v2.get(names.intent, pair.intent)
+        if (
+            isinstance(intent, str)
+            and (value := _in_range(score, names.intent_score, pair))
+            and intent != semconv.OTHER
+        ):
+            found.append(ScoredDecision(pair.pair_id, pair.session, pair.node, pair.at, value, *judged, group=intent))
     return found
+
+
+def _scored(
+    pairs: PairSet, field: str, names: Names, labels: Labels | None
+) -> Iterator[tuple[Pair, float, tuple[bool, bool]]]:
+    """Yield the pairs that can be judged and have a number in the observed ``field``."""
+    for pair in pairs.pairs:
+        score, judged = pair.v2.get(field), judge(pair, names, labels)
+        if judged is not None and score is not None and not isinstance(score, str | bool):
+            yield pair, score, judged
 
 
 def judge(pair: Pair, names: Names, labels: Labels | None) -> tuple[bool, bool] | None:
@@ -181,47 +177,45 @@ def judge(pair: Pair, names: Names, labels: Labels | None) -> tuple[bool, bool] 
     plan = pair.v2.get(names.planned)
     handed = pair.v2.get(names.action) == "handoff"
     meant = plan if isinstance(plan, str) else None if handed else pair.shadow_target
-    if labels is not None:
-        label = labels.of(pair)
+    if labels is None:
+        if pair.decisions_match is None or pair.original_target is None:
+            return None
+        if not handed:
+            return not pair.decisions_match, False
+        right: str | None = pair.original_target
+    else:
+        label = _label_of(pair, labels)
         if label is None:
             return None
         if label.correct is not None:
             return not label.correct, False
-        return (True, True) if meant is None else (meant != label.target, False)
-    if pair.decisions_match is None or pair.original_target is None:
-        return None
-    if handed:
-        return (True, True) if meant is None else (meant != pair.original_target, False)
-    return not pair.decisions_match, False
+        right = label.target
+    return (True, True) if meant is None else (meant != right, False)
 
 
-def require_field(pairs: PairSet, name: str, option: str) -> None:
-    """Raise what to configure if no pair observed ``name``."""
-    seen = pairs.fields()
-    if name in seen:
-        return
-    nodes = sorted({pair.node for pair in pairs.pairs})
+def _label_of(pair: Pair, labels: Labels) -> Label | None:
+    """Return the label of ``pair``: by its id, else by its message and node, else by its message."""
+    keys = [(pair.pair_id, None), (pair.pair_id, pair.node)]
+    if pair.message_hash:
+        keys += [(pair.message_hash, pair.node), (pair.message_hash, None)]
+    return next((labels[key] for key in keys if key in labels), None)
+
+
+def _not_observed(pairs: PairSet, name: str, seen: set[str]) -> str:
+    node = min(pair.node for pair in pairs.pairs)
     told = f"observed are {', '.join(sorted(seen))}" if seen else "no pair has any observed field"
-    raise EvidenceError(
-        f"{', '.join(pairs.sources)}: no pair has observed.v2.{name} ({told}); add [nodes.{nodes[0]}.observe] "
-        f'numbers = ["{name}"] to shadow.toml and collect again, or name another field with {option} FIELD'
+    return (
+        f"{', '.join(pairs.sources)}: no pair has observed.v2.{name} ({told}); add [nodes.{node}.observe] "
+        f'numbers = ["{name}"] to shadow.toml and collect again, or name another field with --observed confidence FIELD'
     )
 
 
-def in_range(score: float, name: str, pair: Pair) -> float:
-    """Return ``score`` as a float in [0, 1].
+def _in_range(score: float, name: str, pair: Pair) -> float:
+    """Return ``score`` as a float.
 
     Raises:
-        EvidenceError: it is outside.
+        EvidenceError: it is outside [0, 1].
     """
     if not 0 <= score <= 1:
         raise EvidenceError(f"pair {pair.pair_id}: {name}={score}; expected a confidence in [0, 1]")
     return float(score)
-
-
-def _no_match(pairs: PairSet, labels: Labels) -> str:
-    example = next(iter(labels.by_key))[0]
-    return (
-        f"none of the {len(labels.by_key):,} labels is of one of the {len(pairs.pairs):,} pairs (such as {example!r}); "
-        "expected pair_id as in the SHADOW_V2 lines, or user_message_hash under the same OTEL_SHADOW_HASH_KEY"
-    )

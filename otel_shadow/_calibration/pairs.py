@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import isnan
 from sys import intern
 from typing import Any
@@ -12,12 +12,19 @@ from typing import Any
 from otel_shadow import semconv
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.line_fields import SIMULATED, FieldReader, Fields, MalformedError
-from otel_shadow.evidence.read_sources import Progress, read_objects
+from otel_shadow.evidence.read_sources import read_objects
 from otel_shadow.record import Observed, Outcome
-from otel_shadow.verdict.lines_read import Reading
 
 COUNTED = frozenset({"success", "error", "timeout", "interrupt"})
 """Statuses of shadows that ran to an end of their own."""
+
+_read_fields = FieldReader(
+    (
+        "pair_id", "session", "node", "time", "v2_status", "v2_ms", "original_target", "shadow_target",
+        "decisions_match", "comparison", "intent", "message_hash", "observed_v1", "observed_v2", "build", "key_id",
+        "clock",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,138 +43,80 @@ class Pair:
     original_target: str | None
     shadow_target: str | None
     decisions_match: bool | None
-    outcome: str
     intent: str | None
     message_hash: str | None
     v1: Observed
     v2: Observed
+    build: str
+    key: str
+    simulated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PairSet:
-    """Pairs of one V2 build, in time order, and what was left out.
-
-    ``builds`` counts the pairs of every build that was seen, ``keys`` those of every hash key.
-    """
+    """Pairs of one V2 build, in time order, and what was left out; ``keys`` counts the pairs of every hash key."""
 
     pairs: tuple[Pair, ...]
     build: str
-    builds: Mapping[str, int]
     keys: Mapping[str, int]
     simulated: bool
-    lines: int
     malformed: int
     duplicates: int
     sources: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...]
 
     @property
     def sessions(self) -> int:
         """Number of sessions that they come from."""
         return len({pair.session for pair in self.pairs})
 
-    def fields(self, version: str = "v2") -> dict[str, int]:
-        """Return the names of observed fields and the number of pairs that have each."""
-        return dict(Counter(name for pair in self.pairs for name in (pair.v2 if version == "v2" else pair.v1)))
 
-
-def read_pairs(
-    sources: Sequence[str], build: str | None = None, *, progress: Callable[[Progress], None] | None = None
-) -> PairSet:
+def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
     """Read the pairs of ``build`` (default: that of the latest pair) from log files.
-
-    Arguments:
-        progress: told after every piece that was read.
 
     Raises:
         EvidenceError: a source can't be read, or there is no pair in any; the message says what is expected.
     """
-    rows = _Rows()
-    reading = read_objects(sources, rows.add, progress=progress)
-    if not rows.first:
+    told: Counter[str] = Counter()
+    first: dict[str, Pair] = {}
+
+    def take(line: Mapping[str, Any]) -> None:
+        if line["event"] == semconv.EVENT_V2:
+            pair = _pair(_read_fields(line))
+            told[pair.pair_id] += 1
+            first.setdefault(pair.pair_id, pair)
+
+    reading = read_objects(sources, take)
+    if not first:
         raise EvidenceError(
             f"{', '.join(sources)}: no {semconv.EVENT_V2} line among {reading.lines:,} lines; name the log files that "
             "OTEL_SHADOW_LOG_FILE wrote (a saved summary keeps counts only)"
         )
-    return _select(rows, reading, tuple(sources), build)
-
-
-_read_fields = FieldReader(
-    (
-        "pair_id", "session", "node", "time", "v2_status", "v2_ms", "original_target", "shadow_target",
-        "decisions_match", "comparison", "intent", "message_hash", "observed_v1", "observed_v2", "build", "key_id",
-        "clock",
-    )
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A pair and where it comes from; the line's other keys are not kept."""
-
-    pair: Pair
-    build: str
-    key: str
-    simulated: bool
-
-
-class _Rows:
-    """Pairs by their id, each as it was told first."""
-
-    def __init__(self) -> None:
-        self.first: dict[str, _Row] = {}
-        self.duplicates = 0
-
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Add the pair of a line object; a baseline is passed over.
-
-        Raises:
-            SchemaError: the line has another schema version.
-            MalformedError: a key is missing or has a value that it can't have.
-        """
-        if line["event"] != semconv.EVENT_V2:
-            return
-        fields = _read_fields(line)
-        if not fields["v2_status"]:
-            raise MalformedError("shadow_status is missing")
-        row = _Row(
-            _pair(fields), intern(fields["build"]), intern(fields["key_id"]), simulated=fields["clock"] == SIMULATED
-        )
-        self.duplicates += row.pair.pair_id in self.first
-        self.first.setdefault(row.pair.pair_id, row)
-
-
-def _select(found: _Rows, reading: Reading, sources: tuple[str, ...], build: str | None) -> PairSet:
-    rows = found.first
-    builds = Counter(row.build for row in rows.values())
-    latest = max(rows.values(), key=lambda row: row.pair.at).build
-    wanted = latest if build is None else build
+    builds = Counter(pair.build for pair in first.values())
+    wanted = max(first.values(), key=lambda pair: pair.at).build if build is None else build
     if wanted not in builds:
         raise EvidenceError(f"no pair of V2 build {wanted!r}; the sources have {', '.join(map(repr, builds))}")
-    chosen = [row for row in rows.values() if row.build == wanted]
-    keys = Counter(row.key for row in chosen)
+    chosen = [pair for pair in first.values() if pair.build == wanted]
+    keys = Counter(pair.key for pair in chosen)
     damaged = reading.malformed + sum(reading.other_schema.values())
     return PairSet(
-        pairs=tuple(sorted((row.pair for row in chosen), key=lambda pair: (pair.at, pair.pair_id))),
+        pairs=tuple(sorted(chosen, key=lambda pair: (pair.at, pair.pair_id))),
         build=wanted,
-        builds=builds,
         keys=keys,
-        simulated=any(row.simulated for row in chosen),
-        lines=reading.lines,
+        simulated=any(pair.simulated for pair in chosen),
         malformed=damaged,
-        duplicates=found.duplicates,
-        sources=sources,
-        notes=tuple(_notes(wanted, builds, keys, damaged)),
+        duplicates=told.total() - len(told),
+        sources=tuple(sources),
+        notes=tuple(_notes(len(first) - len(chosen), len(keys), damaged)),
     )
 
 
-def _notes(build: str, builds: Mapping[str, int], keys: Mapping[str, int], damaged: int) -> Iterable[str]:
-    if len(builds) > 1:
-        others = sum(builds.values()) - builds[build]
-        yield f"{others:,} pairs of other V2 builds are left out (--build chooses one)"
-    if len(keys) > 1:
+def _notes(of_other_builds: int, keys: int, damaged: int) -> Iterator[str]:
+    if of_other_builds:
+        yield f"{of_other_builds:,} pairs of other V2 builds are left out (--build chooses one)"
+    if keys > 1:
         yield (
-            f"the lines were written with {len(keys)} hash keys: sessions that moved between processes count several "
+            f"the lines were written with {keys} hash keys: sessions that moved between processes count several "
             f"times; set the same {semconv.ENV_HASH_KEY} everywhere"
         )
     if damaged:
@@ -176,7 +125,9 @@ def _notes(build: str, builds: Mapping[str, int], keys: Mapping[str, int], damag
 
 def _pair(fields: Fields) -> Pair:
     """Return the pair that the fields tell of; words that many pairs share are kept once."""
-    outcome = intern(fields["comparison"])
+    if not fields["v2_status"]:
+        raise MalformedError("shadow_status is missing")
+    compared = fields["comparison"] in (Outcome.MATCH, Outcome.MISMATCH)
     return Pair(
         pair_id=fields["pair_id"],
         session=fields["session"],
@@ -186,12 +137,14 @@ def _pair(fields: Fields) -> Pair:
         latency_ms=None if isnan(fields["v2_ms"]) else fields["v2_ms"],
         original_target=_word(fields["original_target"]),
         shadow_target=_word(fields["shadow_target"]),
-        decisions_match=fields["decisions_match"] if outcome in (Outcome.MATCH, Outcome.MISMATCH) else None,
-        outcome=outcome,
+        decisions_match=fields["decisions_match"] if compared else None,
         intent=_word(fields["intent"]),
         message_hash=_word(fields["message_hash"]),
         v1=_observed(fields["observed_v1"]),
         v2=_observed(fields["observed_v2"]),
+        build=intern(fields["build"]),
+        key=intern(fields["key_id"]),
+        simulated=fields["clock"] == SIMULATED,
     )
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from otel_shadow._calibration.calibration import Calibration
-from otel_shadow._calibration.router import Proposal, Proposals
+from otel_shadow._calibration.threshold_proposals import Proposal
 
 if TYPE_CHECKING:
     from otel_shadow._calibration.gaps import Gaps
 
 
-def document(calibration: Calibration) -> str:
+def proposal_file(calibration: Calibration) -> str:
     """Return the text of the file with the proposals.
 
     ``[thresholds]`` and ``[thresholds.nodes.X]`` are the router's, ``[intents]`` the intents', ``[flags]`` and
@@ -22,16 +22,7 @@ def document(calibration: Calibration) -> str:
     or said to be kept.
     """
     blocks = [_head(calibration), *_thresholds(calibration), *_intents(calibration), *_timeouts(calibration)]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
-
-
-def has_proposal(calibration: Calibration) -> bool:
-    """Return whether there is anything to write."""
-    return (
-        any(proposals.any_certified for proposals in (calibration.overall, *calibration.nodes))
-        or any(intent.certified for intent in calibration.intents)
-        or any(check.proposal.timeout_ms is not None for check in calibration.timeouts)
-    )
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
 def _head(calibration: Calibration) -> list[str]:
@@ -60,16 +51,11 @@ def _time(seconds: float) -> str:
 
 
 def _thresholds(calibration: Calibration) -> Iterator[list[str]]:
-    if calibration.overall.any_certified:
-        yield ["[thresholds]", *_actions(calibration.overall, calibration.risk)]
-    for proposals in calibration.nodes:
-        if proposals.any_certified:
-            yield [f"[thresholds.nodes.{json.dumps(proposals.node)}]", *_actions(proposals, calibration.risk)]
-
-
-def _actions(proposals: Proposals, risk: str) -> Iterator[str]:
-    for proposal in proposals.thresholds:
-        yield f"{proposal.name} = {proposal.proposed!r}  # {_remark(proposal, risk)}"
+    for scope in (calibration.overall, *calibration.nodes):
+        if scope.any_certified:
+            table = "thresholds" if scope.node is None else f"thresholds.nodes.{json.dumps(scope.node)}"
+            lines = (f"{one.name} = {one.proposed!r}  # {_remark(one, calibration.risk)}" for one in scope.thresholds)
+            yield [f"[{table}]", *lines]
 
 
 def _remark(proposal: Proposal, risk: str) -> str:

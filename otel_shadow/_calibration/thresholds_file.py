@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from otel_shadow._calibration.router import ACTIONS, DEFAULTS
+from otel_shadow._calibration.threshold_proposals import ACTIONS, DEFAULTS
 from otel_shadow.errors import ConfigError
 
 Values = tuple[tuple[str, float], ...]

@@ -17,8 +17,9 @@ def write_dashboards(out: Path) -> list[Path]:
         The files written.
 
     Raises:
-        MissingExtraError: PyYAML is not installed.
+        MissingExtraError: grafanalib or PyYAML is not installed.
     """
+    require("grafanalib", "dashboards")
     require("yaml", "dashboards")
     written = []
     for name, text in _files().items():
@@ -31,11 +32,11 @@ def write_dashboards(out: Path) -> list[Path]:
 
 def _files() -> dict[str, str]:
     from otel_shadow._dashboards import board_health, board_live, board_pairs, board_sla, rules
-    from otel_shadow._dashboards.grafana import as_json
+    from otel_shadow._dashboards.dashboard import as_json
 
     boards = [module.BOARD for module in (board_sla, board_pairs, board_live, board_health)]
     return {
-        **{f"grafana/{board['uid']}.json": as_json(board) for board in boards},
+        **{f"grafana/{board.uid}.json": as_json(board) for board in boards},
         "rules/recording.yaml": rules.recording_yaml(),
         "rules/alerts.yaml": rules.alerts_yaml(),
     }

@@ -6,7 +6,8 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.grafana import dashboard, legend, lines, panel, row, trace_query
+from otel_shadow._dashboards.dashboard import dashboard
+from otel_shadow._dashboards.panels import legend, lines, panel, row, trace_query
 from otel_shadow._dashboards.series_names import label
 
 BOARD: Final = dashboard(

@@ -6,10 +6,10 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.grafana import (
+from otel_shadow._dashboards.dashboard import dashboard
+from otel_shadow._dashboards.panels import (
     Json,
     column,
-    dashboard,
     legend,
     lines,
     matching,

@@ -6,13 +6,13 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.grafana import (
+from otel_shadow._dashboards.dashboard import dashboard
+from otel_shadow._dashboards.panels import (
     AMBER,
     GREEN,
     RED,
     Json,
     column,
-    dashboard,
     legend,
     lines,
     matrix,

@@ -20,8 +20,7 @@ from otel_shadow.record import ShadowRecord
 if TYPE_CHECKING:
     from otel_shadow._calibration.conversations import MalformedLine
     from otel_shadow._demo.bundled import Scenario
-    from otel_shadow._demo.play import Played
-    from otel_shadow._demo.tally import Tally
+    from otel_shadow._demo.play import Played, Tally
 
 _SHOWN = 5
 
@@ -34,11 +33,11 @@ class Screen:
         self._errors = Console(stderr=True, highlight=False)
 
     def heading(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line of its own."""
         self._out.print(f"\n[bold]{escape(text)}[/bold]")
 
     def scenarios(self, scenarios: Sequence[Scenario], records: Mapping[str, Sequence[ShadowRecord]]) -> None:
-        """One row per pair of the three scenarios."""
+        """Print one row per pair of the three scenarios."""
         table = Table(title="Three scenarios: V1 served, V2 in its shadow", title_justify="left")
         for column in ("session", "message", "node", "V1 → decision", "V2 → decision", "agree", "V1 ms", "V2 ms"):
             table.add_column(column, justify="right" if column.endswith("ms") else "left")
@@ -48,7 +47,7 @@ class Screen:
         self._out.print(table)
 
     def span_tree(self, spans: Sequence[Any]) -> None:
-        """The spans of the first pair, as the tracing back end would show them."""
+        """Print the spans of the first pair, as the tracing back end would show them."""
         shadow = next((span for span in spans if span.name == semconv.SPAN_V2_SHADOW), None)
         if shadow is None:
             return
@@ -62,7 +61,7 @@ class Screen:
 
     @contextmanager
     def progress(self, turns: int) -> Iterator[Callable[[], None]]:
-        """A progress bar over ``turns``, on standard error, when that is a terminal."""
+        """Show a progress bar over ``turns``, on standard error, when that is a terminal."""
         columns = (TextColumn("playing"), BarColumn(), MofNCompleteColumn(), TextColumn("turns"), TimeRemainingColumn())
         with Progress(*columns, console=self._errors, disable=not self._errors.is_terminal, transient=True) as bar:
             task = bar.add_task("play", total=turns)
@@ -76,11 +75,11 @@ class Screen:
         swallowed: Mapping[str, int],
         complete: bool,
     ) -> None:
-        """What was played and what became of every execution; nothing is left uncounted."""
+        """Print what was played and what became of every execution; nothing is left uncounted."""
         self.heading("Played")
         lines = [
             f"{played.conversations} conversations, {played.turns} turns",
-            f"{tally.executions} executions of shadowed nodes: "
+            f"{sum(tally.pairs.values()) + sum(tally.baselines.values())} executions of shadowed nodes: "
             f"{sum(tally.pairs.values())} pairs ({_counts(tally.pairs)})"
             + (f"; without a shadow: {_counts(tally.baselines)}" if tally.baselines else ""),
             f"pairs compared: {_counts(tally.outcomes)}",
@@ -99,7 +98,7 @@ class Screen:
             )
 
     def where(self, log: Path, page: Path, exporting: bool) -> None:
-        """Where to look next."""
+        """Print where to look next."""
         self.heading("Look further")
         self._out.print(f"  log lines  {log}   (grep 'SHADOW_V2\\|SHADOW_COMPARISON' {log} | jq .)", soft_wrap=True)
         self._out.print(f"  page       {page}", soft_wrap=True)
@@ -110,7 +109,7 @@ class Screen:
         )
 
     def differences(self, record: ShadowRecord, v1: ExecutionResult, v2: ExecutionResult) -> None:
-        """The values in which a pair differs, on this terminal."""
+        """Print the values in which a pair differs, on this terminal."""
         if record.comparison.outcome == "match" or not record.is_pair:
             return
         rows: list[tuple[str, Any, Any]] = [("target", v1.targets, v2.targets)]

@@ -30,19 +30,9 @@ CONFIRMATION = "booking_confirmation"
 BOOKED = "booking_complete"
 WITH_HUMAN = "human_handoff"
 STEPS = (
-    PARENT_NAME,
-    CHILD_NAME,
-    AGE,
-    EDUCATION,
-    QUALIFIED,
-    ANSWERING,
-    CLARIFYING,
-    DATE,
-    TIME,
-    CONFIRMATION,
-    BOOKED,
+    PARENT_NAME, CHILD_NAME, AGE, EDUCATION, QUALIFIED, ANSWERING, CLARIFYING, DATE, TIME, CONFIRMATION, BOOKED,
     WITH_HUMAN,
-)
+)  # fmt: skip
 
 
 class OutboxItem(TypedDict, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from otel_shadow._doctor.checks import Finding, Severity, examine
+from otel_shadow._doctor.checks import examine
+from otel_shadow._doctor.findings import Finding, Severity
 
 __all__ = ["Finding", "Severity", "examine"]

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from otel_shadow import semconv
+from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, import_graph
-from otel_shadow._doctor.signal import check_collector
+from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._runtime.redact import Redactor
+from otel_shadow._telemetry.log_file import LogFileSink
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig
-from otel_shadow.errors import ConfigError
+from otel_shadow.errors import ConfigError, MissingExtraError, require
 from otel_shadow.flags import FeatureFlags, in_environment
 
-
-class Severity(StrEnum):
-    """Severity of a finding; only ``PROBLEM`` makes the command fail."""
-
-    OK = "ok"
-    NOTE = "note"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Result of one check.
-
-    Arguments:
-        severity: how bad it is.
-        subject: what was checked, in a word or two.
-        text: what was found.
-        remedy: what to do about it; empty where there is nothing to do.
-    """
-
-    severity: Severity
-    subject: str
-    text: str
-    remedy: str = ""
-
-
-Make = Callable[..., Finding]
+_EXPORT_TIMEOUT_S = 4
+_KEYS_OF_FLAGS = {
+    "router_v2_enabled": "enabled",
+    "router_v2_shadow": "shadow",
+    "router_v2_percentage": "percentage",
+    "v2_timeout_ms": "timeout_ms",
+    "shadow_logging": "logging",
+}
+"""Each flag's key in ``[flags]`` of ``shadow.toml``."""
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
@@ -57,121 +39,116 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
     Returns:
         The findings. Nothing is changed; one test span is sent where the environment names an OTLP endpoint.
     """
-    config, findings = _configuration(config_path)
-    findings += _flags(config)
-    findings += _identity(config)
-    findings += _log()
-    findings += [Finding(Severity(kind), subject, text, remedy) for kind, subject, text, remedy in check_collector()]
-    if graph_path is not None:
-        findings += _graph(graph_path, config)
-    elif config is not None and config.nodes:
-        findings.append(
-            Finding(
-                Severity.NOTE,
-                "graph",
-                "no graph is named: nodes and V2 are not checked",
-                "run doctor module:graph",
-            )
-        )
-    return findings
-
-
-def _configuration(path: Path | None) -> tuple[ShadowConfig | None, list[Finding]]:
-    named = path or os.environ.get(semconv.ENV_CONFIG)
+    config: ShadowConfig | None = None
+    faults: tuple[str, ...] = ()
     try:
-        config = ShadowConfig.load(path)
+        config = ShadowConfig.load(config_path)
     except ConfigError as error:
-        return None, [
-            Finding(Severity.PROBLEM, "configuration", problem, "correct this key") for problem in error.problems
-        ]
+        faults = error.problems
+    return [
+        *(problem("configuration", fault, "correct this key") for fault in faults),
+        *(_configuration(config, config_path) if config is not None else ()),
+        *_flags(config),
+        *_identity(config),
+        _log(),
+        _collector(),
+        *_graph(graph_path, config),
+    ]
+
+
+def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]:
+    named = path or os.environ.get(semconv.ENV_CONFIG)
     if not named and not Path(DEFAULT_FILE).is_file():
-        found = Finding(
-            Severity.NOTE,
-            "configuration",
-            f"there is no {DEFAULT_FILE} here: defaults hold",
-            "doctor --write module:graph writes a draft",
-        )
-        return config, [found]
-    text = f"{named or DEFAULT_FILE}: valid, {len(config.nodes)} nodes, digest {config.digest}"
-    return config, [Finding(Severity.OK, "configuration", text), *_declared(config)]
-
-
-def _declared(config: ShadowConfig) -> Iterator[Finding]:
+        remedy = "doctor --write module:graph writes a draft"
+        yield note("configuration", f"there is no {DEFAULT_FILE} here: defaults hold", remedy)
+        return
+    yield ok("configuration", f"{named or DEFAULT_FILE}: valid, {len(config.nodes)} nodes, digest {config.digest}")
     if config.session.step and not config.session.steps:
-        yield Finding(
-            Severity.NOTE,
-            "session",
-            f"no steps are declared, so every step is written as {semconv.OTHER}",
-            "list the values of the step in [session] steps",
-        )
+        text = f"no steps are declared, so every step is written as {semconv.OTHER}"
+        yield note("session", text, "list the values of the step in [session] steps")
 
 
-def _flags(config: ShadowConfig | None) -> list[Finding]:
+def _flags(config: ShadowConfig | None) -> Iterator[Finding]:
     table = config.flags if config is not None else None
     try:
         flags = FeatureFlags.resolve(table)
     except ConfigError as error:
-        return [Finding(Severity.PROBLEM, "flags", problem, "correct its value") for problem in error.problems]
-    written = {
-        "router_v2_enabled": "enabled",
-        "router_v2_shadow": "shadow",
-        "router_v2_percentage": "percentage",
-        "v2_timeout_ms": "timeout_ms",
-        "shadow_logging": "logging",
-    }
+        yield from (problem("flags", fault, "correct its value") for fault in error.problems)
+        return
     told = []
-    for name, key in written.items():
-        origin = "default"
-        if in_environment(name):
-            origin = "environment"
-        elif table is not None and getattr(table, key) is not None:
-            origin = "shadow.toml"
+    for name, key in _KEYS_OF_FLAGS.items():
+        in_file = table is not None and getattr(table, key) is not None
+        origin = "environment" if in_environment(name) else "shadow.toml" if in_file else "default"
         told.append(f"{name.upper()}={getattr(flags, name)} ({origin})")
-    findings = [Finding(Severity.OK, "flags", "; ".join(told))]
+    yield ok("flags", "; ".join(told))
     if flags.off:
-        remedy = f"set {semconv.ENV_V2_SHADOW}=true"
-        findings.append(Finding(Severity.PROBLEM, "flags", "V2 runs nowhere: neither shadow nor live", remedy))
-    return findings
+        yield problem("flags", "V2 runs nowhere: neither shadow nor live", f"set {semconv.ENV_V2_SHADOW}=true")
 
 
-def _identity(config: ShadowConfig | None) -> list[Finding]:
+def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
     redactor = Redactor()
-    findings = []
     if redactor.random_key:
         text = f"{semconv.ENV_HASH_KEY} is not set: each process hashes with a random key of its own"
-        findings.append(Finding(Severity.NOTE, "hash key", text, "set the same secret for all processes"))
+        yield note("hash key", text, "set the same secret for all processes")
     else:
-        findings.append(Finding(Severity.OK, "hash key", f"set, key id {redactor.key_id}"))
+        yield ok("hash key", f"set, key id {redactor.key_id}")
     named = os.environ.get(semconv.ENV_V2_BUILD) or (config.v2_build if config else None)
     if not named and "service.version=" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
         text = "V2's build has no name: evidence of two V2 versions can't be told apart"
-        remedy = f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES"
-        findings.append(Finding(Severity.NOTE, "V2 build", text, remedy))
-    return findings
+        yield note("V2 build", text, f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES")
 
 
-def _log() -> list[Finding]:
-    from otel_shadow._telemetry.log_file import LogFileSink
-
+def _log() -> Finding:
     try:
         sink = LogFileSink()
     except OSError as error:
-        name = os.environ.get(semconv.ENV_LOG_FILE, "")
-        text = f"{name}: {error.strerror}"
-        return [Finding(Severity.PROBLEM, "log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")]
+        text = f"{os.environ.get(semconv.ENV_LOG_FILE, '')}: {error.strerror}"
+        return problem("log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")
     sink.close()
-    return [Finding(Severity.OK, "log file", f"lines go to {sink.path}")]
+    return ok("log file", f"lines go to {sink.path}")
 
 
-def _graph(path: str, config: ShadowConfig | None) -> list[Finding]:
+def _collector() -> Finding:
+    named, subject = endpoint("TRACES"), "collector"
+    if not named:
+        text = "no OTLP endpoint is named: spans and metrics are exported nowhere"
+        return note(subject, text, "set OTEL_EXPORTER_OTLP_ENDPOINT")
+    spoken = f"{named} ({protocol('TRACES')})"
+    try:
+        taken = _send()
+    except MissingExtraError as error:
+        return problem(subject, "the exporter is not installed", str(error))
+    except Exception as error:  # noqa: BLE001 - an exporter raises anything for a malformed endpoint
+        return problem(subject, f"{named}: {type(error).__name__}", "expected a URL such as http://localhost:4317")
+    if taken:
+        return ok(subject, f"{spoken} took a test span")
+    return problem(subject, f"{spoken} did not take a test span", "start the collector, or correct the endpoint")
+
+
+def _send() -> bool:
+    """Send a test span to the OTLP endpoint that the environment names; return whether it was taken."""
+    sdk = require("opentelemetry.sdk.trace", "otlp")
+    export = require("opentelemetry.sdk.trace.export", "otlp")
+    memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "otlp").InMemorySpanExporter()
+    sender = exporter("TRACES", timeout=_EXPORT_TIMEOUT_S)
+    provider = sdk.TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(export.SimpleSpanProcessor(memory))
+    provider.get_tracer("otel_shadow").start_span("otel-shadow doctor").end()
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    taken = sender.export(memory.get_finished_spans()) is export.SpanExportResult.SUCCESS
+    sender.shutdown()
+    return bool(taken)
+
+
+def _graph(path: str | None, config: ShadowConfig | None) -> Iterator[Finding]:
+    if path is None:
+        if config is not None and config.nodes:
+            yield note("graph", "no graph is named: nodes and V2 are not checked", "run doctor module:graph")
+        return
     sys.path.insert(0, os.getcwd())
     try:
-        graph: Any = import_graph(path)
+        graph = import_graph(path)
     except ConfigError as error:
-        return [
-            Finding(Severity.PROBLEM, "graph", problem, "name it as module:attribute") for problem in error.problems
-        ]
-    return [
-        Finding(Severity(kind), subject, text, remedy)
-        for kind, subject, text, remedy in check_graph(graph, config or ShadowConfig())
-    ]
+        yield from (problem("graph", fault, "name it as module:attribute") for fault in error.problems)
+        return
+    yield from check_graph(graph, config or ShadowConfig())

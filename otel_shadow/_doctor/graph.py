@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph.state import StateGraph
+from langgraph.pregel import Pregel
+
+from otel_shadow._doctor.findings import Finding, note, ok, problem
+from otel_shadow._langgraph.instrument.mark import mark_of
+from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow.config import NodeTable, ShadowConfig
 from otel_shadow.errors import ConfigError
-
-Told = tuple[str, str, str, str]
-"""Severity, subject, text, remedy."""
 
 _INJECTED = {"config", "runtime", "writer", "store", "previous"}
 
@@ -50,10 +55,6 @@ def compiled(found: Any, path: str) -> Any:
     Raises:
         ConfigError: ``found``, which ``path`` led to, is none of these.
     """
-    from langgraph.checkpoint.memory import InMemorySaver
-    from langgraph.graph.state import StateGraph
-    from langgraph.pregel import Pregel
-
     if isinstance(found, StateGraph):
         found = found.compile(checkpointer=InMemorySaver())
     if callable(found) and not isinstance(found, Pregel):
@@ -73,73 +74,44 @@ def state_keys(graph: Any) -> list[str]:
     return [name for name in graph.channels if not name.startswith(("__", "branch:", "join:"))]
 
 
-def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Told]:
+def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Finding]:
     """Yield the findings on ``graph`` under ``config``."""
-    from otel_shadow._langgraph.instrument.mark import mark_of
-
     names = node_names(graph)
-    yield "ok", "graph", f"{graph.get_name()!r}: nodes {', '.join(names)}", ""
+    yield ok("graph", f"{graph.get_name()!r}: nodes {', '.join(names)}")
     for name in sorted(set(config.nodes) - set(names)):
-        table = config.nodes[name]
-        if table.graph in (None, graph.get_name()):
-            yield (
-                "problem",
-                f"nodes.{name}",
-                "the graph has no node of this name: no shadow will run",
-                _nearest(name, names),
-            )
-    shadowed = 0
+        if config.nodes[name].graph in (None, graph.get_name()):
+            text = "the graph has no node of this name: no shadow will run"
+            yield problem(f"nodes.{name}", text, _nearest(name, names))
+    shadowed = False
     for name in names:
         mark = mark_of(graph.nodes[name].bound)
-        table = config.nodes.get(name, NodeTable())
-        v2 = mark.v2 if mark is not None and mark.v2 is not None else table.v2
+        v2 = mark.v2 if mark is not None and mark.v2 is not None else config.nodes.get(name, NodeTable()).v2
         if v2 is not None:
-            shadowed += 1
-            yield from _check_v2(name, v2)
+            shadowed = True
+            yield _check_v2(f"nodes.{name}", v2)
         elif mark is not None or name in config.nodes:
-            yield (
-                "problem",
-                f"nodes.{name}",
-                "it has no V2: each execution will be recorded as not_implemented",
-                f"set nodes.{name}.v2",
-            )
+            text = "it has no V2: each execution will be recorded as not_implemented"
+            yield problem(f"nodes.{name}", text, f"set nodes.{name}.v2")
     if not shadowed:
-        yield "problem", "graph", "no node has a V2: nothing will be shadowed", "name one in [nodes.X] v2"
+        yield problem("graph", "no node has a V2: nothing will be shadowed", "name one in [nodes.X] v2")
     yield from _check_session(graph, config)
 
 
-def _check_v2(node: str, v2: Any) -> Iterator[Told]:
-    from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
-
-    subject = f"nodes.{node}"
+def _check_v2(subject: str, v2: Any) -> Finding:
     if v2 == "self":
-        yield "ok", subject, "V2 is V1 itself: a noise check", ""
-        return
+        return ok(subject, "V2 is V1 itself: a noise check")
     try:
         found = resolve_name(v2) if isinstance(v2, str) else v2
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
-        yield (
-            "problem",
-            subject,
-            f"V2 {v2!r} can't be imported: {type(error).__name__}",
-            "correct module or path",
-        )
-        return
+        return problem(subject, f"V2 {v2!r} can't be imported: {type(error).__name__}", "correct module or path")
     try:
         as_runnable(found)
     except TypeError:
-        yield "problem", subject, f"V2 is a {type(found).__name__}", "expected a function, a runnable or a graph"
-        return
-    fault = _signature_fault(found)
-    if fault:
-        yield "problem", subject, f"V2 {fault}", "a node takes the state, and config, runtime, writer, store by name"
-        return
-    yield (
-        "ok",
-        subject,
-        f"V2 {getattr(found, '__name__', type(found).__name__)}{' (async)' if is_async(found) else ''}",
-        "",
-    )
+        return problem(subject, f"V2 is a {type(found).__name__}", "expected a function, a runnable or a graph")
+    if fault := _signature_fault(found):
+        return problem(subject, f"V2 {fault}", "a node takes the state, and config, runtime, writer, store by name")
+    name = getattr(found, "__name__", type(found).__name__)
+    return ok(subject, f"V2 {name}{' (async)' if is_async(found) else ''}")
 
 
 def _signature_fault(v2: Any) -> str:
@@ -157,26 +129,20 @@ def _signature_fault(v2: Any) -> str:
     return f"needs {', '.join(strange)}, which LangGraph does not give" if strange else ""
 
 
-def _check_session(graph: Any, config: ShadowConfig) -> Iterator[Told]:
+def _check_session(graph: Any, config: ShadowConfig) -> Iterator[Finding]:
     keys = state_keys(graph)
-    session = config.session
-    for key, path in (
-        ("id", session.id),
-        ("message", session.message),
-        ("step", session.step),
-        ("stage", session.stage),
-    ):
+    for key in ("id", "message", "step", "stage"):
+        path = getattr(config.session, key)
         if path is None or path.startswith("configurable."):
             continue
         first = path.partition(".")[0].partition("[")[0]
         if first not in keys:
             remedy = f"set [session] {key}; the state has {', '.join(keys)}"
-            yield ("note" if key == "step" else "problem"), f"session.{key}", f"the state has no {first!r}", remedy
+            told = note if key == "step" else problem
+            yield told(f"session.{key}", f"the state has no {first!r}", remedy)
 
 
 def _nearest(name: str, names: list[str]) -> str:
-    from difflib import get_close_matches
-
     close = get_close_matches(name, names, 1)
     return f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}"
 

@@ -11,7 +11,6 @@ from langgraph.errors import GraphInterrupt, InvalidUpdateError, ParentCommand
 from langgraph.types import Command
 
 from otel_shadow._langgraph.captured_call import CapturedCall
-from otel_shadow._langgraph.captured_parts import INPUT
 from otel_shadow._langgraph.decision import Decision, decided, decided_by, fields
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
@@ -42,7 +41,7 @@ class NodeCapture(CapturedCall):
     def state(self) -> Any:
         """Make a fresh copy of the input; an empty one where its classes can't be made again."""
         try:
-            return self.restore()[INPUT]
+            return self.restore().input
         except SnapshotError:
             return {}
 

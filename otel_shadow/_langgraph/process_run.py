@@ -69,13 +69,7 @@ class Answer:
 
 
 class Remote(Runnable[Any, Any]):
-    """V2 that runs in a worker while it is a shadow, under the shadow's time limit; live, V2 runs in this process.
-
-    Arguments:
-        path: ``module:function`` of V2.
-        native: V2 itself.
-        pool: the workers.
-    """
+    """V2 that runs in a worker while it is a shadow, under the shadow's time limit; live, V2 runs in this process."""
 
     def __init__(self, path: str, native: Runnable[Any, Any], pool: WorkerPool) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Forks and the end of the process: the one registry of all that has to happen then."""
+"""Forks and the end of the process: the one registry of what is called then."""
 
 from __future__ import annotations
 
@@ -32,12 +32,8 @@ _REGISTRY = _Registry()
 def on_fork(reset: Callable[[], object]) -> None:
     """Call ``reset`` in every child of a fork: threads stayed with the parent, and may have held locks.
 
-    Arguments:
-        reset: a bound method, one per object; the registration ends with the object. Methods are called in the order
-            of their registration; one that fails keeps none of the others from its turn.
-
-    Raises:
-        TypeError: ``reset`` is no bound method.
+    ``reset`` is a bound method, one per object; the registration ends with the object. Methods are called in the order
+    of their registration, whether or not one of them fails.
     """
     if not isinstance(reset, MethodType):
         raise TypeError(f"a bound method is needed to reset its object after a fork, not {reset!r}")
@@ -59,14 +55,11 @@ os.register_at_fork(after_in_child=_reset_in_child)
 
 
 def at_exit(callback: Callable[[], object]) -> None:
-    """Call ``callback`` when the process ends, in the children of forks too.
+    """Call ``callback`` (perhaps twice) when the process ends, in the children of forks too.
 
     ``atexit`` calls it when the interpreter ends. A child of ``multiprocessing`` runs no ``atexit``: a finalizer calls
     it there. A uvicorn that a signal ends answers its last request and raises the signal again, which ends the process
     without either: there ``callback`` runs after the last request.
-
-    Arguments:
-        callback: must be harmless when called twice. It is held until :func:`cancel_at_exit`.
     """
     atexit.register(callback)
     _REGISTRY.ends[callback] = _finalizer(callback)

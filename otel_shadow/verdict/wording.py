@@ -12,24 +12,39 @@ from otel_shadow.verdict.units import count, moment, percent, plural, points, ra
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """A criterion in words: its title, short and long, what it asks, and what one event of its evidence is called."""
+    """A criterion in words: its title, long and short, what it asks, what one event of its evidence is called.
+
+    ``quantity`` and ``limit``: what its numbers are, unless parity is relative, and on which side of the bound is good.
+    """
 
     title: str
     short: str
     question: str
     event: str
+    quantity: Quantity = "share"
+    limit: Direction = "at_least"
 
 
 TITLES: Mapping[str, Title] = {
     semconv.CRITERION_PARITY: Title("Functional parity", "Parity", "V2 decides what V1 decides", "pair"),
     semconv.CRITERION_HANDOFF: Title(
-        "Handoff rate", "Handoff", "V2 fails or times out, so V1 would answer", "execution"
+        "Handoff rate", "Handoff", "V2 fails or times out, so V1 would answer", "execution", limit="at_most"
     ),
     semconv.CRITERION_LATENCY_NOW: Title(
-        "Latency impact now", "p95 now", "V1's p95 with the shadow on, against without it", "execution"
+        "Latency impact now",
+        "p95 now",
+        "V1's p95 with the shadow on, against without it",
+        "execution",
+        "ratio",
+        "at_most",
     ),
     semconv.CRITERION_LATENCY_AFTER: Title(
-        "Latency impact after", "p95 after", "V2's p95 against V1's, on the same requests", "pair"
+        "Latency impact after",
+        "p95 after",
+        "V2's p95 against V1's, on the same requests",
+        "pair",
+        "ratio",
+        "at_most",
     ),
     semconv.CRITERION_V1_SERVED: Title(
         "Zero production impact", "V1 served", "users always got exactly what V1 made", "execution"

@@ -9,7 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,9 +130,10 @@ def test_what_is_skipped_is_counted(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "app.log").write_text("".join([*text, broken, other, ours[:300]]), encoding="utf-8")
     done = run("app.log", *AT, cwd=tmp_path)
     assert done.returncode == 3
-    assert "Malformed lines: 1 " in done.stdout
-    assert "Truncated last lines: 1 " in done.stdout
-    assert "Lines of another schema: 1 (schema 99: 1)" in done.stdout
+    told = " ".join(done.stdout.split())
+    assert "Malformed lines 1 " in told
+    assert "Truncated last lines 1 " in told
+    assert "Lines of another schema 1 schema 99: 1" in told
     reading = json.loads(run("app.log", "--json", *AT, cwd=tmp_path).stdout)["evidence"]["reading"]
     assert (reading["malformed"], reading["truncated"], reading["other_schema"]) == (1, 1, {"99": 1})
 
@@ -218,15 +219,9 @@ def test_colours_and_progress_are_for_terminals(folder: Path) -> None:
     )
     os.close(follower)
     told = b""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            piece = os.read(leader, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        told += piece
+    with suppress(OSError):  # how Linux says that the other end is closed
+        while piece := os.read(leader, 65536):
+            told += piece
     os.close(leader)
     assert process.wait(60) == 3
     assert b"\x1b[" in told

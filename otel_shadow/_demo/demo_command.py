@@ -6,30 +6,26 @@ import os
 import sys
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from time import time
 from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
-from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
-from otel_shadow._calibration.corpus import DEMO_KEY
+from otel_shadow._calibration.conversations import DEMO_KEY, Conversation, MalformedLine, read_conversations
 from otel_shadow._demo.bundled import CONVERSATIONS, SCENARIOS, bundled_config
-from otel_shadow._demo.clock import SimulatedClock, session_starts, this_minute
-from otel_shadow._demo.play import play
+from otel_shadow._demo.play import SimulatedClock, Tally, as_input, play, session_starts, this_minute
 from otel_shadow._demo.screen import Screen
-from otel_shadow._demo.tally import Tally
-from otel_shadow._doctor.graph import import_graph
-from otel_shadow._report.sdk_providers import Providers, make_providers
-from otel_shadow._runtime.services import Inspect
+from otel_shadow._doctor.graph import import_graph, node_names
+from otel_shadow._langgraph.instrument.attach import attach
+from otel_shadow._report.sdk_providers import make_providers
+from otel_shadow._report.verdict_command import judge
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
 
 _IDLE = timedelta(minutes=60)
 """After a simulated window this much silence, so that its last sessions are closed."""
-
-
 _NEEDED = ("opentelemetry.sdk", "numpy", "duckdb", "jinja2", "matplotlib")
 _NEEDED_BY_V2 = ("dateparser",)
 
@@ -77,8 +73,17 @@ def run_demo(
     starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
     first_spans = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "demo").InMemorySpanExporter()
     providers, tally = make_providers("otel-shadow-demo", first_spans), Tally()
-    inspect = screen.differences if show_values else None
-    manager = _manager(settings, providers, log, tally, clock, inspect)
+    manager = ShadowTrafficManager(
+        settings,
+        tracer_provider=providers.tracer,
+        meter_provider=providers.meter,
+        logger_provider=providers.logger,
+        log_file=str(log),
+        sinks=[tally],
+        clock=clock or time,
+        clock_name="simulated" if clock else "system",
+        inspect=screen.differences if show_values else None,
+    )
     set_default_manager(manager)  # decorated nodes of the user's own graph report here
     subject = _graph(graph, manager)
     if clock is not None:
@@ -88,43 +93,23 @@ def run_demo(
         screen.span_tree(first_spans.get_finished_spans())
     first_spans.shutdown()
     with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
-        message = settings.session.message
         played = play(
-            subject, played_from, manager, message=message, clock=clock, starts=starts, seed=seed, advance=advance
-        )
+            subject, played_from, manager,
+            message=settings.session.message, clock=clock, starts=starts, seed=seed, advance=advance,
+        )  # fmt: skip
     complete = manager.flush(60.0)
     manager.shutdown()
     providers.shutdown()
     screen.summary(played, tally, bad, manager.fault_barrier.counts, complete)
     screen.heading("Verdict")
-    _judge(out, log, config, end if simulate_window else None)
-    screen.where(log, out / "report.html", providers.exporting)
+    page = out / "report.html"
+    judge(sources=(str(log),), html=page, config=config, at=end if simulate_window else None)
+    screen.where(log, page, providers.exporting)
     return 0
 
 
-def _manager(
-    settings: ShadowConfig,
-    providers: Providers,
-    log: Path,
-    tally: Tally,
-    clock: SimulatedClock | None,
-    inspect: Inspect | None,
-) -> ShadowTrafficManager:
-    return ShadowTrafficManager(
-        settings,
-        tracer_provider=providers.tracer,
-        meter_provider=providers.meter,
-        logger_provider=providers.logger,
-        log_file=str(log),
-        sinks=[tally],
-        clock=clock or time,
-        clock_name="simulated" if clock else "system",
-        inspect=inspect,
-    )
-
-
 def _read(path: Path, lang: str | None) -> tuple[list[Conversation], list[MalformedLine]]:
-    """The conversations (ids made unique) and the lines that are none."""
+    """Return the conversations, ids made unique, and the lines that are none."""
     try:
         found = list(read_conversations(path))
     except OSError as error:
@@ -134,11 +119,11 @@ def _read(path: Path, lang: str | None) -> tuple[list[Conversation], list[Malfor
     if not good:
         raise ConfigError([f"{path}: no conversation in it{f' in {lang!r}' if lang else ''}"])
     seen: Counter[str] = Counter()
-    unique = []
-    for item in good:
+    for place, item in enumerate(good):
         seen[item.id] += 1
-        unique.append(item if seen[item.id] == 1 else replace(item, id=f"{item.id}#{seen[item.id]}"))
-    return unique, bad
+        if seen[item.id] > 1:
+            good[place] = replace(item, id=f"{item.id}#{seen[item.id]}")
+    return good, bad
 
 
 def _fresh_log(out: Path) -> Path:
@@ -152,14 +137,11 @@ def _fresh_log(out: Path) -> Path:
 
 
 def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
-    """The graph to play, with its shadows attached."""
-    from otel_shadow._langgraph.instrument.attach import attach
-
+    """Return the graph to play, with its shadows attached."""
     sys.path.insert(0, os.getcwd())
     found = import_graph(path or "otel_shadow._demo.workflow:graph")
-    attached = attach(found, manager)
-    if not attached:
-        nodes = ", ".join(name for name in found.nodes if not name.startswith("__"))
+    if not attach(found, manager):
+        nodes = ", ".join(node_names(found))
         raise ConfigError(
             [f"{path}: no node has a V2: mark one with @with_shadow_v2 or name [nodes.X] v2; nodes: {nodes}"]
         )
@@ -167,9 +149,7 @@ def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
 
 
 def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: Screen) -> None:
-    """The three scenarios, each a session of its own, and their table."""
-    from otel_shadow._demo.play import as_input
-
+    """Play the three scenarios, each a session of its own, and print their table."""
     for scenario in SCENARIOS:
         turn = {**as_input(scenario.message, manager.config.session.message), **scenario.state}
         updates = graph.stream(turn, {"configurable": {"thread_id": scenario.id}}, stream_mode="updates")
@@ -178,19 +158,3 @@ def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: 
         tally.by_session.get(scenario.id, []).sort(key=lambda record: ran.index(record.node))
     screen.scenarios(SCENARIOS, tally.by_session)
     tally.keep = False
-
-
-def _judge(out: Path, log: Path, config: Path | None, at: datetime | None) -> None:
-    """Judge the run's own log and write the page."""
-    from otel_shadow._report.verdict_command import judge
-
-    judge(
-        sources=(str(log),),
-        as_json=False,
-        html=out / "report.html",
-        save=None,
-        config=config,
-        at=at,
-        build=None,
-        trace_url=None,
-    )

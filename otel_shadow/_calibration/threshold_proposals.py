@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from otel_shadow._calibration.decisions import ScoredDecision, Split, one_per_session
+from otel_shadow._calibration.decisions import ScoredDecision, Split
 from otel_shadow._calibration.fixed_sequence import START, Certificate, certify, lower_bound, upper_bound
 
 ACTIONS = ("template", "llm_rag", "handoff")
@@ -122,13 +122,11 @@ def propose_thresholds(
         start: coverage of the first threshold that is tested.
     """
     here = data.where(node=node)
-    one_each = Split(tuple(one_per_session(here.chosen_on)), tuple(one_per_session(here.held_out)))
+    one_each = here.one_each()
     found: list[Proposal] = []
-    floor = 0.0
     for name in reversed(ACTIONS):
-        proposal = _propose(name, node, one_each, current[name], alpha * strictness[name], delta, floor, start)
-        floor = proposal.proposed
-        found.append(proposal)
+        floor = found[-1].proposed if found else 0.0
+        found.append(_propose(name, node, one_each, current[name], floor, (alpha * strictness[name], delta, start)))
     thresholds = tuple(reversed(found))
     new = {proposal.name: proposal.proposed for proposal in thresholds}
     return Proposals(node, thresholds, change(here.all, current, new))
@@ -138,26 +136,18 @@ def propose_intents(
     data: Split, current: Mapping[str, float], alpha: float, delta: float, start: float = START
 ) -> tuple[Proposal, ...]:
     """Return a least score per intent (``ScoredDecision.group``)."""
-    names = sorted({one.group for one in data.all if one.group})
-    proposals = []
-    for name in names:
-        here = data.where(group=name)
-        one_each = Split(tuple(one_per_session(here.chosen_on)), tuple(one_per_session(here.held_out)))
-        proposals.append(_propose(name, None, one_each, current.get(name, 0.5), alpha, delta, 0.0, start))
-    return tuple(proposals)
+    return tuple(
+        _propose(name, None, data.where(group=name).one_each(), current.get(name, 0.5), 0.0, (alpha, delta, start))
+        for name in sorted({one.group for one in data.all if one.group})
+    )
 
 
 def _propose(
-    name: str,
-    node: str | None,
-    data: Split,
-    current: float,
-    alpha: float,
-    delta: float,
-    floor: float,
-    start: float,
+    name: str, node: str | None, data: Split, current: float, floor: float, bounds: tuple[float, float, float]
 ) -> Proposal:
-    chosen = data.chosen_on
+    """Return a threshold of at least ``floor``; ``bounds`` are α, δ and the coverage of the first threshold tested."""
+    alpha, delta, start = bounds
+    chosen, held_out = data.chosen_on, data.held_out
     certificate = certify([one.score for one in chosen], [one.wrong for one in chosen], alpha, delta, start=start)
     proposed = max(current if certificate.threshold is None else certificate.threshold, floor)
     return Proposal(
@@ -168,8 +158,8 @@ def _propose(
         certificate=certificate,
         before=effect(chosen, current, delta),
         after=effect(chosen, proposed, delta),
-        held_out_before=effect(data.held_out, current, delta),
-        held_out_after=effect(data.held_out, proposed, delta),
+        held_out_before=effect(held_out, current, delta),
+        held_out_after=effect(held_out, proposed, delta),
         assumed=sum(one.assumed for one in chosen),
     )
 

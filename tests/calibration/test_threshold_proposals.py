@@ -7,7 +7,7 @@ import random
 import pytest
 
 from otel_shadow._calibration.decisions import ScoredDecision, one_per_session, split
-from otel_shadow._calibration.router import DEFAULTS, propose_intents, propose_thresholds
+from otel_shadow._calibration.threshold_proposals import DEFAULTS, propose_intents, propose_thresholds
 
 
 def decisions(

@@ -1,13 +1,9 @@
-"""Dashboards and panels in the JSON of Grafana 9.4 and later: what differs is an argument, the rest is here once."""
+"""Panels in the JSON of Grafana 9.4 and later: what differs between panels is an argument, the rest is here once."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-from otel_shadow._dashboards import panel_queries as q
-from otel_shadow._dashboards.queries import WINDOWS
 
 Json = dict[str, Any]
 Size = tuple[int, int]
@@ -205,88 +201,3 @@ def _frame(kind: str, title: str, size: Size, targets: Sequence[Json], threshold
         "transformations": [],
         "transparent": False,
     }
-
-
-# --- dashboards -----------------------------------------------------------------------------------------------------
-_COLUMNS: Final = 24
-_TAG: Final = "otel-shadow"
-_JAEGER: Final = "http://localhost:16686"
-_LINK: Final = {
-    "title": "Shadow",
-    "type": "dashboards",
-    "tags": [_TAG],
-    "includeVars": True,
-    "keepTime": True,
-    "asDropdown": False,
-    "icon": "external link",
-    "targetBlank": False,
-    "tooltip": "",
-    "url": "",
-}
-_TIMES: Final = {
-    "hidden": False,
-    "refresh_intervals": ["5s", "10s", "30s", "1m", "5m", "15m", "30m", "1h", "2h", "1d"],
-    "time_options": ["5m", "15m", "1h", "6h", "12h", "24h", "2d", "7d", "30d"],
-}
-
-
-def dashboard(
-    uid: str, title: str, description: str, panels: Sequence[Json], *, traces: bool = False, since: str = "now-24h"
-) -> Json:
-    """Return a dashboard of ``panels``, placed in their order; ``traces`` adds the variables that trace panels need."""
-    return {
-        "uid": uid,
-        "title": f"Shadow: {title}",
-        "description": description,
-        "tags": [_TAG],
-        "links": [_LINK],
-        "templating": {"list": list(_variables(traces))},
-        "panels": list(_placed(panels)),
-        "time": {"from": since, "to": "now"},
-        "timepicker": _TIMES,
-        "timezone": "browser",
-        "refresh": "1m",
-        "graphTooltip": 1,
-        "annotations": {"list": []},
-        "style": "dark",
-        "version": 0,
-        "schemaVersion": 37,  # Grafana 9.4's; newer ones migrate from it
-    }
-
-
-def as_json(board: Json) -> str:
-    """Return the text of the dashboard's file."""
-    return json.dumps(board, indent=2, sort_keys=True) + "\n"
-
-
-def _placed(panels: Sequence[Json]) -> Iterator[Json]:
-    """Yield numbered panels from left to right, wrapped where a line is full."""
-    x = y = tallest = 0
-    for number, panel in enumerate(panels, start=1):
-        size = panel["gridPos"]
-        if x + size["w"] > _COLUMNS:
-            x, y, tallest = 0, y + tallest, 0
-        yield {**panel, "id": number, "gridPos": {**size, "x": x, "y": y}}
-        x, tallest = x + size["w"], max(tallest, size["h"])
-
-
-def _variable(kind: str, name: str, title: str, query: str, **more: Any) -> Json:
-    """Return a variable of the dashboard; nothing is chosen where ``more`` has no ``current``."""
-    plain = {"auto": False, "auto_count": 30, "auto_min": "10s", "hide": 0, "refresh": 1, "sort": 1, "options": []}
-    single = {"multi": False, "includeAll": False, "current": {"selected": False, "tags": []}}
-    return {"type": kind, "name": name, "label": title, "query": query, **plain, **single, **more}
-
-
-def _variables(traces: bool) -> Iterator[Json]:
-    yield _variable("datasource", "datasource", "Metrics", "prometheus")
-    every = {"selected": True, "text": ["All"], "value": ["$__all"]}
-    several = {"refresh": 2, "multi": True, "includeAll": True, "allValue": ".*", "current": every}
-    for name, query in q.VARIABLES.items():
-        yield _variable("query", name, name.capitalize(), query, datasource=PROMETHEUS, **several)
-    windows = [{"selected": window == "24h", "text": window, "value": window} for window in WINDOWS]
-    yield _variable("custom", "window", "Window", ",".join(WINDOWS), options=windows, current=windows[1])
-    if traces:
-        yield _variable("datasource", "tempo", "Traces", "tempo")
-        for name, title, text in (("jaeger", "Jaeger", _JAEGER), ("trace", "Trace id", "")):
-            typed = {"selected": bool(text), "tags": [], "text": text, "value": text}
-            yield _variable("textbox", name, title, text, current=typed)

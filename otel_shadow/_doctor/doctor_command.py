@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from otel_shadow._doctor.checks import Finding, Severity, examine
+from otel_shadow._doctor.checks import examine
 from otel_shadow._doctor.draft import draft
+from otel_shadow._doctor.findings import Severity
 from otel_shadow._doctor.graph import import_graph
 from otel_shadow.config import DEFAULT_FILE
 from otel_shadow.errors import ConfigError
@@ -40,16 +41,12 @@ def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
         return _write(graph)
     findings = examine(graph, config)
     out = Console(highlight=False, soft_wrap=True)
-    for finding in findings:
-        _print(out, finding)
+    for severity, subject, text, remedy in findings:
+        told = f"{_SIGN[severity]} [bold]{escape(subject)}[/bold]: {escape(text)}"
+        out.print(told + (f"  → {escape(remedy)}" if remedy else ""))
     problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
     out.print(f"\n{problems} problem{'s' if problems != 1 else ''}" if problems else "\nno problem found")
     return 1 if problems else 0
-
-
-def _print(out: Console, finding: Finding) -> None:
-    remedy = f"  → {escape(finding.remedy)}" if finding.remedy else ""
-    out.print(f"{_SIGN[finding.severity]} [bold]{escape(finding.subject)}[/bold]: {escape(finding.text)}{remedy}")
 
 
 def _write(graph: str | None) -> int:
