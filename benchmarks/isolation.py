@@ -139,7 +139,7 @@ class Running:
 
 
 def latencies(running: Running, requests: int) -> list[float]:
-    """Return the seconds of each of ``requests`` calls at ``RATE`` in ``CONCURRENCY`` threads, with the time in the queue."""
+    """Return the seconds of each of ``requests`` calls at ``RATE``, ``CONCURRENCY`` at a time, waiting included."""
     state = workload.state_of("M")
 
     def one(due: float) -> float:

@@ -92,7 +92,7 @@ def oscillating(rng: np.random.Generator, streams: int, events: int = EVENTS) ->
 
 # --- otel-shadow ----------------------------------------------------------------------------------------------------
 def evidence(k: Ints, n: Ints, m: float, max_turns: int) -> tuple[Floats, Floats]:
-    """Return log E of GO and NO-GO after every session, as the verdict has it: both units for GO, their mean for NO-GO."""
+    """Return log E of GO and NO-GO after every session, as the verdict has it: of both units, and their mean."""
     up, down = [], []
     scale = np.minimum(1.0, max_turns / n) / max_turns
     for a, b in ((np.ones(n.shape), k / n), (n * scale, k * scale)):
