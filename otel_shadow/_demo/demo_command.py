@@ -50,15 +50,9 @@ def run_demo(
         out: folder of the outputs; it is made. An ``app.log`` of an earlier run is replaced.
         simulate_window: spread the sessions over this span before now, under a simulated clock.
         show_values: show differing values on this terminal (they go nowhere else).
-        lang: only conversations in this language.
-        seed: of the simulated times.
 
     Returns:
         0; the verdict itself is printed (``otel-shadow verdict`` has exit codes for it).
-
-    Raises:
-        ConfigError: the graph can't be found, or configuration, flags or the conversations file can't be read.
-        MissingExtraError: a part of the extra ``demo`` is not installed.
     """
     for module in (*_NEEDED, *(() if graph else _NEEDED_BY_V2)):  # before anything is played
         require(module, "demo")

@@ -76,7 +76,6 @@ class ShadowCapture:
         self._folder = TemporaryDirectory(prefix="otel-shadow-")
         self.log_file = Path(self._folder.name) / "app.log"
         self._signals = _Signals()
-        self._records = _Records()
         numbers = itertools.count(1)
         self.manager = ShadowTrafficManager(
             settings,
@@ -85,7 +84,7 @@ class ShadowCapture:
             meter_provider=self._signals.meter,
             logger_provider=self._signals.logger,
             log_file=str(self.log_file),
-            sinks=[self._records],
+            sinks=[self._signals],
             redactor=Redactor(hash_key, settings.privacy.safe_session_id),
             clock=lambda: MOMENT,
             new_id=lambda: f"{next(numbers):016x}",
@@ -122,7 +121,7 @@ class ShadowCapture:
     def records(self) -> list[ShadowRecord]:
         """The finished records, in the order in which their executions began."""
         self.settle()
-        return sorted(self._records.seen, key=lambda record: record.pair_id)
+        return sorted(self._signals.records, key=lambda record: record.pair_id)
 
     @property
     def swallowed(self) -> dict[str, int]:
@@ -155,7 +154,8 @@ class ShadowCapture:
 
     def metrics(self) -> dict[str, dict[frozenset[tuple[str, Any]], Any]]:
         """Return the metrics by name, then by attribute set: a number, or the count of a histogram's values."""
-        return {metric.name: _points(metric) for metric in self._signals.metrics(self)}
+        self.settle()
+        return {metric.name: _points(metric) for metric in self._signals.metrics()}
 
     def value(self, metric: semconv.Metric, **attributes: Any) -> float:
         """Return the sum over those series of ``metric`` that have ``attributes`` (dots written as ``__``)."""
@@ -183,22 +183,15 @@ def _settings(given: Mapping[str, Any]) -> ShadowConfig:
     return ShadowConfig.from_mapping({"v2_build": "test", "arms": {"holdout": 0.0}, **given}, "ShadowCapture")
 
 
-class _Records(Sink):
-    def __init__(self) -> None:
-        self.seen: list[ShadowRecord] = []
-
-    def emit(self, record: ShadowRecord) -> None:
-        self.seen.append(record)
-
-
 def _otel(module: str) -> Any:
     return require(f"opentelemetry.{module}", "otlp")
 
 
-class _Signals:
-    """The SDK's providers with everything kept in memory."""
+class _Signals(Sink):
+    """The SDK's providers, and a sink, with everything kept in memory."""
 
     def __init__(self) -> None:
+        self.records: list[ShadowRecord] = []
         trace, metrics = _otel("sdk.trace"), _otel("sdk.metrics")
         here = {"resource": _otel("sdk.resources").Resource({"service.name": "test"}), "shutdown_on_exit": False}
         self.spans = _otel("sdk.trace.export.in_memory_span_exporter").InMemorySpanExporter()
@@ -210,8 +203,10 @@ class _Signals:
         self.logger = _otel("sdk._logs").LoggerProvider(**here)
         self.logger.add_log_record_processor(self._events)
 
-    def metrics(self, capture: ShadowCapture) -> list[Any]:
-        capture.settle()
+    def emit(self, record: ShadowRecord) -> None:
+        self.records.append(record)
+
+    def metrics(self) -> list[Any]:
         data = self._reader.get_metrics_data()
         if data is None:
             return []

@@ -36,7 +36,7 @@ _SILENT = BaseCallbackHandler()
 
 @dataclass(slots=True)
 class Isolation:
-    """The private world of one shadow: what V2 is called with, and where it goes what V2 does."""
+    """The private world of one shadow: what V2 is called with, and where its effects go."""
 
     state: Any
     config: RunnableConfig

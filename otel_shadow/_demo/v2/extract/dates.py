@@ -73,12 +73,8 @@ Reader = Callable[[Groups, date, Language], "date | None"]
 def dates(text: str, language: Language, now: datetime, *, asked: bool = False) -> list[Mention[date]]:
     """Find dates; where the year, or more, is missing, the next one from `now` on.
 
-    Args:
-        text: the message.
-        language: decides whether 3/4 is April 3rd (pt) or March 4th (en).
-        now: what relative dates are counted from.
-        asked: a date was asked for: if nothing is found, `dateparser` may read the whole message.
-
+    `language` decides whether 3/4 is April 3rd (pt) or March 4th (en). With `asked`, if nothing is found, `dateparser`
+    may read the whole message.
     """
     normal, today = normalise(text), now.date()
     found: list[Mention[date]] = []
