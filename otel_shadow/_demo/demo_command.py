@@ -20,7 +20,6 @@ from otel_shadow._demo.screen import Screen
 from otel_shadow._doctor.graph import import_graph, node_names
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow._report.sdk_providers import make_providers
-from otel_shadow._report.verdict_command import judge
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
 
@@ -56,6 +55,8 @@ def run_demo(
     """
     for module in (*_NEEDED, *(() if graph else _NEEDED_BY_V2)):  # before anything is played
         require(module, "demo")
+    from otel_shadow._report.verdict_command import judge  # needs what is asked for above
+
     screen = Screen()
     settings = ShadowConfig.load(config) if config or graph else bundled_config()
     played_from, bad = _read(conversations or CONVERSATIONS, lang)
