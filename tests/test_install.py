@@ -73,13 +73,19 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this checkout's wheel and source archive."""
+    folder = tmp_path_factory.mktemp("built")
     command = [sys.executable, "-m", "hatchling", "build", "-d", folder]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    (found,) = folder.glob("otel_shadow-*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    """The wheel of this checkout."""
+    (found,) = built.glob("otel_shadow-*.whl")
     return found
 
 
@@ -100,6 +106,19 @@ def test_the_wheel_holds_the_package_and_its_data(wheel: Path) -> None:
         assert name in names
     assert any(name.startswith("otel_shadow/_report/templates/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_the_source_archive_holds_every_file(built: Path) -> None:
+    """Who unpacks it can build and run all tests: it has whatever the repository has."""
+    import tarfile
+
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    (archive,) = built.glob("otel_shadow-*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert set(kept.stdout.split("\0")) - {""} - names == set()
 
 
 def test_the_command_is_there(otlp: Installed) -> None:
