@@ -28,37 +28,32 @@ class OtelV1Span:
     there. A sampler therefore sees the name and the parent, not the attributes.
     """
 
-    __slots__ = ("_ended_ns", "_fallback_reason", "_span", "_token", "_version", "parent")
+    __slots__ = ("_ended_ns", "_fallback_reason", "_token", "_version", "parent", "span")
 
     def __init__(self, span: Span, parent: Context, version: str, fallback_reason: str | None) -> None:
         self._version = version
         self._fallback_reason = fallback_reason
         self._ended_ns: int | None = None
         self.parent = parent
-        self._span = span
+        self.span = span
         self._token: object = context.attach(trace.set_span_in_context(span, parent))
 
     @property
     def trace_id(self) -> str | None:
         """32 hex digits."""
-        own = self._span.get_span_context()
+        own = self.span.get_span_context()
         return trace.format_trace_id(own.trace_id) if own.is_valid else None
 
     @property
     def span_id(self) -> str | None:
         """16 hex digits."""
-        own = self._span.get_span_context()
+        own = self.span.get_span_context()
         return trace.format_span_id(own.span_id) if own.is_valid else None
 
     @property
     def sampled(self) -> bool:
         """Whether the trace is sampled."""
-        return self._span.get_span_context().trace_flags.sampled
-
-    @property
-    def span(self) -> Span:
-        """The OpenTelemetry span."""
-        return self._span
+        return self.span.get_span_context().trace_flags.sampled
 
     def leave(self) -> None:
         """Make the parent current again and take the time."""
@@ -74,15 +69,15 @@ class OtelV1Span:
 
     def close(self, observation: Observation, labels: ExecutionLabels) -> None:
         """End the span as of :meth:`leave`. No message, no stack trace: the error's type only."""
-        if not self._span.is_recording():
+        if not self.span.is_recording():
             return
         try:
-            self._span.set_attributes(_common_attributes(labels, self._version))
+            self.span.set_attributes(_common_attributes(labels, self._version))
             if self._fallback_reason:
-                self._span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
-            _conclude(self._span, observation)
+                self.span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
+            _conclude(self.span, observation)
         finally:
-            self._span.end(self._ended_ns)  # V1's own spans hang on it
+            self.span.end(self._ended_ns)  # V1's own spans hang on it
 
 
 class OtelV2Span:
@@ -150,7 +145,7 @@ class OtelSpans:
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> OtelV2Span:
         """Open ``v2.shadow``: a sibling of the span ``beside`` (its child where that is the root), linked to it."""
-        self._attach_mark()
+        self.mark()
         links: list[Link] = []
         parent: Context | None = None
         if isinstance(beside, OtelV1Span):
@@ -178,8 +173,8 @@ class OtelSpans:
         span = self._tracer.start_span(name, parent, record_exception=False, set_status_on_exception=False)
         return OtelV1Span(span, parent, version, fallback_reason)
 
-    def _attach_mark(self) -> None:
-        """Add the processor to the real provider, once it is there."""
+    def mark(self) -> None:
+        """See to it that the real provider, once it is there, marks spans that start inside a shadow."""
         provider = self._provider or trace.get_tracer_provider()
         add = getattr(provider, "add_span_processor", None)
         if add is not None and self._marked is not provider:

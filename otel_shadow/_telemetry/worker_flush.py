@@ -8,20 +8,16 @@ from opentelemetry import context, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from otel_shadow._telemetry.spans import ShadowSpanProcessor
+from otel_shadow._telemetry.spans import OtelSpans
 
-_marked: set[int] = set()
+_SPANS = OtelSpans()
 
 
 def enter(carrier: Mapping[str, str]) -> None:
     """Make the pair's span current, and see that spans started from now on carry the mark of the shadow."""
     inside = TraceContextTextMapPropagator().extract(carrier, context.Context())
     context.attach(W3CBaggagePropagator().extract(carrier, inside))
-    provider = trace.get_tracer_provider()
-    add = getattr(provider, "add_span_processor", None)
-    if add is not None and id(provider) not in _marked:
-        _marked.add(id(provider))
-        add(ShadowSpanProcessor())
+    _SPANS.mark()
 
 
 def flush(seconds: float) -> None:
