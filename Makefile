@@ -18,10 +18,9 @@ help:
 demo: $(READY)
 	$(BIN)/otel-shadow demo --simulate-window 48h --out $(OUT)
 
-# A busy machine may starve a server or a process for a while: what fails is tried again, and said so (R); what fails
-# three times fails. The suite runs on the newest LangGraph; isolation and equality on the oldest supported one too.
+# The suite runs on the newest LangGraph; isolation and equality on the oldest supported one too.
 test: $(READY) servers lint
-	$(BIN)/python -m pytest --reruns 2
+	$(BIN)/python -m pytest
 	bash tests/versions.sh 0.6.0
 
 # Without the tool chain (Go) the server tests skip with the reason; in CI that is a failure.
@@ -32,6 +31,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vulture
+	$(BIN)/pre-commit validate-config
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 
 # In an environment of its own: the tools that are measured beside us are no part of the tests'.
 bench: $(BENCH)/.ready

@@ -120,9 +120,7 @@ def verdict(**options: Any) -> int:
         _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
         from otel_shadow._report.watch_command import watch as keep_watching
 
-        return keep_watching(
-            every=every or 30.0, **{name: options[name] for name in ("sources", "config", "build", "trace_url")}
-        )
+        return keep_watching(options["sources"], every or 30.0, options["config"], options["build"])
     _only_with("a single verdict", given, given, every)
     from otel_shadow._report.verdict_command import judge
 

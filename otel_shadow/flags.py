@@ -115,7 +115,7 @@ class FeatureFlags(BaseSettings):
 
 def in_environment(name: str) -> bool:
     """Return whether flag ``name`` is set (and not empty) in the environment."""
-    return any(key.lower() == name and value for key, value in os.environ.items())
+    return any(key.lower() == name and os.environ.get(key) for key in os.environ)
 
 
 def _sentence(fault: Any) -> str:

@@ -1,6 +1,6 @@
 """Flags from OpenFeature (``openfeature-sdk``), so that flagd or any vendor drives them without a restart.
 
-A background thread asks the provider; V1's path reads the last answer and never waits for one.
+A background thread asks the provider; V1's path reads the last answer without waiting.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Answer:
 
 
 class OpenFeatureFlags:
-    """Flag source that asks an OpenFeature client. Its flag keys are the names of the environment variables.
+    """Flag source that asks an OpenFeature client. The flags' keys are the names of the environment variables.
 
     A flag that the provider does not have is taken from ``base``. Where the provider fails, or its answer is out of
     range or of another type, the flag keeps its last value: an outage of the flag server changes no session's mode.
@@ -132,8 +132,12 @@ class OpenFeatureFlags:
         while not self._stopped.is_set():
             self._wake.wait(self._poll_s)
             self._wake.clear()
-            if not self._stopped.is_set():
+            if self._stopped.is_set():
+                return
+            try:
                 self.refresh()
+            except Exception as error:  # noqa: BLE001 - the environment may change while it is read; the thread goes on
+                self._report((type(error).__name__,))
 
     def _start_again(self) -> None:
         """Start the thread anew in the child of a fork."""

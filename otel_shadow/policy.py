@@ -18,54 +18,56 @@ Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 class Bounds(BaseModel):
     """The numbers a node is held to. Shares are in (0, 1), margins are relative (0.15 is +15 %)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     parity: Share = 0.95
+    """Smallest share of pairs in which V2 has to decide what V1 decides."""
     handoff: Share = 0.03
+    """Largest share of V2's runs that may end in an error or a timeout."""
     latency_margin: Annotated[float, Field(gt=0.0, le=10.0)] = 0.15
-    """How much slower p95 may be: V1 with shadow against V1 without, and V2 against V1."""
+    """How much slower a 95th percentile may be (V1 with its shadow than V1 without; V2 than V1): 0.15 is +15 %."""
     executed: Share = 0.9
-    """Least share of eligible executions of the shadowed arm whose shadow ran."""
+    """Smallest share of the expected shadows that has to run."""
     accepted_cap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.10
-    """Above this share of accepted differences the verdict waits: accepting is for exceptions."""
+    """Largest share of accepted differences; above it the verdict waits, because accepting is for exceptions."""
     noise_margin: Share = 0.02
-    """The δ of the relative parity test, used where V1 disagrees with itself."""
+    """How much more often V2 may differ from V1 than V1 from itself, at a node where V1 often differs from itself."""
     min_sessions: Annotated[int, Field(ge=1)] = 300
+    """Closed sessions that each node needs for a GO."""
     min_sessions_per_intent: Annotated[int, Field(ge=1)] = 30
+    """Closed sessions that each declared intent needs for a GO."""
 
 
 class Policy(Bounds):
-    """What GO means. ``nodes`` overrides single bounds of single nodes.
-
-    Arguments:
-        alpha: chance of a false GO that is tolerated, per side.
-        window_hours: the longest window that is read, in hours.
-        cycle_hours: length of one traffic cycle; GO only at a whole one.
-        min_cycles: whole cycles needed for a GO.
-        no_go_sessions: NO-GO is possible from this many closed sessions on.
-        session_idle_minutes: a session is closed after this much silence.
-        max_turns: turns of a session that count (the T of the event-weighted test).
-        intents: declared intents; each needs its own coverage.
-        noise_switch: V1's self-disagreement (lower confidence bound) above which parity turns relative.
-    """
+    """What GO means; every output shows each key with its docstring."""
 
     alpha: Share = 0.05
+    """Tolerated chance of a false GO, and of a false NO-GO."""
     window_hours: Annotated[float, Field(gt=0.0, le=24.0 * 31)] = 48.0
+    """Longest stretch of evidence that is judged, in hours."""
     cycle_hours: Annotated[float, Field(gt=0.0, le=24.0 * 7)] = 24.0
+    """Length of one cycle of traffic, in hours; a GO is judged on whole cycles only."""
     min_cycles: Annotated[int, Field(ge=1)] = 1
+    """Whole cycles needed for a GO."""
     no_go_sessions: Annotated[int, Field(ge=1)] = 30
+    """Closed sessions needed for a NO-GO."""
     session_idle_minutes: Annotated[float, Field(gt=0.0)] = 30.0
+    """A session is closed after so many minutes without an execution; only closed sessions are judged."""
     max_turns: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Executions of one session at one node that count fully; in a longer session each of them counts less."""
     block_hours: Annotated[float, Field(gt=0.0, le=24.0)] = 6.0
-    """No block of this length may be in NO-GO by itself."""
+    """Length of a block, in hours; a block that breaks a bound by itself prevents a GO."""
     max_gap_hours: Annotated[float, Field(gt=0.0)] | None = None
-    """A silence of this length inside the window is a gap, and no GO stands on it. Default: 12 hours, or less where the
-    window's mean rate makes 500 executions expected (at least one hour). Set it where a service closes at night."""
+    """A silence of so many hours is a gap, and no GO stands on it; set it where a service closes at night. None: 12, or
+    less (at least 1) where 500 executions were to be expected in a shorter time."""
     criteria: tuple[str, ...] = semconv.CRITERIA
     """Criteria that must be GO; the others are shown and not counted."""
     intents: tuple[str, ...] = ()
+    """Intents that each need closed sessions of their own."""
     noise_switch: Share = 0.03
+    """Where V1 differs from itself in more than this share (lower end of the band), noise_margin replaces parity."""
     nodes: Mapping[str, Bounds] = Field(default_factory=dict)
+    """Bounds of single nodes, where they differ from the general ones."""
 
     @field_validator("criteria")
     @classmethod

@@ -17,11 +17,8 @@ LINE_SCHEMA: Final = 1
 """Version of the log line contract (key ``schema``)."""
 
 # --- environment variables ------------------------------------------------------------------------------------------
-ENV_V2_ENABLED: Final = "ROUTER_V2_ENABLED"
 ENV_V2_SHADOW: Final = "ROUTER_V2_SHADOW"
-ENV_V2_PERCENTAGE: Final = "ROUTER_V2_PERCENTAGE"
-ENV_V2_TIMEOUT_MS: Final = "V2_TIMEOUT_MS"
-ENV_SHADOW_LOGGING: Final = "SHADOW_LOGGING"
+"""One of the five flags; the names of the others are those of the fields of ``flags.FeatureFlags``."""
 ENV_CONFIG: Final = "OTEL_SHADOW_CONFIG"
 ENV_LOG_FILE: Final = "OTEL_SHADOW_LOG_FILE"
 ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -109,20 +110,26 @@ class Prometheus(Process):
         ]  # fmt: skip
         super().__init__(command, folder, {}, f"{self.url}/-/ready")
 
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        """The instant vector of ``expression``."""
-        result = get(f"{self.url}/api/v1/query", query=expression)["data"]["result"]
+    def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        """The instant vector of ``expression``, now or ``at`` (seconds since 1970)."""
+        moment = {} if at is None else {"time": str(at)}
+        result = get(f"{self.url}/api/v1/query", query=expression, **moment)["data"]["result"]
         return list(result)
 
-    def value(self, expression: str) -> float | None:
+    def value(self, expression: str, at: float | None = None) -> float | None:
         """The one number of ``expression``, or None while there is none."""
-        found = self.query(expression)
+        found = self.query(expression, at)
         assert len(found) < 2, f"{expression}: {found}"
         return float(found[0]["value"][1]) if found else None
 
-    def metadata(self) -> dict[str, list[dict[str, str]]]:
-        """Type, unit and help text by metric name."""
-        return dict(get(f"{self.url}/api/v1/metadata")["data"])
+    def reload(self) -> None:
+        """Have the configuration and the rules read again."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups of rules, and when each was evaluated last."""
+        return list(get(f"{self.url}/api/v1/rules")["data"]["groups"])
 
     def exemplars(self, selector: str) -> list[dict[str, Any]]:
         """Exemplars of the last hour."""

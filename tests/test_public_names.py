@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,7 @@ import otel_shadow
 
 HEAVY = (
     "langgraph", "langchain_core", "numpy", "duckdb", "matplotlib", "jinja2", "rich", "pandas", "scipy", "sklearn",
-    "grafanalib", "openfeature", "opentelemetry.sdk", "opentelemetry.exporter", "dateparser", "pebble", "pytest",
+    "openfeature", "opentelemetry.sdk", "opentelemetry.exporter", "dateparser", "pebble", "pytest",
 )  # fmt: skip
 EXPECTED = {
     "FeatureFlags",
@@ -53,6 +55,21 @@ def test_every_name_of_a_public_package_is_real(module: str) -> None:
     """What a package lists, it has."""
     found = import_module(module)
     assert [name for name in getattr(found, "__all__", []) if not hasattr(found, name)] == []
+
+
+@pytest.mark.parametrize(
+    "module", ["otel_shadow", "otel_shadow.testing", "otel_shadow.verdict", "otel_shadow.evidence"]
+)
+def test_every_public_name_is_used_where_types_are_checked(module: str) -> None:
+    """``tests/typing/api.py`` uses each name that a package lists, as a user would."""
+    tree = ast.parse((Path(__file__).parent / "typing" / "api.py").read_text(encoding="utf-8"))
+    short = module.rpartition(".")[2]
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == short
+    }
+    assert set(import_module(module).__all__) - used == set()
 
 
 def loaded_after(code: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The manager that users make: the engine with OpenTelemetry's three signals, and the one that a process shares."""
+"""The manager that users make, with OpenTelemetry's three signals, and the one that a process shares."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from otel_shadow.record import ShadowRecord
 
 
 class ShadowTrafficManager(Engine):
-    """Runs V2 in shadow (or live, with V1 as its fallback), and tells it in spans, metrics, log events and log lines.
+    """The owner of the shadow runs of a process, with spans, metrics, log events and log lines.
 
-    V1 never waits for it, and no fault of its own reaches V1.
+    V2 runs in shadow, or live with V1 as its fallback. V1 waits for no shadow run, and no fault of ours reaches V1.
 
     Arguments:
         config: ``shadow.toml``; default: found by :meth:`ShadowConfig.load`.
@@ -46,7 +46,7 @@ class ShadowTrafficManager(Engine):
         clock: epoch seconds, for timestamps only (durations are monotonic).
         clock_name: ``simulated`` if the clock is made up; it is written on every line.
         new_id: makes pair ids; random hex digits by default.
-        executor: threads of yours for V2s that block, instead of ours.
+        executor: a pool of threads for V2s that block, instead of daemon threads.
         inspect: sees each record beside the raw results of V1 and V2; for a local run that shows values.
 
     Raises:

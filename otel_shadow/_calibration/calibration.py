@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from otel_shadow._calibration.decisions import ScoredDecision, Split, split
-from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS, upper_bound
+from otel_shadow._calibration.fixed_sequence import START, USEFUL_SESSIONS
 from otel_shadow._calibration.labels import Labels, Names, intent_decisions, router_decisions
 from otel_shadow._calibration.pairs import COUNTED, Pair, PairSet
 from otel_shadow._calibration.threshold_proposals import (
@@ -85,7 +85,6 @@ class TimeoutCheck:
     proposal: TimeoutProposal
     held_out: int
     held_out_late: int
-    held_out_upper: float
 
 
 class Risk(StrEnum):
@@ -179,7 +178,7 @@ def _timeout(node: str | None, data: Split, runs: Mapping[str, Pair], options: O
     )
     limit = proposal.timeout_ms or 0
     late = sum(pair.status in ("error", "timeout") or (pair.latency_ms or 0.0) > limit for pair in shown)
-    return TimeoutCheck(node, proposal, len(shown), late, upper_bound(late, len(shown), options.delta))
+    return TimeoutCheck(node, proposal, len(shown), late)
 
 
 def _notes(decisions: list[ScoredDecision], pairs: PairSet, options: Options, labels: Labels | None) -> Iterator[str]:

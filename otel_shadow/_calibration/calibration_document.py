@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from otel_shadow._calibration.calibration import Calibration, Risk, TimeoutCheck
 from otel_shadow._calibration.risk_plot import risk_coverage
 from otel_shadow._calibration.threshold_proposals import Change, Effect, Proposal, Proposals
-from otel_shadow._report.blocks import Beside, Block, Cell, Column, Document, Fact, Figure, Section, Table, Text, Texts
+from otel_shadow._report.blocks import Block, Cell, Column, Document, Fact, Figure, Section, Table, Text, Texts
 from otel_shadow.verdict.units import DASH, count, moment, percent, plural
 
 _HELD = {
@@ -102,7 +102,7 @@ def _intents(calibration: Calibration, drawn: bool) -> list[Section]:
 
 def _beside(figures: Sequence[Figure | None]) -> tuple[Block, ...]:
     found = tuple(figure for figure in figures if figure)
-    return (Beside(found),) if found else ()
+    return (found,) if found else ()
 
 
 def _table(head: str, proposals: Sequence[Proposal], risk: Risk, label: str) -> Table:

@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+DEMO_KEY = "otel-shadow demo"
+"""The hash key of ``otel-shadow demo``, whose conversations are public."""
 _SNIPPET = 40
 # The dialogues of the Schema-Guided data set have no reference time of their own; their data set says what today is.
 SGD_TODAY = datetime.fromisoformat("2019-03-01T09:00:00")

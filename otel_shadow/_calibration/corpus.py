@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._calibration.conversations import MalformedLine, read_conversations
+from otel_shadow._calibration.conversations import DEMO_KEY, MalformedLine, read_conversations
 from otel_shadow._calibration.pairs import Pair, PairSet
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.errors import ConfigError
-
-DEMO_KEY = "otel-shadow demo"
-"""The hash key of ``otel-shadow demo``, whose conversations are public."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from otel_shadow._calibration.calibration import Risk
 from otel_shadow._calibration.threshold_proposals import Effect, Proposal
 from otel_shadow._report import theme
 from otel_shadow._report.blocks import Figure
-from otel_shadow._report.plots import legend
 from otel_shadow.verdict.units import percent
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _draw(axes: Axes, proposal: Proposal, risk: Risk, small: bool) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: percent(value))
     shown = [tested.upper for tested in curve] + [proposal.held_out_after.risk or 0.0]
     axes.set_ylim(0, max(alpha * 2, *(height * 1.1 for height in shown)))
-    legend(axes, 2 if small else 3, small)
+    theme.legend(axes, 2 if small else 3, small)
 
 
 def _point(axes: Axes, effect: Effect, colour: str, marker: str, label: str) -> None:

@@ -37,6 +37,6 @@ def _files() -> dict[str, str]:
     boards = [module.BOARD for module in (board_sla, board_pairs, board_live, board_health)]
     return {
         **{f"grafana/{board.uid}.json": as_json(board) for board in boards},
-        "rules/recording.yaml": rules.as_yaml(rules.recording_rules()),
-        "rules/alerts.yaml": rules.as_yaml(rules.alerting_rules()),
+        "rules/recording.yaml": rules.recording_yaml(),
+        "rules/alerts.yaml": rules.alerts_yaml(),
     }

@@ -1,4 +1,4 @@
-"""Fourth dashboard: what the shadow itself costs, drops and swallows."""
+"""Fourth dashboard: what otel-shadow itself costs, drops and swallows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_shadow._dashboards.series_names import label
 BOARD: Final = dashboard(
     "otel-shadow-health",
     "own health",
-    "What shadowing adds to V1's path, what is shed or paused, what our own code swallowed, and what was lost.",
+    "What shadowing adds to V1's path, what is shed or paused, which errors were swallowed, and what was lost.",
     [
         row("On V1's path"),
         lines(
@@ -28,17 +28,17 @@ BOARD: Final = dashboard(
             {legend(q.NODE): q.OVERHEAD_SHARE},
             "percentunit",
         ),
-        row("Shadows that don't run"),
+        row("Shadow runs that don't start"),
         lines(
             "Waiting and running",
-            "Pairs that wait for their shadow, and shadows that run, per instance.",
+            "Shadow runs that wait, and shadow runs under way, per instance.",
             {"waiting {{instance}}": q.QUEUE, "running {{instance}}": q.INFLIGHT},
             "short",
             (8, 8),
         ),
         lines(
             "Shed",
-            "Shadows per second that never ran, and why.",
+            "Shadow runs per second that never started, and why.",
             {legend(label(semconv.STATUS)): q.NOT_RUN},
             "reqps",
             (8, 8),
@@ -59,8 +59,8 @@ BOARD: Final = dashboard(
             "short",
         ),
         lines(
-            "Errors of ours that the shield caught",
-            "V1 never saw them; each operation is named.",
+            "Errors of otel-shadow that its fault barrier caught",
+            "None of them reached V1; each operation is named.",
             {legend(label(semconv.OPERATION)): q.SWALLOWED},
             "short",
         ),
@@ -73,7 +73,7 @@ BOARD: Final = dashboard(
         ),
         lines(
             "The Collector's sending queues",
-            "How full they are; full means that a backend is away.",
+            "How full they are; full means that a backend does not answer.",
             {"{{exporter}} {{data_type}}": q.COLLECTOR_QUEUE},
             "percentunit",
         ),

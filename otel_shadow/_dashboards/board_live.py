@@ -57,7 +57,7 @@ BOARD: Final = dashboard(
         panel(
             "table",
             "Fallbacks",
-            "Traces in which V1 answered in V2's stead.",
+            "Traces in which V1 answered in place of V2.",
             [trace_query(q.TRACES_FALLBACK)],
             (24, 9),
         ),

@@ -1,4 +1,4 @@
-"""Second dashboard: the pairs, and the way into each of them."""
+"""Second dashboard: the pairs, and links into each of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from otel_shadow._dashboards.dashboard import dashboard
 from otel_shadow._dashboards.panels import (
     Json,
     column,
+    columns,
     legend,
     lines,
     matching,
@@ -38,6 +39,9 @@ def _links(trace_id: str) -> list[Json]:
     ]
 
 
+_ARMS_COLUMNS: Final = {
+    q.GRAPH: "Graph", q.NODE: "Node", q.VERSION: "Version", label(semconv.ARM): "Arm", "Value": "p95",
+}  # fmt: skip
 _TRACE_LINKS: Final = [
     column("traceID", links=_links("${__value.raw}")),
     column("spanID", links=_links("${__data.fields.traceIdHidden}")),
@@ -57,19 +61,13 @@ BOARD: Final = dashboard(
         row("Latency (points are traces: click one)"),
         lines(
             "Latency of V1 and V2",
-            "Quantiles over all chosen nodes; V1's time includes our own work on its path.",
+            "Quantiles over all chosen nodes; V1's time includes what shadowing adds.",
             {f"{name} {legend(q.VERSION)}": expr for name, expr in q.LATENCY.items()},
             "s",
             (12, 9),
             exemplars=True,
         ),
-        lines(
-            "p95 per node",
-            "V1 and V2 of each node.",
-            {legend(q.NODE, q.VERSION): q.LATENCY_NODES},
-            "s",
-            (12, 9),
-        ),
+        lines("p95 per node", "V1 and V2 of each node.", {legend(q.NODE, q.VERSION): q.LATENCY_NODES}, "s", (12, 9)),
         panel(
             "table",
             "p95 per node, version and arm ($window)",
@@ -77,21 +75,7 @@ BOARD: Final = dashboard(
             [query(q.LATENCY_ARMS, instant=True)],
             (24, 7),
             fields={"unit": "s"},
-            transformations=[
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True, "window": True, "job": True, "__name__": True},
-                        "renameByName": {
-                            q.GRAPH: "Graph",
-                            q.NODE: "Node",
-                            q.VERSION: "Version",
-                            label(semconv.ARM): "Arm",
-                            "Value": "p95",
-                        },
-                    },
-                },
-            ],
+            transformations=[columns(_ARMS_COLUMNS, hidden=("Time", "window", "job", "__name__"))],
         ),
         row("Decisions"),
         panel(
@@ -116,8 +100,8 @@ BOARD: Final = dashboard(
             stacked=True,
         ),
         lines(
-            "What became of the shadows",
-            "Executions per second by status, those that never ran included.",
+            "What became of the shadow runs",
+            "Shadow runs per second by status, also those that never started.",
             {legend(label(semconv.STATUS)): q.OUTCOMES},
             "reqps",
             (6, 9),

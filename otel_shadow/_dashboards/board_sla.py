@@ -13,6 +13,7 @@ from otel_shadow._dashboards.panels import (
     RED,
     Json,
     column,
+    columns,
     legend,
     lines,
     matrix,
@@ -31,14 +32,14 @@ TITLES: Final = {
     semconv.CRITERION_LATENCY_NOW: "Latency now: V1's p95 with shadow ÷ without (at most)",
     semconv.CRITERION_LATENCY_AFTER: "Latency after: V2's p95 ÷ V1's p95 (at most)",
     semconv.CRITERION_V1_SERVED: "V1 always served (at least)",
-    semconv.CRITERION_COVERAGE: "Shadows executed of those expected (at least)",
+    semconv.CRITERION_COVERAGE: "Shadow runs executed of those expected (at least)",
 }
 _DESCRIPTIONS: Final = {
     semconv.CRITERION_PARITY: "Pairs whose decision (and step) agree, of all pairs compared. Accepted differences "
-    "can't be told from counts: the verdict leaves them out, this curve doesn't.",
-    semconv.CRITERION_HANDOFF: "Shadows that ended in error or timeout, of all shadows that ran: each would have been "
-    "a fallback to V1.",
-    semconv.CRITERION_COVERAGE: "Shadows that ran, of the executions that should have had one (the holdout has none).",
+    "can't be told from counts: the verdict leaves them out, this curve includes them.",
+    semconv.CRITERION_HANDOFF: "Shadow runs that ended in error or timeout, of all executed: each would have been a "
+    "fallback to V1.",
+    semconv.CRITERION_COVERAGE: "Shadow runs executed, of the executions that should have one (the holdout has none).",
     semconv.CRITERION_LATENCY_NOW: "What users feel today: V1's p95 with a shadow beside it, over the holdout's.",
     semconv.CRITERION_LATENCY_AFTER: "What users will feel once V2 is live: V2's p95 over V1's on the same requests.",
 }
@@ -53,7 +54,7 @@ def _trend(criterion: str) -> Json:
     return lines(
         TITLES[criterion].partition(" (")[0],
         _DESCRIPTIONS[criterion],
-        {legend(q.NODE): q.trend(criterion), "whole graph": q.trend_overall(criterion), "bound": q.bound(criterion)},
+        {legend(q.NODE): q.trend(criterion), "whole graph": q.trend(criterion, "graph"), "bound": q.bound(criterion)},
         "percentunit",
         (8, 8),
     )
@@ -61,9 +62,8 @@ def _trend(criterion: str) -> Json:
 
 def _why() -> Json:
     refs = {chr(65 + index): name for index, name in enumerate(q.WHY)}
-    renamed = {f"Value #{ref}": name for ref, name in refs.items()} | {q.CRITERION: "Criterion"}
-    order = {q.CRITERION: 0} | {f"Value #{ref}": index + 1 for index, ref in enumerate(refs)}
-    hidden = {"Time": True} | {f"Time {index + 1}": True for index in range(len(refs))}
+    renamed = {q.CRITERION: "Criterion"} | {f"Value #{ref}": name for ref, name in refs.items()}
+    hidden = ("Time", *(f"Time {index + 1}" for index in range(len(refs))))
     return panel(
         "table",
         "Why",
@@ -73,7 +73,7 @@ def _why() -> Json:
         (16, 10),
         transformations=[
             {"id": "joinByField", "options": {"byField": q.CRITERION, "mode": "outer"}},
-            {"id": "organize", "options": {"renameByName": renamed, "indexByName": order, "excludeByName": hidden}},
+            columns(renamed, hidden, ordered=True),
         ],
         overrides=[
             column("Criterion", mappings=words(TITLES), custom_width=420),
@@ -95,7 +95,7 @@ BOARD: Final = dashboard(
             "suffice yet, for either answer. The worst of the chosen graphs is shown.",
             [query(q.VERDICT)],
             (8, 10),
-            fields={"mappings": _ANSWERS, "noValue": "NO VERDICT: nobody runs `otel-shadow verdict --watch`"},
+            fields={"mappings": _ANSWERS, "noValue": "NO VERDICT: `otel-shadow verdict --watch` is not running"},
             options={"textMode": "value"},
         ),
         _why(),
@@ -130,8 +130,8 @@ BOARD: Final = dashboard(
             options={"colorMode": "none", "textMode": "value_and_name", "orientation": "horizontal"},
         ),
         lines(
-            "Shadows: expected and executed",
-            "Executions per second that should have had a shadow, and shadows that ran. A gap is shed, paused or "
+            "Shadow runs: expected and executed",
+            "Executions per second that should have had a shadow, and shadow runs executed. A gap is shed, paused or "
             "broken.",
             {"expected": q.EXPECTED, "executed": q.EXECUTED},
             "reqps",

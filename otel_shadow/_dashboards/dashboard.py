@@ -80,19 +80,12 @@ def _placed(panels: Sequence[Json]) -> Iterator[Json]:
         x, tallest = x + size["w"], max(tallest, size["h"])
 
 
-def _query(name: str, label: str, query: str) -> Variable:
-    everything = {"multi": True, "includeAll": True, "allValue": ".*"}
-    return Variable(name=name, label=label, query=query, dataSource=PROMETHEUS, refresh=2, **everything)
-
-
-def _variables() -> list[Variable]:
-    return [
-        Variable(name="datasource", label="Metrics", query="prometheus", type="datasource"),
-        _query("service", "Service", q.VARIABLE_SERVICE),
-        _query("graph", "Graph", q.VARIABLE_GRAPH),
-        _query("node", "Node", q.VARIABLE_NODE),
-        Variable(name="window", label="Window", query=",".join(WINDOWS), type="custom", default="24h"),
-    ]
+def _variables() -> Iterator[Variable]:
+    yield Variable(name="datasource", label="Metrics", query="prometheus", type="datasource")
+    several = {"refresh": 2, "multi": True, "includeAll": True, "allValue": ".*"}
+    for name, query in q.VARIABLES.items():
+        yield Variable(name=name, label=name.capitalize(), query=query, dataSource=PROMETHEUS, **several)
+    yield Variable(name="window", label="Window", query=",".join(WINDOWS), type="custom", default="24h")
 
 
 def _trace_variables() -> list[Variable]:

@@ -9,8 +9,8 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import queries
-from otel_shadow._dashboards.queries import by, where
-from otel_shadow._dashboards.series_names import SERVICE, WINDOW, label, series
+from otel_shadow._dashboards.queries import by, increase, where
+from otel_shadow._dashboards.series_names import INSTANCE, SERVICE, WINDOW, label, series
 from otel_shadow.record import Mode, Outcome, Status
 from otel_shadow.semconv import Metric
 
@@ -30,9 +30,14 @@ def _rate(metric: Metric, *labels: str, **only: str | tuple[str, ...]) -> str:
     return by(labels, f"rate({series(metric)}{where(PLACE, **only)}[{_RANGE}])")
 
 
-def _gained(metric: Metric, *labels: str, **only: str | tuple[str, ...]) -> str:
-    """Return the increase within the dashboard's time range."""
-    return by(labels, f"increase({series(metric)}{where(PLACE, **only)}[$__range])")
+def _runs(*labels: str, **only: str | tuple[str, ...]) -> str:
+    """Return runs of nodes per second, told by the histogram of their durations."""
+    return f"histogram_count({_rate(semconv.NODE_DURATION, *labels, **only)})"
+
+
+def _gained(metric: Metric, *labels: str, scope: str = PLACE, over: str = "$__range") -> str:
+    """Return the increase within ``over``; by default within the dashboard's time range."""
+    return by(labels, increase(metric, where(scope), over))
 
 
 def _gauge(metric: Metric, scope: str, *labels: str, function: str = "max", **only: str) -> str:
@@ -43,10 +48,16 @@ def _p(share: float, metric: Metric, *labels: str, **only: str | tuple[str, ...]
     return f"histogram_quantile({share}, {_rate(metric, *labels, **only)})"
 
 
+def _quantiles(metric: Metric, *labels: str, **only: str) -> dict[str, str]:
+    return {f"p{round(share * 100)}": _p(share, metric, *labels, **only) for share in (0.5, 0.95, 0.99)}
+
+
 # --- variables ------------------------------------------------------------------------------------------------------
-VARIABLE_SERVICE: Final = f"label_values({series(semconv.ELIGIBLE)}, {SERVICE})"
-VARIABLE_GRAPH: Final = f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES}}}, {GRAPH})"
-VARIABLE_NODE: Final = f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES},{GRAPHS}}}, {NODE})"
+VARIABLES: Final = {
+    "service": f"label_values({series(semconv.ELIGIBLE)}, {SERVICE})",
+    "graph": f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES}}}, {GRAPH})",
+    "node": f"label_values({series(semconv.ELIGIBLE)}{{{SERVICES},{GRAPHS}}}, {NODE})",
+}
 
 
 # --- SLA window -----------------------------------------------------------------------------------------------------
@@ -64,20 +75,15 @@ VERDICT_NODES: Final = by(
 )
 
 
-def _recorded(record: str, criterion: str | tuple[str, ...], level: str = "node", *labels: str) -> str:
+def _recorded(record: str, criterion: str | tuple[str, ...], *labels: str, level: str = "node") -> str:
     scope = PLACE if level == "node" else f"{SERVICES},{GRAPHS}"
     selector = where(scope, f'{WINDOW}="$window"', CRITERION=criterion)
     return by(labels, f"{level}:{record}{selector}", function="max")
 
 
-def trend(criterion: str) -> str:
-    """Return the criterion's quantity per node."""
-    return _recorded(queries.ESTIMATE, criterion, "node", NODE)
-
-
-def trend_overall(criterion: str) -> str:
-    """Return the criterion's quantity of the whole graph."""
-    return _recorded(queries.ESTIMATE, criterion, "graph", GRAPH)
+def trend(criterion: str, level: str = "node") -> str:
+    """Return the criterion's quantity, per node or (``level`` is ``graph``) of the whole graph."""
+    return _recorded(queries.ESTIMATE, criterion, NODE if level == "node" else GRAPH, level=level)
 
 
 def bound(criterion: str) -> str:
@@ -89,20 +95,17 @@ _AT_LEAST: Final = (semconv.CRITERION_PARITY, semconv.CRITERION_COVERAGE)
 _AT_MOST: Final = (semconv.CRITERION_HANDOFF, semconv.CRITERION_LATENCY_NOW, semconv.CRITERION_LATENCY_AFTER)
 _BOUNDS: Final = f"on ({CRITERION}) group_left () {WHY['Bound']}"
 MARGIN: Final = (
-    f"({_recorded(queries.ESTIMATE, _AT_LEAST, 'node', NODE, CRITERION)} - {_BOUNDS}) "
-    f"or -({_recorded(queries.ESTIMATE, _AT_MOST, 'node', NODE, CRITERION)} - {_BOUNDS})"
+    f"({_recorded(queries.ESTIMATE, _AT_LEAST, NODE, CRITERION)} - {_BOUNDS}) "
+    f"or -({_recorded(queries.ESTIMATE, _AT_MOST, NODE, CRITERION)} - {_BOUNDS})"
 )
 """Distance of each node to each bound; below zero the bound is broken."""
-EVIDENCE: Final = _recorded(queries.EVIDENCE, semconv.CRITERION_PARITY, "node", NODE)
+EVIDENCE: Final = _recorded(queries.EVIDENCE, semconv.CRITERION_PARITY, NODE)
 EXPECTED: Final = _rate(semconv.ELIGIBLE, ARM="shadowed")
 EXECUTED: Final = _rate(semconv.EXECUTIONS, STATUS=queries.EXECUTED)
 
 
 # --- pairs ----------------------------------------------------------------------------------------------------------
-LATENCY: Final = {
-    f"p{round(share * 100)}": _p(share, semconv.NODE_DURATION, VERSION, MODE=Mode.V2_SHADOW)
-    for share in (0.5, 0.95, 0.99)
-}
+LATENCY: Final = _quantiles(semconv.NODE_DURATION, VERSION, MODE=Mode.V2_SHADOW)
 LATENCY_NODES: Final = _p(0.95, semconv.NODE_DURATION, NODE, VERSION, MODE=Mode.V2_SHADOW)
 LATENCY_ARMS: Final = queries.in_window(queries.P95, "$window", PLACE)
 CONFUSION: Final = _gained(semconv.DECISIONS, label(semconv.ORIGINAL_TARGET), label(semconv.SHADOW_TARGET))
@@ -110,12 +113,10 @@ OUTCOMES: Final = _rate(semconv.EXECUTIONS, label(semconv.STATUS))
 COMPARISONS: Final = _rate(semconv.COMPARISONS, label(semconv.COMPARISON), MODE=Mode.V2_SHADOW)
 
 # --- live rollout ---------------------------------------------------------------------------------------------------
-_SERVED_V1: Final = f"histogram_count({_rate(semconv.NODE_DURATION, MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V1)})"
-_LIVE: Final = f"histogram_count({_rate(semconv.NODE_DURATION, MODE=Mode.V2_LIVE, VERSION=semconv.VERSION_V2)})"
+_SERVED_V1: Final = _runs(MODE=Mode.V2_SHADOW, VERSION=semconv.VERSION_V1)
+_LIVE: Final = _runs(MODE=Mode.V2_LIVE, VERSION=semconv.VERSION_V2)
+_LIVE_NODES: Final = _runs(NODE, MODE=Mode.V2_LIVE, VERSION=semconv.VERSION_V2)
 FALLBACKS: Final = _rate(semconv.FALLBACKS, label(semconv.REASON))
-_LIVE_NODES: Final = (
-    f"histogram_count({_rate(semconv.NODE_DURATION, NODE, MODE=Mode.V2_LIVE, VERSION=semconv.VERSION_V2)})"
-)
 FALLBACK_SHARE: Final = f"{_rate(semconv.FALLBACKS, NODE)} / on ({NODE}) ({_LIVE_NODES} > 0)"
 SHARE_LIVE: Final = f"({_LIVE} - {_rate(semconv.FALLBACKS)}) / ({_LIVE} + {_SERVED_V1})"
 PARITY_BESIDE_LIVE: Final = (
@@ -125,16 +126,16 @@ PARITY_BESIDE_LIVE: Final = (
 LATENCY_LIVE: Final = _p(0.95, semconv.NODE_DURATION, NODE, VERSION, MODE=Mode.V2_LIVE)
 
 # --- shadow's own health --------------------------------------------------------------------------------------------
-OVERHEAD: Final = {f"p{round(share * 100)}": _p(share, semconv.OVERHEAD, NODE) for share in (0.5, 0.95, 0.99)}
+OVERHEAD: Final = _quantiles(semconv.OVERHEAD, NODE)
 OVERHEAD_SHARE: Final = (
     f"{_p(0.95, semconv.OVERHEAD, NODE)} / {_p(0.95, semconv.NODE_DURATION, NODE, VERSION=semconv.VERSION_V1)}"
 )
-QUEUE: Final = _gauge(semconv.QUEUE_DEPTH, SERVICES, "instance")
-INFLIGHT: Final = _gauge(semconv.INFLIGHT, SERVICES, "instance")
+QUEUE: Final = _gauge(semconv.QUEUE_DEPTH, SERVICES, INSTANCE)
+INFLIGHT: Final = _gauge(semconv.INFLIGHT, SERVICES, INSTANCE)
 NOT_RUN: Final = _rate(semconv.EXECUTIONS, label(semconv.STATUS), STATUS=(*queries.SHED, str(Status.NOT_IMPLEMENTED)))
 LIMITERS: Final = _gauge(semconv.LIMITER_STATE, PLACE, NODE, label(semconv.REASON))
-SWALLOWED: Final = by((label(semconv.OPERATION),), f"increase({series(semconv.SWALLOWED)}{{{SERVICES}}}[{_RANGE}])")
-TOKENS: Final = by((NODE, label(semconv.TOKEN_TYPE)), f"increase({series(semconv.TOKENS)}{{{PLACE}}}[1h])")
+SWALLOWED: Final = _gained(semconv.SWALLOWED, label(semconv.OPERATION), scope=SERVICES, over=_RANGE)
+TOKENS: Final = _gained(semconv.TOKENS, NODE, label(semconv.TOKEN_TYPE), over="1h")
 PIPELINE: Final = {
     f"{what} {signal}": f"sum(rate(otelcol_{what}_{signal}_total[{_RANGE}]))"
     for what in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed")

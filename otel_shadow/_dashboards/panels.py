@@ -110,6 +110,13 @@ def matching(pattern: str, **properties: Any) -> Json:
     return {**column(pattern, **properties), "matcher": {"id": "byRegexp", "options": pattern}}
 
 
+def columns(names: Mapping[str, str], hidden: Sequence[str], *, ordered: bool = False) -> Json:
+    """Return the transformation that renames the columns of a table, hides some and (``ordered``) keeps their order."""
+    order = {"indexByName": {name: index for index, name in enumerate(names)}} if ordered else {}
+    options = {"renameByName": dict(names), "excludeByName": dict.fromkeys(hidden, True), **order}
+    return {"id": "organize", "options": options}
+
+
 def matrix(rows: str, columns: str) -> Json:
     """Return the transformation that makes a matrix of values from two labels; its corner is ``rows\\columns``."""
     return {"id": "groupingToMatrix", "options": {"rowField": rows, "columnField": columns, "valueField": "Value"}}
@@ -149,18 +156,10 @@ def panel(
     overrides: Sequence[Json] = (),
     transformations: Sequence[Json] = (),
 ) -> Json:
-    """Return a panel whose data source is that of its first target.
+    """Return a panel of Grafana's type ``kind``, with the data source of its first target.
 
-    Arguments:
-        kind: Grafana's name of the panel's type: ``timeseries``, ``stat``, ``table`` or ``state-timeline``.
-        title, description: what the panel shows, for the reader.
-        targets: its queries.
-        size: its width and height.
-        thresholds: ``steps`` of its colours.
-        fields: properties of all its fields, over those that every panel of this type has.
-        options: options of the panel, over those that every panel of this type has.
-        overrides: properties of single fields, from ``column`` and ``matching``.
-        transformations: what Grafana does with the queries' results before it shows them.
+    ``fields`` and ``options`` come on top of those that every panel of this type has; ``overrides`` are made by
+    ``column`` and ``matching``.
     """
     framed = _frame(kind, title, size, targets, thresholds)
     framed["fieldConfig"]["defaults"].update(_FIELDS[kind], **(fields or {}))

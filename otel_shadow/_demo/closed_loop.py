@@ -24,8 +24,7 @@ from pathlib import Path
 from otel_shadow import evidence, semconv
 from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._calibration.calibrate_command import run_calibrate, run_coverage
-from otel_shadow._calibration.conversations import Conversation, read_conversations
-from otel_shadow._calibration.corpus import DEMO_KEY
+from otel_shadow._calibration.conversations import DEMO_KEY, Conversation, read_conversations
 from otel_shadow._calibration.coverage import handled_by, is_unsure
 from otel_shadow._calibration.labels import Names
 from otel_shadow._calibration.pairs import Pair, read_pairs
@@ -35,7 +34,8 @@ from otel_shadow._demo.state import BUSINESS_NODES, GREETING, HUMAN
 from otel_shadow._demo.v2 import V2_NODES, build_nodes
 from otel_shadow._demo.workflow import Node, graph
 from otel_shadow._langgraph.instrument.attach import attach
-from otel_shadow._report import html_page, verdict_document
+from otel_shadow._report import html_page
+from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
@@ -152,7 +152,7 @@ def _round(build: str, half: str, log: Path, end: datetime, gold: Mapping[str, s
     """Judge the window's log, write its page, and count."""
     summary = evidence.read([str(log)])
     verdict = evaluate(summary, Policy(), end)
-    told = verdict_document.page(verdict, evidence.view_of(summary, verdict))
+    told = verdict_document(verdict, evidence.view_of(summary, verdict), page=True)
     html_page.write(log.with_name("report.html"), html_page.page(told))
     found, names = read_pairs([str(log)]), Names()
     pairs = found.pairs

@@ -13,8 +13,7 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
-from otel_shadow._calibration.conversations import Conversation, MalformedLine, read_conversations
-from otel_shadow._calibration.corpus import DEMO_KEY
+from otel_shadow._calibration.conversations import DEMO_KEY, Conversation, MalformedLine, read_conversations
 from otel_shadow._demo.bundled import CONVERSATIONS, SCENARIOS, bundled_config
 from otel_shadow._demo.play import SimulatedClock, Tally, as_input, play, session_starts, this_minute
 from otel_shadow._demo.screen import Screen

@@ -2,7 +2,7 @@
 
 Taking it is the only part of the isolation that runs on V1's path; nothing is built there. Everything that V2 could
 share with production by reference goes into one pickle together with the input, so that what was one object stays one
-object. Where one part can't be copied, the capture falls back to ``captured_parts``.
+object. Where one part can't be copied, the snapshot is taken part by part (``captured_parts``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextvars
 import sys
 import weakref
 from collections import deque
-from collections.abc import Mapping
 from functools import lru_cache, partial
 from sys import getsizeof
 from typing import Any
@@ -26,19 +25,9 @@ from langgraph.pregel._read import PregelNode
 from langgraph.types import Send
 
 from otel_shadow._langgraph import internals
-from otel_shadow._langgraph.captured_parts import (
-    INPUT,
-    NODE_ERROR,
-    NULL_RESUME,
-    PREVIOUS,
-    RESUME,
-    UNCOPYABLE,
-    channel_values,
-    restored,
-    snapshots_of,
-    split_context,
-)
+from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapshots, channel_values
 from otel_shadow._langgraph.store_reads import note_file
+from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
 from otel_shadow.record import Status
@@ -111,7 +100,6 @@ class CapturedCall:
         self.tags = config.get("tags")
         self.recursion_limit = config.get("recursion_limit", 25)
         self.configurable = configurable
-        self.metadata = dict(metadata) if metadata else {}
         self.loop = asyncio.get_running_loop() if awaited else None
         self.context = context = contextvars.copy_context()
         context.run(_set_parent, None)  # it leads to the run; V2 gets a configuration of its own
@@ -120,69 +108,13 @@ class CapturedCall:
         read = configurable.get(internals.READ)
         if isinstance(read, partial) and read.func is local_read:
             _, self.channels, self.managed, self.task = read.args  # of the channels only classes and names are read
-            values, self.given, self.channel_copies = channel_values(self.channels, value)
+            values, self._given, self.channel_copies = channel_values(self.channels, value)
             self.is_retry = _called_before(self.task.writes)
         else:
             self.channels, self.managed, self.task = {}, {}, None
-            values, self.given, self.channel_copies = {}, [], {}
-        self._whole = self._take(value, values, largest)
-        if self._whole is not None:  # as it nearly always is
-            self.size = self._whole.size
-        else:
-            values |= {key: value[key] for key in self.given}
-            self._snapshots, self._shared = snapshots_of(value, self._beside(values))
-            self.size = sum(part.size for part in self._snapshots.values())
-
-    # --- V1's path -------------------------------------------------------------------------------------------------
-
-    def _take(self, value: Any, values: dict[str, Any], largest: int) -> Snapshot | None:
-        """Take everything in one snapshot; None where something has to be looked at by itself."""
-        configurable = self.configurable
-        runtime = configurable.get(internals.RUNTIME)
-        scratchpad = configurable.get(internals.SCRATCHPAD)
-        run: tuple[Any, Any] | None = None
-        self.run_context = None
-        if runtime is not None:
-            if runtime.store is not None:
-                note_file(runtime.store)
-            context = runtime.context
-            self.run_context = dict(context) if type(context) is dict else context
-            run = runtime.previous, self.run_context
-        answers: tuple[Any, Any] | None = None
-        self.null_resume = None
-        if scratchpad is not None:
-            self.null_resume = scratchpad.get_null_resume(False)  # a peek: True would steal V1's answer
-            answers = scratchpad.resume, self.null_resume
-        user = {key: configurable[key] for key in _user_keys(tuple(configurable))}
-        if UNCOPYABLE:
-            inside = self.run_context.values() if type(self.run_context) is dict else (self.run_context,)
-            if any(type(item) in UNCOPYABLE for item in (*user.values(), *self.metadata.values(), *inside)):
-                return None
-        node_error = configurable.get(internals.NODE_ERROR) if internals.NODE_ERROR is not None else None
-        try:  # conversations are in the first two
-            return take((value, values, (user, self.metadata, run, answers, node_error)), largest)
-        except SnapshotError:
-            return None
-
-    def _beside(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return everything mutable besides the input that V2 will see, by name."""
-        beside: dict[str, Any] = {f"channel:{key}": value for key, value in values.items()}
-        for key, value in self.configurable.items():
-            if not key.startswith(internals.PRIVATE_PREFIX) and key not in internals.COORDINATES:
-                beside[f"user:{key}"] = value
-        for key, value in self.metadata.items():
-            beside[f"metadata:{key}"] = value
-        runtime = self.configurable.get(internals.RUNTIME)
-        if runtime is not None:
-            beside[PREVIOUS] = runtime.previous
-            beside.update(split_context(runtime.context))
-        scratchpad = self.configurable.get(internals.SCRATCHPAD)
-        if scratchpad is not None:
-            beside[RESUME] = scratchpad.resume
-            beside[NULL_RESUME] = self.null_resume
-        if internals.NODE_ERROR in self.configurable:
-            beside[NODE_ERROR] = self.configurable[internals.NODE_ERROR]
-        return beside
+            values, self._given, self.channel_copies = {}, [], {}
+        self._parts = _taken(value, values, configurable, dict(metadata) if metadata else {}, largest)
+        self.size = self._parts.size
 
     def complete(self, error: BaseException | None) -> None:
         """Add V1's writes, now that its sequence of node and writers has ended.
@@ -214,36 +146,43 @@ class CapturedCall:
         known = [namespace, recast_checkpoint_ns(namespace)] if namespace else []
         return (*known, *([self.task.name] if self.task is not None else []))
 
-    def restore(self) -> dict[str, Any]:
-        """Make fresh copies of all that was captured, by name; aliases within it are kept.
+    def restore(self) -> Parts:
+        """Make fresh copies of all that was captured; aliases within it are kept.
 
         Raises:
             SnapshotError: a class can be captured and not be made again.
         """
-        if self._whole is not None:
-            return self._named(restored(self._whole))
-        parts = dict(self._shared)
-        for name, snapshot in self._snapshots.items():
-            part = restored(snapshot)
-            parts.update(part if name == "" else {name: part})
-        return parts
+        try:
+            value, channels, (user, metadata, run) = self._parts.restore()
+        except Exception as error:  # user classes raise anything from __setstate__ and the like
+            raise SnapshotError(class_name(type(error))) from error
+        return Parts(value, channels | {key: value[key] for key in self._given}, user, metadata, *run)
 
-    def _named(self, whole: tuple[Any, ...]) -> dict[str, Any]:
-        """Return what :meth:`_take` took under the names that :meth:`_beside` gives."""
-        value, channels, (user, metadata, run, answers, node_error) = whole
-        parts = {INPUT: value}
-        parts.update((f"channel:{key}", item) for key, item in channels.items())
-        parts.update((f"channel:{key}", value[key]) for key in self.given)
-        parts.update((f"user:{key}", item) for key, item in user.items())
-        parts.update((f"metadata:{key}", item) for key, item in metadata.items())
-        if run is not None:
-            parts[PREVIOUS] = run[0]
-            parts.update(split_context(run[1]))
-        if answers is not None:
-            parts[RESUME], parts[NULL_RESUME] = answers
-        if internals.NODE_ERROR in self.configurable:
-            parts[NODE_ERROR] = node_error
-        return parts
+
+def _taken(
+    value: Any, values: dict[str, Any], configurable: dict[str, Any], metadata: dict[str, Any], largest: int
+) -> Snapshot | PartSnapshots:
+    """Take everything in one snapshot, as nearly always, or part by part where something can't be copied."""
+    user = {key: configurable[key] for key in _user_keys(tuple(configurable))}
+    previous = context = resume = null_resume = None
+    if (runtime := configurable.get(internals.RUNTIME)) is not None:
+        if runtime.store is not None:
+            note_file(runtime.store)
+        previous, context = runtime.previous, runtime.context
+        if type(context) is dict:
+            context = dict(context)
+    if (scratchpad := configurable.get(internals.SCRATCHPAD)) is not None:
+        resume, null_resume = scratchpad.resume, scratchpad.get_null_resume(False)  # True would steal V1's answer
+    node_error = configurable.get(internals.NODE_ERROR) if internals.NODE_ERROR is not None else None
+    whole = value, values, (user, metadata, (previous, context, resume, null_resume, node_error))
+    if UNCOPYABLE:
+        inside = context.values() if type(context) is dict else (context,)
+        if any(type(item) in UNCOPYABLE for item in (*user.values(), *metadata.values(), *inside)):
+            return PartSnapshots(whole)
+    try:
+        return take(whole, largest)
+    except SnapshotError:
+        return PartSnapshots(whole)
 
 
 class Uncopied:

@@ -19,19 +19,16 @@ PARENT_PREFIX = "parent:"
 """Marks a target in the parent graph."""
 
 
-class Decision(NamedTuple):
-    """Where the graph goes after a node; nowhere yet, where the node failed or was interrupted.
-
-    Arguments:
-        targets: sorted node names; ``("__end__",)`` where nothing follows; ``parent:<node>`` in the parent graph.
-        sends: node and argument of each ``Send``, by node, else in the order written.
-    """
+class RoutingDecision(NamedTuple):
+    """Where the graph goes after a node; nowhere yet, where the node failed or was interrupted."""
 
     targets: tuple[str, ...] = ()
+    """Sorted node names; ``("__end__",)`` where nothing follows; ``parent:<node>`` in the parent graph."""
     sends: tuple[tuple[str, Any], ...] = ()
+    """Node and argument of each ``Send``, by node, else in the order written."""
 
 
-def decided(writes: Iterable[tuple[str, Any]]) -> Decision:
+def decided(writes: Iterable[tuple[str, Any]]) -> RoutingDecision:
     """Return the decision among ``writes``: branches, joins and sends."""
     found: set[str] = set()
     sends: list[Send] = []
@@ -43,16 +40,16 @@ def decided(writes: Iterable[tuple[str, Any]]) -> Decision:
         elif channel == internals.TASKS and isinstance(value, Send):
             found.add(value.node)
             sends.append(value)
-    return Decision(tuple(sorted(found)) or (semconv.END,), _by_node(sends))
+    return RoutingDecision(tuple(sorted(found)) or (semconv.END,), _by_node(sends))
 
 
-def decided_by(command: Command[Any], here: Collection[str]) -> Decision:
+def decided_by(command: Command[Any], here: Collection[str]) -> RoutingDecision:
     """Return the decision of a command that left the node: for this graph if ``here`` names it, else for the parent."""
     prefix = "" if command.graph in here else PARENT_PREFIX
     goto: Any = command.goto
     goes: list[Any] = list(goto) if isinstance(goto, list | tuple) else [goto]
     found = {prefix + (item.node if isinstance(item, Send) else str(item)) for item in goes}
-    return Decision(
+    return RoutingDecision(
         tuple(sorted(found)) or (prefix + semconv.END,), _by_node(item for item in goes if isinstance(item, Send))
     )
 
@@ -62,21 +59,14 @@ def _by_node(sends: Iterable[Send]) -> tuple[tuple[str, Any], ...]:
 
 
 def fields(writes: Iterable[tuple[str, Any]], known: Container[str]) -> dict[str, Any]:
-    """Return the state fields among ``writes``, by name, without the machinery's own channels.
+    """Return the state fields among ``writes``, by name; :class:`Several` values where one was written several times.
 
-    Arguments:
-        writes: channel and value of each write.
-        known: the graph's channels. A write to a channel that the graph lacks is ignored by the graph, and here: its
-            name could be anything.
-
-    Returns:
-        The value of each field; :class:`Several` values where it was written several times.
+    A write to a channel that is not ``known`` is ignored by the graph, and here: its name could be anything.
     """
     found: dict[str, Any] = {}
     for channel, value in writes:
-        if channel in internals.BOOKKEEPING or channel.startswith((internals.BRANCH_PREFIX, internals.JOIN_PREFIX)):
-            continue
-        if channel not in known:
+        decision = channel.startswith((internals.BRANCH_PREFIX, internals.JOIN_PREFIX))
+        if decision or channel in internals.BOOKKEEPING or channel not in known:
             continue
         if channel not in found:
             found[channel] = value

@@ -21,9 +21,7 @@ class LiveAttempt:
     """A live V2's own view of its task: where it writes, and its copy of the human's answers to interrupts.
 
     V1, answering in V2's stead, finds the task as it was given; what an abandoned V2 still writes goes nowhere.
-
-    Arguments:
-        config: the configuration that the node was called with.
+    ``config`` is what the node was called with.
     """
 
     def __init__(self, config: RunnableConfig) -> None:
@@ -65,21 +63,12 @@ class LiveAttempt:
             return answer
 
         return replace(
-            scratchpad,
-            **internals.fresh_counters(),
-            get_null_resume=get_null_resume,
-            resume=list(scratchpad.resume),
+            scratchpad, **internals.fresh_counters(), get_null_resume=get_null_resume, resume=list(scratchpad.resume)
         )
 
 
 class TimeLimited(Runnable[Any, Any]):
-    """A runnable with a time limit, for V2 in a live session.
-
-    Arguments:
-        inner: V2.
-        timeout_s: its time limit in seconds.
-        overdue: V2s of this node that are over their time and have not returned.
-    """
+    """A live V2 with a time limit in seconds; ``overdue`` are the node's V2s over their time that have not returned."""
 
     def __init__(self, inner: Runnable[Any, Any], timeout_s: float, overdue: OverdueV2s) -> None:
         self._inner = inner
@@ -87,22 +76,14 @@ class TimeLimited(Runnable[Any, Any]):
         self._overdue = overdue
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Return the inner value.
-
-        Raises:
-            V2TimeoutError: it took longer.
-        """
+        """Return V2's value, or raise ``V2TimeoutError`` where it took longer."""
         if is_async(self._inner):
             awaited = partial(self._inner.ainvoke, input, config, **kwargs)
             return within(self._timeout_s, lambda: asyncio.run(awaited()), self._overdue)
         return within(self._timeout_s, partial(self._inner.invoke, input, config, **kwargs), self._overdue)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Await the inner value.
-
-        Raises:
-            V2TimeoutError: it took longer.
-        """
+        """Await V2's value, or raise ``V2TimeoutError`` where it took longer."""
         if not is_async(self._inner, default=True):
             called = partial(self._inner.invoke, input, config, **kwargs)
             return await awithin_thread(self._timeout_s, called, self._overdue)
@@ -110,10 +91,7 @@ class TimeLimited(Runnable[Any, Any]):
 
 
 def copied(value: Any) -> Any:
-    """Return a copy of ``value`` for a live V2: V1 must find the original untouched when it has to answer.
-
-    What can't be copied is returned itself; then both versions see the same object.
-    """
+    """Return a copy of ``value`` for a live V2, so that V1 finds it untouched; itself where it can't be copied."""
     try:
         return take(value).restore()
     except Exception:  # noqa: BLE001 - user classes raise anything

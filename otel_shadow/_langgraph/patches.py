@@ -45,11 +45,7 @@ class Patches:
 
 
 def changing_arguments(change: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]) -> Wrap:
-    """Return a wrap by which a function (or coroutine function, which stays one) is called with changed arguments.
-
-    Arguments:
-        change: takes the arguments of a call and returns those that the original gets instead.
-    """
+    """Return a wrap by which a function (or coroutine function) gets what ``change`` makes of its arguments."""
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)

@@ -36,6 +36,8 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 
 _SERVE = "otel_shadow._langgraph.process_run:serve"
+Answer = tuple[Any, BaseException | None, dict[str, int], list[str]]
+"""What comes back: V2's value, what it raised, tokens by kind, and the tools that were blocked."""
 _LACKING = {"store": "the live store", "writer": "the stream writer"}
 
 
@@ -58,24 +60,8 @@ class Task:
     scope: ShadowContext
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What comes back."""
-
-    value: Any
-    error: BaseException | None
-    tokens: dict[str, int]
-    blocked: list[str]
-
-
 class Remote(Runnable[Any, Any]):
-    """V2 that runs in a worker while it is a shadow, under the shadow's time limit; live, V2 runs in this process.
-
-    Arguments:
-        path: ``module:function`` of V2.
-        native: V2 itself.
-        pool: the workers.
-    """
+    """V2 that runs in a worker while it is a shadow, under the shadow's time limit; live, V2 runs in this process."""
 
     def __init__(self, path: str, native: Runnable[Any, Any], pool: WorkerPool) -> None:
         self.path = path
@@ -95,12 +81,13 @@ class Remote(Runnable[Any, Any]):
             return self.native.invoke(input, config, **kwargs)
         payload = pickle.dumps(_task(self.path, input, config, scope), 5)
         answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - our worker's
-        for kind, tokens in answer.tokens.items():
-            scope.tokens[kind] = scope.tokens.get(kind, 0) + tokens
-        scope.blocked.extend(answer.blocked)
-        if answer.error is not None:
-            raise _named(answer.error)
-        return answer.value
+        value, error, tokens, blocked = answer
+        for kind, spent in tokens.items():
+            scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
+        scope.blocked.extend(blocked)
+        if error is not None:
+            raise _named(error)
+        return value
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Await V2's value; inside a shadow call :meth:`invoke`, in another thread."""
@@ -131,7 +118,7 @@ def serve(payload: bytes) -> bytes:
     """Run a task in the worker, and return what came of it; what V2 raises is in the answer."""
     task: Task = pickle.loads(payload)  # noqa: S301 - from our parent
     value, error = contextvars.copy_context().run(_run, task)
-    return _packed(Answer(value, error, task.scope.tokens, task.scope.blocked))
+    return _packed(value, error, task.scope)
 
 
 # --- the parent's side -----------------------------------------------------------------------------------------------
@@ -261,13 +248,13 @@ def _nowhere(_: Any) -> None:
     """Write nothing: a worker has no stream."""
 
 
-def _packed(answer: Answer) -> bytes:
+def _packed(value: Any, error: BaseException | None, scope: ShadowContext) -> bytes:
+    answer: Answer = value, error, scope.tokens, scope.blocked
     try:
         packed = pickle.dumps(answer, 5)
-        if answer.error is not None:
+        if error is not None:
             pickle.loads(packed)  # noqa: S301 - our own; exceptions often pickle into what can't be restored
         return packed
     except Exception as fault:  # noqa: BLE001 - user classes raise anything
-        error = answer.error or fault
-        named = RemoteError(class_name(type(error)))
-        return pickle.dumps(Answer(None, named, answer.tokens, answer.blocked), 5)
+        answer = None, RemoteError(class_name(type(error or fault))), scope.tokens, scope.blocked
+        return pickle.dumps(answer, 5)

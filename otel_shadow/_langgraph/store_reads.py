@@ -47,12 +47,7 @@ def note_file(store: BaseStore) -> None:
 
 
 def read_store(store: BaseStore, loop: Loop | None, asked: list[Op]) -> list[Result]:
-    """Run reading operations on ``store``.
-
-    Arguments:
-        store: production's store.
-        loop: production's event loop, where there is one.
-        asked: the operations.
+    """Run reading operations on production's ``store``, on its ``loop`` where it has one.
 
     Raises:
         RuntimeError: production's loop has ended; a SQLite store is in memory, or its file was never noted.

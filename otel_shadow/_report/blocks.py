@@ -1,11 +1,12 @@
-"""Building blocks of every screen and page: a document of sections with tables, texts and figures.
+"""Blocks of every document that a command shows, the same for the terminal (``terminal``) and the page (``html_page``).
 
-A block holds words and positions only; a renderer (``terminal``, ``html_page``) decides nothing. Names from logs
-(nodes, targets, fields) are plain text here: the terminal prints them without markup and the page escapes them.
+A block holds words and positions only. Names from logs (nodes, targets, fields) are plain text: the terminal prints
+them without markup, the page escapes them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,10 +21,7 @@ class State:
 
 @dataclass(frozen=True)
 class Gauge:
-    """Positions in [0, 1] on a criterion's scale: its band (None: no band), its estimate and its bound.
-
-    ``label`` tells the same in words.
-    """
+    """Positions in [0, 1] on a criterion's scale, for the page; ``label`` says the same in words."""
 
     lower: float | None
     upper: float | None
@@ -34,7 +32,7 @@ class Gauge:
 
 @dataclass(frozen=True)
 class PairLink:
-    """A pair to look at: its trace id and a link (empty without one), its pair id and time."""
+    """A pair to look at; ``url`` is empty where there is no link."""
 
     trace_id: str
     url: str
@@ -47,16 +45,12 @@ class Cell:
     """One cell of a table; what is empty is not drawn.
 
     Arguments:
-        text: the cell's own text.
-        small: smaller lines below it.
-        above: a smaller line above it.
-        state: a mark; beside a text, below it.
-        strong: whether the text stands out.
-        anchor: the section that the text leads to.
-        bar: length of a bar, in [0, 1].
-        chips: names, each in its own box.
-        pairs: pairs to look at.
-        tint: class of its colour (``same``, ``differs``, ``zero``), and ``weight`` the colour's depth in [0, 1].
+        above, small: smaller lines above and below the text.
+        anchor: the section of the page that the text leads to.
+        bar: length of a bar on the page, in [0, 1].
+        chips: names, on the page each in its own box.
+        pairs: pairs to look at; the terminal shows the first.
+        tint, weight: class of the cell's colour on the page, and the colour's depth in [0, 1].
     """
 
     text: str = ""
@@ -75,9 +69,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its head, whether numbers stand in it, and how its cells are broken on a terminal: never if ``whole``.
+    """A column of a table.
 
-    A ``long`` column is a column on the page; the terminal prints its cells below the table, a paragraph to each row.
+    Arguments:
+        long: the terminal prints the column's cells below the table, a paragraph to each row.
+        whole: a terminal that is too narrow to print its cells unbroken leaves the column out.
     """
 
     head: str = ""
@@ -91,10 +87,8 @@ class Table:
     """Rows under columns; the first cell of a row names it.
 
     Arguments:
-        title: heading of the table.
-        label: what the table is, for those who can't see it.
+        label: what the table is, for a reader who can't see the page.
         kind: classes of the style sheet.
-        caption: a sentence above the table.
     """
 
     columns: tuple[Column, ...]
@@ -107,11 +101,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Text:
-    """A sentence or paragraph with the part it plays, which gives it its mark and colour.
+    """A sentence with the part it plays, which gives it its mark and colour.
 
     Arguments:
-        part: ``blocker``, ``warning``, ``missing``, ``advice``, ``note``, ``muted``, ``empty``, ``detail`` (of the text
-            before it), or a name of its own.
+        part: ``blocker``, ``warning``, ``missing``, ``advice``, ``note``, ``example``, ``muted`` or ``empty``.
     """
 
     text: str
@@ -120,7 +113,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Texts:
-    """Sentences under a title; the page shows the first ``most`` and where the others are: in the section ``rest``."""
+    """Sentences under a title; the page shows the first ``most``, and that the others are in the section ``rest``."""
 
     texts: tuple[Text, ...]
     title: str = ""
@@ -130,7 +123,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Figure:
-    """One plot as inline SVG in two sizes, its caption, and the same numbers as a table if it has one."""
+    """One plot as inline SVG in two sizes, for the page, and its numbers as a table if it has one."""
 
     wide: str
     narrow: str
@@ -140,23 +133,15 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Figures or tables side by side; ``kind`` is a class of the style sheet."""
-
-    blocks: tuple[Figure | Table, ...]
-    kind: str = "pair"
-
-
-@dataclass(frozen=True)
 class Section:
-    """A titled part of a document; inside another section it is folded away on the page.
+    """A titled part of a document; inside another section the page folds it away.
 
     Arguments:
-        anchor, nav: its address on the page and its name in the page's head; empty: not there.
-        lead: what it shows.
-        partial: a template of the page with further text, that is the same in every document.
-        state, remark: stand beside the title of a folded one.
-        unfolded: whether it is shown all the same.
+        anchor, nav: address on the page, and name in the page's head.
+        lead: what the section shows.
+        partial: a template of the page with further text.
+        state, remark: beside the title of a folded section.
+        unfolded: whether a section inside another is open at first.
     """
 
     title: str
@@ -170,7 +155,8 @@ class Section:
     unfolded: bool = False
 
 
-Block: TypeAlias = Table | Text | Texts | Figure | Beside | Section
+Block: TypeAlias = Table | Text | Texts | Figure | tuple[Figure | Table, ...] | Section
+"""A tuple holds blocks that stand side by side on the page."""
 
 
 @dataclass(frozen=True)
@@ -184,16 +170,16 @@ class Fact:
 
 @dataclass(frozen=True)
 class Document:
-    """A whole screen or page.
+    """Everything that a command shows.
 
     Arguments:
-        kind: what it is, in one word beside the product's name.
-        title: the window's title.
-        state: the decision; None where there is none, and ``heading`` stands in its place.
+        kind: what the document is, in one word.
+        title: title of the page's window.
+        state: the decision; ``heading`` stands in its place where there is none.
         headline: the answer in one sentence.
         remarks: sentences below it.
         banner: what has to be seen before everything else.
-        lists: lists of sentences, side by side on the page.
+        lists: sentences to know, side by side on the page.
         facts: what the answer rests on.
     """
 
@@ -209,7 +195,7 @@ class Document:
     facts: tuple[Fact, ...] = ()
 
 
-def fact_table(facts: tuple[Fact, ...], title: str = "") -> Table:
-    """Return ``facts`` as a table without heads: names, values and remarks."""
+def fact_table(facts: Iterable[Fact], title: str = "") -> Table:
+    """Return ``facts`` as a table without heads."""
     rows = tuple((Cell(fact.name), Cell(fact.value), Cell(fact.remark, tint="muted")) for fact in facts)
     return Table((Column(), Column(), Column()), rows, title)

@@ -15,80 +15,71 @@ from otel_shadow.verdict.wording import TITLES, bound, title, value
 STATES: Mapping[Decision, State] = {
     Decision.GO: State("go", "GO"), Decision.NO_GO: State("no_go", "NO-GO"), Decision.WAIT: State("wait", "WAIT"),
 }  # fmt: skip
-_NOTHING = State("none", "no evidence")
 _ALWAYS = ("match", "mismatch", "error", "timeout", "served", "executed")
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
-_LONG = (Column("Evidence so far", long=True), Column("Why, and what is missing", long=True))
-_HEADS = (Column("Criterion"), Column("Verdict"), Column("Estimate", number=True), Column("Bound", number=True),
-          Column("Always-valid band"))  # fmt: skip
 
 
-def on_screen(criteria: Sequence[CriterionResult], *, promised: bool) -> Table:
-    """Return the workflow's criteria as the terminal shows them.
+def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: bool) -> Table:
+    """Return criteria with their numbers, the evidence so far, and what is missing.
 
     Arguments:
         promised: whether an earliest GO is told; after a NO-GO there is none.
+        page: whether each criterion says what it asks.
     """
-    rows = tuple(
-        (
-            Cell(_name(one)), Cell(state=state(one)), Cell(estimate(one), strong=True), Cell(_bound(one)),
-            Cell(_band(one)), Cell(one.weakest or ""), _evidence(one), _why(one, promised=promised),
-        ) for one in criteria
+
+    def cells(one: CriterionResult) -> tuple[Cell, ...]:
+        name = title(one.criterion) if one.required else f"{title(one.criterion)} (shown only)"
+        weakest = (f"weakest node: {one.weakest}",) if one.weakest else ()
+        return (
+            Cell(name, (TITLES[one.criterion].question, *weakest) if page else ()), Cell(state=state(one)),
+            Cell(estimate(one), strong=True), Cell(_bound(one)), Cell(small=(_band(one),), gauge=_gauge(one)),
+            *([] if page else [Cell(one.weakest or "")]), _evidence(one), _why(one, promised=promised),
+        )  # fmt: skip
+
+    columns = (
+        Column("Criterion"), Column("Verdict"), Column("Estimate", number=True), Column("Bound", number=True),
+        Column("Always-valid band"), *([] if page else [Column("Weakest node")]), Column("Evidence so far", long=True),
+        Column("Why, and what is missing", long=True),
     )  # fmt: skip
-    return Table((*_HEADS, Column("Weakest node"), *_LONG), rows)
+    return Table(columns, tuple(map(cells, criteria)), label="Criteria table", kind="criteria stack")
 
 
-def on_page(criteria: Sequence[CriterionResult], *, promised: bool) -> Table:
-    """Return criteria as the page shows them: with what each asks and where its band lies."""
-    rows = tuple(
-        (
-            Cell(_name(one), (TITLES[one.criterion].question, *_weakest(one))), Cell(state=state(one)),
-            Cell(estimate(one), strong=True), Cell(_bound(one)),
-            Cell(small=(_band(one) or _no_band(one),), gauge=_gauge(one)),
-            _evidence(one), _why(one, promised=promised),
-        ) for one in criteria
-    )  # fmt: skip
-    return Table((*_HEADS, *_LONG), rows, label="Criteria table", kind="criteria stack")
-
-
-def by_node(nodes: Sequence[NodeVerdict], criteria: Sequence[CriterionResult], anchors: Mapping[str, str]) -> Table:
+def by_node(nodes: Sequence[NodeVerdict], anchors: Mapping[str, str]) -> Table:
     """Return the estimates of all nodes in one table; on the page (with ``anchors``) under full titles, with links."""
-    names = [one.criterion for one in criteria]
-    heads = [title(name) if anchors else TITLES[name].short for name in names]
+    heads = [one.title if anchors else one.short for one in (TITLES[name] for name in semconv.CRITERIA)]
 
     def cells(node: NodeVerdict) -> tuple[Cell, ...]:
-        found = {one.criterion: Cell(estimate(one), state=state(one)) for one in node.criteria}
-        name = Cell(node.node, anchor=anchors.get(node.node, ""))
-        return (name, Cell(state=STATES[node.decision]), *(found.get(name, Cell()) for name in names))
+        estimates = (Cell(estimate(one), state=state(one)) for one in node.criteria)
+        return (Cell(node.node, anchor=anchors.get(node.node, "")), Cell(state=STATES[node.decision]), *estimates)
 
-    columns = tuple(Column(head) for head in ("Node", "Verdict", *heads))
+    columns = tuple(map(Column, ("Node", "Verdict", *heads)))
     return Table(columns, tuple(map(cells, nodes)), label="Nodes table", kind="stack nodes")
 
 
 def parts(result: CriterionResult) -> Table:
     """Return the blocks of hours and the intents of one criterion of one node."""
-    rows = tuple(
-        (
-            Cell(_part_name(one)), Cell(state=STATES[one.decision], small=() if one.certified else _UNCERTIFIED),
+
+    def cells(one: Part) -> tuple[Cell, ...]:
+        start = "" if one.kind == "intent" else units.moment(datetime.fromisoformat(one.label))
+        return (
+            Cell(f"from {start}" if start else f"intent {one.label}"),
+            Cell(state=STATES[one.decision], small=() if one.certified else ("too few sessions: not certified",)),
             Cell(value(result.quantity, one.estimate)), Cell(_ends(result.quantity, one.lower, one.upper)),
             Cell(units.count(one.sessions)), Cell(units.count(one.events)),
-        ) for one in result.parts
-    )  # fmt: skip
-    numbers = tuple(Column(head, number=True) for head in ("Estimate", "Band", "Sessions", "Events"))
+        )  # fmt: skip
+
+    numbers = (Column(head, number=True) for head in ("Estimate", "Band", "Sessions", "Events"))
     name = title(result.criterion)
-    return Table((Column("Part"), Column("Verdict"), *numbers), rows, f"{name} by block of hours and by intent",
-                 label=f"{name} of {result.node} in parts")  # fmt: skip
-
-
-_UNCERTIFIED = ("too few sessions: not certified",)
+    return Table((Column("Part"), Column("Verdict"), *numbers), tuple(map(cells, result.parts)),
+                 f"{name} by block of hours and by intent", label=f"{name} of {result.node} in parts")  # fmt: skip
 
 
 def state(result: CriterionResult) -> State:
     """Return the decision of a criterion with what qualifies it."""
     if not result.measured:
-        return _NOTHING
+        return State("none", "no evidence")
     found = STATES[result.decision]
     if not result.certified and result.decision is not Decision.NO_GO:
         return State(found.key, "not certified")
@@ -103,24 +94,14 @@ def estimate(result: CriterionResult) -> str:
     return value(result.quantity, result.estimate)
 
 
-def _name(result: CriterionResult) -> str:
-    return title(result.criterion) if result.required else f"{title(result.criterion)} (shown only)"
-
-
-def _weakest(result: CriterionResult) -> tuple[str, ...]:
-    return (f"weakest node: {result.weakest}",) if result.weakest else ()
-
-
 def _bound(result: CriterionResult) -> str:
     return bound(result.quantity, result.bound, result.direction)
 
 
 def _band(result: CriterionResult) -> str:
-    return "" if result.criterion in _EXACT else _ends(result.quantity, result.lower, result.upper)
-
-
-def _no_band(result: CriterionResult) -> str:
-    return "an exact count" if result.criterion in _EXACT and result.measured else "no band yet"
+    if result.criterion in _EXACT and result.measured:
+        return "an exact count"
+    return _ends(result.quantity, result.lower, result.upper) or "no band yet"
 
 
 def _ends(quantity: Quantity, lower: float | None, upper: float | None) -> str:
@@ -131,12 +112,10 @@ def _ends(quantity: Quantity, lower: float | None, upper: float | None) -> str:
 
 def _evidence(result: CriterionResult) -> Cell:
     """Return what was counted, without the rarer things that never happened."""
-    event = TITLES[result.criterion].event
-    seen = (
-        f"{units.plural(result.sessions, 'session')}, {units.plural(result.events, event)}" if result.measured else ""
-    )
+    events = units.plural(result.events, TITLES[result.criterion].event)
     shown = [(name, number) for name, number in result.counts.items() if number or name in _ALWAYS]
     counted = " · ".join(f"{name.replace('_', ' ')} {units.count(number)}" for name, number in shown)
+    seen = f"{units.plural(result.sessions, 'session')}, {events}" if result.measured else ""
     return Cell(seen, (counted,) if counted else ())
 
 
@@ -155,8 +134,9 @@ def _gauge(result: CriterionResult) -> Gauge | None:
     def place(number: float | None, otherwise: float) -> float:
         return otherwise if number is None else min(1.0, max(0.0, (number - low) / (high - low)))
 
-    lower, upper = (place(result.lower, 0.0), place(result.upper, 1.0)) if _band(result) else (None, None)
-    told = f"estimate {estimate(result)}, band {_band(result) or _no_band(result)}, bound {_bound(result)}"
+    banded = result.criterion not in _EXACT and (result.lower is not None or result.upper is not None)
+    lower, upper = (place(result.lower, 0.0), place(result.upper, 1.0)) if banded else (None, None)
+    told = f"estimate {estimate(result)}, band {_band(result)}, bound {_bound(result)}"
     point = None if result.estimate is None else place(result.estimate, 0.0)
     return Gauge(lower, upper, point, place(result.bound, 0.0), told)
 
@@ -171,9 +151,3 @@ def _scale(result: CriterionResult) -> tuple[float, float]:
     if result.direction == "at_most":
         return 0.0, min(1.0, _FULL_TURN * edge)
     return (max(0.0, 1.0 - _FULL_TURN * (1.0 - edge)) if edge < 1 else 0.9), 1.0
-
-
-def _part_name(part: Part) -> str:
-    if part.kind == "intent":
-        return f"intent {part.label}"
-    return f"from {units.moment(datetime.fromisoformat(part.label))}"

@@ -1,4 +1,4 @@
-"""Where V1 and V2 differ, as tables: decisions of both, kinds of mismatches, latencies."""
+"""Tables of where V1 and V2 differ: kinds of mismatches, decisions of both, latencies."""
 
 from __future__ import annotations
 
@@ -11,38 +11,18 @@ from otel_shadow.evidence.view import Confusion, LatencyHistogram, MismatchGroup
 from otel_shadow.verdict import units
 
 
-def on_screen(groups: Sequence[MismatchGroup], *, wide: bool) -> Table:
-    """Return kinds of mismatches as the terminal shows them, with a trace of each where there is room."""
-    columns = (Column("Pairs", number=True), Column("Share", number=True), Column("Where, and what differs"),
-               *([Column("A trace", whole=True)] if wide else []))  # fmt: skip
-
-    def cells(group: MismatchGroup) -> tuple[Cell, ...]:
-        intent = f", intent {group.intent}" if group.intent else ""
-        step = [f"step {_arrow(group.steps)}"] if group.steps else []
-        differs = "; ".join(filter(None, [", ".join(group.fields), *step])) or "the decision only"
-        trace = next((sample.trace_id or sample.pair_id for sample in group.samples), "")
-        where = Cell(f"{group.node}: {_route(group)}{intent}", (differs,))
-        return (Cell(f"{group.count:,}"), Cell(_share(group)), where, *([Cell(trace)] if wide else []))
-
-    return Table(columns, tuple(map(cells, groups)))
-
-
-def on_page(groups: Sequence[MismatchGroup], trace_url: str | None, title: str = "") -> Table:
-    """Return kinds of mismatches as the page shows them, with pairs to open.
-
-    Arguments:
-        trace_url: a link with ``{trace_id}`` in it.
-    """
+def mismatches(groups: Sequence[MismatchGroup], trace_url: str | None, title: str = "") -> Table:
+    """Return kinds of mismatches with pairs to open; ``trace_url`` is a link with ``{trace_id}`` in it."""
     heaviest = max((group.share for group in groups), default=0.0) or 1.0
 
     def cells(group: MismatchGroup) -> tuple[Cell, ...]:
-        pairs = tuple(_link(sample, trace_url) for sample in group.samples)
-        accepted = (f"accepted: {group.accepted}",) if group.accepted else ()
-        steps = (f"step {_arrow(group.steps)}",) if group.steps else ()
+        sessions, share = units.plural(group.sessions, "session"), f"{group.share * 100:.0f} % · "
+        steps = (f"step {group.steps.replace('->', ' → ')}",) if group.steps else ()
         nothing = "" if group.fields or group.steps else "the decision only"
+        pairs = tuple(_link(sample, trace_url) for sample in group.samples)
         return (
-            Cell(_route(group), accepted, above=group.node),
-            Cell(f"{group.count:,}", (f"{_share(group)} · {units.plural(group.sessions, 'session')}",),
+            Cell(_route(group), (f"accepted: {group.accepted}",) if group.accepted else (), above=group.node),
+            Cell(f"{group.count:,}", (sessions if group.accepted else share + sessions,),
                  bar=round(group.share / heaviest, 3)),
             Cell(nothing, steps, chips=group.fields, tint="muted" if nothing else ""),
             Cell(group.intent or units.DASH, (group.build,)),
@@ -50,7 +30,7 @@ def on_page(groups: Sequence[MismatchGroup], trace_url: str | None, title: str =
         )  # fmt: skip
 
     columns = (Column("Node and route (V1 → V2)"), Column("Pairs", number=True), Column("Differing fields and steps"),
-               Column("Intent, build"), Column("Traces to open"))  # fmt: skip
+               Column("Intent, build"), Column("Traces to open", whole=True))  # fmt: skip
     return Table(columns, tuple(map(cells, groups)), title, label="Mismatches by kind", kind="stack")
 
 
@@ -109,14 +89,6 @@ def _version(one: LatencyHistogram) -> str:
 def _route(group: MismatchGroup) -> str:
     original, _, shadow = group.route.partition("->")
     return f"{target(original)} (same decision)" if original == shadow else f"{target(original)} → {target(shadow)}"
-
-
-def _arrow(steps: str) -> str:
-    return steps.replace("->", " → ")
-
-
-def _share(group: MismatchGroup) -> str:
-    return f"{group.share * 100:.0f} %"
 
 
 def _link(sample: Sample, trace_url: str | None) -> PairLink:

@@ -1,6 +1,7 @@
 """Providers of the OpenTelemetry SDK for the commands; without an endpoint in the environment nothing leaves.
 
-The variables are the specification's (``OTEL_EXPORTER_OTLP_*``), a signal's own before the general one.
+The variables are the specification's (``OTEL_EXPORTER_OTLP_*``), a signal's own before the general one. Where the SDK
+or an exporter is not installed, ``MissingExtraError`` is raised.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import Any
 from otel_shadow.errors import require
 
 _EXTRA = "otlp"
-_MODULES = {"TRACES": "trace_exporter", "METRICS": "metric_exporter", "LOGS": "_log_exporter"}
-_CLASSES = {"TRACES": "OTLPSpanExporter", "METRICS": "OTLPMetricExporter", "LOGS": "OTLPLogExporter"}
+_EXPORTERS = {
+    "TRACES": ("trace_exporter", "OTLPSpanExporter"),
+    "METRICS": ("metric_exporter", "OTLPMetricExporter"),
+    "LOGS": ("_log_exporter", "OTLPLogExporter"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,34 +35,29 @@ class Providers:
             provider.shutdown()
 
 
+def _setting(signal: str, name: str) -> str | None:
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}")
+
+
 def endpoint(signal: str) -> str | None:
     """Return the OTLP endpoint of ``TRACES``, ``METRICS`` or ``LOGS``; None where the environment names none."""
-    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return _setting(signal, "ENDPOINT")
 
 
 def protocol(signal: str) -> str:
     """Return the OTLP protocol of a signal: ``grpc`` unless the environment names another."""
-    own = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL")
-    return own or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "grpc"
+    return _setting(signal, "PROTOCOL") or "grpc"
 
 
 def exporter(signal: str, **settings: Any) -> Any:
-    """Return the OTLP exporter of a signal.
-
-    Raises:
-        MissingExtraError: the exporters are not installed.
-    """
+    """Return the OTLP exporter of a signal."""
     package = "http" if protocol(signal).startswith("http") else "grpc"
-    module = require(f"opentelemetry.exporter.otlp.proto.{package}.{_MODULES[signal]}", _EXTRA)
-    return getattr(module, _CLASSES[signal])(**settings)
+    module, name = _EXPORTERS[signal]
+    return getattr(require(f"opentelemetry.exporter.otlp.proto.{package}.{module}", _EXTRA), name)(**settings)
 
 
 def meter_provider(resource: Any = None) -> Any:
-    """Return a meter provider that exports where there is an endpoint.
-
-    Raises:
-        MissingExtraError: the SDK or the exporter is not installed.
-    """
+    """Return a meter provider that exports where there is an endpoint."""
     sdk = require("opentelemetry.sdk.metrics", _EXTRA)
     export = require("opentelemetry.sdk.metrics.export", _EXTRA)
     readers = [export.PeriodicExportingMetricReader(exporter("METRICS"))] if endpoint("METRICS") else []
@@ -71,9 +70,6 @@ def make_providers(service: str, span_exporter: Any = None) -> Providers:
     Arguments:
         service: its name where the environment has none.
         span_exporter: gets every span as soon as it ends.
-
-    Raises:
-        MissingExtraError: the SDK or the exporters are not installed.
     """
     trace_export = require("opentelemetry.sdk.trace.export", _EXTRA)
     logs_export = require("opentelemetry.sdk._logs.export", _EXTRA)
@@ -87,4 +83,4 @@ def make_providers(service: str, span_exporter: Any = None) -> Providers:
     logger = require("opentelemetry.sdk._logs", _EXTRA).LoggerProvider(resource=resource)
     if endpoint("LOGS"):
         logger.add_log_record_processor(logs_export.BatchLogRecordProcessor(exporter("LOGS")))
-    return Providers(tracer, meter_provider(resource), logger, any(map(endpoint, _MODULES)))
+    return Providers(tracer, meter_provider(resource), logger, any(map(endpoint, _EXPORTERS)))

@@ -12,20 +12,19 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
-from otel_shadow._report.blocks import Block, Cell, Document, Fact, Section, State, Table, Text, Texts
+from otel_shadow._report.blocks import Cell, Document, Fact, Section, State, Table, Text, Texts
 
 _STATES: Mapping[str, str] = {"go": "bold green", "no_go": "bold red", "wait": "bold yellow", "none": "dim"}
-_PARTS: Mapping[str, str] = {
-    "blocker": "red", "warning": "yellow", "note": "dim", "muted": "dim", "detail": "dim",
-}  # fmt: skip
-_LABELS: Mapping[str, str] = {"blocker": "forbids a GO"}
+_PARTS: Mapping[str, str] = {"blocker": "red", "warning": "yellow", "note": "dim", "example": "dim", "muted": "dim"}
+_LABELS: Mapping[str, str] = {"blocker": "forbids a GO", "example": "such as"}
 _PIPED_WIDTH = 120
 _WIDE = 110
+"""Columns below which a trace id does not fit beside a sentence."""
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -40,11 +39,6 @@ def console(stream: TextIO, width: int | None = None) -> Console:
     if width is None and not stream.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         width = _PIPED_WIDTH
     return _Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
-
-
-def is_wide(out: Console) -> bool:
-    """Return whether a trace id fits on a line beside a sentence."""
-    return out.width >= _WIDE
 
 
 def clean(text: str) -> str:
@@ -76,6 +70,11 @@ def _state(state: State) -> Styled:
     return _styled(state.word, _STATES[state.key])
 
 
+def _indented(content: RenderableType, out: Console) -> None:
+    """Print ``content`` two columns to the right: no name from a log begins a line."""
+    out.print(Padding(content, (0, 0, 0, 2), expand=False))
+
+
 def _heading(title: str, out: Console) -> None:
     out.print()
     out.print(_styled(title, "bold"))
@@ -84,24 +83,17 @@ def _heading(title: str, out: Console) -> None:
 def _section(section: Section, out: Console) -> None:
     _heading(section.title, out)
     if section.lead:
-        _block(Text(section.lead, "muted"), out)
+        _indented(_styled(section.lead, "dim"), out)
     for block in section.blocks:
-        _block(block, out)
-
-
-def _block(block: Block, out: Console) -> None:
-    match block:
-        case Table():
-            _table(block, out)
-        case Texts():
-            _texts(block, out)
-        case Text():
-            depth = 4 if block.part == "detail" else 2
-            out.print(Padding(_styled(block.text, _PARTS.get(block.part, "")), (0, 0, 0, depth), expand=False))
-        case Section():
-            _section(block, out)
-        case _:
-            raise TypeError(f"a terminal has no place for {type(block).__name__}")
+        match block:
+            case Table():
+                _table(block, out)
+            case Texts():
+                _texts(block, out)
+            case Text():
+                _indented(_styled(block.text, _PARTS.get(block.part, "")), out)
+            case _:
+                raise TypeError(f"a terminal has no place for {type(block).__name__}")
 
 
 def _texts(texts: Texts, out: Console) -> None:
@@ -126,31 +118,32 @@ def _facts(facts: Sequence[Fact], out: Console) -> None:
 
 
 def _table(table: Table, out: Console) -> None:
-    short = [place for place, column in enumerate(table.columns) if not column.long]
+    if table.title:
+        _indented(_styled(table.title), out)
+    columns = [column for column in table.columns if not column.long and (out.width >= _WIDE or not column.whole)]
     grid = Grid(box=box.SIMPLE_HEAD if out.is_terminal else None, show_edge=False, pad_edge=False,
-                padding=(0, 2, 0, 0))  # fmt: skip
-    for column in (table.columns[place] for place in short):
+                padding=(0, 2, 0, 0), show_header=any(column.head for column in columns))  # fmt: skip
+    for column in columns:
         grid.add_column(column.head, justify="right" if column.number else "left", overflow="fold",
                         header_style="dim", no_wrap=column.whole)  # fmt: skip
     for row in table.rows:
-        grid.add_row(*(_cell(row[place]) for place in short))
-    out.print(grid)
-    if len(short) < len(table.columns):
-        _paragraphs(table, [column.head for column in table.columns if column.long], out)
+        grid.add_row(*(_cell(cell) for cell, column in zip(row, table.columns, strict=True) if column in columns))
+    _indented(grid, out)
+    _paragraphs(table, [column.head for column in table.columns if column.long], out)
 
 
 def _cell(cell: Cell) -> Styled:
-    text = [_styled(cell.text, "bold" if cell.strong else "")] if cell.text else []
-    first = Styled(" ").join([*text, *([_state(cell.state)] if cell.state else [])])
-    return Styled("\n").join([first, *(_styled(line, "dim") for line in cell.small)])
+    text = cell.text or ", ".join(cell.chips) or next((pair.trace_id or pair.pair_id for pair in cell.pairs), "")
+    told = [_styled(text, "bold" if cell.strong else ""), *([_state(cell.state)] if cell.state else [])]
+    above, *below = (_styled(line, "dim") for line in (cell.above, *cell.small))
+    return Styled("\n").join(filter(None, (above, Styled(" ").join(filter(None, told)), *below)))
 
 
 def _paragraphs(table: Table, heads: Sequence[str], out: Console) -> None:
     """Print the long cells of each row; several kinds of them stand under a heading."""
     if len(heads) > 1:
         _heading(", ".join([heads[0], *(head[:1].lower() + head[1:] for head in heads[1:])]), out)
-    for row in table.rows:
+    for row in table.rows if heads else ():
         long = [cell for cell, column in zip(row, table.columns, strict=True) if column.long]
         told = "; ".join(filter(None, [line for cell in long for line in (cell.text, *cell.small)]))
-        line = Styled.assemble((f"{clean(row[0].text)}: ", "bold"), clean(told or "nothing yet"))
-        out.print(Padding(line, (0, 0, 0, 2), expand=False))
+        _indented(Styled.assemble((f"{clean(row[0].text)}: ", "bold"), clean(told or "nothing yet")), out)

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otel_shadow.errors import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 INK = "#000a01"
 MUTED = "#000a02"
@@ -33,7 +31,7 @@ _VARIABLES = {
 }  # fmt: skip
 _COLOUR = re.compile("|".join(_VARIABLES))
 _FONT = re.compile(r"(font: (?:[\w.]+ )*?[\d.]+px|font-family:) '[^;\"]+")
-_STYLE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.S)
+_UNUSED = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", re.S)
 _ID = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 _HEAD = re.compile(r"<svg\b[^>]*?(?P<box>viewBox=\"[^\"]+\")[^>]*>", re.S)
 
@@ -72,50 +70,42 @@ _MARGINS = (0.56, 0.26, 0.52, 0.42)
 
 
 def drawn(name: str, label: str, draw: Callable[[Axes, bool], None]) -> tuple[str, str]:
-    """Return one plot as inline SVG, wide and narrow.
+    """Return one plot as inline SVG, wide and narrow; no global state of matplotlib is touched.
 
     Arguments:
         name: unique on the page; letters, digits and dashes.
-        label: what the plot says, for those who can't see it.
+        label: what the plot says, for a reader who can't see it.
         draw: draws on empty axes; told whether they are the narrow ones.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    texts = {}
-    for suffix, size in _SIZES.items():
-        with _canvas(size) as (figure, axes):
-            draw(axes, suffix == "narrow")
-            texts[suffix] = _svg(figure, f"{name}-{suffix}", label)
-    return texts["wide"], texts["narrow"]
-
-
-@contextmanager
-def _canvas(size: tuple[float, float]) -> Iterator[tuple[Figure, Axes]]:
-    """Make an empty figure in our look; no global state of matplotlib is touched."""
     matplotlib = require("matplotlib", "analysis")
     figures = require("matplotlib.figure", "analysis")
-    with matplotlib.rc_context(_RC):
-        figure = figures.Figure(figsize=size)
-        (width, height), (left, right, bottom, top) = size, _MARGINS
-        box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
-        yield figure, figure.add_axes(box)
+    left, right, bottom, top = _MARGINS
+    texts = []
+    for suffix, (width, height) in _SIZES.items():
+        raw, own = io.StringIO(), f"{name}-{suffix}"
+        with matplotlib.rc_context({**_RC, "svg.hashsalt": own}):
+            figure = figures.Figure(figsize=(width, height))
+            box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+            draw(figure.add_axes(box), suffix == "narrow")
+            figure.savefig(raw, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        texts.append(_inline(raw.getvalue(), own, label))
+    return texts[0], texts[1]
 
 
-def _svg(figure: Figure, name: str, label: str) -> str:
-    raw = io.StringIO()
-    metadata: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    matplotlib = require("matplotlib", "analysis")
-    with matplotlib.rc_context({**_RC, "svg.hashsalt": name}):
-        figure.savefig(raw, format="svg", metadata=metadata)
-    return _inline(raw.getvalue(), name, label)
+def legend(axes: Axes, columns: int, small: bool) -> None:
+    """Put the legend above the plot."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, borderaxespad=0.2,
+        handlelength=1.6, columnspacing=1.2, fontsize=8 if small else 9,
+    )  # fmt: skip
 
 
 def _inline(text: str, name: str, label: str) -> str:
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
-    text = _STYLE.sub("", text)
+    text = _UNUSED.sub("", text)
     text = _COLOUR.sub(lambda found: f"var(--plot-{_VARIABLES[found[0]]})", text)
     text = _FONT.sub(r"\1 var(--font)", text)
     text = _ID.sub(lambda found: found[1] + name + "-", text)

@@ -1,23 +1,34 @@
-"""What ``otel-shadow verdict`` does: read, judge, write, print. The demo ends with the same."""
+"""``otel-shadow verdict``: read, judge, write files, print; as text or as one JSON document.
+
+The shape of the JSON document is described in ``docs/cli.md``. Adding a key is compatible; changing or removing one
+raises ``SCHEMA``.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from otel_shadow import evidence
-from otel_shadow._report import html_page, terminal, verdict_document
-from otel_shadow._report import json_document as document
+from otel_shadow._report import html_page, terminal
+from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Summary, Verdict, evaluate
+from otel_shadow.verdict.json_data import plain
+
+SCHEMA: Final = 1
+_EVIDENCE: Final = ("reading", "nodes", "counts", "confusion", "mismatches", "parity", "bands")
+_QUANTILES: Final = ("node", "version", "arm", "p50_ms", "p95_ms")
 
 
 def judge(
@@ -33,12 +44,12 @@ def judge(
 ) -> int:
     """Judge the evidence in ``sources``, write what was asked for, print the verdict on standard output.
 
-    Files are written before anything is printed: whoever reads the verdict finds them.
+    Files are written before anything is printed.
 
     Arguments:
         at: the time of the verdict; now if None.
         build: the V2 build to judge; the newest if None.
-        trace_url: link of a trace on the page, with ``{trace_id}`` in it.
+        trace_url: link of a trace, with ``{trace_id}`` in it.
 
     Returns:
         the exit code: 0 GO, 1 NO-GO, 3 WAIT.
@@ -56,13 +67,23 @@ def judge(
     verdict, judged = verdict_of(summary, settings.sla, at, build)
     shown = evidence.view_of(judged, verdict)
     if html is not None:
-        html_page.write(html, html_page.page(verdict_document.page(verdict, shown, trace_url)))
+        html_page.write(html, html_page.page(verdict_document(verdict, shown, page=True, trace_url=trace_url)))
     if as_json:
-        click.echo(document.text(verdict, shown))
+        click.echo(json_text(verdict, shown))
     else:
-        out = terminal.console(sys.stdout)
-        terminal.show(verdict_document.screen(verdict, shown, wide=terminal.is_wide(out)), out)
+        terminal.show(verdict_document(verdict, shown, page=False), terminal.console(sys.stdout))
     return verdict.exit_code
+
+
+def json_text(verdict: Verdict, shown: evidence.EvidenceView) -> str:
+    """Return the verdict's keys, and under ``evidence`` what it was made from; latencies are told by quantiles."""
+    found: dict[str, Any] = {name: plain(getattr(shown, name)) for name in _EVIDENCE}
+    found["latency"] = [
+        {name: plain(getattr(one, name)) for name in _QUANTILES} | {"executions": sum(one.counts)}
+        for one in shown.latency
+    ]
+    document = {"schema": SCHEMA, **verdict.to_dict(), "evidence": found}
+    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:

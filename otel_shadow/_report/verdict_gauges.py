@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
@@ -27,37 +28,27 @@ class VerdictGauges:
     def __init__(self, provider: MeterProvider | None = None) -> None:
         self.verdict: Verdict | None = None
         meter = metrics.get_meter(semconv.SCOPE, meter_provider=provider)
-        for metric, read in (
-            (semconv.VERDICT, _decision),
+        for metric, value in (
+            (semconv.VERDICT, lambda one: _SAYS[one[1]]),
             (semconv.VERDICT_ESTIMATE, lambda one: one[2] and one[2].estimate),
             (semconv.VERDICT_LOWER, lambda one: one[2] and one[2].lower),
             (semconv.VERDICT_UPPER, lambda one: one[2] and one[2].upper),
         ):
-            meter.create_observable_gauge(metric.name, [self._callback(read)], metric.unit, metric.description)
+            observe = partial(self._observe, value)
+            meter.create_observable_gauge(metric.name, [observe], metric.unit, metric.description)
 
-    def _callback(self, read: Callable[[Series], float | None]) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            found = _series(self.verdict) if self.verdict else ()
-            return [Observation(value, one[0]) for one in found if (value := read(one)) is not None]
-
-        return observe
-
-
-def _decision(one: Series) -> float:
-    return _SAYS[one[1]]
+    def _observe(self, value: Callable[[Series], float | None], _: CallbackOptions) -> Iterable[Observation]:
+        found = _series(self.verdict) if self.verdict else ()
+        return [Observation(number, one[0]) for one in found if (number := value(one)) is not None]
 
 
 def _series(verdict: Verdict) -> Iterator[Series]:
-    for graph in dict.fromkeys(node.graph for node in verdict.nodes):
-        place = {semconv.GRAPH: graph}
-        yield place | {semconv.CRITERION: semconv.CRITERION_OVERALL}, verdict.decision, None
-        yield from _criteria(place, verdict.criteria)
-    for node in verdict.nodes:
-        place = {semconv.GRAPH: node.graph, semconv.NODE: node.node}
-        yield place | {semconv.CRITERION: semconv.CRITERION_OVERALL}, node.decision, None
-        yield from _criteria(place, node.criteria)
-
-
-def _criteria(place: dict[str, str], criteria: Iterable[CriterionResult]) -> Iterator[Series]:
-    for one in criteria:
-        yield place | {semconv.CRITERION: one.criterion}, one.decision, one
+    graphs = dict.fromkeys(node.graph for node in verdict.nodes)
+    places: list[tuple[dict[str, str], Decision, tuple[CriterionResult, ...]]] = [
+        *(({semconv.GRAPH: graph}, verdict.decision, verdict.criteria) for graph in graphs),
+        *(({semconv.GRAPH: one.graph, semconv.NODE: one.node}, one.decision, one.criteria) for one in verdict.nodes),
+    ]
+    for place, decision, criteria in places:
+        yield place | {semconv.CRITERION: semconv.CRITERION_OVERALL}, decision, None
+        for one in criteria:
+            yield place | {semconv.CRITERION: one.criterion}, one.decision, one

@@ -1,8 +1,7 @@
 """``otel-shadow verdict --watch``: judge again and again as evidence arrives, show it, export it as gauges.
 
-The evidence may be looked at at any time, so this is no more than a loop around the verdict. Each look reads what the
-sources have gained since the last (rotated and new files of a glob included), and the policy with its accepted
-differences anew.
+The evidence may be looked at at any time, so this is a loop around the verdict. Each look reads what the sources have
+gained since the last (rotated and new files of a glob included), and the policy with its accepted differences anew.
 """
 
 from __future__ import annotations
@@ -10,18 +9,19 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
-from types import FrameType
 
 import click
 
 from otel_shadow import evidence
-from otel_shadow._report import criteria_tables, terminal, verdict_command, verdict_document
+from otel_shadow._report import criteria_tables, terminal
 from otel_shadow._report.sdk_providers import endpoint, meter_provider
+from otel_shadow._report.verdict_command import verdict_of
+from otel_shadow._report.verdict_document import headline, verdict_document
 from otel_shadow._report.verdict_gauges import VerdictGauges
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ShadowError
@@ -31,16 +31,11 @@ from otel_shadow.verdict import Verdict
 EXIT_NOTHING = 3
 _AT_REST = 9.0
 """Looking takes at most a tenth of the time, however large the evidence has become."""
-Look = tuple[Verdict, EvidenceView]
+Look = tuple[Verdict, EvidenceView] | str
+"""A verdict and what to show of its evidence, or why there is none."""
 
 
-def watch(
-    *,
-    sources: Sequence[str],
-    every: float = 30.0,
-    config: Path | None = None,
-    build: str | None = None,
-) -> int:
+def watch(sources: Sequence[str], every: float, config: Path | None, build: str | None) -> int:
     """Watch the evidence in ``sources`` until SIGINT or SIGTERM.
 
     On a terminal the whole verdict is redrawn; otherwise a line is printed when it changes. Where the environment
@@ -56,63 +51,47 @@ def watch(
     provider = meter_provider() if endpoint("METRICS") else None
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
-    code = EXIT_NOTHING
-    looks = _Looks(sources, config, build)
     try:
-        with _until_told() as told:
+        with _until_told() as told, closing(_looks(sources, config, build)) as looks:
             while True:
                 began = perf_counter()
-                found = looks.look()
+                found = next(looks)
+                verdict = None if isinstance(found, str) else found[0]
                 if gauges is not None:
-                    gauges.verdict = found[0] if isinstance(found, tuple) else None
-                code = found[0].exit_code if isinstance(found, tuple) else EXIT_NOTHING
+                    gauges.verdict = verdict
                 show(found)
                 if told.wait(max(every, _AT_REST * (perf_counter() - began))):
-                    return code
+                    return verdict.exit_code if verdict else EXIT_NOTHING
     finally:
-        looks.close()
         if provider is not None:
             provider.shutdown()
 
 
-class _Looks:
-    """One look after the other at the same sources, which may not be there yet."""
-
-    def __init__(self, sources: Sequence[str], config: Path | None, build: str | None) -> None:
-        self._sources = sources
-        self._config = config
-        self._build = build
-        self._watch: evidence.Watch | None = None
-
-    def look(self) -> Look | str:
-        """Return the verdict now, or why there is none."""
-        at = datetime.now(UTC)
-        try:
-            settings = ShadowConfig.load(self._config)
-            if self._watch is None:
-                self._watch = evidence.Watch(self._sources)
-            summary = self._watch.poll()
-            summary.accepting(settings.accept, at)
-            verdict, judged = verdict_command.verdict_of(summary, settings.sla, at, self._build)
-            return verdict, evidence.view_of(judged, verdict)
-        except ShadowError as error:
-            return f"no verdict yet: {' '.join(str(error).split())}"
-
-    def close(self) -> None:
-        """Close the files."""
-        if self._watch is not None:
-            self._watch.close()
+def _looks(sources: Sequence[str], config: Path | None, build: str | None) -> Generator[Look]:
+    """Yield one look after the other at sources that may not be there yet."""
+    followed: evidence.Watch | None = None
+    try:
+        while True:
+            at = datetime.now(UTC)
+            try:
+                settings = ShadowConfig.load(config)
+                followed = followed or evidence.Watch(sources)
+                summary = followed.poll().accepting(settings.accept, at)
+                verdict, judged = verdict_of(summary, settings.sla, at, build)
+                found: Look = verdict, evidence.view_of(judged, verdict)
+            except ShadowError as error:
+                found = f"no verdict yet: {' '.join(str(error).split())}"
+            yield found
+    finally:
+        if followed is not None:
+            followed.close()
 
 
 @contextmanager
 def _until_told() -> Iterator[threading.Event]:
     """Yield an event that SIGINT and SIGTERM set."""
     told = threading.Event()
-
-    def stop(_: int, __: FrameType | None) -> None:
-        told.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {one: signal.signal(one, lambda *_: told.set()) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield told
     finally:
@@ -120,24 +99,24 @@ def _until_told() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _on_terminal(every: float) -> Callable[[Look | str], None]:
+def _on_terminal(every: float) -> Callable[[Look], None]:
     out = terminal.console(sys.stdout)
 
-    def show(found: Look | str) -> None:
+    def show(found: Look) -> None:
         out.clear()
         if isinstance(found, str):
             out.print(found)
         else:
-            terminal.show(verdict_document.screen(*found, wide=terminal.is_wide(out)), out)
+            terminal.show(verdict_document(*found, page=False), out)
         out.print(f"\nwatching: a look every {every:g} s or more; Ctrl-C ends it", style="dim")
 
     return show
 
 
-def _in_lines() -> Callable[[Look | str], None]:
+def _in_lines() -> Callable[[Look], None]:
     last = ""
 
-    def show(found: Look | str) -> None:
+    def show(found: Look) -> None:
         nonlocal last
         line = found if isinstance(found, str) else _line(found[0])
         if line != last:
@@ -150,4 +129,4 @@ def _in_lines() -> Callable[[Look | str], None]:
 
 def _line(verdict: Verdict) -> str:
     rows = ", ".join(f"{row.criterion} {criteria_tables.state(row).word}" for row in verdict.criteria)
-    return f"{verdict.decision} ({rows}): {verdict_document.headline(verdict)}"
+    return f"{verdict.decision} ({rows}): {headline(verdict)}"

@@ -1,4 +1,4 @@
-"""What an execution is assigned: architecture mode, arm, noise cohort and time limit, the same for a session."""
+"""The assignment of an execution: mode, arm, noise cohort and time limit, the same for all executions of a session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST = 128
 
 
 class Assignment(NamedTuple):
-    """What flags, arms and sampling say of one execution.
+    """What flags, arms and sampling say of the executions of one session.
 
     Arguments:
         session: the session's id, as the application has it.
@@ -37,12 +37,7 @@ class Assignment(NamedTuple):
 
 
 class Assignments:
-    """The assignments of one node's sessions, remembered until the flags change.
-
-    Arguments:
-        arms: shares of held-out sessions and of the noise floor.
-        table: the node's own configuration: sample, live, time limit.
-    """
+    """The assignments of one node's sessions, remembered until the flags change."""
 
     def __init__(self, arms: ArmsTable, table: NodeTable) -> None:
         self._arms = arms
@@ -63,13 +58,7 @@ class Assignments:
 
 
 def assign(flags: FeatureFlags, arms: ArmsTable, table: NodeTable, session: str | None) -> Assignment | None:
-    """Assign a session by its cohorts, which are shares in [0, 1) of its hash; one without an id is never live.
-
-    Arguments:
-        flags: the flags of this moment.
-        arms: shares of held-out sessions and of the noise floor.
-        table: the node's own configuration.
-        session: the session's id.
+    """Assign a session by its cohorts; one without an id is never live.
 
     Returns:
         None in mode ``v1_only``: V1 runs alone and nothing is recorded.
@@ -90,9 +79,5 @@ def assign(flags: FeatureFlags, arms: ArmsTable, table: NodeTable, session: str 
         reason = "sampled_out"
     arm = Arm.HOLDOUT if held_out else Arm.SHADOWED
     noise = shares is not None and shares.noise < arms.noise
-    return Assignment(session, mode, arm, reason, noise, _timeout_s(flags, table))
-
-
-def _timeout_s(flags: FeatureFlags, table: NodeTable) -> float:
-    own = table.timeout_ms
-    return (own if own is not None and not flags.timeout_is_explicit else flags.v2_timeout_ms) / 1000.0
+    own = None if flags.timeout_is_explicit else table.timeout_ms
+    return Assignment(session, mode, arm, reason, noise, (flags.v2_timeout_ms if own is None else own) / 1000.0)

@@ -1,12 +1,13 @@
 """The package's own log messages, logged in a thread of their own.
 
-A handler of the application may block, raise, or be locked by a V2 that hangs in it. No thread that has something to
-say here waits for a handler or sees what it raises.
+A handler of the application may block, raise, or be locked by a V2 that hangs in it: no thread that logs here waits for
+a handler or sees what it raises.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
@@ -15,28 +16,19 @@ logger = logging.getLogger("otel_shadow")
 
 _BOUND = 100
 """Messages that may wait; what comes beyond is lost."""
-_Message = tuple[int, str, tuple[Any, ...]]
 
 
-class _BackgroundLog(BackgroundQueue[_Message]):
-    """A queue of messages. While there is nothing to say there is no thread."""
+class _BackgroundLog(BackgroundQueue[tuple[int, str, tuple[Any, ...]]]):
+    """A queue of messages: level, text, arguments."""
 
-    def __init__(self) -> None:
-        super().__init__("otel-shadow-log", _BOUND, 0)
-        self.end()
-
-    def say(self, level: int, message: str, *args: Any) -> None:
-        self._offer((level, message, args), 0)
-
-    def _work_on(self, item: _Message) -> None:
+    def _work_on(self, item: tuple[int, str, tuple[Any, ...]]) -> None:
         level, message, args = item
-        try:
+        with suppress(BaseException):  # to log a handler's fault would meet the same handler
             logger.log(level, message, *args)
-        except BaseException:  # noqa: BLE001 - a handler's own fault; telling of it would meet the same handler
-            return
 
 
-_LOG = _BackgroundLog()
+_LOG = _BackgroundLog("otel-shadow-log", _BOUND, 0)
+_LOG.end()  # while there is nothing to say there is no thread
 
 
 def say(level: int, message: str, *args: Any) -> None:
@@ -46,7 +38,7 @@ def say(level: int, message: str, *args: Any) -> None:
         level: of ``logging``.
         message: with ``%`` placeholders for ``args``; neither may hold personal data.
     """
-    _LOG.say(level, message, *args)
+    _LOG.offer((level, message, args))
 
 
 def settle(timeout_s: float) -> bool:

@@ -16,14 +16,14 @@ _NAP_S = 0.001
 
 
 class BackgroundQueue(ABC, Generic[T]):
-    """A queue that is only appended to on V1's path, and a thread that takes one item after the other.
+    """A queue that V1's path only appends to, and a thread that takes one item after the other.
 
-    An addition wakes no thread: waking a parked thread would cost V1 more than all the polling does. It takes one lock,
-    for items that have a size, and this lock guards an addition. The thread starts with the first item. After
+    An addition wakes no thread: to wake a parked thread would cost V1 more than all the polling does. It takes a lock
+    only for an item that has a size, and only for one addition. The thread starts with the first item. After
     :meth:`end` a thread ends when the queue is empty, and an item that comes later starts another.
 
-    The pool of worker processes and the threads that run V2 do not use this class: the former has a thread that looks
-    after processes and a queue of idle ones, the latter block until there is a job, for V2 must start at once.
+    The threads that run V2 are of another kind (:class:`DaemonPool`): they block until there is a job, for V2 must
+    start at once.
 
     Arguments:
         name: of the thread.
@@ -43,10 +43,10 @@ class BackgroundQueue(ABC, Generic[T]):
         on_fork(self._reset)
 
     def _reset(self) -> None:
-        """Forget everything; in the child of a fork too, where thread and work stayed with the parent."""
+        """Begin with nothing; in the child of a fork again, where thread and items stayed with the parent."""
         self._queue: deque[T] = deque()
         self._aside = 0
-        """Items that the thread has taken off the queue and that still wait for their turn."""
+        """Items that were taken off the queue and that still wait for their turn."""
         self._bytes = 0
         self._sums = threading.Lock()
         self._working = False
@@ -57,7 +57,7 @@ class BackgroundQueue(ABC, Generic[T]):
 
     # --- V1's path ---------------------------------------------------------------------------------------------------
 
-    def _offer(self, item: T, size: int) -> str | None:
+    def offer(self, item: T, size: int = 0) -> str | None:
         """Queue ``item``, which holds ``size`` bytes, without waiting.
 
         Returns:
@@ -103,7 +103,7 @@ class BackgroundQueue(ABC, Generic[T]):
 
     @property
     def busy(self) -> bool:
-        """Whether an item waits or is worked on; looked for in the order in which an item moves, so as to miss none."""
+        """Whether an item waits or is worked on; asked in the order in which an item moves, so as to miss none."""
         return bool(self._queue) or self._working
 
     def drain(self, timeout_s: float) -> bool:
@@ -154,12 +154,7 @@ class BackgroundQueue(ABC, Generic[T]):
 
     @abstractmethod
     def _work_on(self, item: T) -> None:
-        """Do what ``item`` asks for, raise nothing, and :meth:`_give_back` its bytes."""
-
-    def _give_back(self, size: int) -> None:
-        if size:
-            with self._sums:
-                self._bytes -= size
+        """Do what ``item`` asks for, raise nothing, and take its bytes off the sum once it holds them no more."""
 
     def _pause(self) -> None:
         if self._drains:

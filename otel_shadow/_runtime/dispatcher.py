@@ -1,7 +1,7 @@
-"""The queue of shadow runs, and the thread that starts them, ends their waiting and times them out.
+"""The queue of shadow runs, and the thread that starts them, frees their places and times them out.
 
 V1's path appends to a queue and returns. The dispatcher's thread starts shadow runs while there are free places, and
-gives up those that are over their time. A shadow run that has ended wakes it, if others wait for the place.
+gives up those that are over their time. The end of a shadow run wakes it, if others wait for the place.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     Arguments:
         limits: queue, concurrency and memory bounds.
-        fault_barrier: counts what breaks.
+        fault_barrier: counts the exceptions of the dispatcher's own work.
         processes: the executor of nodes with ``executor = "process"``.
-        threads: threads of the user's, instead of ours.
+        threads: a pool of the application's that replaces our threads.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Dispatcher(BackgroundQueue[Shadow]):
         Returns:
             None if it was queued, else the reason why it is shed.
         """
-        return "shutdown" if self._ending else self._offer(shadow, shadow.size)
+        return "shutdown" if self._ending else self.offer(shadow, shadow.size)
 
     # --- any thread --------------------------------------------------------------------------------------------------
 
     def freed(self) -> None:
-        """Give the place of a shadow run that has reported to one that waits, before the next look at the queue."""
+        """Wake the thread if a shadow run waits for the place of one that has reported."""
         if any(self._lanes.values()):
             self._wake.set()
 
@@ -83,16 +83,13 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     @property
     def abandoned(self) -> int:
-        """The number of threads (and tasks) that were given up and have not ended."""
-        return sum(slot.alive() for slot in self._abandoned) + self._stuck
-
-    @property
-    def _stuck(self) -> int:
-        return sum(executor.stuck for executor in self._executors.values())
+        """The number of threads and tasks that were given up and have not ended."""
+        given_up = sum(slot.alive() for slot in self._abandoned)
+        return given_up + sum(executor.stuck for executor in self._executors.values())
 
     @property
     def busy(self) -> bool:
-        """Whether a shadow run waits or runs; looked for in the order in which it moves, so as to miss none."""
+        """Whether a shadow run waits or runs; asked in the order in which it moves, so as to miss none."""
         if super().busy or any(self._lanes.values()) or self._launching:
             return True
         return any(not running.shadow.reported for running in self._running)
@@ -175,13 +172,13 @@ class Dispatcher(BackgroundQueue[Shadow]):
         shadow = self._take(lane)
         if shadow is None:
             return
-        if len(self._abandoned) + self._stuck >= self._limits.abandoned_threads:
+        if self.abandoned >= self._limits.abandoned_threads:
             shadow.shed("abandoned")
         elif shadow.admit():
             self._begin(name, shadow)
 
     def _begin(self, name: str, shadow: Shadow) -> None:
-        """Start ``shadow``; where the system has no thread or descriptor left, it is cancelled and not lost."""
+        """Start ``shadow``, or report it as cancelled where the system has no thread or descriptor left."""
         try:
             self._running.append(_Running(shadow, self._executors[name].start(shadow)))
         except BaseException as error:  # noqa: BLE001 - as above

@@ -1,4 +1,4 @@
-"""One execution of a shadowed node as it passes through us, on the user's path: begun, run, handed over."""
+"""One execution of a shadowed node on V1's path: begun, run, handed over."""
 
 from __future__ import annotations
 
@@ -17,21 +17,16 @@ from otel_shadow._runtime.shadow_run import ShadowRun
 from otel_shadow.record import Observation, ShadowRecord, Status
 
 NOTHING: Any = object()
-"""What a caller gets that gets nothing: a stream without a chunk."""
+"""The result of a stream without a chunk."""
 P = ParamSpec("P")
 
 
 def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Execution | None:
-    """Begin an execution of ``node``, on V1's path. Never waits, and never raises what is a fault of ours.
-
-    Arguments:
-        node: the shadowed node.
-        state: its input.
-        configurable: the run's configurable keys.
+    """Begin an execution of ``node`` with input ``state``, on V1's path: it waits for nothing.
 
     Returns:
-        The execution to go through, or None where V1 is to run with nothing of ours around it (mode ``v1_only``, inside
-        a shadow, or a fault of ours, which is counted).
+        None where V1 is to run with nothing of ours around it: in mode ``v1_only``, inside a shadow, and after a fault
+        of ours, which is counted.
     """
     entered = perf_counter()
     try:
@@ -51,14 +46,14 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
 
 
 class Execution(ExecutionData):
-    """An execution between our wrapper's entry and exit, as a context manager around everything that V1 does.
+    """An execution between the entry and the exit of our wrapper, as a context manager around everything that V1 does.
 
-    ``through`` runs V1 and hands on what it produced; the wrapper sets ``result`` to what the caller is about to get.
+    ``through`` runs V1 and returns what V1 produced; the wrapper sets ``result`` to what the caller is about to get.
     On leaving, the two are compared by identity: the evidence of "V1 always served". An exception passes unchanged.
     """
 
     capture: Capture | None = None
-    """From which V2 can run in shadow; None: it can't."""
+    """None where V2 can't run in shadow."""
     result: Any = NOTHING
     """What the caller is about to get."""
     _produced: Any = NOTHING
@@ -87,15 +82,11 @@ class Execution(ExecutionData):
     # --- around V1 -------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Execution:
-        """Begin what is to be handed over when it is left."""
+        """Enter the execution; :meth:`__exit__` hands it over."""
         return self
 
     def through(self, v1: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Run V1 inside its span and return its value.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Run V1 inside its span, and return its value or raise what it raised."""
         self._open_span()
         try:
             self._produced = v1(*args, **kwargs)
@@ -105,11 +96,7 @@ class Execution(ExecutionData):
         return self._produced
 
     async def athrough(self, v1: Callable[P, Awaitable[Any]], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Await V1 inside its span and return its value.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Await V1 inside its span, and return its value or raise what it raised."""
         self._open_span()
         try:
             self._produced = await v1(*args, **kwargs)
@@ -119,11 +106,7 @@ class Execution(ExecutionData):
         return self._produced
 
     def through_stream(self, chunks: Iterator[Any]) -> Iterator[Any]:
-        """Yield V1's chunks, inside its span.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Yield V1's chunks inside its span, and raise what V1 raised."""
         self._open_span()
         try:
             for chunk in chunks:
@@ -134,11 +117,7 @@ class Execution(ExecutionData):
             raise
 
     async def athrough_stream(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        """Yield V1's chunks as they are awaited, inside its span.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Yield V1's chunks as they are awaited, inside its span, and raise what V1 raised."""
         self._open_span()
         try:
             async for chunk in chunks:
@@ -149,7 +128,7 @@ class Execution(ExecutionData):
             raise
 
     def through_v2(self, value: Any) -> Any:
-        """Hand on the value of a V2 that serves live."""
+        """Return the value of a V2 that serves live."""
         self._produced = value
         return value
 
@@ -211,7 +190,7 @@ class Execution(ExecutionData):
             self._caught("close", fault)
 
     def _judge(self, error: BaseException | None) -> None:
-        """Find out what became of the execution, and whether the caller gets just that."""
+        """Set the status of the execution, and whether the caller gets just what V1 produced."""
         if error is None:
             self.delivered = self.result is self._produced
         else:  # a caller that has stopped listening gets nothing more
@@ -226,6 +205,7 @@ class Execution(ExecutionData):
             self.v2 = replace(self.v2, status=self.node.classify(error))
 
     def _hand_over(self) -> None:
+        """Queue the shadow run, or the record of an execution without one."""
         services, capture = self.node.services, self.capture
         if capture is None:
             services.record_queue.put(self._without_shadow)

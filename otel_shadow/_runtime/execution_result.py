@@ -1,4 +1,4 @@
-"""What one execution did, with its raw values, and the capture from which V2 can do it again. Neither ever leaves."""
+"""The raw result of one version's run, and the capture from which V2 can run. Neither ever leaves the process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Several(list[Any]):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionResult:
-    """One version's execution, raw. It never leaves the process; observations made of it may.
+    """What one version did, raw. Only observations made of it may leave the process.
 
     Arguments:
-        status: what became of it.
+        status: how it ended.
         targets: where the workflow goes next, sorted.
         writes: state fields it wrote; a field written several times has :class:`Several` values.
         sends: arguments of ``Send`` decisions, compared but never written anywhere.
@@ -39,7 +39,7 @@ class ExecutionResult:
 
 
 class Capture(Protocol):
-    """A copy of one execution's input and surroundings, from which V2 can run. Used off V1's path but for its end."""
+    """A copy of one execution's input and surroundings, from which V2 can run."""
 
     @property
     def is_async(self) -> bool:
@@ -54,11 +54,7 @@ class Capture(Protocol):
         """Bytes it holds while waiting."""
 
     def complete(self, error: BaseException | None) -> None:
-        """Add what V1 did, at V1's end and on V1's path. ``error`` is what V1 raised; it must not be kept.
-
-        Raises:
-            Exception: the user's classes raise anything when they are copied.
-        """
+        """Add what V1 did, on V1's path; ``error``, which V1 raised, is not to be kept. Copying may raise anything."""
 
     def state(self) -> Any:
         """Make a fresh copy of the input."""
@@ -67,13 +63,7 @@ class Capture(Protocol):
         """Return what V1 did."""
 
     def run(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
-        """Run V2 isolated, in the calling thread.
-
-        Arguments:
-            scope: the mark of the shadow run.
-            enter: called inside V2's context, just before V2.
-            again: run V1 instead, for the noise floor.
-        """
+        """Run V2 (``again``: V1, for the noise floor) isolated in this thread; ``enter`` is called just before it."""
 
     async def arun(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
-        """Await V2 isolated, on the running loop; arguments as for :meth:`run`."""
+        """Await V2 (``again``: V1) isolated on the running loop; ``enter`` is called just before it."""

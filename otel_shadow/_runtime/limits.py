@@ -1,4 +1,4 @@
-"""What a node's shadow may cost: the limiter pauses it, the overhead budget bounds what V1's users wait for it."""
+"""Limits of a node's shadow: the limiter pauses shadow runs, the overhead budget bounds what they add to V1."""
 
 from __future__ import annotations
 
@@ -17,27 +17,22 @@ _FAILED = (Status.ERROR, Status.TIMEOUT)
 _HOUR_S = 3600.0
 _LASTING = ("breaker", "budget")
 _HOLD_S = 5.0
-"""Seconds for which a reason that comes and goes with each shadow run (``rate``, ``queue``, …) is kept."""
+"""Seconds for which a reason that may change with each shadow run (``rate``, ``queue``, …) is kept."""
 _SHARE = 0.1
 _FLOOR_S = 0.005
 _CREDIT_S = 1.0
 
 
 class Limiter:
-    """The limiter of one node. It is asked off V1's path only.
+    """The limiter of one node, asked off V1's path only.
 
     Its own reasons: ``breaker`` (consecutive errors and timeouts; after the reset time one probe runs: half-open),
     ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per second). Reasons that concern all nodes together
     (``queue``, ``memory``, ``abandoned``) are found by the dispatcher and reported by :meth:`refused`, so that one
     gauge and one log line per change say why a node's shadow is paused.
 
-    The breaker is twenty lines of ours: the libraries (pybreaker, purgatory) wrap a call and hold its outcome to the
-    thread that made it, while here another thread may report the outcome later.
-
-    Arguments:
-        node: for the log line per change.
-        limits: the bounds.
-        clock: monotonic seconds.
+    The breaker is no library's: pybreaker and purgatory wrap a call and expect its outcome in the thread that made it,
+    while here another thread may report the outcome later.
     """
 
     def __init__(self, node: str, limits: LimitsTable, clock: Callable[[], float] = monotonic) -> None:
@@ -58,7 +53,7 @@ class Limiter:
 
     @property
     def reason(self) -> str | None:
-        """Why it is paused; None while it runs."""
+        """The reason for the pause; None while shadow runs start."""
         reason = self._paused
         if reason is not None and reason not in _LASTING and self._clock() >= self._held_until:
             return None
@@ -68,15 +63,13 @@ class Limiter:
         """Return the reason to shed the next shadow run; None counts it as run."""
         with self._lock:
             reason = self._reason()
-            changed = self._settle(reason)
-        self._tell(changed)
+            self._settle(reason)
         return reason
 
     def refused(self, reason: str) -> None:
         """Note that a shadow run of this node was shed for ``reason``."""
         with self._lock:
-            changed = self._settle(reason)
-        self._tell(changed)
+            self._settle(reason)
 
     def finished(self, status: Status, tokens: int) -> None:
         """Count the outcome of a shadow run and the ``tokens`` that it spent."""
@@ -97,8 +90,8 @@ class Limiter:
 
     # --- inside, under the lock --------------------------------------------------------------------------------------
 
-    def _settle(self, reason: str | None) -> bool:
-        """Keep ``reason`` as the state, and return whether it changed."""
+    def _settle(self, reason: str | None) -> None:
+        """Keep ``reason`` as the state, and log the state where it changed."""
         now = self._clock()
         before = self._paused
         if reason is None:
@@ -110,10 +103,7 @@ class Limiter:
             held = before is not None and before not in _LASTING and now < self._held_until
             self._paused = before if held else reason
             self._held_until = now + _HOLD_S
-        return self._paused != before
-
-    def _tell(self, changed: bool) -> None:
-        if changed:
+        if self._paused != before:
             state = f"paused ({self._paused})" if self._paused else "running again"
             say(logging.WARNING, "shadow %r: %s", self._node, state)
 
@@ -164,14 +154,14 @@ class Limiter:
 
 
 class OverheadBudget:
-    """The time that a node's users may wait for us, and what of it is spent.
+    """The seconds that shadowing may add to a node's executions, and what of them is spent.
 
     Each execution earns five milliseconds or a tenth of V1's own time, whichever is more, up to a credit of one second;
-    what shadowing added is taken from it. A budget that is overdrawn means no snapshot until V1 has earned the rest: a
-    state of hundreds of megabytes, or one that is copied slowly and in vain, costs a user something now and then, and
-    all users together no more than that share.
+    what shadowing added is taken from it. While the budget is overdrawn no snapshot is taken: a state of hundreds of
+    megabytes, or one that is copied slowly and in vain, costs a user something now and then, and all users together no
+    more than that share.
 
-    It has no lock, for it is used on V1's path: of two threads at once one may lose its entry.
+    There is no lock, for V1's path uses it: of two threads at once one may lose its entry.
     """
 
     __slots__ = ("_balance_s",)
@@ -185,5 +175,5 @@ class OverheadBudget:
         return self._balance_s < 0.0
 
     def settle(self, added_s: float, v1_s: float) -> None:
-        """Enter one execution: the seconds that shadowing added, and those that V1 took by itself."""
+        """Add one execution: the seconds that shadowing added, and those that V1 took by itself."""
         self._balance_s = min(_CREDIT_S, self._balance_s + max(_FLOOR_S, _SHARE * v1_s) - added_s)

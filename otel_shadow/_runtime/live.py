@@ -1,4 +1,4 @@
-"""Live mode: V2 serves, and V1 answers in its stead when V2 fails, within the same call."""
+"""Live mode: V2 answers, and V1 in its stead when V2 fails or is over its time, within the same execution."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from otel_shadow.record import Observation, Status
 
 
 class V2TimeoutError(Exception):
-    """A live V2 took longer than its time limit."""
+    """A live V2 that took longer than its time limit."""
 
 
 class V2CancelledError(Exception):
-    """A live V2 was cancelled, though nobody had cancelled the node."""
+    """A live V2 that was cancelled, though the node was not."""
 
 
 class V2ExitError(Exception):
-    """A live V2 raised what is no ``Exception``: ``SystemExit``, a panic of a library in Rust."""
+    """A live V2 that raised what is no ``Exception``: ``SystemExit``, a panic of a library in Rust."""
 
 
 _THREAD = "otel-shadow-live"
@@ -40,9 +40,9 @@ class Attempt:
     """A live V2 and what surrounds it.
 
     Arguments:
-        passing: exceptions that are no failure of V2's and pass through (interrupts, parent commands, drains).
+        passing: exceptions that are no failure of V2 and pass through (interrupts, parent commands, drains).
         unusable: exceptions that mean "V2 answered what the graph can't use".
-        commit: makes what V2 has done to the run the run's; until then V2 has done nothing to it.
+        commit: hands V2's writes and answers to the run, which has seen none of them before.
     """
 
     passing: tuple[type[BaseException], ...]
@@ -50,7 +50,7 @@ class Attempt:
     commit: Callable[[], None]
 
     def reason(self, error: BaseException) -> str:
-        """Return why V1 answers in V2's stead."""
+        """Return the reason for which V1 answers in V2's stead."""
         if isinstance(error, V2TimeoutError):
             return "timeout"
         if isinstance(error, NotImplementedError):
@@ -61,8 +61,8 @@ class Attempt:
 class _V2Serves:
     """A block in which V2 serves an execution. Its end notes what became of V2, and swallows V2's failure.
 
-    An interrupt, a parent command and a drain go on to the run, with what belongs to them; a cancellation and an exit
-    pass. After any other exception the code behind the block runs, and V1 answers there.
+    An interrupt, a parent command and a drain pass, with V2's writes committed; a cancellation and an exit pass. After
+    any other exception the code behind the block runs: V1 answers there.
     """
 
     def __init__(self, execution: Execution, attempt: Attempt) -> None:
@@ -118,11 +118,7 @@ def serve(execution: Execution, attempt: Attempt, v2: Callable[[], Any], v1: Cal
 async def aserve(
     execution: Execution, attempt: Attempt, v2: Callable[[], Awaitable[Any]], v1: Callable[[], Awaitable[Any]]
 ) -> Any:
-    """Await V2 and return its value, or V1's where V2 failed.
-
-    Raises:
-        BaseException: as :func:`serve`.
-    """
+    """Await V2 and return its value, or V1's where V2 failed; raises what :func:`serve` raises."""
     with _V2Serves(execution, attempt):
         value = await v2()
         attempt.commit()
@@ -131,13 +127,10 @@ async def aserve(
 
 
 class OverdueV2s:
-    """The live V2s of one node that are over their time and have not returned.
+    """The live V2s of one node that are over their time and have not returned; nothing can end them.
 
-    Nothing can end them. While as many as may be are there, V1 answers at once: each further V2 would hang as well,
-    keep the user waiting up to the time limit, and take one more thread from the process.
-
-    Arguments:
-        bound: how many there may be.
+    Once there are ``bound`` of them V1 answers at once: a further V2 would probably hang as well, keep the user waiting
+    up to the time limit, and take one more thread from the process.
     """
 
     def __init__(self, bound: int) -> None:
@@ -145,18 +138,14 @@ class OverdueV2s:
         self._running: list[Callable[[], bool]] = []
 
     def refuse_more(self) -> None:
-        """Check that there may be one more.
-
-        Raises:
-            V2TimeoutError: there are as many as may be.
-        """
+        """Raise :class:`V2TimeoutError` where there are as many as there may be."""
         if self._running:
             self._running = [alive for alive in self._running if alive()]
         if len(self._running) >= self._bound:
             raise V2TimeoutError
 
     def add(self, alive: Callable[[], bool]) -> None:
-        """Count one more, for as long as ``alive()``."""
+        """Count one more V2, for as long as ``alive()``."""
         self._running = [*self._running, alive]
 
 
@@ -176,13 +165,9 @@ def within(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -
 
 
 async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -> Any:
-    """Call ``function`` as :func:`within` does, and await its end.
+    """Call ``function`` as :func:`within` does, and await its end; a cancelled caller leaves the thread to itself.
 
     The thread is none of the loop's own pool: V2s that hang there would leave V1 none of its few threads.
-
-    Raises:
-        Exception: as :func:`within`.
-        asyncio.CancelledError: the caller was cancelled; the thread is left to itself.
     """
     overdue.refuse_more()
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -194,19 +179,15 @@ async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue:
     except TimeoutError:
         pass
     except asyncio.CancelledError:
-        overdue.add(lambda: not job.done())  # nobody waits for it any more
+        overdue.add(lambda: not job.done())  # it still runs, and no caller waits for it
         raise
     return _outcome(job, overdue)
 
 
 async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], overdue: OverdueV2s) -> Any:
-    """Await ``function()`` no longer than ``timeout_s`` seconds, in a task of its own.
+    """Await ``function()`` no longer than ``timeout_s`` seconds, in a task of its own; raises as :func:`within` does.
 
-    Raises:
-        V2TimeoutError: it took longer and was cancelled (one that ignores its cancellation is left to itself), or there
-            are too many already that ignore theirs.
-        V2CancelledError: it was cancelled from within.
-        Exception: what it raised.
+    A task that is over its time is cancelled, and left to itself where it ignores that.
     """
     overdue.refuse_more()
     task = asyncio.ensure_future(function())
@@ -243,6 +224,6 @@ def _set_soon(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
 
 
 def _forget(task: asyncio.Future[Any]) -> None:
-    """Take the late error, or the loop reports it as never retrieved."""
+    """Take the late error, which the loop would else report as never retrieved."""
     if not task.cancelled():
         task.exception()

@@ -33,7 +33,7 @@ class ShadowedNode:
         targets: names that a decision may have: the graph's nodes.
         table: the node's own configuration; default ``config.nodes[name]``.
         differ: a comparison function of the user's, instead of ``compare.function``.
-        classify: the status that an exception of V1 stands for.
+        classify: gives the status that an exception of V1 stands for.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the executions of one node are read: configured paths on a state, and what of it may be written."""
+"""The reader of one node's states: configured paths on a state, and what of it a record may say."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LAST = "[-1]."
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Values that the configured paths lead to, once one version's writes are laid over the state."""
+    """Values that the configured paths lead to, with one version's writes laid over the state."""
 
     step: Any
     stage: Any
@@ -33,10 +33,7 @@ class View:
 class Observer:
     """Reader of one node's states. It makes observations: declared words, numbers and type names.
 
-    Arguments:
-        config: the whole configuration; its ``[session]`` says where things are.
-        table: the node's own configuration; its ``observe`` names what joins the record.
-        targets: names that a decision may have: the graph's nodes.
+    ``[session]`` says where things are, ``nodes.X.observe`` what joins the record, and a decision may name ``targets``.
     """
 
     def __init__(self, config: ShadowConfig, table: NodeTable, targets: Iterable[str] = ()) -> None:
@@ -94,14 +91,7 @@ class Observer:
     def observation(
         self, result: ExecutionResult, view: View, latency_s: float | None, span_id: str | None
     ) -> Observation:
-        """Make an observation of ``result`` and ``view``, redacted: declared words, numbers, type names.
-
-        Arguments:
-            result: what one version did.
-            view: what the configured paths say after it.
-            latency_s: monotonic seconds that it took.
-            span_id: 16 hex digits.
-        """
+        """Make an observation of ``result`` and of the ``view`` after it, redacted."""
         return Observation(
             status=result.status,
             latency_s=latency_s,
@@ -114,7 +104,7 @@ class Observer:
         )
 
     def intent(self, view: View) -> str | None:
-        """Return the intent: itself if it is a declared one, else ``_other``."""
+        """Return the intent if it is a declared one, else ``_other``."""
         return declared(view.intent, self._intents)
 
     def target(self, targets: tuple[str, ...]) -> str | None:

@@ -1,4 +1,4 @@
-"""Forks and the end of the process: the one registry of all that has to happen then."""
+"""Forks and the end of the process: the one registry of what is called then."""
 
 from __future__ import annotations
 
@@ -18,35 +18,26 @@ import wrapt
 _POLL_S = 0.01
 
 
-class _Registry:
-    """Methods to call in a child after a fork, and functions to call at the end of a process."""
-
-    def __init__(self) -> None:
-        self.resets: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
-        self.ends: dict[Callable[[], object], util.Finalize] = {}
-
-
-_REGISTRY = _Registry()
+_RESETS: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
+"""Methods to call in the child of a fork, by their object."""
+_ENDS: dict[Callable[[], object], util.Finalize] = {}
+"""Functions to call at the end of the process."""
 
 
 def on_fork(reset: Callable[[], object]) -> None:
     """Call ``reset`` in every child of a fork: threads stayed with the parent, and may have held locks.
 
-    Arguments:
-        reset: a bound method, one per object; the registration ends with the object. Methods are called in the order
-            of their registration; one that fails keeps none of the others from its turn.
-
-    Raises:
-        TypeError: ``reset`` is no bound method.
+    ``reset`` is a bound method, one per object; the registration ends with the object. Methods are called in the order
+    of their registration, whether or not one of them fails.
     """
     if not isinstance(reset, MethodType):
         raise TypeError(f"a bound method is needed to reset its object after a fork, not {reset!r}")
-    _REGISTRY.resets[reset.__self__] = reset.__func__
+    _RESETS[reset.__self__] = reset.__func__
 
 
 def _reset_in_child() -> None:
     faults: list[BaseException] = []
-    for owner, reset in list(_REGISTRY.resets.items()):
+    for owner, reset in list(_RESETS.items()):
         try:
             reset(owner)
         except BaseException as fault:  # noqa: BLE001 - as if each had a hook of its own
@@ -59,24 +50,21 @@ os.register_at_fork(after_in_child=_reset_in_child)
 
 
 def at_exit(callback: Callable[[], object]) -> None:
-    """Call ``callback`` when the process ends, in the children of forks too.
+    """Call ``callback`` (perhaps twice) when the process ends, in the children of forks too.
 
     ``atexit`` calls it when the interpreter ends. A child of ``multiprocessing`` runs no ``atexit``: a finalizer calls
     it there. A uvicorn that a signal ends answers its last request and raises the signal again, which ends the process
     without either: there ``callback`` runs after the last request.
-
-    Arguments:
-        callback: must be harmless when called twice. It is held until :func:`cancel_at_exit`.
     """
     atexit.register(callback)
-    _REGISTRY.ends[callback] = _finalizer(callback)
+    _ENDS[callback] = _finalizer(callback)
     _watch_uvicorn()
 
 
 def cancel_at_exit(callback: Callable[[], object]) -> None:
     """Undo :func:`at_exit`; does nothing where ``callback`` is not registered."""
     atexit.unregister(callback)
-    if (finalizer := _REGISTRY.ends.pop(callback, None)) is not None:
+    if (finalizer := _ENDS.pop(callback, None)) is not None:
         finalizer.cancel()
 
 
@@ -84,12 +72,12 @@ def _finalizer(callback: Callable[[], object]) -> util.Finalize:
     return util.Finalize(None, callback, exitpriority=100)
 
 
-def _finalize_in_child(registry: _Registry) -> None:
+def _finalize_in_child(_: object) -> None:
     """Register the finalizers anew: ``multiprocessing`` forgets them in a child."""
-    registry.ends = {callback: _finalizer(callback) for callback in registry.ends}
+    _ENDS.update({callback: _finalizer(callback) for callback in _ENDS})
 
 
-util.register_after_fork(_REGISTRY, _finalize_in_child)
+util.register_after_fork(_finalize_in_child, _finalize_in_child)
 
 
 @functools.cache
@@ -106,7 +94,7 @@ def _wrap_uvicorn(module: Any) -> None:
 async def _shutdown(shutdown: Callable[..., Any], server: Any, args: Any, kwargs: Any) -> Any:
     """Run uvicorn's own shutdown, then the callbacks if a signal is about to end the process; the loop goes on."""
     result = await shutdown(*args, **kwargs)
-    ends = list(_REGISTRY.ends)
+    ends = list(_ENDS)
     if ends and getattr(server, "_captured_signals", None) and not getattr(server, "force_exit", False):
         threads = [threading.Thread(target=end, name="otel-shadow-end", daemon=True) for end in ends]
         for thread in threads:

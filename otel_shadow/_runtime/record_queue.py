@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from functools import partial
 from time import perf_counter
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
+from otel_shadow._runtime.executors.daemon_pool import start_job
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow.record import ShadowRecord
@@ -27,7 +30,7 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
 
     Arguments:
         sinks: take the records, one after the other.
-        fault_barrier: counts what breaks.
+        fault_barrier: counts the exceptions of sinks and of making records.
         bound: records that may wait.
         bound_bytes: bytes that they may hold together.
     """
@@ -41,7 +44,7 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
 
     def put(self, make: MakeRecord, size: int = 0) -> None:
         """Queue a record that holds ``size`` bytes until ``make`` has made it. Never waits."""
-        if self._offer((make, size), size) is not None:
+        if self.offer((make, size), size) is not None:
             self._fault_barrier.counts["emit_dropped"] += 1
 
     def flush(self, timeout_s: float) -> bool:
@@ -58,19 +61,14 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
 
     def _flush_sinks(self, end: float) -> bool:
         """Flush each sink in a thread of its own: one that blocks takes no time from the others."""
-        threads = [
-            threading.Thread(target=self._flush_one, args=(sink, end), name="otel-shadow-flush", daemon=True)
-            for sink in self.sinks
-        ]
-        for thread in threads:
+        jobs = []
+        for sink in self.sinks:
+            flush = partial(self._flush_one, sink, end)
             try:
-                thread.start()
+                jobs.append(start_job("otel-shadow-flush", flush))
             except RuntimeError:  # the interpreter is ending and starts no more threads
-                thread.run()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(max(end - perf_counter(), 0.001))
-        return not any(thread.is_alive() for thread in threads)
+                flush()
+        return not wait(jobs, max(end - perf_counter(), 0.001)).not_done
 
     def _flush_one(self, sink: Sink, end: float) -> None:
         try:
@@ -81,7 +79,8 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
     def _work_on(self, item: tuple[MakeRecord, int]) -> None:
         make, size = item
         self._emit(make)
-        self._give_back(size)
+        with self._sums:
+            self._bytes -= size
 
     def _emit(self, make: MakeRecord) -> None:
         record: ShadowRecord | None = None

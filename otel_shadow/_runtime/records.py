@@ -1,4 +1,4 @@
-"""The records that can come of an execution: baseline, shed, pair, bare. All are made here, off V1's path."""
+"""The records of an execution, made off V1's path: baseline, shed, pair, bare."""
 
 from __future__ import annotations
 
@@ -20,15 +20,10 @@ _COMPARABLE = (Status.SUCCESS, Status.INTERRUPT)
 
 
 class ExecutionData:
-    """What is known of one execution, for its records and spans.
+    """Data of one execution, for its records and spans.
 
-    What most executions never change has its value on the class, so that none of it costs V1's path an assignment.
-
-    Arguments:
-        node: the shadowed node.
-        assignment: mode, arm and time limit of this execution.
-        configurable: the run's configurable keys.
-        entered_s: monotonic seconds at which our wrapper was entered.
+    What most executions never change has its value on the class, so that it costs V1's path no assignment.
+    ``entered_s`` are the monotonic seconds at which our wrapper was entered.
     """
 
     latency_s = 0.0
@@ -37,7 +32,7 @@ class ExecutionData:
     served = "v1"
     fallback_reason: str | None = None
     v2: Observation | None = None
-    """V2's execution where it did not run in shadow: served live, shed, or not implemented."""
+    """Observation of a V2 that did not run in shadow: served live, shed, or not implemented."""
     delivered: bool | None = None
     """Whether the caller got just what V1 produced."""
     status = Status.NOT_RUN
@@ -66,7 +61,7 @@ class ExecutionData:
 
     @cached_property
     def labels(self) -> ExecutionLabels:
-        """What every span of this execution says; an execution without a session is a session of its own."""
+        """What every span of this execution carries; an execution without a session is a session of its own."""
         services, assignment = self.node.services, self.assignment
         identifier = services.redactor.identifier
         thread = self.configurable.get("thread_id")
@@ -82,12 +77,12 @@ class ExecutionData:
         )
 
     def observation(self) -> Observation:
-        """Return V1's execution, without what the state says of it."""
+        """Make the observation of V1, without what the state says of it."""
         latency = None if self.status is Status.NOT_RUN else self.latency_s
         return Observation(self.status, latency, error_type=self.error_type, span_id=self.span.span_id)
 
     def end_span(self) -> None:
-        """End the span of what was served, as of when it was left."""
+        """End the span of the version that was served, as of the moment at which it was left."""
         with self.node.services.fault_barrier("span", self.node.name):
             served = self.observation() if self.served == "v1" or self.v2 is None else self.v2
             self.span.close(served, self.labels)
@@ -95,21 +90,15 @@ class ExecutionData:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What was measured of a shadow run, besides V2's result.
-
-    Arguments:
-        latency_s: V2's own time in seconds; None if it never began.
-        queue_s: seconds that the run waited.
-        span_id: 16 hex digits, if it has a span.
-        tokens: tokens that V2 spent, by kind.
-        blocked_tools: names of what V2 tried and may not; ``_other`` for names that nobody declared.
-    """
+    """What was measured of a shadow run, besides V2's result."""
 
     latency_s: float | None
+    """V2's own time in seconds; None if it never began."""
     queue_s: float
     span_id: str | None
     tokens: Mapping[str, int]
     blocked_tools: tuple[str, ...]
+    """Names of tools that V2 tried and may not use; ``_other`` for names that are not declared."""
 
 
 def baseline(execution: ExecutionData, reason: str, v2: Observation | None = None) -> ShadowRecord:
@@ -132,19 +121,16 @@ def pair(
     comparison: Comparison | None = None,
     again: ExecutionResult | None = None,
 ) -> ShadowRecord:
-    """Make the record of an execution beside which V2 ran.
+    """Make the record of an execution beside which V2 ran; reading a state may raise whatever its classes raise.
 
     Arguments:
-        execution: what is known of V1's execution.
+        execution: what is known of the execution.
         state: a copy of the input.
         v1: what V1 did.
         v2: what V2 did.
-        circumstances: what was measured of the run.
-        comparison: how the pair compares; None: compare it.
+        circumstances: what was measured of the shadow run.
+        comparison: None: compare the two here.
         again: what V1 did when it ran a second time, for the noise floor.
-
-    Raises:
-        Exception: the user's classes raise anything when a state is read.
     """
     node, observer, configurable = execution.node, execution.node.observer, execution.configurable
     views = [observer.view(state, side.writes, configurable) for side in (v1, v2)]
@@ -167,14 +153,7 @@ def pair(
 def bare(
     execution: ExecutionData, v2: ExecutionResult, circumstances: Circumstances, broken: type[BaseException]
 ) -> ShadowRecord:
-    """Make the record of a pair whose state can't be read: nothing of the user's runs for it.
-
-    Arguments:
-        execution: what is known of V1's execution.
-        v2: what V2 did.
-        circumstances: what was measured of the run.
-        broken: class of the exception that reading or comparing raised.
-    """
+    """Make the record of a pair whose state can't be read (it raised ``broken``): no code of the user's runs for it."""
     kind = error_type(v2.error) if v2.status is not Status.INTERRUPT else None
     failed = Comparison(Outcome.ERROR, error_type=error_type(broken))
     return replace(

@@ -1,4 +1,4 @@
-"""What every execution and every shadow run of a manager needs: put together once, never changed."""
+"""Services of one manager, which its executions and shadow runs share: put together once, never changed."""
 
 from __future__ import annotations
 
@@ -23,23 +23,7 @@ Inspect = Callable[[ShadowRecord, ExecutionResult, ExecutionResult], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Services:
-    """The services of one manager.
-
-    Arguments:
-        config: ``shadow.toml``; it holds the side-effect policy (``tools``).
-        flags: where the flags of this moment come from.
-        redactor: makes what may leave the process.
-        fault_barrier: swallows and counts what breaks in our own work.
-        spans: opens the spans.
-        record_queue: takes records that are to be made off V1's path.
-        dispatcher: takes shadow runs.
-        clock: epoch seconds, for timestamps only.
-        clock_name: ``simulated`` where the clock is made up.
-        new_id: makes pair ids.
-        v2_build: which V2 this is.
-        config_digest: 12 hex digits that change with whatever changes the pairs.
-        inspect: sees each record beside the raw results, in a local run that shows values; None in production.
-    """
+    """Everything that an execution and a shadow run need besides their node."""
 
     config: ShadowConfig
     flags: FlagSource
@@ -49,18 +33,23 @@ class Services:
     record_queue: RecordQueue
     dispatcher: Dispatcher
     clock: Callable[[], float]
+    """Epoch seconds, for timestamps only."""
     clock_name: str
+    """``simulated`` where the clock is made up, else ``system``."""
     new_id: Callable[[], str]
+    """Makes pair ids."""
     v2_build: str
     config_digest: str
+    """12 hex digits that change with whatever changes the pairs."""
     inspect: Inspect | None = None
+    """Sees each record beside the raw results of V1 and V2, in a local run that shows values."""
 
 
 class _Generator(Random):
     """A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call."""
 
     def renew(self) -> None:
-        """Seed it anew: parent and child of a fork must not make the same ids."""
+        """Seed the generator anew: parent and child of a fork must not make the same ids."""
         self.seed(os.urandom(32))
 
 

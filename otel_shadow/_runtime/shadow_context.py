@@ -1,4 +1,4 @@
-"""The mark of a shadow: a context variable that everything inside V2's execution can see, and nothing else."""
+"""The mark of a shadow: a context variable that is set inside a shadow run and nowhere else."""
 
 from __future__ import annotations
 
@@ -12,25 +12,18 @@ from otel_shadow.config import ToolsTable
 
 @dataclass(slots=True)
 class ShadowContext:
-    """One running shadow: what it may call, and what it tried to do.
-
-    Arguments:
-        graph: name of the graph.
-        node: name of the node.
-        tools: the side-effect policy.
-        recorded_calls: results of V1's own tool calls by (tool, arguments), for ``replay``.
-        state: private overlays of the isolation (stores, savers, caches), keyed by what they cover.
-        timeout_s: V2's time limit in seconds.
-        carrier: the pair's trace context in W3C headers, for what runs in another process.
-    """
+    """Context of one shadow run: what V2 may call, and what it tried to do."""
 
     graph: str
     node: str
     tools: ToolsTable = field(default_factory=ToolsTable)
     recorded_calls: Mapping[Any, Any] = field(default_factory=dict)
+    """Results of V1's own tool calls by (tool, arguments), for ``replay``."""
     state: dict[Any, Any] = field(default_factory=dict)
+    """Private overlays of the isolation (stores, savers, caches), keyed by what they cover."""
     timeout_s: float = float("inf")
     carrier: dict[str, str] = field(default_factory=dict)
+    """The pair's trace context in W3C headers, for what runs in another process."""
     blocked: list[str] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
 
@@ -39,7 +32,7 @@ SHADOW: ContextVar[ShadowContext | None] = ContextVar("otel_shadow_scope", defau
 
 
 def is_shadow() -> bool:
-    """Whether the caller runs inside a shadow: its answer reaches nobody, so it should touch nothing.
+    """Return whether the caller runs inside a shadow, where its answer reaches nobody and it should change nothing.
 
     Holds in the thread and in every task and context copied inside the shadow. A thread that V2 starts by hand without
     copying its context is not covered.

@@ -1,6 +1,6 @@
-"""What a shadow may do to the world: nothing, unless it is allowed by name, or V1 did it and the result is replayed.
+"""Side effects of a shadow: blocked, unless ``[tools]`` of ``shadow.toml`` allows them or V1's result is replayed.
 
-The policy is ``[tools]`` of ``shadow.toml``. Outside a shadow everything here only steps aside.
+Outside a shadow nothing here changes a call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CallKey = tuple[str, str]
 Calls = dict[CallKey, list[Snapshot]]
 
 _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
-"""A node inside a node: both record."""
+"""More than one where a node runs inside a node: both record."""
 _COUNTS = "replayed"
 
 
@@ -34,7 +34,7 @@ class Recording:
 
     def __init__(self) -> None:
         self.calls: Calls = {}
-        """What goes into :attr:`ShadowContext.recorded_calls` once V1 is done."""
+        """Becomes :attr:`ShadowContext.recorded_calls` once V1 is done."""
         self._before = _RECORDERS.get()
         _RECORDERS.set((*self._before, self.calls))
 

@@ -1,4 +1,4 @@
-"""The two ways to telemetry: sinks take records, spans surround executions. Nothing of OpenTelemetry is known here."""
+"""Sinks take records, spans surround executions; the runtime knows nothing else of telemetry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otel_shadow.record import Arm, Mode, Observation, ShadowRecord
 class Sink(ABC):
     """A place for finished records. It gets one record at a time, in a thread of ours, and may be slow or raise.
 
-    ``emit`` is all that one has to write.
+    Only ``emit`` has to be written.
     """
 
     def open(self, graph: str, node: str) -> None:  # noqa: B027 - to do nothing is fine
@@ -28,18 +28,7 @@ class Sink(ABC):
 
 @dataclass(frozen=True, slots=True)
 class ExecutionLabels:
-    """What every span of one execution says, redacted. Made off V1's path.
-
-    Arguments:
-        graph: name of the graph.
-        node: name of the node.
-        mode: architecture mode of the session.
-        arm: with a shadow, or held out.
-        v2_build: which V2 this is.
-        pair_id: id of the execution.
-        session_id: id of the session as it may be written.
-        thread_id: id of the run's thread as it may be written, if it has one.
-    """
+    """Facts that every span of one execution carries, redacted. Made off V1's path."""
 
     graph: str
     node: str
@@ -49,10 +38,11 @@ class ExecutionLabels:
     pair_id: str
     session_id: str
     thread_id: str | None
+    """Id of the run's thread in LangGraph, if it has one."""
 
 
 class V1Span(Protocol):
-    """The open span of an execution on the user's path."""
+    """The open span of an execution, on V1's path."""
 
     @property
     def trace_id(self) -> str | None:
@@ -70,7 +60,7 @@ class V1Span(Protocol):
         """Make its parent current again and take the time. On V1's path, in the context that opened it."""
 
     def close(self, observation: Observation, labels: ExecutionLabels) -> None:
-        """End it as of :meth:`leave`, with what is known of the execution. Off the path."""
+        """End it as of :meth:`leave`, with the attributes of the execution. Off the path."""
 
 
 class V2Span(Protocol):
@@ -85,18 +75,14 @@ class V2Span(Protocol):
         """Return its trace context and the mark of the shadow as W3C headers."""
 
     def close(self, record: ShadowRecord) -> None:
-        """End it with everything that is known of the pair."""
+        """End it with the attributes of the pair."""
 
 
 class Spans(Protocol):
     """Opener of spans."""
 
     def v1(self, fallback_reason: str | None) -> V1Span:
-        """Open ``v1.node`` and make it current. On V1's path: it must be cheap and never block.
-
-        Arguments:
-            fallback_reason: why V1 answers in V2's stead, if it does.
-        """
+        """Open ``v1.node`` and make it current, cheaply: V1 waits. ``fallback_reason`` says why a live V2 failed."""
 
     def live(self) -> V1Span:
         """Open ``v2.node`` likewise: V2 serves."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -51,18 +52,16 @@ class MetricsSink(Sink):
 
     def bind(self, engine: Engine) -> None:
         """Export what the engine's parts know: queue, shadow runs, limiters, bounds, swallowed errors."""
-        self._engine = ref(engine)
-        gauges = _Gauges(self._engine)
-        create = self._meter.create_observable_gauge
-        for metric, callback in (
-            (semconv.QUEUE_DEPTH, gauges.depth),
-            (semconv.INFLIGHT, gauges.inflight),
-            (semconv.SLA_OBJECTIVE, gauges.objectives),
-            (semconv.LIMITER_STATE, gauges.limiters),
+        self._engine = weakly = ref(engine)
+        gauge, counter = self._meter.create_observable_gauge, self._meter.create_observable_counter
+        for create, metric, values in (
+            (gauge, semconv.QUEUE_DEPTH, lambda known: [Observation(known.dispatcher.depth)]),
+            (gauge, semconv.INFLIGHT, lambda known: [Observation(known.dispatcher.inflight)]),
+            (gauge, semconv.SLA_OBJECTIVE, _objectives),
+            (gauge, semconv.LIMITER_STATE, _limiters),
+            (counter, semconv.SWALLOWED, _swallowed),
         ):
-            create(metric.name, [callback], metric.unit, metric.description)
-        swallowed = semconv.SWALLOWED
-        self._meter.create_observable_counter(swallowed.name, [gauges.swallowed], swallowed.unit, swallowed.description)
+            create(metric.name, [partial(_observed, weakly, values)], metric.unit, metric.description)
 
     def open(self, graph: str, node: str) -> None:
         """Start a node's known series at zero: Prometheus never sees the increase of a series that begins at one."""
@@ -141,40 +140,32 @@ class MetricsSink(Sink):
         )
 
 
-class _Gauges:
-    """Callbacks that hold the engine weakly: a meter keeps its callbacks for ever."""
+def _observed(
+    engine: ref[Engine], values: Callable[[Engine], list[Observation]], _: CallbackOptions
+) -> Iterable[Observation]:
+    """Observe the engine if it is still there: a meter keeps its callbacks for ever, and they hold it weakly."""
+    known = engine()
+    return values(known) if known is not None else []
 
-    def __init__(self, engine: ref[Engine]) -> None:
-        self._engine = engine
 
-    def depth(self, _: CallbackOptions) -> Iterable[Observation]:
-        engine = self._engine()
-        return [Observation(engine.dispatcher.depth)] if engine else []
+def _objectives(engine: Engine) -> list[Observation]:
+    return [Observation(bound, {semconv.CRITERION: name}) for name, bound in engine.config.sla.objectives().items()]
 
-    def inflight(self, _: CallbackOptions) -> Iterable[Observation]:
-        engine = self._engine()
-        return [Observation(engine.dispatcher.inflight)] if engine else []
 
-    def objectives(self, _: CallbackOptions) -> Iterable[Observation]:
-        engine = self._engine()
-        bounds = engine.config.sla.objectives() if engine else {}
-        return [Observation(bound, {semconv.CRITERION: name}) for name, bound in bounds.items()]
+def _limiters(engine: Engine) -> list[Observation]:
+    return [
+        Observation(
+            int(known.limiter.reason == reason),
+            {semconv.GRAPH: graph, semconv.NODE: node, semconv.REASON: reason},
+        )
+        for (graph, node), known in dict(engine.nodes).items()
+        for reason in semconv.LIMITER_REASONS
+    ]
 
-    def limiters(self, _: CallbackOptions) -> Iterable[Observation]:
-        engine = self._engine()
-        return [
-            Observation(
-                int(known.limiter.reason == reason),
-                {semconv.GRAPH: graph, semconv.NODE: node, semconv.REASON: reason},
-            )
-            for (graph, node), known in (dict(engine.nodes) if engine else {}).items()
-            for reason in semconv.LIMITER_REASONS
-        ]
 
-    def swallowed(self, _: CallbackOptions) -> Iterable[Observation]:
-        engine = self._engine()
-        counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(engine.fault_barrier.counts) if engine else {}
-        return [Observation(count, {semconv.OPERATION: name}) for name, count in counts.items()]
+def _swallowed(engine: Engine) -> list[Observation]:
+    counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(engine.fault_barrier.counts)
+    return [Observation(count, {semconv.OPERATION: name}) for name, count in counts.items()]
 
 
 def _compared(outcome: Outcome, decision: bool | None, step: bool | None) -> dict[str, str | bool]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+from warnings import warn
+
 from otel_shadow.testing.capture import CapturedSpan, ShadowCapture
 from otel_shadow.testing.compliance import (
     GENERAL_CHECKS,
     Check,
     CheckResult,
     ComplianceReport,
-    Sample,
+    SampleState,
     Template,
     check_node,
     extracts,
@@ -21,10 +24,18 @@ __all__ = [
     "Check",
     "CheckResult",
     "ComplianceReport",
-    "Sample",
+    "SampleState",
     "ShadowCapture",
     "Template",
     "check_node",
     "extracts",
     "progresses",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return ``SampleState`` under the name that it had in the release before, with a warning."""
+    if name == "Sample":
+        warn("otel_shadow.testing.Sample is now SampleState", DeprecationWarning, stacklevel=2)
+        return SampleState
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

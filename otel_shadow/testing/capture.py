@@ -1,4 +1,4 @@
-"""Everything that shadowing says of itself, held still in memory: spans, metrics, log events and log lines.
+"""A capture of what shadowing says of itself, held still in memory: spans, metrics, log events and log lines.
 
 Works with pytest or without; the fixture ``shadow_capture`` lies in ``otel_shadow.testing.fixtures``. Needs the SDK
 (``otel-shadow[otlp]``).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,7 +31,6 @@ MOMENT = 1736418645.123
 HASH_KEY = "otel-shadow test key"
 _SPAN_DURATIONS = (semconv.V1_LATENCY_MS, semconv.V2_LATENCY_MS, semconv.LATENCY_DELTA_MS)
 _LINE_DURATIONS = ("shadow_latency_ms", "v1_latency_ms", "v2_latency_ms", "overhead_ms", "queue_ms")
-_EXTRA = "otlp"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,6 @@ class ShadowCapture:
         self._folder = TemporaryDirectory(prefix="otel-shadow-")
         self.log_file = Path(self._folder.name) / "app.log"
         self._signals = _Signals()
-        self._records = _Records()
         numbers = itertools.count(1)
         self.manager = ShadowTrafficManager(
             settings,
@@ -86,7 +84,7 @@ class ShadowCapture:
             meter_provider=self._signals.meter,
             logger_provider=self._signals.logger,
             log_file=str(self.log_file),
-            sinks=[self._records],
+            sinks=[self._signals],
             redactor=Redactor(hash_key, settings.privacy.safe_session_id),
             clock=lambda: MOMENT,
             new_id=lambda: f"{next(numbers):016x}",
@@ -123,15 +121,15 @@ class ShadowCapture:
     def records(self) -> list[ShadowRecord]:
         """The finished records, in the order in which their executions began."""
         self.settle()
-        return sorted(self._records.seen, key=lambda record: record.pair_id)
+        return sorted(self._signals.records, key=lambda record: record.pair_id)
 
     @property
     def swallowed(self) -> dict[str, int]:
-        """What the fault_barrier caught, by operation."""
+        """What the fault barrier caught, by operation."""
         return dict(self.manager.fault_barrier.counts)
 
     def lines(self, event: str | None = None, *, still: bool = True) -> list[dict[str, Any]]:
-        """The log lines, parsed, in the order in which their executions began (the file has that of their ends).
+        """Return the log lines, parsed, in the order in which their executions began (the file has that of their ends).
 
         Arguments:
             event: only those of this event.
@@ -143,34 +141,36 @@ class ShadowCapture:
         return [_still(line, _LINE_DURATIONS) for line in chosen] if still else chosen
 
     def log_bytes(self) -> bytes:
-        """The log file as it lies there."""
+        """Return the bytes of the log file."""
         return self.log_file.read_bytes() if self.log_file.exists() else b""
 
     def spans(self, name: str | None = None, *, still: bool = True) -> list[CapturedSpan]:
-        """The finished spans, first started first; ``still`` as for :meth:`lines`."""
+        """Return the finished spans, first started first; ``still`` as for :meth:`lines`."""
         self.settle()
-        found = sorted((_captured(span) for span in self._signals.spans.get_finished_spans()), key=_start)
+        spans = map(_captured, self._signals.spans.get_finished_spans())
+        found = sorted(spans, key=lambda span: (span.started_ns, span.span_id))
         chosen = [span for span in found if name in (None, span.name)]
         return [_still_span(span) for span in chosen] if still else chosen
 
     def metrics(self) -> dict[str, dict[frozenset[tuple[str, Any]], Any]]:
-        """The metrics by name, then by attribute set: a number, or the count of a histogram's values."""
-        return {metric.name: _points(metric) for metric in self._signals.metrics(self)}
+        """Return the metrics by name, then by attribute set: a number, or the count of a histogram's values."""
+        self.settle()
+        return {metric.name: _points(metric) for metric in self._signals.metrics()}
 
     def value(self, metric: semconv.Metric, **attributes: Any) -> float:
-        """Sum over the series of ``metric`` whose attributes include ``attributes`` (dots written as ``__``)."""
+        """Return the sum over those series of ``metric`` that have ``attributes`` (dots written as ``__``)."""
         wanted = {(name.replace("__", "."), value) for name, value in attributes.items()}
         series = self.metrics().get(metric.name, {})
         return float(sum(value for key, value in series.items() if wanted <= key))
 
     def exported(self) -> dict[str, bytes]:
-        """Every signal in the very bytes of OTLP (or of the file): ``spans``, ``metrics``, ``events``, ``lines``."""
+        """Return every signal in the bytes of OTLP (or of the file): ``spans``, ``metrics``, ``events``, ``lines``."""
         self.settle()
         return {**self._signals.encoded(), "lines": self.log_bytes()}
 
 
 def default_flags(config: ShadowConfig) -> FeatureFlags:
-    """The flags by their defaults and ``[flags]``, whatever the environment says."""
+    """Return the flags by their defaults and ``[flags]``, whatever the environment says."""
     names = ("router_v2_enabled", "router_v2_shadow", "router_v2_percentage", "v2_timeout_ms", "shadow_logging")
     values: dict[str, Any] = {name: FeatureFlags.model_fields[name].default for name in names}
     for name, given in zip(("enabled", "shadow", "percentage", "timeout_ms", "logging"), names, strict=True):
@@ -183,54 +183,44 @@ def _settings(given: Mapping[str, Any]) -> ShadowConfig:
     return ShadowConfig.from_mapping({"v2_build": "test", "arms": {"holdout": 0.0}, **given}, "ShadowCapture")
 
 
-class _Records(Sink):
-    def __init__(self) -> None:
-        self.seen: list[ShadowRecord] = []
-
-    def emit(self, record: ShadowRecord) -> None:
-        self.seen.append(record)
+def _otel(module: str) -> Any:
+    return require(f"opentelemetry.{module}", "otlp")
 
 
-class _Signals:
-    """The SDK's providers with everything kept in memory."""
+class _Signals(Sink):
+    """The SDK's providers, and a sink, with everything kept in memory."""
 
     def __init__(self) -> None:
-        trace = require("opentelemetry.sdk.trace", _EXTRA)
-        export = require("opentelemetry.sdk.trace.export", _EXTRA)
-        memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", _EXTRA)
-        metrics = require("opentelemetry.sdk.metrics", _EXTRA)
-        readers = require("opentelemetry.sdk.metrics.export", _EXTRA)
-        logs = require("opentelemetry.sdk._logs", _EXTRA)
-        self._resource = require("opentelemetry.sdk.resources", _EXTRA).Resource({"service.name": "test"})
-        self.spans = memory.InMemorySpanExporter()
-        self.tracer = trace.TracerProvider(resource=self._resource, id_generator=_ids(), shutdown_on_exit=False)
-        self.tracer.add_span_processor(export.SimpleSpanProcessor(self.spans))
-        self._reader = readers.InMemoryMetricReader()
-        self.meter = metrics.MeterProvider(
-            metric_readers=[self._reader], resource=self._resource, shutdown_on_exit=False
-        )
+        self.records: list[ShadowRecord] = []
+        trace, metrics = _otel("sdk.trace"), _otel("sdk.metrics")
+        here = {"resource": _otel("sdk.resources").Resource({"service.name": "test"}), "shutdown_on_exit": False}
+        self.spans = _otel("sdk.trace.export.in_memory_span_exporter").InMemorySpanExporter()
+        self.tracer = trace.TracerProvider(id_generator=_ids(), **here)
+        self.tracer.add_span_processor(_otel("sdk.trace.export").SimpleSpanProcessor(self.spans))
+        self._reader = _otel("sdk.metrics.export").InMemoryMetricReader()
+        self.meter = metrics.MeterProvider(metric_readers=[self._reader], **here)
         self._events = _Events()
-        self.logger = logs.LoggerProvider(resource=self._resource, shutdown_on_exit=False)
+        self.logger = _otel("sdk._logs").LoggerProvider(**here)
         self.logger.add_log_record_processor(self._events)
 
-    def metrics(self, capture: ShadowCapture) -> list[Any]:
-        capture.settle()
+    def emit(self, record: ShadowRecord) -> None:
+        self.records.append(record)
+
+    def metrics(self) -> list[Any]:
         data = self._reader.get_metrics_data()
         if data is None:
             return []
         return [metric for part in data.resource_metrics for scope in part.scope_metrics for metric in scope.metrics]
 
     def encoded(self) -> dict[str, bytes]:
-        common = "opentelemetry.exporter.otlp.proto.common"
-        spans = require(f"{common}.trace_encoder", _EXTRA).encode_spans(self.spans.get_finished_spans())
+        common = "exporter.otlp.proto.common"
         data = self._reader.get_metrics_data()
-        metrics = require(f"{common}.metrics_encoder", _EXTRA).encode_metrics(data) if data is not None else None
-        events = require(f"{common}._log_encoder", _EXTRA).encode_logs(self._events.seen)
-        return {
-            "spans": spans.SerializeToString(),
-            "metrics": metrics.SerializeToString() if metrics is not None else b"",
-            "events": events.SerializeToString(),
+        messages = {
+            "spans": _otel(f"{common}.trace_encoder").encode_spans(self.spans.get_finished_spans()),
+            "metrics": _otel(f"{common}.metrics_encoder").encode_metrics(data) if data is not None else None,
+            "events": _otel(f"{common}._log_encoder").encode_logs(self._events.seen),
         }
+        return {name: message.SerializeToString() if message is not None else b"" for name, message in messages.items()}
 
     def shutdown(self) -> None:
         for provider in (self.tracer, self.meter, self.logger):
@@ -247,17 +237,17 @@ class _Events:
         self.seen.append(record)
 
     def shutdown(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is buffered."""
+        """Return True: nothing is buffered."""
         return True
 
 
 def _ids() -> Any:
     """Ids of traces and spans that count up."""
 
-    class Counting(require("opentelemetry.sdk.trace.id_generator", _EXTRA).IdGenerator):  # type: ignore[misc]
+    class Counting(_otel("sdk.trace.id_generator").IdGenerator):  # type: ignore[misc]
         def __init__(self) -> None:
             self._traces, self._spans = itertools.count(1), itertools.count(1)
 
@@ -286,18 +276,12 @@ def _captured(span: Any) -> CapturedSpan:
     )
 
 
-def _start(span: CapturedSpan) -> tuple[int, str]:
-    return span.started_ns, span.span_id
-
-
 def _still_span(span: CapturedSpan) -> CapturedSpan:
-    from dataclasses import replace
-
     return replace(span, attributes=_still(span.attributes, _SPAN_DURATIONS), started_ns=0, ended_ns=0)
 
 
 def _still(values: Mapping[str, Any], durations: tuple[str, ...]) -> dict[str, Any]:
-    """``values`` with durations at 0.0; one that is missing (None) stays so."""
+    """Return ``values`` with durations at 0.0; one that is missing (None) stays so."""
     return {key: 0.0 if key in durations and value is not None else value for key, value in values.items()}
 
 

@@ -3,7 +3,7 @@
 A business node is pure: it reads the state, extracts data, and writes its own fields and an outbox. It neither routes
 nor answers. Five checks hold that for every node; extraction and step checks are added per node:
 
-    template = Template("greeting", own_fields=frozenset({"parent_name"}), samples=(Sample({"messages": [...]}),))
+    template = Template("greeting", own_fields=frozenset({"parent_name"}), samples=(SampleState({"messages": [...]}),))
     assert check_node(my_node, template).passed
 """
 
@@ -25,10 +25,12 @@ ROUTING_FIELDS = frozenset(
     {"next_node", "next", "goto", "route", "routing", "routing_decision", "target", "threshold_action"}
 )
 RESPONSE_FIELDS = frozenset({"messages", "planned_response", "response", "answer", "reply"})
+_ANY = object()
+"""What stands for a field without an expectation; `None` is an expectation of its own."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleState:
     """A state to run the node on, and the fields its output must have (`None`: the field must be absent or empty)."""
 
     state: State
@@ -61,7 +63,7 @@ class Template:
 
     name: str
     own_fields: frozenset[str]
-    samples: tuple[Sample, ...]
+    samples: tuple[SampleState, ...]
     extra: tuple[Check, ...] = ()
     routing_fields: frozenset[str] = ROUTING_FIELDS
     response_fields: frozenset[str] = RESPONSE_FIELDS
@@ -121,7 +123,7 @@ def check_node(node: Node, template: Template) -> ComplianceReport:
     return ComplianceReport(template.name, tuple(_outcome(check, node, template) for check in template.checks))
 
 
-def extracts(name: str, fields: Sequence[str], samples: Sequence[Sample]) -> Check:
+def extracts(name: str, fields: Sequence[str], samples: Sequence[SampleState]) -> Check:
     """Return a check that the node's output has each sample's expected values in `fields`.
 
     Raises:
@@ -143,10 +145,13 @@ def extracts(name: str, fields: Sequence[str], samples: Sequence[Sample]) -> Che
     return Check(name, judge)
 
 
-def progresses(name: str, step_field: str, turns: Sequence[Sample]) -> Check:
+def progresses(name: str, step_field: str, turns: Sequence[SampleState]) -> Check:
     """Return a check that plays `turns` as one conversation.
 
     Each turn's state is laid over what the turns before left; its `expect[step_field]` is the step the node must set.
+
+    Raises:
+        ValueError: no turn expects a step, so that the check could not fail.
     """
     if not any(step_field in turn.expect for turn in turns):
         raise ValueError(f"check {name!r}: no turn expects a {step_field}")
@@ -162,13 +167,6 @@ def progresses(name: str, step_field: str, turns: Sequence[Sample]) -> Check:
         return None
 
     return Check(name, judge)
-
-
-class _Any:
-    """Marks a field without an expectation; `None` is an expectation of its own."""
-
-
-_ANY = _Any()
 
 
 class NotAnUpdate(Exception):
@@ -187,14 +185,13 @@ def _outcome(check: Check, node: Node, template: Template) -> CheckResult:
 
 def _run(node: Node, state: State) -> dict[str, Any]:
     """Run the node on a copy of `state` and return its update."""
-    output = _call(node, copy.deepcopy(dict(state)))
+    return _update(_call(node, copy.deepcopy(dict(state))))
+
+
+def _update(output: Any) -> dict[str, Any]:
     if not isinstance(output, Mapping):
-        raise _not_an_update(output)
+        raise NotAnUpdate(f"expected a state update (a mapping), the node returned {type(output).__name__}")
     return dict(output)
-
-
-def _not_an_update(output: Any) -> NotAnUpdate:
-    return NotAnUpdate(f"expected a state update (a mapping), the node returned {type(output).__name__}")
 
 
 def _call(node: Node, state: dict[str, Any]) -> Any:
@@ -219,64 +216,56 @@ def _await(awaitable: Any) -> Any:
         return pool.submit(asyncio.run, run()).result()
 
 
-def _no_routing_decision(node: Node, template: Template) -> str | None:
-    for number, sample in enumerate(template.samples, start=1):
-        output = _call(node, copy.deepcopy(dict(sample.state)))
-        if _routes(output):
-            return f"sample {number}: the node returned a {type(output).__name__}, which routes"
-        if not isinstance(output, Mapping):
-            raise _not_an_update(output)
-        if found := sorted(set(output) & template.routing_fields):
-            return f"sample {number}: the node wrote {', '.join(found)}"
-        if _contains(output, _routes):
-            return f"sample {number}: the update holds a Command or Send"
-    return None
+# --- the five general checks: each says what is wrong on one sample's state ------------------------------------------
 
 
-def _no_planned_response(node: Node, template: Template) -> str | None:
-    for number, sample in enumerate(template.samples, start=1):
-        output = _run(node, sample.state)
-        if found := sorted(set(output) & template.response_fields):
-            return f"sample {number}: the node wrote {', '.join(found)}"
-        if _contains(output, _is_message):
-            return f"sample {number}: the update holds a message"
-    return None
+def _on_each_sample(fault: Callable[[Node, State, Template], str | None]) -> Callable[[Node, Template], str | None]:
+    def judge(node: Node, template: Template) -> str | None:
+        for number, sample in enumerate(template.samples, start=1):
+            if wrong := fault(node, sample.state, template):
+                return f"sample {number}: {wrong}"
+        return None
+
+    return judge
 
 
-def _outbox_exists(node: Node, template: Template) -> str | None:
-    for number, sample in enumerate(template.samples, start=1):
-        output = _run(node, sample.state)
-        if not isinstance(output.get(OUTBOX), list):
-            return f"sample {number}: no list '{OUTBOX}' in the update"
-    return None
+def _no_routing_decision(node: Node, state: State, template: Template) -> str | None:
+    output = _call(node, copy.deepcopy(dict(state)))
+    if _routes(output):
+        return f"the node returned a {type(output).__name__}, which routes"
+    if found := sorted(set(_update(output)) & template.routing_fields):
+        return f"the node wrote {', '.join(found)}"
+    return "the update holds a Command or Send" if _contains(output, _routes) else None
 
 
-def _own_fields_only(node: Node, template: Template) -> str | None:
-    allowed = template.own_fields | {OUTBOX}
-    for number, sample in enumerate(template.samples, start=1):
-        state = copy.deepcopy(dict(sample.state))
-        output = _call(node, state)
-        if not isinstance(output, Mapping):
-            raise _not_an_update(output)
-        if foreign := sorted(set(output) - allowed):
-            return f"sample {number}: the node wrote {', '.join(foreign)}"
-        if state != dict(sample.state):
-            return f"sample {number}: the node changed the state it was given, in place"
-    return None
+def _no_planned_response(node: Node, state: State, template: Template) -> str | None:
+    output = _run(node, state)
+    if found := sorted(set(output) & template.response_fields):
+        return f"the node wrote {', '.join(found)}"
+    return "the update holds a message" if _contains(output, _is_message) else None
 
 
-def _idempotent(node: Node, template: Template) -> str | None:
-    for number, sample in enumerate(template.samples, start=1):
-        first, second = _run(node, sample.state), _run(node, sample.state)
-        if first != second:
-            return f"sample {number}: two runs on the same state differ in {_differing(first, second)}"
-        after = {**sample.state, **first}
-        again = {**after, **_run(node, after)}
-        own = [key for key in template.own_fields if after.get(key) != again.get(key)]
-        if own:
-            return f"sample {number}: a second run on its own result changes {', '.join(sorted(own))}"
-        if len(again.get(OUTBOX) or ()) > len(after.get(OUTBOX) or ()):
-            return f"sample {number}: a second run on its own result makes the outbox longer"
+def _outbox_exists(node: Node, state: State, template: Template) -> str | None:
+    return None if isinstance(_run(node, state).get(OUTBOX), list) else f"no list '{OUTBOX}' in the update"
+
+
+def _own_fields_only(node: Node, state: State, template: Template) -> str | None:
+    given = copy.deepcopy(dict(state))
+    if foreign := sorted(set(_update(_call(node, given))) - template.own_fields - {OUTBOX}):
+        return f"the node wrote {', '.join(foreign)}"
+    return "the node changed the state it was given, in place" if given != dict(state) else None
+
+
+def _idempotent(node: Node, state: State, template: Template) -> str | None:
+    first, second = _run(node, state), _run(node, state)
+    if first != second:
+        return f"two runs on the same state differ in {_differing(first, second)}"
+    after = {**state, **first}
+    again = {**after, **_run(node, after)}
+    if own := sorted(key for key in template.own_fields if after.get(key) != again.get(key)):
+        return f"a second run on its own result changes {', '.join(own)}"
+    if len(again.get(OUTBOX) or ()) > len(after.get(OUTBOX) or ()):
+        return "a second run on its own result makes the outbox longer"
     return None
 
 
@@ -307,9 +296,9 @@ def _contains(value: Any, wanted: Callable[[Any], bool]) -> bool:
 
 
 GENERAL_CHECKS = (
-    Check("no_routing_decision", _no_routing_decision),
-    Check("no_planned_response", _no_planned_response),
-    Check("outbox_exists", _outbox_exists),
-    Check("own_fields_only", _own_fields_only),
-    Check("idempotent", _idempotent),
+    Check("no_routing_decision", _on_each_sample(_no_routing_decision)),
+    Check("no_planned_response", _on_each_sample(_no_planned_response)),
+    Check("outbox_exists", _on_each_sample(_outbox_exists)),
+    Check("own_fields_only", _on_each_sample(_own_fields_only)),
+    Check("idempotent", _on_each_sample(_idempotent)),
 )

@@ -26,5 +26,5 @@ def make_shadow_capture() -> Iterator[Callable[..., ShadowCapture]]:
 
 @pytest.fixture
 def shadow_capture(make_shadow_capture: Callable[..., ShadowCapture]) -> ShadowCapture:
-    """A manager with an empty configuration whose spans, metrics and lines stay in memory."""
+    """Make a manager with an empty configuration whose spans, metrics and lines stay in memory."""
     return make_shadow_capture()

@@ -7,15 +7,15 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from otel_shadow.testing.compliance import Sample, Template, extracts, progresses
+from otel_shadow.testing.compliance import SampleState, Template, extracts, progresses
 
 _NOW = "2025-01-09T10:00:00"  # a Thursday
 
 
-def _said(text: str, expect: Mapping[str, Any] | None = None, **state: Any) -> Sample:
+def _said(text: str, expect: Mapping[str, Any] | None = None, **state: Any) -> SampleState:
     """Return a sample in which the user said `text`; the language is Portuguese unless `state` says otherwise."""
     base = {"messages": [HumanMessage(text)], "language": "pt", "reference_datetime": _NOW, "visited": []}
-    return Sample({**base, **state}, expect or {})
+    return SampleState({**base, **state}, expect or {})
 
 
 GREETING = Template(

@@ -17,6 +17,7 @@ from otel_shadow.verdict.node_tally import NodeTally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
 from otel_shadow.verdict.window import Frame, frame
+from otel_shadow.verdict.wording import TITLES
 
 _MALFORMED = 0.01
 """Above this share of lines of ours that can't be read, what is left may be a choice of its own."""
@@ -280,8 +281,8 @@ def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
             name in policy.criteria,
             False,
             bound,
-            direction="at_most" if name in _AT_MOST else "at_least",
-            quantity="ratio" if name in _NEEDS else "share",
+            direction=TITLES[name].limit,
+            quantity=TITLES[name].quantity,
             reasons=(_told(Role.WHY, ReasonKind.NO_EVIDENCE),),
         )
         for name, bound in policy.objectives().items()
@@ -289,6 +290,3 @@ def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
     nothing = _told(Role.WHY, ReasonKind.NOTHING, by=at if len(summary) else None)
     lacking = (*_unread(summary), _told(Role.MISSING, ReasonKind.EVIDENCE))
     return Verdict(Decision.WAIT, at, None, policy, rows, (), (nothing, *lacking))
-
-
-_AT_MOST = {semconv.CRITERION_HANDOFF, *_NEEDS}

@@ -105,6 +105,19 @@ def test_a_provider_without_events_is_polled(connect: Any) -> None:
     until(lambda: flags.current.architecture_mode("s") is Mode.V1_ONLY)
 
 
+def test_an_environment_that_changes_while_it_is_read_ends_no_polling(
+    connect: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application sets environment variables as the flags are read from it: told once, and asked again."""
+    provider, flags = connect(poll_seconds=0.01)
+    with monkeypatch.context() as patched:
+        patched.setattr(flags, "_checked", lambda *_: {}["a variable that has gone meanwhile"])
+        provider.set(ROUTER_V2_SHADOW=False)
+        until(lambda: "flags by OpenFeature stay as they were: KeyError" in caplog.text)
+        assert flags.current.architecture_mode("s") is Mode.V2_SHADOW
+    until(lambda: flags.current.architecture_mode("s") is Mode.V1_ONLY)
+
+
 def test_no_provider_is_asked_on_v1s_path(connect: Any, make_shadow_capture: MakeCapture) -> None:
     """While the provider hangs, V1 answers, by the flags that were known last."""
     provider, flags = connect()

@@ -167,11 +167,11 @@ def test_slow_pairs_are_those_that_the_collector_keeps() -> None:
 
 
 def test_a_missing_extra_gives_the_pip_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without grafanalib the command says how to install it."""
+    """Without PyYAML the command says how to install it."""
     import sys
 
     from otel_shadow.errors import MissingExtraError
 
-    monkeypatch.setitem(sys.modules, "grafanalib", None)
+    monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'otel-shadow\[dashboards\]'"):
         write_dashboards(tmp_path)

@@ -10,7 +10,7 @@ import yaml
 from real_servers import ROOT, binary
 
 from otel_shadow._dashboards import write_dashboards
-from otel_shadow._dashboards.alerts import ALERTS
+from otel_shadow._dashboards.rules import ALERTS
 
 HERE = Path(__file__).parent
 RULES = ROOT / "dashboards" / "rules"

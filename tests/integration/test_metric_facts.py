@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
+from otlp_receiver import Receiver, receiving
 from real_servers import Collector, Prometheus
 from waiting import until
 
@@ -23,49 +19,19 @@ from otel_shadow._dashboards.series_names import label, series
 pytestmark = pytest.mark.servers
 
 
-class Receiver(ThreadingHTTPServer):
-    """Where the Collector believes Prometheus is: keeps unit, help text and kind of every metric of ours.
+def facts(receiver: Receiver) -> dict[str, tuple[str, str, str]]:
+    """Return kind, unit and help text of every metric of ours that the Collector handed on.
 
     (Prometheus' own metadata API tells of scraped targets only, not of what came in over OTLP.)
     """
-
-    def __init__(self) -> None:
-        self.facts: dict[str, tuple[str, str, str]] = {}
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/api/v1/otlp"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        request = ExportMetricsServiceRequest.FromString(body)
-        for resource in request.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics if scope.scope.name == semconv.SCOPE else ():
-                    kind = str(metric.WhichOneof("data"))
-                    self.server.facts[metric.name] = (kind, metric.unit, metric.description)
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+    return {
+        metric.name: (str(metric.WhichOneof("data")), metric.unit, metric.description)
+        for request in receiver.metrics
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        if scope.scope.name == semconv.SCOPE
+        for metric in scope.metrics
+    }
 
 
 def send_each(endpoint: str, service: str) -> None:
@@ -84,17 +50,18 @@ def send_each(endpoint: str, service: str) -> None:
     provider.shutdown()
 
 
-def test_every_metric_passes_the_collector_with_unit_and_help(tmp_path: Path, receiver: Receiver) -> None:
+def test_every_metric_passes_the_collector_with_unit_and_help(tmp_path: Path) -> None:
     """Kind, unit and help text of each metric leave the Collector as they are in semconv."""
-    collector = Collector(tmp_path / "collector", receiver.url, "127.0.0.1:9", {})
-    collector.start()
-    try:
-        send_each(collector.http, "facts")
-        kinds = {"counter": "sum", "histogram": "histogram", "gauge": "gauge"}
-        wanted = {metric.name: (kinds[metric.kind], metric.unit, metric.description) for metric in semconv.METRICS}
-        assert until(lambda: receiver.facts.keys() >= wanted.keys() and receiver.facts) == wanted
-    finally:
-        collector.stop()
+    kinds = {"counter": "sum", "histogram": "histogram", "gauge": "gauge"}
+    wanted = {metric.name: (kinds[metric.kind], metric.unit, metric.description) for metric in semconv.METRICS}
+    with receiving() as receiver:
+        collector = Collector(tmp_path / "collector", receiver.url, "127.0.0.1:9", {})
+        collector.start()
+        try:
+            send_each(collector.http, "facts")
+            assert until(lambda: facts(receiver).keys() >= wanted.keys() and facts(receiver)) == wanted
+        finally:
+            collector.stop()
 
 
 def test_prometheus_translates_names_as_the_dashboards_expect(collector: Collector, prometheus: Prometheus) -> None:

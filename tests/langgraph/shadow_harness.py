@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +18,11 @@ from typing import Any
 
 from langgraph._internal._runnable import RunnableSeq, set_config_context
 
+from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow._langgraph.instrument.node_wrapper import ShadowedSequence
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._langgraph.v2_runnable import as_runnable
-from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow._runtime.sinks import NoSpan, Sink
@@ -34,7 +35,7 @@ NAIVE = "naive"
 BEFORE = "before"
 AFTER = "after"
 _WAIT_S = 20.0
-ENGINES: list[Engine] = []
+ENGINES: list[ShadowTrafficManager] = []
 """Those of the present test."""
 
 
@@ -99,7 +100,7 @@ class WaitingSequence(ShadowedSequence):
     """The shipped sequence, which ends when its shadow run has."""
 
     beside: Shadow
-    engine: Engine
+    engine: ShadowTrafficManager
     before: Callable[[], None] | None
 
     def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
@@ -201,7 +202,9 @@ def shadow(
         return beside
     witness = _Witness(beside, enter)
     config = ShadowConfig.from_mapping({"v2_build": "t", "arms": {"holdout": 0.0}, "tools": tools or {}}, "the harness")
-    engine = Engine(config, default_flags(config), sinks=[witness], spans=witness, inspect=witness.inspect)
+    engine = ShadowTrafficManager(
+        config, default_flags(config), log_file=os.devnull, sinks=[witness], spans=witness, inspect=witness.inspect
+    )
     ENGINES.append(engine)
     attach(graph, engine, lambda _, name: v2 if name == node else None)
     before = witness.enter if when == BEFORE else None

@@ -16,7 +16,7 @@ import sample_verdict
 from PIL import Image
 
 from otel_shadow._report import html_page as report_html
-from otel_shadow._report import verdict_document
+from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow.verdict.result import Decision
 
 pytestmark = pytest.mark.servers
@@ -30,7 +30,7 @@ _FLAGS = (
 @cache
 def page(decision: Decision) -> str:
     verdict = sample_verdict.verdict(decision)
-    return report_html.page(verdict_document.page(verdict, sample_verdict.evidence(verdict)))
+    return report_html.page(verdict_document(verdict, sample_verdict.evidence(verdict), page=True))
 
 
 def chromium(tmp_path: Path, *arguments: str) -> str:

@@ -14,7 +14,8 @@ import html5lib
 import pytest
 import sample_verdict
 
-from otel_shadow._report import html_page, verdict_document
+from otel_shadow._report import html_page
+from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow.errors import MissingExtraError, ShadowError
 from otel_shadow.evidence.view import EvidenceView, Reading
 from otel_shadow.policy import Policy
@@ -26,7 +27,7 @@ XHTML = "{http://www.w3.org/1999/xhtml}"
 @cache
 def page(decision: Decision = Decision.GO, simulated: bool = False, trace_url: str | None = None) -> str:
     verdict = sample_verdict.verdict(decision, simulated=simulated)
-    return html_page.page(verdict_document.page(verdict, sample_verdict.evidence(verdict), trace_url))
+    return html_page.page(verdict_document(verdict, sample_verdict.evidence(verdict), page=True, trace_url=trace_url))
 
 
 def parsed(text: str):  # type: ignore[no-untyped-def]
@@ -68,7 +69,7 @@ def test_names_from_logs_are_text_and_never_markup() -> None:
     """A script planted as node, target, field, intent, build, reason or trace id comes out as text."""
     planted = "<script>alert('x')</script>"
     verdict, evidence = sample_verdict.hostile(planted)
-    text = html_page.page(verdict_document.page(verdict, evidence, "http://tempo/{trace_id}"))
+    text = html_page.page(verdict_document(verdict, evidence, page=True, trace_url="http://tempo/{trace_id}"))
     tree = parsed(text)
     assert len(list(tree.iter(f"{XHTML}script"))) == 1
     assert planted not in text
@@ -120,7 +121,7 @@ def test_trace_ids_become_links_when_asked() -> None:
 def test_an_empty_window_makes_an_honest_page() -> None:
     """Without any evidence the page says WAIT, shows the policy and has no empty plots."""
     verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), sample_verdict.NOTHING)
-    text = html_page.page(verdict_document.page(verdict, EvidenceView(Reading(), ())))
+    text = html_page.page(verdict_document(verdict, EvidenceView(Reading(), ()), page=True))
     assert "no evidence at all" in words(text)
     assert "No pair was compared" in words(text)
     assert "<figure>" not in text

@@ -13,8 +13,9 @@ from golden import golden
 from rich.console import Console
 
 from otel_shadow import semconv
-from otel_shadow._report import json_document as report_json
-from otel_shadow._report import terminal, verdict_document
+from otel_shadow._report import terminal
+from otel_shadow._report.verdict_command import json_text
+from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow.evidence.view import EvidenceView, Reading
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -24,7 +25,7 @@ from otel_shadow.verdict.result import Decision, Verdict
 def printed(verdict: Verdict, evidence: EvidenceView, width: int | None = None) -> str:
     out = io.StringIO()
     console = terminal.console(out, width)
-    terminal.show(verdict_document.screen(verdict, evidence, wide=terminal.is_wide(console)), console)
+    terminal.show(verdict_document(verdict, evidence, page=False), console)
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
@@ -40,14 +41,14 @@ def test_the_terminal_report_is_frozen(decision: Decision, monkeypatch: pytest.M
 def test_the_json_document_is_frozen() -> None:
     """Scripts read these keys; changing one is a decision seen in the diff."""
     verdict = sample_verdict.verdict(Decision.WAIT, simulated=True)
-    text = report_json.text(verdict, sample_verdict.evidence(verdict)) + "\n"
+    text = json_text(verdict, sample_verdict.evidence(verdict)) + "\n"
     assert golden("verdict.json", text) == text
 
 
 def test_the_json_document_is_strict_json_with_the_exit_code() -> None:
     """No NaN, a schema, and the same exit code as the command's."""
     verdict = sample_verdict.verdict(Decision.NO_GO)
-    found = json.loads(report_json.text(verdict, sample_verdict.evidence(verdict)))
+    found = json.loads(json_text(verdict, sample_verdict.evidence(verdict)))
     assert (found["schema"], found["decision"], found["exit_code"]) == (1, "NO-GO", 1)
 
 
@@ -61,7 +62,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 def test_a_pipe_gets_no_escape_codes_and_a_terminal_gets_colours() -> None:
     """Plain when piped."""
     verdict = sample_verdict.verdict()
-    view = verdict_document.screen(verdict, sample_verdict.evidence(verdict))
+    view = verdict_document(verdict, sample_verdict.evidence(verdict), page=False)
     assert "\x1b" not in printed(verdict, sample_verdict.evidence(verdict))
     coloured = io.StringIO()
     terminal.show(view, Console(file=coloured, force_terminal=True, color_system="standard", width=100, markup=False))
@@ -86,7 +87,7 @@ def test_every_output_says_when_the_clock_was_simulated(simulated: bool) -> None
     verdict = sample_verdict.verdict(simulated=simulated)
     evidence = sample_verdict.evidence(verdict)
     assert ("clock was simulated" in printed(verdict, evidence)) is simulated
-    assert json.loads(report_json.text(verdict, evidence))["simulated"] is simulated
+    assert json.loads(json_text(verdict, evidence))["simulated"] is simulated
 
 
 def test_no_evidence_is_a_report_too() -> None:
@@ -116,5 +117,5 @@ def test_no_word_of_a_log_changes_what_is_told() -> None:
     verdict = replace(sample_verdict.verdict(Decision.WAIT, simulated=True), reasons=planted)
     text = " ".join(printed(verdict, sample_verdict.evidence(verdict)).split())
     assert text.count("clock was simulated") == 2
-    assert "First of all: Functional parity (x): 1 more closed session (of 1)" in text
-    assert "missing: Latency impact now (handoff): 20,000 more closed sessions (of 20,000)" in text
+    assert "What is missing first: Functional parity (x): 1 more closed session (0 of 1 so far)" in text
+    assert "missing: Latency impact now (handoff): 20,000 more closed sessions (0 of 20,000 so far)" in text

@@ -194,7 +194,7 @@ from small_graphs import call, small_graph
 from waiting import until
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow.testing.capture import ShadowCapture
-node = {{"v2": "v2_functions:spin", "executor": "process"}}
+node = {{"v2": "v2_functions:spin", "executor": "process", "timeout_ms": 600_000}}
 process = {{"idle_priority": False}}
 capture = ShadowCapture({{"nodes": {{"left": node}}, "process": process, "arms": {{"holdout": 0.0}}}})
 graph = small_graph()

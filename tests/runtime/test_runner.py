@@ -303,7 +303,7 @@ def test_a_shadow_that_comes_as_the_dispatcher_ends_is_cancelled() -> None:
     dispatcher = Dispatcher(LimitsTable(), FaultBarrier())
     dispatcher.close(0.1)
     assert dispatcher.submit(late) == "shutdown"  # type: ignore[arg-type]
-    assert dispatcher._offer(late, late.size) is None  # type: ignore[arg-type]
+    assert dispatcher.offer(late, late.size) is None  # type: ignore[arg-type]
     assert told.get(timeout=10) is True
     assert dispatcher.drain(10)
     assert dispatcher.waiting_bytes == 0

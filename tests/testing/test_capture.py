@@ -82,7 +82,7 @@ def test_the_fixture_in_a_users_project(tmp_path: Path) -> None:
 def test_the_switch_that_swallows_nothing(
     make_shadow_capture: Callable[..., ShadowCapture], monkeypatch: pytest.MonkeyPatch, raises: bool
 ) -> None:
-    """``OTEL_SHADOW_RAISE=true`` re-raises what the fault_barrier would count, so that a test sees our own faults."""
+    """``OTEL_SHADOW_RAISE=true`` re-raises what the fault barrier would count, so that a test sees our own faults."""
 
     def broken(*args: Any) -> Any:
         raise LookupError("ours")

@@ -13,12 +13,14 @@ from langgraph.types import Command, Send
 
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow._demo.v2.pipeline import BUSINESS
-from otel_shadow.testing import GENERAL_CHECKS, Sample, Template, check_node, extracts, progresses
+from otel_shadow.testing import GENERAL_CHECKS, SampleState, Template, check_node, extracts, progresses
 from otel_shadow.testing.templates import GREETING, QUALIFICATION, TEMPLATES
 
 Node = Callable[[dict[str, Any]], Any]
 
-TEMPLATE = Template("shop", frozenset({"article", "step"}), (Sample({"text": "two apples"}), Sample({"text": ""})))
+TEMPLATE = Template(
+    "shop", frozenset({"article", "step"}), (SampleState({"text": "two apples"}), SampleState({"text": ""}))
+)
 
 
 def sound(state: dict[str, Any]) -> dict[str, Any]:
@@ -196,10 +198,10 @@ def test_users_add_checks_of_their_own() -> None:
     template = Template(
         "shop",
         frozenset({"article", "step"}),
-        (Sample({"text": "two apples"}),),
+        (SampleState({"text": "two apples"}),),
         extra=(
-            extracts("extracts_article", ["article"], [Sample({"text": "two apples"}, {"article": ["apples"]})]),
-            progresses("steps", "step", [Sample({"text": "a"}, {"step": "asked"}), Sample({"text": "b"})]),
+            extracts("extracts_article", ["article"], [SampleState({"text": "two apples"}, {"article": ["apples"]})]),
+            progresses("steps", "step", [SampleState({"text": "a"}, {"step": "asked"}), SampleState({"text": "b"})]),
         ),
     )
     assert check_node(sound, template).passed
@@ -211,8 +213,15 @@ def test_a_template_that_could_not_fail_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one sample"):
         Template("empty", frozenset(), ())
     with pytest.raises(ValueError, match="no sample expects"):
-        extracts("nothing", ["article"], [Sample({})])
+        extracts("nothing", ["article"], [SampleState({})])
     with pytest.raises(ValueError, match="no turn expects"):
-        progresses("nothing", "step", [Sample({})])
+        progresses("nothing", "step", [SampleState({})])
     with pytest.raises(KeyError):
         check_node(sound, TEMPLATE)["no_such_check"]
+
+
+def test_the_former_name_of_a_sample_state_warns() -> None:
+    """`Sample`, the name of the release before, is the same class."""
+    with pytest.warns(DeprecationWarning, match="is now SampleState"):
+        from otel_shadow.testing import Sample
+    assert Sample is SampleState

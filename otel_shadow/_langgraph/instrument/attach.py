@@ -63,8 +63,7 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         differ = mark.differ if mark is not None else None
         shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify)
         owner.add(shadowed)
-        wrap(node, shadowed, runnable)
-        if is_wrapped(node):
+        if wrap(node, shadowed, runnable):
             attached.append(name)
     return attached
 

@@ -28,7 +28,8 @@ from otel_shadow._runtime.services import Services
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError
 
-__all__ = ["ShadowedSequence", "is_wrapped", "unwrap", "wrap"]
+Call = Callable[..., Any]
+_PASSING, _UNUSABLE = (GraphBubbleUp,), (InvalidUpdateError,)
 
 
 class ShadowedSequence(RunnableSeq):
@@ -43,55 +44,40 @@ class ShadowedSequence(RunnableSeq):
     _overdue: OverdueV2s
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Return V1's value, or in a live session V2's.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Return V1's value, or raise what V1 raised; in a live session V2's."""
         execution = None if self._shadowed.off else self._begin(input, config, awaited=False)
         if execution is None or config is None:
             return super().invoke(input, config, **kwargs)
-        v1: Callable[..., Any] = super().invoke
+        v1: Call = super().invoke
         with execution:
             if execution.live:
-                alone = partial(v1, input, config, **kwargs)
-                execution.result = self._serve(execution, input, config, alone, kwargs)
+                execution.result = self._serve(execution, v1, input, config, kwargs)
             else:
                 execution.result = execution.through(v1, input, config, **kwargs)
             return execution.result
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """Await V1's value, or in a live session V2's.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Await V1's value, or raise what V1 raised; in a live session V2's."""
         execution = None if self._shadowed.off else self._begin(input, config, awaited=True)
         if execution is None or config is None:
             return await super().ainvoke(input, config, **kwargs)
-        v1: Callable[..., Any] = super().ainvoke
+        v1: Call = super().ainvoke
         with execution:
             if execution.live:
-                alone = partial(v1, input, config, **kwargs)
-                execution.result = await self._aserve(execution, input, config, alone, kwargs)
+                execution.result = await self._aserve(execution, v1, input, config, kwargs)
             else:
                 execution.result = await execution.athrough(v1, input, config, **kwargs)
             return execution.result
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
-        """Yield V1's chunks, or in a live session V2's value as one chunk.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Yield V1's chunks, or raise what V1 raised; in a live session V2's value as one chunk."""
         execution = self._begin(input, config, awaited=False)
         if execution is None or config is None:
             yield from super().stream(input, config, **kwargs)
             return
         with execution:
             if execution.live:
-                v1 = partial(super().invoke, input, config, **kwargs)
-                execution.result = self._serve(execution, input, config, v1, kwargs)
+                execution.result = self._serve(execution, super().invoke, input, config, kwargs)
                 yield execution.result
                 return
             for chunk in execution.through_stream(super().stream(input, config, **kwargs)):
@@ -99,11 +85,7 @@ class ShadowedSequence(RunnableSeq):
                 yield chunk
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:
-        """Yield V1's chunks as they are awaited, or in a live session V2's value as one chunk.
-
-        Raises:
-            BaseException: what V1 raised.
-        """
+        """Yield V1's chunks as they are awaited, or raise what V1 raised; in a live session V2's value as one chunk."""
         execution = self._begin(input, config, awaited=True)
         if execution is None or config is None:
             async for chunk in super().astream(input, config, **kwargs):
@@ -111,8 +93,7 @@ class ShadowedSequence(RunnableSeq):
             return
         with execution:
             if execution.live:
-                v1 = partial(super().ainvoke, input, config, **kwargs)
-                execution.result = await self._aserve(execution, input, config, v1, kwargs)
+                execution.result = await self._aserve(execution, super().ainvoke, input, config, kwargs)
                 yield execution.result
                 return
             async for chunk in execution.athrough_stream(super().astream(input, config, **kwargs)):
@@ -167,25 +148,26 @@ class ShadowedSequence(RunnableSeq):
 
     # --- live ------------------------------------------------------------------------------------------------------
 
-    def _serve(
-        self, execution: Execution, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]
-    ) -> Any:
+    def _serve(self, execution: Execution, v1: Call, input: Any, config: RunnableConfig, more: dict[str, Any]) -> Any:
         attempt = LiveAttempt(config)
 
         def v2() -> Any:
-            return self._with_v2(execution).invoke(copied(input), attempt.begin(), **kwargs)
+            return self._with_v2(execution).invoke(copied(input), attempt.begin(), **more)
 
-        return serve(execution, Attempt((GraphBubbleUp,), (InvalidUpdateError,), attempt.commit), v2, v1)
+        v1_alone = partial(v1, input, config, **more)
+        return serve(execution, Attempt(_PASSING, _UNUSABLE, attempt.commit), v2, v1_alone)
 
     async def _aserve(
-        self, execution: Execution, input: Any, config: RunnableConfig, v1: Callable[[], Any], kwargs: dict[str, Any]
+        self, execution: Execution, v1: Call, input: Any, config: RunnableConfig, more: dict[str, Any]
     ) -> Any:
         attempt = LiveAttempt(config)
 
         async def v2() -> Any:
-            return await self._with_v2(execution).ainvoke(copied(input), attempt.begin(), **kwargs)
+            return await self._with_v2(execution).ainvoke(copied(input), attempt.begin(), **more)
 
-        return await aserve(execution, Attempt((GraphBubbleUp,), (InvalidUpdateError,), attempt.commit), v2, v1)
+        return await aserve(
+            execution, Attempt(_PASSING, _UNUSABLE, attempt.commit), v2, partial(v1, input, config, **more)
+        )
 
     def _with_v2(self, execution: Execution) -> RunnableSeq:
         """Return the sequence with V2, under its time limit, in V1's place; the writers stay the graph's own."""
@@ -199,14 +181,10 @@ class ShadowedSequence(RunnableSeq):
 
 
 def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None) -> bool:
-    """Make ``node`` of a graph a shadowed node.
-
-    Returns:
-        Whether it is one now; a node without writers, or one that is shadowed already, is left as it is.
-    """
+    """Make ``node`` of a graph a shadowed node, and return whether it is one: a node without writers is left alone."""
     sequence = node.node
     if not isinstance(sequence, RunnableSeq) or isinstance(sequence, ShadowedSequence):
-        return False
+        return isinstance(sequence, ShadowedSequence)
     wrapped: Any = copy.copy(sequence)
     wrapped.__class__ = ShadowedSequence
     wrapped._shadowed = shadowed

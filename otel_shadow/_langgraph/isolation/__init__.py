@@ -3,7 +3,7 @@
 ===========================  ================================================  ===================
 what V2 could reach          what it gets                                      module
 ===========================  ================================================  ===================
-stream, callbacks, tracing   its own, which nobody hears                       configuration
+stream, callbacks, tracing   its own, which nothing listens to                  configuration
 state, channels, context     copies of what they were when V1 was called       configuration
 checkpoint namespace, tasks  a task and a namespace of its own                 configuration
 answers to interrupts        a copy; V1's answer stays where it is             configuration

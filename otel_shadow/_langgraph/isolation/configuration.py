@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,9 @@ from langgraph._internal._config import recast_checkpoint_ns
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel._algo import PregelTaskWrites, local_read
 
-from otel_shadow._langgraph import captured_parts, internals
+from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_call import CapturedCall
+from otel_shadow._langgraph.captured_parts import Parts
 from otel_shadow._langgraph.isolation.models import TokenCounter
 from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tasks import LocalCalls, new_id
@@ -35,24 +36,17 @@ _SILENT = BaseCallbackHandler()
 
 @dataclass(slots=True)
 class Isolation:
-    """The private world of one shadow.
-
-    Arguments:
-        state: V2's own copy of the input.
-        config: what V2 is called with.
-        here: the names by which a ``Command(graph=…)`` means the graph of this node.
-        calls: V2's own tasks.
-        writes: what V2 and the node's writers wrote.
-        custom: what V2 wrote to the stream.
-        channels: names of the graph's channels.
-    """
+    """The private world of one shadow: what V2 is called with, and where its effects go."""
 
     state: Any
     config: RunnableConfig
     here: tuple[str, ...]
+    """Names by which a ``Command(graph=…)`` means the graph of this node."""
     calls: LocalCalls
     writes: deque[tuple[str, Any]]
+    """V2's and those of the node's writers."""
     custom: list[Any]
+    """What V2 wrote to the stream."""
     channels: Container[str]
 
 
@@ -60,18 +54,22 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     """Build the private world of a V2 that runs on what was captured; ``is_async``: it is awaited."""
     parts = captured.restore()
     calls, writes, custom = LocalCalls(), deque(), []  # type: tuple[LocalCalls, deque[tuple[str, Any]], list[Any]]
-    configurable = _user_keys(captured, parts)
+    configurable = {key: item for key, item in parts.user.items() if key not in internals.COORDINATES}
     configurable.update(_identity(captured, new_id()))
     configurable.update(_machinery(captured, parts, scope))
     configurable[internals.SEND] = writes.extend
     if captured.task is not None:
-        channels = _channels(captured, parts)
-        configurable[internals.READ] = _read(captured, configurable.get(internals.SCRATCHPAD), channels, writes)
+        task = PregelTaskWrites(captured.task.path, captured.task.name, writes, captured.task.triggers)
+        scratchpad: Any = configurable.get(internals.SCRATCHPAD)
+        configurable[internals.READ] = partial(
+            local_read, scratchpad, _channels(captured, parts), captured.managed, task
+        )
     if (runtime := captured.configurable.get(internals.RUNTIME)) is not None:
-        configurable[internals.RUNTIME] = _runtime(runtime, captured, parts, scope, custom, configurable)
+        store = private_store(scope, runtime.store, captured.loop) if runtime.store is not None else None
+        configurable[internals.RUNTIME] = _runtime(runtime, parts, store, custom, configurable)
     config: RunnableConfig = {
         "tags": [*(captured.tags or []), _TAG],
-        "metadata": {key: parts[f"metadata:{key}"] for key in captured.metadata} | {_TAG: True},
+        "metadata": parts.metadata | {_TAG: True},
         "callbacks": callbacks(scope, is_async),
         "recursion_limit": captured.recursion_limit,
         internals.CONF: configurable,
@@ -79,7 +77,7 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     configurable[internals.CALL] = calls.bind(config)
     own = configurable[internals.CHECKPOINT_NS]
     here = (*captured.here, own, recast_checkpoint_ns(own))
-    return Isolation(parts[captured_parts.INPUT], config, here, calls, writes, custom, captured.channels)
+    return Isolation(parts.input, config, here, calls, writes, custom, captured.channels)
 
 
 def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
@@ -108,14 +106,6 @@ def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
     )
 
 
-def _user_keys(captured: CapturedCall, parts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: parts.get(f"user:{key}", value)
-        for key, value in captured.configurable.items()
-        if not key.startswith(internals.PRIVATE_PREFIX) and key not in internals.COORDINATES
-    }
-
-
 def _identity(captured: CapturedCall, task_id: str) -> dict[str, Any]:
     """Make a task and a checkpoint namespace of V2's own, so that nothing it saves meets production's."""
     namespace: str = captured.configurable.get(internals.CHECKPOINT_NS) or "shadow:"
@@ -127,7 +117,7 @@ def _identity(captured: CapturedCall, task_id: str) -> dict[str, Any]:
     }
 
 
-def _machinery(captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowContext) -> dict[str, Any]:
+def _machinery(captured: CapturedCall, parts: Parts, scope: ShadowContext) -> dict[str, Any]:
     known = captured.configurable
     saver = known.get(internals.CHECKPOINTER)
     # without a saver in production the key stays, as None: it outranks a subgraph's own saver
@@ -138,70 +128,46 @@ def _machinery(captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowCo
         made[internals.SCRATCHPAD] = replace(  # keeps fields that other versions have
             scratchpad,
             **internals.fresh_counters(),
-            get_null_resume=internals.answer_once(parts.get(captured_parts.NULL_RESUME, captured.null_resume)),
-            resume=list(parts.get(captured_parts.RESUME) or []),
+            get_null_resume=internals.answer_once(parts.null_resume),
+            resume=list(parts.resume or []),
         )
     if internals.CACHE is not None:
         made[internals.CACHE] = None
     if internals.DURABILITY is not None:
         made[internals.DURABILITY] = "exit"
     if internals.NODE_ERROR is not None and internals.NODE_ERROR in known:
-        made[internals.NODE_ERROR] = parts.get(captured_parts.NODE_ERROR, known[internals.NODE_ERROR])
+        made[internals.NODE_ERROR] = parts.node_error
     return made
 
 
-def _runtime(
-    runtime: Any, captured: CapturedCall, parts: Mapping[str, Any], scope: ShadowContext, custom: list[Any],
-    configurable: Mapping[str, Any],
-) -> Any:  # fmt: skip
+def _runtime(runtime: Any, parts: Parts, store: Any, custom: list[Any], own: Mapping[str, Any]) -> Any:
     known = {item.name for item in fields(runtime)}
     changes: dict[str, Any] = {
         "stream_writer": custom.append,
-        "context": _context(captured.run_context, parts),
-        "previous": parts.get(captured_parts.PREVIOUS, runtime.previous),
+        "context": parts.context,
+        "previous": parts.previous,
+        "store": store,
     }
-    if runtime.store is not None:
-        changes["store"] = private_store(scope, runtime.store, captured.loop)
     if "heartbeat" in known:
-        changes["heartbeat"] = _nothing  # V2 keeps no idle timeout of production's alive
+        changes["heartbeat"] = lambda: None  # V2 keeps no idle timeout of production's alive
     if "control" in known:
         from langgraph.runtime import RunControl
 
         changes["control"] = RunControl()
     if "execution_info" in known and runtime.execution_info is not None:
         changes["execution_info"] = runtime.execution_info.patch(
-            task_id=configurable[internals.TASK_ID], checkpoint_ns=configurable[internals.CHECKPOINT_NS]
+            task_id=own[internals.TASK_ID], checkpoint_ns=own[internals.CHECKPOINT_NS]
         )
     return runtime.override(**changes)
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
-def _context(context: Any, parts: Mapping[str, Any]) -> Any:
-    """Return the runtime context, copied whole or field by field."""
-    if captured_parts.CONTEXT in parts:
-        return parts[captured_parts.CONTEXT]
-    prefix = f"{captured_parts.CONTEXT}."
-    changed = {name.removeprefix(prefix): value for name, value in parts.items() if name.startswith(prefix)}
-    if type(context) is dict:
-        return context | changed
-    if not changed or not is_dataclass(context):
-        return context
-    twin = copy.copy(context)
-    for name, value in changed.items():
-        object.__setattr__(twin, name, value)  # the dataclass may be frozen
-    return twin
-
-
-def _channels(captured: CapturedCall, parts: Mapping[str, Any]) -> dict[str, Any]:
+def _channels(captured: CapturedCall, parts: Parts) -> dict[str, Any]:
     """Make channels with the values they had when V1 was called."""
     rebuilt: dict[str, Any] = {}
     for key, channel in captured.channels.items():
         kept = captured.channel_copies.get(key)
         twin = kept.copy() if kept is not None else _empty(channel)
-        if (value := parts.get(f"channel:{key}", internals.MISSING)) is not internals.MISSING:
+        if (value := parts.channels.get(key, internals.MISSING)) is not internals.MISSING:
             setattr(twin, "values" if type(twin) is internals.TOPIC else "value", value)
         rebuilt[key] = twin
     return rebuilt
@@ -214,9 +180,3 @@ def _empty(channel: Any) -> Any:
     else:
         twin.value = internals.MISSING
     return twin
-
-
-def _read(captured: CapturedCall, scratchpad: Any, channels: dict[str, Any], writes: deque[tuple[str, Any]]) -> Any:
-    task = captured.task
-    own = PregelTaskWrites(task.path, task.name, writes, task.triggers)
-    return partial(local_read, scratchpad, channels, captured.managed, own)

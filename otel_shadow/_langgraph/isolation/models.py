@@ -20,11 +20,7 @@ _MOST_TOKENS = 2**40
 
 
 class PrivateCache(BaseCache):
-    """A cache whose reads fall through to ``base``, and whose updates are never served to V1.
-
-    Arguments:
-        base: production's cache.
-    """
+    """A cache whose reads fall through to production's, and whose updates are never served to V1."""
 
     def __init__(self, base: BaseCache) -> None:
         self._base = base
@@ -81,11 +77,7 @@ def _private(scope: ShadowContext, cache: BaseCache) -> PrivateCache:
 
 
 class TokenCounter(BaseCallbackHandler):
-    """A counter of the tokens of every model that runs under the shadow's own callback manager, and only there.
-
-    Arguments:
-        tokens: where the sums go, under ``input`` and ``output``.
-    """
+    """A counter, by ``input`` and ``output``, of the tokens of models under the shadow's own callback manager alone."""
 
     run_inline = True
 

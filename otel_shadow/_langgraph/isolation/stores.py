@@ -22,13 +22,7 @@ _UNBOUNDED = 2**31
 def private_store(
     scope: ShadowContext, store: BaseStore, loop: asyncio.AbstractEventLoop | None = None
 ) -> PrivateStore:
-    """Return the private store over ``store`` inside one shadow; a private store is its own.
-
-    Arguments:
-        scope: the shadow's context.
-        store: production's store.
-        loop: production's loop, if it has one; by default the loop that the shadow remembers.
-    """
+    """Return the private store over ``store`` inside one shadow; ``loop`` is production's, by default as remembered."""
     if isinstance(store, PrivateStore):
         return store
     note_file(store)
@@ -48,11 +42,9 @@ def private_saver(scope: ShadowContext, saver: BaseCheckpointSaver[Any]) -> Priv
 class PrivateSaver(InMemorySaver):
     """A saver in memory, empty at first, for the graphs inside V2.
 
-    It never reads the saver it covers. Production may close that one at any time, and reading a closed SQLite
-    connection from another thread ends the process with a segmentation fault.
-
-    Arguments:
-        covers: the saver it stands in for; its serializer is used, so that V2 fails on what production can't save.
+    It never reads the saver it ``covers``. Production may close that one at any time, and reading a closed SQLite
+    connection from another thread ends the process with a segmentation fault. It has the same serializer, so that V2
+    fails on what production can't save.
     """
 
     def __init__(self, covers: BaseCheckpointSaver[Any]) -> None:
@@ -65,10 +57,6 @@ class PrivateStore(BaseStore):
 
     Reads never refresh a time to live, and give copies. A search puts V2's own items after production's, unranked.
     Methods that ``base`` has beyond the interface are not reachable: they might write.
-
-    Arguments:
-        base: production's store.
-        loop: production's event loop; asynchronous reads run there, because stores are bound to their loop.
     """
 
     __slots__ = ("_deleted", "_lock", "_loop", "_own", "base", "supports_ttl", "ttl_config")

@@ -33,7 +33,7 @@ __all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "take"]
 
 
 class SnapshotError(Exception):
-    """A value that can't be captured; ``type_name`` names the culprit's type, never its value."""
+    """A value that can't be captured; ``type_name`` names the type that can't be copied, never its value."""
 
     def __init__(self, type_name: str) -> None:
         self.type_name = type_name
@@ -65,11 +65,7 @@ class Snapshot:
 
 
 def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
-    """Capture ``value``.
-
-    Arguments:
-        value: anything.
-        largest: bytes that a pickle may have.
+    """Capture ``value``, whose pickle may have ``largest`` bytes.
 
     Raises:
         SnapshotError: neither pickle nor ``deepcopy`` can copy it.

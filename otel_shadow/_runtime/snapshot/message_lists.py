@@ -17,20 +17,14 @@ from pydantic import BaseModel
 from otel_shadow._runtime.snapshot.pickling import Containers, containers_of, dumps, is_plain_model, model_of
 
 _WORTH_IT = 4
-"""Models in a list from which on it is taken out."""
-
-
+"""Models that a list has at least where it is taken out."""
 _MAX_CLASSES = 4096
 _PLAIN: set[type] = set()
 """Classes known as plain models, so that a list is looked through in C."""
 
 
 def lists_of(value: Any) -> Lists | None:
-    """Return the lists of models in ``value``; None if there are none.
-
-    Arguments:
-        value: a dict, or a tuple with dicts among its items; lists that are values of these are looked at.
-    """
+    """Return the lists of models that are values of ``value``, a dict or a tuple with dicts; None if there are none."""
     kind = type(value)
     if kind is not tuple and kind is not dict:
         return None
@@ -73,13 +67,9 @@ def _all_plain(found: list[type]) -> bool:
 
 
 class Lists:
-    """Lists that were taken out of a value: their models' classes, and where they belong.
+    """Lists that were taken out of a value: the class of each model of each list, and where the lists belong.
 
-    Arguments:
-        rest: the value without them.
-        lists: the lists.
-        classes: the class of each model of each list.
-        places: part (of a tuple), key and number of the list that belongs there.
+    ``rest`` is the value without them; ``places`` are part (of a tuple), key, and number of the list.
     """
 
     __slots__ = ("_classes", "_lists", "_places", "_rest")

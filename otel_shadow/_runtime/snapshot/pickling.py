@@ -78,17 +78,12 @@ _IDLE_WATCHING: list[_Pickler] = []
 
 
 def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> bytes:
-    """Return ``value`` as a pickle.
+    """Return ``value`` as a pickle of at most ``largest`` bytes; ``reached`` gets the models among its objects.
 
     Picklers are used again: their tables of known objects are as large as states are, and empty in between.
 
-    Arguments:
-        value: anything.
-        largest: bytes that it may have.
-        reached: gets the models among ``value``'s objects.
-
     Raises:
-        TooLargeError: it would be larger than ``largest``.
+        TooLargeError: it would be larger.
         HasDeepcopyError: something in it has its own idea of a copy.
         Exception: whatever pickle, or the pickling of a class, raises.
     """
