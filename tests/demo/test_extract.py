@@ -169,10 +169,6 @@ def test_the_level_follows_the_age(age: int) -> None:
         ("1º de março de 2026", "pt", "2026-03-01"),
         ("sexta-feira 14", "pt", "2025-02-14"),
         ("dia 5 do mês que vem", "pt", "2025-02-05"),
-        ("no carnaval", "pt", "2025-03-04"),
-        ("janero 15", "pt", "2025-01-15"),
-        ("seguinda-feira", "pt", "2025-01-13"),
-        ("tomorow", "en", "2025-01-10"),
         ("next Tuesday", "en", "2025-01-14"),
         ("Friday the 31st", "en", "2025-01-31"),
         ("the 15th of this month", "en", "2025-01-15"),
@@ -185,7 +181,7 @@ def test_the_level_follows_the_age(age: int) -> None:
     ],
 )
 def test_dates(text: str, language: Language, day: str | None) -> None:
-    """Relative, named, numeric and misspelt dates; impossible and foreign ones are none."""
+    """Relative, named and numeric dates; impossible and foreign ones are none."""
     assert [mention.value.isoformat() for mention in dates(text, language, NOW)] == ([day] if day else [])
 
 
