@@ -151,7 +151,7 @@ def test_lines_that_break_the_contract_are_named_and_counted(tmp_path: Path, rea
         f"{name}, line {v2[5] + 1}: pair_id is missing",
         f"{name}, line {v2[8] + 1}: timestamp is not an RFC 3339 time",
     }
-    assert "3 lines of ours can't be read" in " ".join(evaluate(found).warnings)
+    assert "3 lines of otel-shadow were unreadable and skipped" in " ".join(evaluate(found).warnings)
 
 
 def test_a_last_line_that_is_being_written_is_no_fault(tmp_path: Path, reads: str) -> None:
@@ -160,7 +160,7 @@ def test_a_last_line_that_is_being_written_is_no_fault(tmp_path: Path, reads: st
     name = write(tmp_path / "app.log", [*ours[:-2], ours[-2][:500]])
     found = read([name])
     assert (found.reading.truncated, found.reading.malformed, found.reading.used) == (1, 0, 100)
-    assert "1 last lines are incomplete" in " ".join(evaluate(found).warnings)
+    assert "1 last line of a file was incomplete and skipped" in " ".join(evaluate(found).warnings)
 
 
 def test_lines_of_another_schema_are_counted_and_forbid_a_go(tmp_path: Path, reads: str) -> None:
@@ -169,7 +169,7 @@ def test_lines_of_another_schema_are_counted_and_forbid_a_go(tmp_path: Path, rea
     content = [line.replace(b'"schema":1', b'"schema":2') if number < 40 else line for number, line in enumerate(ours)]
     found = read([write(tmp_path / "app.log", content)])
     assert found.reading.other_schema == {"2": sum(b"SHADOW_C" not in line for line in ours[:40])}
-    assert "another schema" in evaluate(found).blockers[0]
+    assert "lines of another format (schema 2) were left out" in evaluate(found).blockers[0]
 
 
 def test_an_application_that_speaks_of_us_is_not_ours(tmp_path: Path, reads: str) -> None:
