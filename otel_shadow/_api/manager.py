@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from operator import attrgetter
 from time import time
 from typing import Any
 from warnings import warn
@@ -26,6 +27,15 @@ from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import ShadowRecord
+
+
+_FORMER_NAMES = {
+    "emitter": "record_queue",
+    "runner": "dispatcher",
+    "shield": "fault_barrier",
+    "sites": "nodes",
+    **{name: f"services.{name}" for name in ("clock", "clock_name", "config_digest", "new_id", "redactor", "v2_build")},
+}
 
 
 class ShadowTrafficManager(Engine):
@@ -95,6 +105,14 @@ class ShadowTrafficManager(Engine):
         )
         super().__init__(services, workers)
         metrics.bind(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute by its name of the release before, and warn; such names go with the next release."""
+        new = _FORMER_NAMES.get(name)
+        if new is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        warn(f"ShadowTrafficManager.{name} is now {new}", DeprecationWarning, stacklevel=2)
+        return attrgetter(new)(self)
 
 
 class WhileLogging(Sink):

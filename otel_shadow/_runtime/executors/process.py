@@ -81,7 +81,7 @@ class WorkerPool:
     @property
     def capacity(self) -> int:
         """The workers that are ready or busy (while one is replaced, shadow runs wait); all, where none can start."""
-        self._start_keeper()
+        self.start_workers()
         return self._size if self.fault else len(self._idle) + self._busy
 
     @property
@@ -136,7 +136,7 @@ class WorkerPool:
 
     # --- the callers' threads ----------------------------------------------------------------------------------------
 
-    def _start_keeper(self) -> None:
+    def start_workers(self) -> None:
         """Begin to start the workers, and return at once."""
         if self._keeper is not None:
             return
@@ -146,7 +146,7 @@ class WorkerPool:
                 self._keeper.start()
 
     def _take(self, end: float) -> _Worker:
-        self._start_keeper()
+        self.start_workers()
         while perf_counter() < end and not self._closed:
             with self._lock:
                 if self._idle:
