@@ -28,7 +28,6 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import ShadowRecord
 
-
 _FORMER_NAMES = {
     "emitter": "record_queue",
     "runner": "dispatcher",
