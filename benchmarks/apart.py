@@ -53,7 +53,7 @@ class Apart:
 
 
 def available() -> list[str]:
-    """Those that are installed (dependency group ``bench``)."""
+    """Return those that are installed (dependency group ``bench``)."""
     found = []
     for name, (module, _) in INSTRUMENTORS.items():
         with suppress(ModuleNotFoundError):

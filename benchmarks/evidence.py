@@ -32,7 +32,7 @@ PAIR, SESSION, TRACE, MOMENT = "p" * 32, "s" * 32, "t" * 32, "2025-01-09T00:00:0
 
 
 def templates() -> list[tuple[str, str]]:
-    """Both lines of pairs of every node, with and without a mismatch, by the writer itself."""
+    """Return both lines of pairs of every node, with and without a mismatch, as the writer makes them."""
     found = []
     for node in NODES:
         for match in [True] * 19 + [False]:
@@ -50,7 +50,7 @@ def templates() -> list[tuple[str, str]]:
 
 
 def made(pairs: int, seed: int = 1) -> Iterator[str]:
-    """Lines of so many pairs over 48 hours, sessions of six, in the order in which they end."""
+    """Yield lines of so many pairs over 48 hours, sessions of six, in the order in which they end."""
     rng, forms = random.Random(seed), templates()
     sessions = [f"{rng.getrandbits(128):032x}" for _ in range(40)]
     for number in range(pairs):
@@ -67,7 +67,7 @@ def made(pairs: int, seed: int = 1) -> Iterator[str]:
 
 
 def write(folder: Path, pairs: int, packed: bool) -> list[Path]:
-    """One file, or four packed ones."""
+    """Write one file, or four packed ones."""
     if not packed:
         path = folder / "app.log"
         with path.open("w", encoding="utf-8") as file:

@@ -27,41 +27,41 @@ END = threading.Event()
 
 
 def v1(state: Any) -> Any:
-    """Five milliseconds of waiting, as for a model's answer."""
+    """Wait for five milliseconds, as for a model's answer."""
     time.sleep(0.005)
     return {"current_step": "asked"}
 
 
 async def av1(state: Any) -> Any:
-    """The same, awaited."""
+    """Wait for five milliseconds on the loop."""
     await asyncio.sleep(0.005)
     return {"current_step": "asked"}
 
 
 def nothing(state: Any) -> Any:
-    """A V2 that does nothing."""
+    """Do nothing, as V2."""
     return {"current_step": "asked"}
 
 
 def sleeps(state: Any) -> Any:
-    """Waits for 50 ms."""
+    """Wait for 50 ms."""
     time.sleep(0.05)
     return {}
 
 
 def hangs(state: Any) -> Any:
-    """Never returns."""
+    """Hang."""
     END.wait()
 
 
 async def blocks(state: Any) -> Any:
-    """Is awaited, and blocks its loop for 50 ms."""
+    """Block the loop that awaits it for 50 ms."""
     time.sleep(0.05)
     return {}
 
 
 def burns(state: Any) -> Any:
-    """Burns a core for 50 ms."""
+    """Burn a core for 50 ms."""
     end = time.perf_counter() + 0.05
     while time.perf_counter() < end:
         pass
@@ -69,7 +69,7 @@ def burns(state: Any) -> Any:
 
 
 def burns_on(state: Any) -> Any:
-    """Burns a core until it is killed."""
+    """Burn a core until it is killed."""
     while True:
         pass
 
@@ -139,7 +139,7 @@ class Running:
 
 
 def latencies(running: Running, requests: int) -> list[float]:
-    """Seconds of each of ``requests`` calls at ``RATE``, in ``CONCURRENCY`` threads; the queue of requests included."""
+    """Return the seconds of each of ``requests`` calls at ``RATE``, ``CONCURRENCY`` at a time, waiting included."""
     state = workload.state_of("M")
 
     def one(due: float) -> float:

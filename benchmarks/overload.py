@@ -72,7 +72,7 @@ def _full_queue(rounds: int = 7, calls: int = 60) -> None:
     manager.flush(10)
     reason = manager.nodes[("measured", "two")].limiter.reason
     dropped = manager.fault_barrier.counts["emit_dropped"]
-    print(f"  {shed} shadows shed; the limiter says {reason!r}; dropped records {dropped}")
+    print(f"  {shed} shadow runs shed; the limiter says {reason!r}; dropped records {dropped}")
     for each in (manager, other):
         each.shutdown(1.0)
 

@@ -14,7 +14,7 @@ from otel_shadow._runtime.snapshot import take
 
 
 def snapshots(rounds: int, clock: str) -> dict[str, Ratio]:
-    """Budget 2: ``take`` as a share of ``deepcopy``, by size."""
+    """Print budget 2: ``take`` as a share of ``deepcopy``, by size."""
     found = {}
     tick = CLOCKS[clock]
     for size in workload.SIZES:
@@ -34,7 +34,7 @@ def snapshots(rounds: int, clock: str) -> dict[str, Ratio]:
 
 
 def off(rounds: int, clock: str, calls: int = 200, loops: int = 15) -> Ratio:
-    """Budget 1: what the wrapper adds while the shadow is off, in bare spans; tight loops, for it is little."""
+    """Print budget 1: what the wrapper adds while the shadow is off, in bare spans; tight loops, for it is little."""
     tick = CLOCKS[clock]
     state = workload.state_of("S")
     variants = [rivals.plain(), rivals.ours("off", router_v2_shadow=False)]
@@ -99,7 +99,7 @@ def _path(size: str, rounds: int, bursts: int, clock: str) -> None:
 
 
 def _awaited(rounds: int, bursts: int, clock: str) -> None:
-    """The same of nodes that are coroutines, in units of a span around one."""
+    """Print what is added to a node that is a coroutine, in units of a span around one."""
     variants = [rivals.plain(awaited=True), rivals.bare_span(awaited=True), rivals.ours(awaited=True)]
     for size in ("M", "S"):
         done = measure(variants, workload.state_of(size), rounds, bursts, CLOCKS[clock])

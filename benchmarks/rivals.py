@@ -41,7 +41,7 @@ class Variant:
 
 
 class Nowhere(SpanExporter):
-    """Takes spans and drops them: the exporter's own cost is nobody's here."""
+    """Takes spans and drops them: an exporter's cost is not measured here."""
 
     def export(self, spans: Any) -> SpanExportResult:
         """Drop ``spans``."""
@@ -49,14 +49,14 @@ class Nowhere(SpanExporter):
 
 
 def provider() -> TracerProvider:
-    """A recording provider with a batch processor."""
+    """Return a recording provider with a batch processor."""
     made = TracerProvider()
     made.add_span_processor(BatchSpanProcessor(Nowhere()))
     return made
 
 
 def plain(awaited: bool = False) -> Variant:
-    """No shadow at all."""
+    """Return the graph without a shadow."""
     return Variant("no shadow", workload.graph_of(_v1(awaited)), awaited=awaited)
 
 
@@ -65,7 +65,7 @@ def _v1(awaited: bool) -> Any:
 
 
 def bare_span(awaited: bool = False) -> Variant:
-    """One recording span with eight attributes around each node: the unit of the table."""
+    """Put one recording span with eight attributes around each node: the unit of the table."""
     tracer = provider().get_tracer("bench")
 
     class Spanned(RunnableSeq):
@@ -86,7 +86,7 @@ def bare_span(awaited: bool = False) -> Variant:
 
 
 def ours(name: str = "otel-shadow", *, awaited: bool = False, **flags: Any) -> Variant:
-    """This project, with everything on: spans, metrics, log lines."""
+    """Return otel-shadow with everything on: spans, metrics, log lines."""
     config = ShadowConfig.from_mapping(
         {"nodes": {key: {} for key in workload.NODES}, "arms": {"holdout": 0.0}, "limits": {"queue": 100_000}}
     )
@@ -97,7 +97,7 @@ def ours(name: str = "otel-shadow", *, awaited: bool = False, **flags: Any) -> V
 
 
 def naive() -> Variant:
-    """Await V1, then wait for V2 on a deep copy: the design everybody writes first."""
+    """Await V1, then wait for V2 on a deep copy: what many would write first."""
 
     def node(state: Any) -> Any:
         before = copy.deepcopy(state)
@@ -124,7 +124,7 @@ def laboratory() -> Variant:
 
 
 def migrator() -> Variant:
-    """LaunchDarkly's migrator in stage ``shadow``, parallel, offline."""
+    """Return LaunchDarkly's migrator in stage ``shadow``, parallel, offline."""
     import ldclient
     from ldclient import Config, Context, ExecutionOrder, LDClient, MigratorBuilder, Result, Stage
     from ldclient.integrations.test_data import TestData
@@ -150,7 +150,7 @@ def migrator() -> Variant:
 
 
 def fire_and_forget() -> Variant:
-    """A pool of threads and a deep copy, nobody waits: the second design everybody writes."""
+    """Run V2 on a deep copy in a pool of threads that no caller waits for: what many would write next."""
     pool = ThreadPoolExecutor(4)
     pending: list[Any] = []
 
@@ -169,7 +169,7 @@ RIVALS = (naive, laboratory, migrator, fire_and_forget)
 
 
 def available() -> list[Variant]:
-    """Those whose libraries are installed (dependency group ``bench``)."""
+    """Return those whose libraries are installed (dependency group ``bench``)."""
     found = []
     for make in RIVALS:
         try:

@@ -35,7 +35,7 @@ class Ratio:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Ratio:
-        """The summary of one value per round."""
+        """Summarise one value per round."""
         return cls(median(values), min(values), max(values))
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Here:
 
 
 def measure_graphs(subjects: Sequence[Subject], size: str, rounds: int, bursts: int, clock: str) -> list[Round]:
-    """The same by whole runs of the graph, per node: what an instrumentor adds to the run itself counts too."""
+    """Measure whole runs of the graph, per node: what an instrumentor adds to the run itself counts too."""
     done = []
     for _ in range(rounds):
         times: dict[str, list[float]] = {subject.name: [] for subject in subjects}
@@ -118,7 +118,7 @@ def measure(
 
 
 def _floor(values: list[float]) -> float:
-    """The 5 % quantile."""
+    """Return the 5 % quantile."""
     return sorted(values)[len(values) // 20]
 
 
@@ -145,7 +145,7 @@ async def _aburst(sequence: Any, value: Any, prepared: list[Any], clock: Callabl
 
 
 def called_with(graph: Any, given: Any, *, awaited: bool = False) -> tuple[Any, Any, Any]:
-    """A node's sequence, and what a run of the graph called it with."""
+    """Return a node's sequence, and what a run of the graph called it with."""
     node = graph.nodes[NODES[1]]
     sequence = node.node
     seen: list[Any] = []
@@ -172,7 +172,7 @@ def called_with(graph: Any, given: Any, *, awaited: bool = False) -> tuple[Any, 
 
 
 def _new_task(config: Any) -> Any:
-    """The same call as another execution: with a queue of writes of its own, or it would be taken for a retry."""
+    """Return the call as another execution: with its own queue of writes, or it would be taken for a retry."""
     known = dict(config[internals.CONF])
     writes: deque[Any] = deque()
     read = known[internals.READ]
@@ -182,7 +182,7 @@ def _new_task(config: Any) -> Any:
 
 
 def added(rounds: Sequence[Round], name: str, unit: str, base: str = "no shadow") -> Ratio:
-    """What ``name`` adds to a node call, as a multiple of what ``unit`` adds.
+    """Return what ``name`` adds to a node call, as a multiple of what ``unit`` adds.
 
     A round in which the unit itself drowned in the machine's noise (it added nothing) says nothing, and is left out.
     """

@@ -20,7 +20,7 @@ class Usage:
 
 
 def measure() -> Usage:
-    """Resident memory, threads and open files of this process (Linux)."""
+    """Return resident memory, threads and open files of this process (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return Usage(pages * os.sysconf("SC_PAGE_SIZE"), threading.active_count(), len(os.listdir("/proc/self/fd")))
 

@@ -2,9 +2,9 @@
 
     python benchmarks/verdict.py                     2,000 streams a setting (about ten minutes on two cores)
     python benchmarks/verdict.py --streams 200       a first impression
-    python benchmarks/verdict.py --only parity       settings whose name contains "parity"
+    python benchmarks/verdict.py --only parity       groups of settings whose name contains "parity"
 
-Everything is seeded. The last column says whether the bar is met; the exit code is 1 if one is not.
+Everything is seeded. The last column says whether the limit is met; the exit code is 1 if one is not.
 
 The alternatives look at the same streams:
 
@@ -43,7 +43,7 @@ CHUNK = 25
 
 @dataclass
 class Row:
-    """One line of the table: what was measured, its bar, and what the alternatives did."""
+    """One line of the table: what was measured, its limit, and what the alternatives did."""
 
     setting: str
     measure: str
@@ -90,9 +90,9 @@ def oscillating(rng: np.random.Generator, streams: int, events: int = EVENTS) ->
     return (rng.random((streams, events)) < shares).astype(np.int64), np.ones((streams, events), np.int64)
 
 
-# --- ours ----------------------------------------------------------------------------------------------------------
+# --- otel-shadow ----------------------------------------------------------------------------------------------------
 def evidence(k: Ints, n: Ints, m: float, max_turns: int) -> tuple[Floats, Floats]:
-    """(GO, NO-GO) log E after every session, as the verdict has it: both units for GO, their mean for NO-GO."""
+    """Return log E of GO and NO-GO after every session, as the verdict has it: of both units, and their mean."""
     up, down = [], []
     scale = np.minimum(1.0, max_turns / n) / max_turns
     for a, b in ((np.ones(n.shape), k / n), (n * scale, k * scale)):
@@ -102,13 +102,13 @@ def evidence(k: Ints, n: Ints, m: float, max_turns: int) -> tuple[Floats, Floats
 
 
 def first(reached: NDArray[np.bool_]) -> Floats:
-    """Index of the first look that holds; infinity if none does."""
+    """Return the index of the first look that holds; infinity if none does."""
     found = reached.any(axis=1)
     return np.where(found, reached.argmax(axis=1), np.inf)
 
 
 def chunks(streams: int, seed: int) -> Iterator[tuple[np.random.Generator, int]]:
-    """Generators for pieces of the streams, so that no piece needs much memory."""
+    """Yield generators for pieces of the streams, so that no piece needs much memory."""
     for place in range(0, streams, CHUNK):
         yield np.random.default_rng([seed, place]), min(CHUNK, streams - place)
 
@@ -292,7 +292,7 @@ def noise(streams: int) -> Iterator[Row]:
 
 
 def invariance(streams: int) -> Iterator[Row]:
-    """The same verdict from any order and any split: the largest change of a log E."""
+    """Yield the largest change of a log E by order and split of the evidence."""
     worst = 0.0
     for place in range(min(streams, 20)):
         rng = np.random.default_rng([12, place])
@@ -367,7 +367,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=2000)
     parser.add_argument("--only", default="")
     options = parser.parse_args()
-    print("| setting | measure | ours | bar | | false GO of the alternatives |\n|---|---|---|---|---|---|")
+    print("| setting | measure | otel-shadow | limit | | false GO of the alternatives |\n|---|---|---|---|---|---|")
     met = True
     for name, setting in SETTINGS.items():
         if options.only in name:

@@ -23,12 +23,12 @@ class State(TypedDict):
 
 
 def v1(state: State) -> dict[str, Any]:
-    """A node whose own work costs nothing, so that what is added shows."""
+    """Do a node's work at no cost, so that what is added shows."""
     return {"current_step": "asked"}
 
 
 async def av1(state: State) -> dict[str, Any]:
-    """The same, awaited."""
+    """Do a node's work at no cost, awaited."""
     return {"current_step": "asked"}
 
 
@@ -45,7 +45,7 @@ def graph_of(node: Any, name: str = "measured") -> Any:
 
 
 def state_of(size: str) -> dict[str, Any]:
-    """A state of ``SIZES[size]`` messages, some with tool calls and usage."""
+    """Return a state of ``SIZES[size]`` messages, some with tool calls and usage."""
     messages: list[Any] = []
     for number in range(SIZES[size]):
         text = f"message number {number}, " * 5

@@ -12,7 +12,7 @@ class Cohorts(NamedTuple):
     """Four independent numbers in [0, 1) of one session.
 
     ``rollout`` decides who is served V2, ``holdout`` who has no shadow, ``sample`` whose shadow runs, ``noise`` on whom
-    V1 runs twice. They are disjoint parts of one digest, so none tells anything of another.
+    V1 runs twice. They are disjoint parts of one digest, so none says anything of another.
     """
 
     rollout: float

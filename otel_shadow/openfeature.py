@@ -1,6 +1,6 @@
 """Flags from OpenFeature (``openfeature-sdk``), so that flagd or any vendor drives them without a restart.
 
-A background thread asks the provider; V1's path reads the last answer and never waits for one.
+A background thread asks the provider; V1's path reads the last answer without waiting.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Answer:
 
 
 class OpenFeatureFlags:
-    """Flag source that asks an OpenFeature client. Its flag keys are the names of the environment variables.
+    """Flag source that asks an OpenFeature client. The flags' keys are the names of the environment variables.
 
     A flag that the provider does not have is taken from ``base``. Where the provider fails, or its answer is out of
     range or of another type, the flag keeps its last value: an outage of the flag server changes no session's mode.

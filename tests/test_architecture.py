@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_the_arrows_go_one_way() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert re.search(r"\b0 broken", done.stdout)
+
+
+def test_no_name_is_used_twice() -> None:
+    """No class and no file (``__init__`` apart) has the name of another."""
+    trees = list(modules(""))
+    classes = Counter(node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    files = Counter(Path(path).name for path, _ in trees)
+    files.pop("__init__.py")
+    assert [name for name, times in (classes + files).items() if times > 1] == []
 
 
 def test_telemetry_uses_the_api_only() -> None:

@@ -7,14 +7,14 @@ import os
 import subprocess
 import sys
 import sysconfig
-import venv
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
+UV = [sys.executable, "-m", "uv"]
+"""Resolves and installs as pip does, in a tenth of the time."""
 
 APPLICATION = """
 from typing import TypedDict
@@ -39,23 +39,28 @@ class Installed:
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.folder, self.wheel = folder, wheel
-        venv.create(folder / "venv", with_pip=True)
+        done = subprocess.run([*UV, "venv", "-q", "-p", sys.executable, folder / "venv"], check=False)
+        assert done.returncode == 0
         self.bin = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
 
     def install(self, extra: str) -> None:
         """Install the wheel with an extra."""
-        done = self.run("python", "-m", "pip", "install", "-q", f"{self.wheel}[{extra}]", timeout=900)
+        done = self._pip_install(f"{self.wheel}[{extra}]")
         if done.returncode:
-            if "Could not find a version" in done.stderr or "Connection" in done.stderr:
+            if "error sending request" in done.stderr or "dns error" in done.stderr:
                 pytest.skip("the package index can't be reached")
             pytest.fail(done.stderr[-3000:])
 
     def borrow(self) -> None:
         """Install the wheel alone; what it depends on is this interpreter's, our own checkout excepted."""
-        done = self.run("python", "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(self.wheel))
+        done = self._pip_install("--no-deps", "--no-index", str(self.wheel))
         assert done.returncode == 0, done.stderr
         (site,) = (self.folder / "venv").rglob("site-packages")
         (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+
+    def _pip_install(self, *what: str) -> subprocess.CompletedProcess[str]:
+        command = [*UV, "pip", "install", "-q", "--python", str(self.bin / "python"), *what]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=900)
 
     def run(self, *command: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the environment, in a folder of its own."""
@@ -68,14 +73,19 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    alone = ["--no-build-isolation"] if find_spec("hatchling") else []  # nothing to download where it is there
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", *alone, "-w", str(folder), "."]
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this checkout's wheel and source archive."""
+    folder = tmp_path_factory.mktemp("built")
+    command = [sys.executable, "-m", "hatchling", "build", "-d", folder]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    (found,) = folder.glob("otel_shadow-*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    """The wheel of this checkout."""
+    (found,) = built.glob("otel_shadow-*.whl")
     return found
 
 
@@ -96,6 +106,19 @@ def test_the_wheel_holds_the_package_and_its_data(wheel: Path) -> None:
         assert name in names
     assert any(name.startswith("otel_shadow/_report/templates/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_the_source_archive_holds_every_file(built: Path) -> None:
+    """Who unpacks it can build and run all tests: it has whatever the repository has."""
+    import tarfile
+
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    (archive,) = built.glob("otel_shadow-*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.partition("/")[2] for name in files.getnames()}
+    kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert set(kept.stdout.split("\0")) - {""} - names == set()
 
 
 def test_the_command_is_there(otlp: Installed) -> None:

@@ -1,4 +1,4 @@
-"""The decorator: marks a node, and sees to it that the graphs compiled from then on give it its shadow."""
+"""The decorator: it marks a node, and graphs that are compiled from then on give the node its shadow."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_shadow_v2(
     live: bool | None = None,
     manager: ShadowTrafficManager | None = None,
 ) -> Callable[[Node], Node]:
-    """Mark a node: in a graph, ``v2`` runs in its shadow. Outside a graph it stays the plain function that it is.
+    """Mark a node: in a graph, ``v2`` runs in its shadow. Outside a graph the function does what it always did.
 
     The function itself is returned: LangGraph sees its signature, injected parameters, drawing, schema and ``Command``
     edges as they are.
@@ -65,18 +65,14 @@ def with_shadow_v2(
     mark = ShadowMark(v2, options, compare_with, manager)
 
     def decorate(node: Node) -> Node:
-        watch_compilation()
+        when_langgraph_is_imported(_look_for_marks)
         return _marked(node, mark)
 
     return decorate
 
 
-def watch_compilation() -> None:
-    """Look for marks in each graph that is compiled from now on. LangGraph itself is not imported here."""
-    when_langgraph_is_imported(_install)
-
-
-def _install() -> None:
+def _look_for_marks() -> None:
+    """Look for marks in each graph that is compiled from now on."""
     from otel_shadow._langgraph.instrument.compile_hook import install
 
     install(_attach_marked)
@@ -100,7 +96,7 @@ _TOLD: set[str] = set()
 def _shared() -> ShadowTrafficManager | None:
     """Return the process's own manager; None, and one line in the log, where file or environment are wrong.
 
-    A typing error in an environment variable, made while V2 is turned down at night, must not end production.
+    A typing error in an environment variable, made while V2 is turned down at night, must not stop production.
     """
     from otel_shadow._api.manager import default_manager
 
@@ -125,7 +121,7 @@ def _marked(node: Node, mark: ShadowMark) -> Node:
 
 
 def copied(node: Node) -> Node:
-    """Return a function that does what ``node`` does and is of the same kind, for LangGraph asks for the kind."""
+    """Return a function that does what ``node`` does and is of its kind, on which LangGraph's treatment depends."""
     call = getattr(node, "__call__", None)  # noqa: B004
     if inspect.isasyncgenfunction(node) or inspect.isasyncgenfunction(call):
 

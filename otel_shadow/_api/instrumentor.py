@@ -35,35 +35,28 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         manager: use this manager instead of making one.
         tracer_provider, meter_provider, logger_provider: default: the global ones, also when set later.
 
-    A wrong configuration is logged once, with every error and its remedy, and the application runs as if we were not
-    there. With ``raise_errors=True`` it is raised instead.
+    A wrong configuration is logged once, with every error and its remedy, and the application runs without shadows.
+    With ``raise_errors=True`` it is raised instead.
     """
 
     manager: ShadowTrafficManager | None = None
     _attach: Callable[[Any], Any] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return what must be installed for this to make sense."""
+        """Return the requirements of what is instrumented."""
         return ("langgraph >= 0.6",)
 
     def _instrument(self, **kwargs: Any) -> None:
         try:
             self.manager = kwargs.get("manager") or _manager(kwargs)
-        except (ConfigError, OSError) as error:
-            if kwargs.get("raise_errors"):
-                raise
-            problems = error.problems if isinstance(error, ConfigError) else (f"log file: {error}",)
-            logger.error("otel-shadow is off, the application runs V1 only: %s", "; ".join(problems))
-            return
         except Exception as error:
             if kwargs.get("raise_errors"):
                 raise
-            logger.error("otel-shadow is off, the application runs V1 only: %s", class_name(type(error)))
+            logger.error("otel-shadow is off, the application runs V1 only: %s", _problem(error))
             return
         set_default_manager(self.manager)
         manager, resolve = self.manager, kwargs.get("resolve_v2")
-
-        missing = Missing(manager.config)
+        missing = MissingNodes(manager.config)
 
         def attach(graph: Any) -> None:
             from otel_shadow._langgraph.instrument.attach import attach as give_shadows
@@ -87,8 +80,8 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def _uninstrument(self, **kwargs: Any) -> None:
         attach, manager = self._attach, self.manager
         self._attach = self.manager = None
-        hooks = _hooks() if attach is not None else None
-        if hooks is not None:
+        hooks = sys.modules.get("otel_shadow._langgraph.instrument.compile_hook") if attach is not None else None
+        if hooks is not None:  # the application has imported LangGraph
             hooks.uninstall(attach, manager)
         set_default_manager(None)
         if manager is not None:
@@ -99,18 +92,15 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             hooks.clean_up()  # only now: what waited has run under the guards
 
 
-def _hooks() -> Any:
-    """Return our hooks in LangGraph, if the application has imported it and they could be imported."""
-    return sys.modules.get("otel_shadow._langgraph.instrument.compile_hook")
+def _problem(error: Exception) -> str:
+    """Say what is wrong, without the message of an exception that is not ours: it may hold anything."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    return f"log file: {error}" if isinstance(error, OSError) else class_name(type(error))
 
 
-class Missing:
-    """Nodes of ``shadow.toml`` that no compiled graph has. They are logged once, a little after the first graph.
-
-    Arguments:
-        config: names the nodes.
-        after_s: seconds from the first graph to the log line.
-    """
+class MissingNodes:
+    """Nodes of ``shadow.toml`` that no graph has; they are logged once, ``after_s`` seconds after the first graph."""
 
     def __init__(self, config: ShadowConfig, after_s: float = 5.0) -> None:
         self._wanted = {name: table.graph for name, table in config.nodes.items()}
@@ -126,12 +116,12 @@ class Missing:
                 self._wanted.pop(name, None)
         if not self._started and self._wanted:
             self._started = True
-            timer = threading.Timer(self._after_s, self.tell)
+            timer = threading.Timer(self._after_s, self.log)
             timer.daemon = True
             timer.start()
 
-    def tell(self) -> None:
-        """Log what is missing."""
+    def log(self) -> None:
+        """Log the nodes that are missing."""
         if self._wanted:
             logger.warning(
                 "otel-shadow: no graph has a node %s: no shadow will run for it (graphs so far: %s); mend [nodes] or "

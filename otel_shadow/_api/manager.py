@@ -1,4 +1,4 @@
-"""The manager that users make: the engine with OpenTelemetry's three signals, and the one that a process shares."""
+"""The manager that users make, with OpenTelemetry's three signals, and the one that a process shares."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from operator import attrgetter
 from time import time
 from typing import Any
 from warnings import warn
@@ -27,11 +28,19 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.record import ShadowRecord
 
+_FORMER_NAMES = {
+    "emitter": "record_queue",
+    "runner": "dispatcher",
+    "shield": "fault_barrier",
+    "sites": "nodes",
+    **{name: f"services.{name}" for name in ("clock", "clock_name", "config_digest", "new_id", "redactor", "v2_build")},
+}
+
 
 class ShadowTrafficManager(Engine):
-    """Runs V2 in shadow (or live, with V1 as its fallback), and tells it in spans, metrics, log events and log lines.
+    """The owner of the shadow runs of a process, with spans, metrics, log events and log lines.
 
-    V1 never waits for it, and no fault of its own reaches V1.
+    V2 runs in shadow, or live with V1 as its fallback. V1 waits for no shadow run, and no fault of ours reaches V1.
 
     Arguments:
         config: ``shadow.toml``; default: found by :meth:`ShadowConfig.load`.
@@ -46,7 +55,7 @@ class ShadowTrafficManager(Engine):
         clock: epoch seconds, for timestamps only (durations are monotonic).
         clock_name: ``simulated`` if the clock is made up; it is written on every line.
         new_id: makes pair ids; random hex digits by default.
-        executor: threads of yours for V2s that block, instead of ours.
+        executor: a pool of threads for V2s that block, instead of daemon threads.
         inspect: sees each record beside the raw results of V1 and V2; for a local run that shows values.
 
     Raises:
@@ -95,6 +104,14 @@ class ShadowTrafficManager(Engine):
         )
         super().__init__(services, workers)
         metrics.bind(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute by its name of the release before, and warn; such names go with the next release."""
+        new = _FORMER_NAMES.get(name)
+        if new is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        warn(f"ShadowTrafficManager.{name} is now {new}", DeprecationWarning, stacklevel=2)
+        return attrgetter(new)(self)
 
 
 class WhileLogging(Sink):

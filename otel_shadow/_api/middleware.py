@@ -1,4 +1,4 @@
-"""The middleware: shadows nodes of graphs that are better left as they are."""
+"""The middleware: shadows for nodes of graphs whose code stays as it is."""
 
 from __future__ import annotations
 

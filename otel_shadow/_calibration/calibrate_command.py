@@ -43,14 +43,8 @@ def run_calibrate(
 ) -> int:
     """Propose thresholds and time limits from the pairs in ``sources``; write them to ``out`` if there are any.
 
-    Arguments:
-        numbers: of ``Options``, such as ``alpha``.
-
-    Returns:
-        0, or 3 where the evidence is not enough for any proposal.
-
-    Raises:
-        EvidenceError, ConfigError: what was given can't be used; the message says what is expected.
+    ``numbers`` are those of ``Options``, such as ``alpha``. The exit code is 0, or 3 where the evidence is not enough
+    for any proposal; EvidenceError and ConfigError say which input can't be used and what is expected.
     """
     given: dict[str, Any] = dict(numbers)
     if current is not None:
@@ -90,11 +84,7 @@ def run_coverage(
     build: str | None = None,
     observed: Sequence[tuple[str, str]] = (),
 ) -> int:
-    """Show what the pairs in ``sources`` cover and, with a local ``corpus``, what is missing.
-
-    Raises:
-        EvidenceError, ConfigError: what was given can't be used; the message says what is expected.
-    """
+    """Show what the pairs in ``sources`` cover and, with a local ``corpus``, what is missing."""
     from otel_shadow._calibration.corpus import read_corpus
     from otel_shadow._calibration.coverage import coverage_of
     from otel_shadow._calibration.coverage_document import coverage_document

@@ -126,11 +126,7 @@ class Calibration:
 
 
 def calibrate(pairs: PairSet, options: Options, labels: Labels | None = None) -> Calibration:
-    """Return what ``pairs`` propose.
-
-    Raises:
-        EvidenceError: the pairs lack what is needed; the message says what to configure.
-    """
+    """Return what ``pairs`` propose; an EvidenceError says what to configure where they lack what is needed."""
     decisions = router_decisions(pairs, options.names, labels)
     data = split(decisions, options.held_out)
     intents = split(intent_decisions(pairs, options.names, labels), options.held_out)

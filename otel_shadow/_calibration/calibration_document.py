@@ -20,14 +20,7 @@ _HELD = {
 
 
 def calibration_document(calibration: Calibration, *, drawn: bool) -> Document:
-    """Return ``calibration`` in words.
-
-    Arguments:
-        drawn: whether plots are drawn too, for the page.
-
-    Raises:
-        MissingExtraError: plots are to be drawn and matplotlib is not installed.
-    """
+    """Return ``calibration`` in words; ``drawn`` with its plots, for the page."""
     notes = tuple(Text(note, "note") for note in calibration.notes)
     scopes = (calibration.overall, *calibration.nodes)
     return Document(

@@ -59,15 +59,10 @@ class _Malformed(Exception):
 
 
 def read_conversations(path: str | Path) -> Iterator[Conversation | MalformedLine]:
-    """Yield the file's conversations in order, and a `MalformedLine` in the place of each that can't be read.
+    """Yield the file's conversations in order, and a `MalformedLine` in the place of each line that can't be read.
 
-    Blank lines are skipped. A byte order mark and Windows line ends are accepted. A bad line never raises.
-
-    Arguments:
-        path: a JSON Lines file, UTF-8.
-
-    Raises:
-        OSError: the file itself can't be opened (absent, a directory, not permitted).
+    Blank lines are skipped. A byte order mark and Windows line ends are accepted. A bad line never raises; a file that
+    can't be opened is an OSError.
     """
     with Path(path).open("rb") as file:
         for number, raw in enumerate(file, start=1):

@@ -51,15 +51,10 @@ class Corpus:
 
 
 def read_corpus(path: Path, pairs: PairSet, declared: Sequence[str]) -> Corpus:
-    """Read the texts in ``path`` and join them with ``pairs``.
+    """Read the texts in ``path`` and join them with ``pairs`` by their hash; ``declared`` intents count as labels.
 
-    Arguments:
-        path: JSON Lines of utterances or dialogues.
-        pairs: whose message hashes are looked for.
-        declared: the intents that count as a label.
-
-    Raises:
-        ConfigError: the file can't be read, has no message, the hash key is not the lines' own, or nothing joins.
+    A ConfigError says that the file can't be read, has no message, that the hash key is not the lines' own, or that
+    nothing joins.
     """
     redactor = _redactor(pairs)
     texts, malformed = _texts(path, declared)

@@ -66,16 +66,8 @@ def certify(
 ) -> Certificate:
     """Return the lowest threshold with P(wrong | confidence ≥ threshold) ≤ ``alpha``, with confidence 1 − ``delta``.
 
-    Arguments:
-        confidence: one per session, in [0, 1].
-        wrong: likewise: whether the decision was wrong (or disagreed).
-        alpha: the risk that is tolerated, in (0, 1).
-        delta: chance of being mistaken, in (0, 1).
-        start: coverage of the first threshold, in (0, 1].
-
-    Raises:
-        ValueError: lengths differ, or a number is outside its range.
-        MissingExtraError: scipy is not installed.
+    ``confidence`` in [0, 1] and ``wrong`` (the decision was wrong, or disagreed) have one value per session; ``alpha``
+    and ``delta`` lie in (0, 1), ``start``, the coverage of the first threshold, in (0, 1]. Else a ValueError is raised.
     """
     numpy = require("numpy", "calibration")
     scores, errors = numpy.asarray(confidence, dtype=float), numpy.asarray(wrong, dtype=bool)

@@ -51,13 +51,10 @@ Labels = Mapping[tuple[str, str | None], Label]
 
 
 def read_labels(path: Path) -> Labels:
-    """Return labels from JSON Lines, or from CSV with a heading.
+    """Return labels from JSON Lines, or from CSV with a heading; a ConfigError names each row that is none.
 
     Keys are ``pair_id`` or ``user_message_hash`` (and ``node``), and either ``correct`` (true or false) or ``target``
     (the right next node, ``__end__`` for the end).
-
-    Raises:
-        ConfigError: the file can't be read, or rows are not labels: each is named.
     """
     found: dict[tuple[str, str | None], Label] = {}
     problems: list[str] = []
@@ -118,9 +115,8 @@ def _truth(value: Any) -> bool:
 def router_decisions(pairs: PairSet, names: Names, labels: Labels | None = None) -> list[ScoredDecision]:
     """Return every compared (or labelled) pair as a decision of the router.
 
-    Raises:
-        EvidenceError: no pair has the confidence, one lies outside [0, 1], or no label matches a pair; the message says
-            what to configure.
+    An EvidenceError says what to configure where no pair has the confidence, one lies outside [0, 1], or no label
+    matches a pair.
     """
     seen = {name for pair in pairs.pairs for name in pair.v2}
     if names.confidence not in seen:
@@ -211,11 +207,7 @@ def _not_observed(pairs: PairSet, name: str, seen: set[str]) -> str:
 
 
 def _in_range(score: float, name: str, pair: Pair) -> float:
-    """Return ``score`` as a float.
-
-    Raises:
-        EvidenceError: it is outside [0, 1].
-    """
+    """Return ``score`` as a float; outside [0, 1] it is an EvidenceError."""
     if not 0 <= score <= 1:
         raise EvidenceError(f"pair {pair.pair_id}: {name}={score}; expected a confidence in [0, 1]")
     return float(score)

@@ -74,8 +74,7 @@ class PairSet:
 def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
     """Read the pairs of ``build`` (default: that of the latest pair) from log files.
 
-    Raises:
-        EvidenceError: a source can't be read, or there is no pair in any; the message says what is expected.
+    An EvidenceError says which source can't be read, or that there is no pair in any, and what is expected.
     """
     told: Counter[str] = Counter()
     first: dict[str, Pair] = {}

@@ -15,18 +15,9 @@ if TYPE_CHECKING:
 
 
 def risk_coverage(name: str, proposal: Proposal, risk: Risk, told: str) -> Figure | None:
-    """Return risk against coverage with its upper bound, the tolerated risk, and where thresholds stand.
+    """Return a plot of risk against coverage, with the risk's upper bound and thresholds; None without data.
 
-    Arguments:
-        name: unique on the page.
-        risk: what the risk is called.
-        told: what is accepted, for the caption.
-
-    Returns:
-        None without data.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    ``name`` is unique on the page; ``told`` says in the caption what is accepted.
     """
     if not proposal.certificate.curve:
         return None

@@ -111,15 +111,11 @@ def propose_thresholds(
     strictness: Mapping[str, float] = STRICTNESS,
     start: float = START,
 ) -> Proposals:
-    """Return thresholds for the decisions of ``data``.
+    """Return thresholds for the decisions of ``node`` (None: of all) in ``data``.
 
-    Arguments:
-        data: decisions, split; narrowed to ``node`` here.
-        current: threshold per action, as in force.
-        alpha: risk among the decisions that are not handed over; the stricter actions have their share of it.
-        delta: chance of being mistaken, for each threshold taken alone.
-        strictness: each action's share of ``alpha``.
-        start: coverage of the first threshold that is tested.
+    ``alpha`` is the risk tolerated among decisions that are not handed over, of which each action has its share
+    (``strictness``); ``delta`` the chance of being mistaken, for each threshold taken alone; ``start`` the coverage of
+    the first threshold that is tested.
     """
     here = data.where(node=node)
     one_each = here.one_each()

@@ -15,11 +15,7 @@ Values = tuple[tuple[str, float], ...]
 
 
 def read_thresholds(path: Path) -> tuple[Values, tuple[tuple[str, Values], ...], Values]:
-    """Return thresholds per action, those of single nodes, and the intents'.
-
-    Raises:
-        ConfigError: the file can't be read, or values are no numbers in [0, 1] in their order: each is named.
-    """
+    """Return thresholds per action, those of single nodes, and the intents'; a ConfigError names each bad value."""
     table = _table(path)
     problems: list[str] = []
     thresholds = _mapping(table.get("thresholds", {}), f"{path}: thresholds", problems)

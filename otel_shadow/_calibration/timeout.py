@@ -61,17 +61,10 @@ def propose_timeout(
     budget: float = BUDGET,
     confidence: float = CONFIDENCE,
 ) -> TimeoutProposal:
-    """Return the shortest limit that the runs certify.
+    """Return the shortest limit under which, with ``confidence``, at most ``budget`` of the requests fall back.
 
-    Arguments:
-        latencies_ms: V2's, one request per session.
-        failed: whether V2 raised.
-        censored: whether V2 was cut off by the limit in force.
-        budget: share of requests that may fall back, in (0, 1).
-        confidence: of that statement, in (0, 1).
-
-    Raises:
-        ValueError: lengths differ or numbers are out of range.
+    There is one latency of V2 per session, and whether that run failed, or was cut off (``censored``) by the limit in
+    force. Lists of different lengths, and shares outside (0, 1), are a ValueError.
     """
     if not len(latencies_ms) == len(failed) == len(censored):
         raise ValueError("expected one latency, one failed and one censored per run")

@@ -10,6 +10,7 @@ from otel_shadow._dashboards.dashboard import dashboard
 from otel_shadow._dashboards.panels import (
     Json,
     column,
+    columns,
     legend,
     lines,
     matching,
@@ -38,6 +39,9 @@ def _links(trace_id: str) -> list[Json]:
     ]
 
 
+_ARMS_COLUMNS: Final = {
+    q.GRAPH: "Graph", q.NODE: "Node", q.VERSION: "Version", label(semconv.ARM): "Arm", "Value": "p95",
+}  # fmt: skip
 _TRACE_LINKS: Final = [
     column("traceID", links=_links("${__value.raw}")),
     column("spanID", links=_links("${__data.fields.traceIdHidden}")),
@@ -71,21 +75,7 @@ BOARD: Final = dashboard(
             [query(q.LATENCY_ARMS, instant=True)],
             (24, 7),
             fields={"unit": "s"},
-            transformations=[
-                {
-                    "id": "organize",
-                    "options": {
-                        "excludeByName": {"Time": True, "window": True, "job": True, "__name__": True},
-                        "renameByName": {
-                            q.GRAPH: "Graph",
-                            q.NODE: "Node",
-                            q.VERSION: "Version",
-                            label(semconv.ARM): "Arm",
-                            "Value": "p95",
-                        },
-                    },
-                }
-            ],
+            transformations=[columns(_ARMS_COLUMNS, hidden=("Time", "window", "job", "__name__"))],
         ),
         row("Decisions"),
         panel(

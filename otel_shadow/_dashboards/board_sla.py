@@ -13,6 +13,7 @@ from otel_shadow._dashboards.panels import (
     RED,
     Json,
     column,
+    columns,
     legend,
     lines,
     matrix,
@@ -61,9 +62,8 @@ def _trend(criterion: str) -> Json:
 
 def _why() -> Json:
     refs = {chr(65 + index): name for index, name in enumerate(q.WHY)}
-    renamed = {f"Value #{ref}": name for ref, name in refs.items()} | {q.CRITERION: "Criterion"}
-    order = {q.CRITERION: 0} | {f"Value #{ref}": index + 1 for index, ref in enumerate(refs)}
-    hidden = {"Time": True} | {f"Time {index + 1}": True for index in range(len(refs))}
+    renamed = {q.CRITERION: "Criterion"} | {f"Value #{ref}": name for ref, name in refs.items()}
+    hidden = ("Time", *(f"Time {index + 1}" for index in range(len(refs))))
     return panel(
         "table",
         "Why",
@@ -73,7 +73,7 @@ def _why() -> Json:
         (16, 10),
         transformations=[
             {"id": "joinByField", "options": {"byField": q.CRITERION, "mode": "outer"}},
-            {"id": "organize", "options": {"renameByName": renamed, "indexByName": order, "excludeByName": hidden}},
+            columns(renamed, hidden, ordered=True),
         ],
         overrides=[
             column("Criterion", mappings=words(TITLES), custom_width=420),

@@ -110,6 +110,13 @@ def matching(pattern: str, **properties: Any) -> Json:
     return {**column(pattern, **properties), "matcher": {"id": "byRegexp", "options": pattern}}
 
 
+def columns(names: Mapping[str, str], hidden: Sequence[str], *, ordered: bool = False) -> Json:
+    """Return the transformation that renames the columns of a table, hides some and (``ordered``) keeps their order."""
+    order = {"indexByName": {name: index for index, name in enumerate(names)}} if ordered else {}
+    options = {"renameByName": dict(names), "excludeByName": dict.fromkeys(hidden, True), **order}
+    return {"id": "organize", "options": options}
+
+
 def matrix(rows: str, columns: str) -> Json:
     """Return the transformation that makes a matrix of values from two labels; its corner is ``rows\\columns``."""
     return {"id": "groupingToMatrix", "options": {"rowField": rows, "columnField": columns, "valueField": "Value"}}

@@ -99,9 +99,9 @@ def total(metric: Metric, level: str, window: str, selector: str = "", *more: st
     return by(LEVELS[level], f"sum_over_time({recorded(metric)}{selector}[{window}])", *more)
 
 
-def quantile(level: str, window: str, selector: str = "", *more: str, share: float = 0.95) -> str:
-    """Return a quantile of durations in seconds within ``window``; nothing where the summed histogram is empty."""
-    return f"(histogram_quantile({share}, {total(semconv.NODE_DURATION, level, window, selector, *more)}) >= 0)"
+def p95(level: str, window: str, selector: str = "", *more: str) -> str:
+    """Return the p95 of durations in seconds within ``window``; nothing where the summed histogram is empty."""
+    return f"(histogram_quantile(0.95, {total(semconv.NODE_DURATION, level, window, selector, *more)}) >= 0)"
 
 
 def _v1(arm: Arm) -> str:
@@ -124,13 +124,13 @@ def estimates(level: str, window: str) -> dict[str, str]:
     match = total(semconv.COMPARISONS, level, window, where(COMPARISON=Outcome.MATCH))
     failed = total(semconv.EXECUTIONS, level, window, where(STATUS=FAILED))
     started = total(semconv.EXECUTIONS, level, window, where(STATUS=EXECUTED))
-    v1 = quantile(level, window, _v1(Arm.SHADOWED))
+    v1 = p95(level, window, _v1(Arm.SHADOWED))
     return {
         semconv.CRITERION_PARITY: f"{match} / ({of[semconv.CRITERION_PARITY]} > 0)",
         semconv.CRITERION_HANDOFF: f"{failed} / ({of[semconv.CRITERION_HANDOFF]} > 0)",
         semconv.CRITERION_COVERAGE: f"{started} / ({of[semconv.CRITERION_COVERAGE]} > 0)",
-        semconv.CRITERION_LATENCY_NOW: f"{v1} / {quantile(level, window, _v1(Arm.HOLDOUT))}",
-        semconv.CRITERION_LATENCY_AFTER: f"{quantile(level, window, _V2)} / {v1}",
+        semconv.CRITERION_LATENCY_NOW: f"{v1} / {p95(level, window, _v1(Arm.HOLDOUT))}",
+        semconv.CRITERION_LATENCY_AFTER: f"{p95(level, window, _V2)} / {v1}",
     }
 
 
@@ -145,16 +145,11 @@ def evidence(level: str, window: str) -> dict[str, str]:
     }
 
 
-def p95_by_arm(level: str, window: str) -> str:
-    """Return the p95 of every version and arm, in seconds."""
-    return quantile(level, window, "", label(semconv.VERSION), label(semconv.ARM))
-
-
-def objective(criterion: str | None = None, level: tuple[str, ...] = (SERVICE,)) -> str:
+def objective(criterion: str | None = None) -> str:
     """Return the bound of a criterion, as the application exports it; of each criterion where it is None."""
     selector = where(CRITERION=criterion) if criterion else ""
     more = () if criterion else (label(semconv.CRITERION),)
-    return by(level, f"{series(semconv.SLA_OBJECTIVE)}{selector}", *more, function="max")
+    return by((SERVICE,), f"{series(semconv.SLA_OBJECTIVE)}{selector}", *more, function="max")
 
 
 def in_window(record: str, window: str, *more: str, level: str = "node") -> str:

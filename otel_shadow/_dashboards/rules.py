@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,17 +37,14 @@ def _as_yaml(groups: list[Rules]) -> str:
     return _HEADER + str(yaml.safe_dump({"groups": groups}, sort_keys=False, width=10_000))
 
 
-def _window_rules(level: str, window: str) -> list[Rules]:
-    rules = []
-    for record, expressions in (
-        (queries.ESTIMATE, queries.estimates(level, window)),
-        (queries.EVIDENCE, queries.evidence(level, window)),
-    ):
+def _window_rules(level: str, window: str) -> Iterator[Rules]:
+    told = {queries.ESTIMATE: queries.estimates(level, window), queries.EVIDENCE: queries.evidence(level, window)}
+    for record, expressions in told.items():
         for criterion, expression in expressions.items():
             labels = {WINDOW: window, label(semconv.CRITERION): criterion}
-            rules.append({"record": f"{level}:{record}", "expr": expression, "labels": labels})
-    p95 = {"record": f"{level}:{queries.P95}", "expr": queries.p95_by_arm(level, window), "labels": {WINDOW: window}}
-    return [*rules, p95]
+            yield {"record": f"{level}:{record}", "expr": expression, "labels": labels}
+    p95 = queries.p95(level, window, "", label(semconv.VERSION), label(semconv.ARM))
+    yield {"record": f"{level}:{queries.P95}", "expr": p95, "labels": {WINDOW: window}}
 
 
 # --- alerts -----------------------------------------------------------------------------------------------------------

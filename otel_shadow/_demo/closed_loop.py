@@ -76,14 +76,9 @@ class Round:
 def run_loop(files: Sequence[Path], out: Path, seed: int = 7, say: Callable[[str], None] = print) -> list[Round]:
     """Play the loop, write its logs, pages and proposals to ``out``, and return its three rounds.
 
-    Arguments:
-        files: JSON Lines of conversations; a row's ``node`` (and ``node_basis`` intent) is a person's label.
-        out: a folder; it is made.
-        seed: of the halves and of the simulated times.
-        say: told what happens, line by line.
-
-    Raises:
-        ConfigError: a file can't be read or has no conversation.
+    In ``files`` (JSON Lines of conversations) a row's ``node`` with ``node_basis`` intent is a person's label; ``seed``
+    is that of the halves and of the simulated times; ``say`` is told what happens, line by line. A ConfigError says
+    which file can't be read or has no conversation.
     """
     os.environ.setdefault(semconv.ENV_HASH_KEY, DEMO_KEY)
     out.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,6 @@ from otel_shadow._demo.screen import Screen
 from otel_shadow._doctor.graph import import_graph, node_names
 from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow._report.sdk_providers import make_providers
-from otel_shadow._report.verdict_command import judge
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
 
@@ -50,18 +49,14 @@ def run_demo(
         out: folder of the outputs; it is made. An ``app.log`` of an earlier run is replaced.
         simulate_window: spread the sessions over this span before now, under a simulated clock.
         show_values: show differing values on this terminal (they go nowhere else).
-        lang: only conversations in this language.
-        seed: of the simulated times.
 
     Returns:
         0; the verdict itself is printed (``otel-shadow verdict`` has exit codes for it).
-
-    Raises:
-        ConfigError: the graph can't be found, or configuration, flags or the conversations file can't be read.
-        MissingExtraError: a part of the extra ``demo`` is not installed.
     """
     for module in (*_NEEDED, *(() if graph else _NEEDED_BY_V2)):  # before anything is played
         require(module, "demo")
+    from otel_shadow._report.verdict_command import judge  # needs what is asked for above
+
     screen = Screen()
     settings = ShadowConfig.load(config) if config or graph else bundled_config()
     played_from, bad = _read(conversations or CONVERSATIONS, lang)

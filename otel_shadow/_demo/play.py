@@ -84,14 +84,10 @@ def play(
     """Send every user turn through ``graph``, each conversation as a session (thread) of its own.
 
     Arguments:
-        graph: a compiled graph.
-        conversations: in the order in which they begin.
         manager: whose queue is not to overflow.
         message: where the user's message goes in the input: ``messages[-1].content`` or a plain key.
         clock: told the simulated time of each turn; None: the system's clock is used.
-        starts: simulated start of each conversation, in epoch seconds.
-        seed: of the pauses between simulated turns.
-        advance: called after each turn.
+        starts: simulated start of each conversation, in epoch seconds; ``seed`` is that of the pauses after turns.
     """
     played = Played(conversations=len(conversations))
     for moment, conversation, text in _turns(conversations, starts, seed):
@@ -136,13 +132,10 @@ def as_input(text: str, path: str) -> dict[str, Any]:
 
 
 def session_starts(count: int, window: timedelta, end: datetime, seed: int) -> list[float]:
-    """Return start times of ``count`` sessions over ``window`` before ``end``, in order: many by day, few at night.
+    """Return ``count`` start times (epoch seconds) over ``window`` before ``end``: many by day, few at night.
 
     A thinned Poisson process (Lewis & Shedler 1979) with a daily sine as its rate; the first session opens the window,
     the last closes it.
-
-    Returns:
-        Epoch seconds.
     """
     source = random.Random(seed)  # noqa: S311 - a simulation, repeatable by its seed
     start = end.timestamp() - window.total_seconds()

@@ -93,21 +93,11 @@ def build_graph(
     store: Any = None,
     thresholds: Path | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Compile the workflow.
+    """Return the compiled workflow; one invocation is one turn of the user's: `{"messages": [HumanMessage(...)]}`.
 
-    Args:
-        nodes: which version serves: `"v1"`, `"v2"`, or a mapping from node name to callable; names that the
-            mapping leaves out are V1's.
-        checkpointer: keeps a session from turn to turn; without one, every invocation is a session of its own.
-        store: passed on to the compiled graph.
-        thresholds: a file of thresholds for the routers of `"v2"`, see `otel_shadow._demo.v2.Thresholds.from_file`.
-
-    Returns:
-        The compiled graph. One invocation is one turn of the user's: `{"messages": [HumanMessage(...)]}`.
-
-    Raises:
-        ValueError: `nodes` names a version or a node that the workflow does not have, or the thresholds can't be used.
-
+    `nodes` is `"v1"`, `"v2"`, or a mapping from node name to callable, the names it leaves out being V1's; `thresholds`
+    is a file for the routers of `"v2"`. Without a `checkpointer` every invocation is a session of its own. A version or
+    node that the workflow does not have is a ValueError.
     """
     graph = StateGraph(EnrolmentState)
     graph.add_node(_INTAKE, intake)

@@ -24,18 +24,9 @@ _SIGN = {
 
 
 def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
-    """Print the findings, or write a draft of ``shadow.toml``.
+    """Print the findings, and return 1 if one is a problem, else 0; with ``write``, draft a ``shadow.toml`` instead.
 
-    Arguments:
-        graph: ``module:attribute`` of the graph; a draft needs one.
-        config: the ``shadow.toml`` to check; default: as in ``examine``.
-        write: write a draft in place of checking.
-
-    Returns:
-        The exit code: 1 if a problem was found, else 0.
-
-    Raises:
-        ConfigError: a draft was asked for, and no graph is named or a ``shadow.toml`` exists.
+    A ConfigError says that a draft was asked for, and no graph is named or a ``shadow.toml`` exists.
     """
     if write:
         return _write(graph)

@@ -22,13 +22,9 @@ _INJECTED = {"config", "runtime", "writer", "store", "previous"}
 
 
 def import_graph(path: str) -> Any:
-    """Return a compiled graph.
+    """Return the compiled graph of ``path``, ``module:attribute`` of a graph, a builder, or a function that makes one.
 
-    Arguments:
-        path: ``module:attribute`` of a graph, a builder, or a function that returns either.
-
-    Raises:
-        ConfigError: ``path`` leads to none of these.
+    A ConfigError says what ``path`` leads to instead.
     """
     module, colon, attribute = path.partition(":")
     if not colon or not attribute:
@@ -50,11 +46,7 @@ def _called(function: Any, path: str) -> Any:
 
 
 def compiled(found: Any, path: str) -> Any:
-    """Return ``found`` as a compiled graph; it may be a graph, a builder, or a function that returns one.
-
-    Raises:
-        ConfigError: ``found``, which ``path`` led to, is none of these.
-    """
+    """Return ``found``, a graph, a builder, or a function that makes one, compiled, or raise a ConfigError."""
     if isinstance(found, StateGraph):
         found = found.compile(checkpointer=InMemorySaver())
     if callable(found) and not isinstance(found, Pregel):

@@ -19,7 +19,7 @@ PARENT_PREFIX = "parent:"
 """Marks a target in the parent graph."""
 
 
-class NodeDecision(NamedTuple):
+class RoutingDecision(NamedTuple):
     """Where the graph goes after a node; nowhere yet, where the node failed or was interrupted."""
 
     targets: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class NodeDecision(NamedTuple):
     """Node and argument of each ``Send``, by node, else in the order written."""
 
 
-def decided(writes: Iterable[tuple[str, Any]]) -> NodeDecision:
+def decided(writes: Iterable[tuple[str, Any]]) -> RoutingDecision:
     """Return the decision among ``writes``: branches, joins and sends."""
     found: set[str] = set()
     sends: list[Send] = []
@@ -40,16 +40,16 @@ def decided(writes: Iterable[tuple[str, Any]]) -> NodeDecision:
         elif channel == internals.TASKS and isinstance(value, Send):
             found.add(value.node)
             sends.append(value)
-    return NodeDecision(tuple(sorted(found)) or (semconv.END,), _by_node(sends))
+    return RoutingDecision(tuple(sorted(found)) or (semconv.END,), _by_node(sends))
 
 
-def decided_by(command: Command[Any], here: Collection[str]) -> NodeDecision:
+def decided_by(command: Command[Any], here: Collection[str]) -> RoutingDecision:
     """Return the decision of a command that left the node: for this graph if ``here`` names it, else for the parent."""
     prefix = "" if command.graph in here else PARENT_PREFIX
     goto: Any = command.goto
     goes: list[Any] = list(goto) if isinstance(goto, list | tuple) else [goto]
     found = {prefix + (item.node if isinstance(item, Send) else str(item)) for item in goes}
-    return NodeDecision(
+    return RoutingDecision(
         tuple(sorted(found)) or (prefix + semconv.END,), _by_node(item for item in goes if isinstance(item, Send))
     )
 

@@ -11,7 +11,7 @@ from langgraph.errors import GraphInterrupt, InvalidUpdateError, ParentCommand
 from langgraph.types import Command
 
 from otel_shadow._langgraph.captured_call import CapturedCall
-from otel_shadow._langgraph.decision import NodeDecision, decided, decided_by, fields
+from otel_shadow._langgraph.decision import RoutingDecision, decided, decided_by, fields
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
 from otel_shadow._langgraph.v2_runnable import is_async
@@ -24,7 +24,7 @@ from otel_shadow.record import Status
 
 AnyRunnable = Runnable[Any, Any]
 Enter = Callable[[], None]
-_NO_DECISION = NodeDecision()
+_NO_DECISION = RoutingDecision()
 
 
 class NodeCapture(CapturedCall):
@@ -171,7 +171,7 @@ def _undecided(isolation: Isolation, value: Any, error: BaseException) -> Execut
     if isinstance(error, ParentCommand):
         return _to_parent(isolation, error.args[0])
     status = Status.ERROR if isinstance(error, InvalidUpdateError) else Status.SUCCESS
-    return _result(isolation, status, value, error, NodeDecision((f"error:{class_name(type(error))}",)))
+    return _result(isolation, status, value, error, RoutingDecision((f"error:{class_name(type(error))}",)))
 
 
 def _to_parent(isolation: Isolation, command: Command[Any]) -> ExecutionResult:
@@ -179,7 +179,11 @@ def _to_parent(isolation: Isolation, command: Command[Any]) -> ExecutionResult:
 
 
 def _result(
-    isolation: Isolation, status: Status, value: Any, error: BaseException | None, decision: NodeDecision = _NO_DECISION
+    isolation: Isolation,
+    status: Status,
+    value: Any,
+    error: BaseException | None,
+    decision: RoutingDecision = _NO_DECISION,
 ) -> ExecutionResult:
     writes = fields(list(isolation.writes), isolation.channels)
     return ExecutionResult(status, decision.targets, writes, decision.sends, error, value, isolation.custom)

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import os
 import re
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -53,21 +52,14 @@ def write(path: Path, text: str) -> None:
     Raises:
         ShadowError: it can't be written.
     """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
+        with beside.open("x", encoding="utf-8") as out:  # never a file or a link that somebody else put there
             out.write(text)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        beside.replace(path)
     except OSError as error:
         remedy = "name a file in a folder you may write"
         raise ShadowError(f"{path}: can't be written ({error.strerror}); {remedy}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _together(value: Any) -> Any:

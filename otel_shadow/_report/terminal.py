@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 
-from otel_shadow._report.blocks import Cell, Document, Fact, Section, State, Table, Text, Texts
+from otel_shadow._report.blocks import Cell, Document, Section, State, Table, Text, Texts, fact_table
 
 _STATES: Mapping[str, str] = {"go": "bold green", "no_go": "bold red", "wait": "bold yellow", "none": "dim"}
 _PARTS: Mapping[str, str] = {"blocker": "red", "warning": "yellow", "note": "dim", "example": "dim", "muted": "dim"}
@@ -57,7 +57,8 @@ def show(document: Document, out: Console) -> None:
     for texts in document.lists:
         _texts(texts, out)
     if document.facts:
-        _facts(document.facts, out)
+        out.print()
+        _table(fact_table(document.facts), out)
     for section in document.sections:
         _section(section, out)
 
@@ -104,17 +105,6 @@ def _texts(texts: Texts, out: Console) -> None:
         label = _LABELS.get(text.part, text.part)
         grid.add_row(_styled(f"  {label}:", _PARTS.get(text.part, "")), _styled(text.text))
         out.print(grid)
-
-
-def _facts(facts: Sequence[Fact], out: Console) -> None:
-    grid = Grid.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column()
-    for fact in facts:
-        remark = f" ({fact.remark})" if fact.remark else ""
-        grid.add_row(_styled(fact.name), _styled(f"{fact.value}{remark}"))
-    out.print()
-    out.print(grid)
 
 
 def _table(table: Table, out: Console) -> None:

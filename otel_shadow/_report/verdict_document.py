@@ -44,7 +44,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
     """
     state, at = STATES[verdict.decision], units.moment(verdict.at)
     eta = verdict.eta if verdict.decision is Decision.WAIT else None
-    last = f"; {title(verdict.slowest).lower()} will be last" if verdict.slowest else ""
+    last = f"; {title(verdict.slowest).lower()} takes longest" if verdict.slowest else ""
     lists = (
         Texts(_texts(verdict, Role.BLOCKER, Role.WARNING, Role.NOTE), "To know"),
         Texts(_texts(verdict, Role.MISSING), "Missing for a GO", _SHOWN, "criteria"),
@@ -72,7 +72,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
         title=f"{state.word} · shadow verdict · {at}",
         state=state,
         headline=headline(verdict),
-        remarks=(f"At the present rate a GO is possible from {units.moment(eta)}{last}.",) if eta else (),
+        remarks=(f"At the present rate a GO is possible from {units.moment(eta)} on{last}.",) if eta else (),
         banner="The clock was simulated: these times are not real traffic's." if verdict.simulated else "",
         lists=tuple(one for one in lists if one.texts),
         facts=_facts(verdict, evidence),
@@ -82,28 +82,28 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
 
 _LEADS: Mapping[str, str] = {
     "criteria": (
-        "GO needs every one of them, in every node. Each row shows the node that does worst. The band holds the true "
-        "value at every moment you may look: while the bound (the upright line) lies inside it, the answer is WAIT."
+        "A GO needs every one of them, in every node; each row shows the node that does worst. The always-valid band "
+        "holds the true value, however often you look: while the bound lies inside the band, the answer is WAIT."
     ),
     "parity": (
-        "The share of pairs in which V2 decides what V1 decides, all closed sessions so far, with its always-valid "
+        "The share of pairs in which V2 decides what V1 decides, of all sessions closed by then, with its always-valid "
         "band. Dots are single hours (joined until they hold 20 pairs): a night that is worse than the day shows here "
         "first."
     ),
     "latency": (
-        "The same requests through both versions: what users would feel once V2 is live. V1 with and without its "
-        "shadow is in each node's details."
+        "Both versions on the same requests: what users would feel once V2 is live. V1 with and without its shadow is "
+        "in each node's details."
     ),
     "decisions": (
-        "Where V1 sent the conversation (rows) against where V2 would have sent it (columns), pairs where both "
-        "decided. Off the diagonal they disagree."
+        "Where V1 sent the conversation (rows) and where V2 would have sent it (columns), in pairs where both decided. "
+        "They agree where row and column have the same name."
     ),
     "noise": (
-        "How often V1 disagrees with itself when it runs twice on the same input. Where that is much, V2 is held to "
-        "V1's own consistency instead of the absolute bound."
+        "How often V1 differs from itself when it runs twice on the same input. Where that is often, V2 can't agree "
+        "with V1 better than V1 with itself, and is held to that instead of the bound of parity."
     ),
-    "left-out": "Nothing is skipped silently: each kind of line that is not in the verdict, and how many.",
-    "policy": "From [sla] of shadow.toml; what it leaves out has its default.",
+    "left-out": "Everything that was read and is not in the verdict; what did not occur is not listed.",
+    "policy": "From [sla] of shadow.toml; a key that is not there has its default.",
 }
 
 
@@ -113,7 +113,7 @@ def headline(verdict: Verdict) -> str:
     if verdict.window is None:
         return f"Not enough evidence: {verdict.reason}"
     if verdict.decision is Decision.WAIT:
-        return f"Not enough evidence yet. First of all: {verdict.reason}"
+        return f"Not enough evidence yet. What is missing first: {verdict.reason}"
     return verdict.reason[:1].upper() + verdict.reason[1:]
 
 
@@ -147,7 +147,7 @@ def _compared(evidence: EvidenceView) -> Mapping[str, int]:
 
 def _open_sessions(nodes: Sequence[NodeVerdict]) -> str:
     still_open = max((node.open_sessions for node in nodes), default=0)
-    return f"{still_open:,} still open, left out" if still_open else ""
+    return f"{still_open:,} still open and left out" if still_open else ""
 
 
 def _window(window: Window | None) -> list[Fact]:
@@ -158,7 +158,7 @@ def _window(window: Window | None) -> list[Fact]:
     return [
         Fact("Window", units.span(window.end - window.start), span),
         Fact("Traffic cycles", units.plural(window.whole_cycles, "whole cycle"),
-             f"next ends {units.moment(window.next_cycle)}{gaps}"),
+             f"the next is complete at {units.moment(window.next_cycle)}{gaps}"),
     ]  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def _nodes(verdict: Verdict, evidence: EvidenceView, page: bool) -> Section:
         blocks = (criteria_tables.by_node(verdict.nodes, anchors), *([notes] if notes.texts else ()))
     return Section(
         "Nodes", (*blocks, *(_details(verdict, evidence, anchors) if page else ())), "nodes", "Nodes",
-        "Estimates per node; details of each below." if page and verdict.nodes else "",
+        "Estimates per node, and below the details of each." if page and verdict.nodes else "",
     )  # fmt: skip
 
 
@@ -193,7 +193,10 @@ def _details(verdict: Verdict, evidence: EvidenceView, anchors: Mapping[str, str
             Fact("Graph", node.graph),
             Fact("Closed sessions", units.count(node.sessions), _open_sessions([node])),
             Fact("Executions", units.count(node.events)),
-            Fact("Parity judged", "against V1's own noise floor" if node.relative_parity else "against the bound"),
+            Fact(
+                "Parity judged",
+                "against V1's own noise floor" if node.relative_parity else "against the bound of parity",
+            ),
             *_counted(evidence.counts.get(node.node, {})),
         )
         blocks: tuple[Block, ...] = (
@@ -248,11 +251,11 @@ def _mismatches(verdict: Verdict, evidence: EvidenceView, page: bool, trace_url:
         elif differing > grouped:
             blocks.append(Text(f"{differing - grouped:,} more pairs differ in rarer ways.", "muted"))
     if accepted:
-        known = "Accepted differences: known by a rule in shadow.toml, and in neither side of the parity"
+        known = "Accepted differences: known by [[accept]] in shadow.toml, and not counted in the parity"
         blocks.append(mismatch_tables.mismatches(accepted, trace_url, known))
     lead = (
-        f"{differing:,} pairs that differ, by node, route, differing fields, intent and build: what to fix first. "
-        "Names only: no value of the state leaves the process."
+        f"{units.plural(differing, 'pair')} in which V2 differs from V1, grouped by node, route, differing fields, "
+        "intent and build: what to fix first. Names only: no value of the state leaves the process."
     )
     return Section("Mismatches, the heaviest first" if groups else "Mismatches", tuple(blocks), "mismatches",
                    "Mismatches", lead if groups else "")  # fmt: skip
@@ -263,7 +266,7 @@ def _noise(verdict: Verdict) -> Iterator[Section]:
     for node in verdict.nodes:
         share = node.criterion(semconv.CRITERION_PARITY).details.get("self_disagreement")
         if share is not None:
-            judged = "parity is judged against it" if node.relative_parity else "below the switch: parity is absolute"
+            judged = "V2 is held to this" if node.relative_parity else "seldom: V2 is held to the bound of parity"
             facts.append(Fact(node.node, units.percent(share), judged))
     if facts:
         yield Section("Noise floor", (fact_table(facts),), "noise", "Noise floor", _LEADS["noise"])
@@ -273,14 +276,22 @@ def _left_out(verdict: Verdict, evidence: EvidenceView) -> Section:
     reading = evidence.reading
     schemas = ", ".join(f"schema {name}: {units.count(number)}" for name, number in reading.other_schema.items())
     counted = (
-        ("Malformed lines", reading.malformed, "ours by their event name, but not readable"),
-        ("Truncated last lines", reading.truncated, "no end of line: somebody is still writing"),
+        ("Malformed lines", reading.malformed, "written by otel-shadow, but not readable"),
+        ("Truncated last lines", reading.truncated, "without an end of line: still being written"),
         ("Lines of another schema", sum(reading.other_schema.values()), schemas),
-        ("Duplicate lines", reading.duplicates, "the same pair counts once"),
-        ("Contradictory pairs", reading.contradictory, "told twice in different ways; no GO while there are any"),
-        ("Outside the window", reading.out_of_window, "older than the window that the policy reads"),
-        ("From the future", reading.future, "stamped later than clock skew explains"),
-        ("Other lines", reading.other_lines, "the application's own, and SHADOW_COMPARISON, which repeats its pair"),
+        ("Duplicate lines", reading.duplicates, "a pair that was already there counts once"),
+        (
+            "Contradictory pairs",
+            reading.contradictory,
+            "recorded more than once, with different contents; no GO while there are any",
+        ),
+        ("Outside the window", reading.out_of_window, "executions before the window that is judged"),
+        ("From the future", reading.future, "executions stamped later than the time of this verdict"),
+        (
+            "Other lines",
+            reading.other_lines,
+            "the application's own, and SHADOW_COMPARISON lines, which repeat a pair for people",
+        ),
     )
     facts = [Fact(name, units.count(number), remark) for name, number, remark in counted if number]
     facts += [

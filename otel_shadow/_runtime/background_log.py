@@ -23,7 +23,7 @@ class _BackgroundLog(BackgroundQueue[tuple[int, str, tuple[Any, ...]]]):
 
     def _work_on(self, item: tuple[int, str, tuple[Any, ...]]) -> None:
         level, message, args = item
-        with suppress(BaseException):  # a handler's own fault; telling of it would meet the same handler
+        with suppress(BaseException):  # to log a handler's fault would meet the same handler
             logger.log(level, message, *args)
 
 

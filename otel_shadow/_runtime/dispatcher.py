@@ -31,7 +31,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         limits: queue, concurrency and memory bounds.
         fault_barrier: counts the exceptions of the dispatcher's own work.
         processes: the executor of nodes with ``executor = "process"``.
-        threads: threads of the user's, instead of ours.
+        threads: a pool of the application's that replaces our threads.
     """
 
     def __init__(
@@ -84,11 +84,8 @@ class Dispatcher(BackgroundQueue[Shadow]):
     @property
     def abandoned(self) -> int:
         """The number of threads and tasks that were given up and have not ended."""
-        return sum(slot.alive() for slot in self._abandoned) + self._stuck
-
-    @property
-    def _stuck(self) -> int:
-        return sum(executor.stuck for executor in self._executors.values())
+        given_up = sum(slot.alive() for slot in self._abandoned)
+        return given_up + sum(executor.stuck for executor in self._executors.values())
 
     @property
     def busy(self) -> bool:
@@ -175,7 +172,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         shadow = self._take(lane)
         if shadow is None:
             return
-        if len(self._abandoned) + self._stuck >= self._limits.abandoned_threads:
+        if self.abandoned >= self._limits.abandoned_threads:
             shadow.shed("abandoned")
         elif shadow.admit():
             self._begin(name, shadow)

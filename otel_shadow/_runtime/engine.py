@@ -45,6 +45,13 @@ class Engine:
             with self.fault_barrier("sink", node.name):
                 sink.open(node.graph, node.name)
 
+    def start_workers(self) -> None:
+        """Start the worker processes now, and return at once; else they start with the first shadow run that needs one.
+
+        A server that forks calls it in each process that answers requests.
+        """
+        self.workers.start_workers()
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until every shadow run that was accepted has ended and its record is with the sinks.
 

@@ -9,7 +9,8 @@ import signal
 import threading
 from asyncio import CancelledError
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from types import CodeType, TracebackType
 from typing import Any
@@ -54,27 +55,6 @@ _handler: Callable[[int], Any] = _signal.getsignal  # without the enumeration th
 _TRACEBACK = BaseException.__dict__["__traceback__"].__get__
 
 
-class Guard:
-    """A block of our own work whose exceptions the fault barrier swallows."""
-
-    __slots__ = ("_fault_barrier", "_node", "_operation")
-
-    def __init__(self, fault_barrier: FaultBarrier, operation: str, node: str) -> None:
-        self._fault_barrier = fault_barrier
-        self._operation = operation
-        self._node = node
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        """Swallow all but what was meant for the application: cancellation and exit pass."""
-        if error is None or passes(error):
-            return False
-        self._fault_barrier.caught(self._operation, self._node, error)
-        return True
-
-
 class FaultBarrier:
     """A swallower of what our own work raises (never cancellation or exit): it counts all and logs each kind rarely.
 
@@ -86,9 +66,15 @@ class FaultBarrier:
         self._logged: dict[tuple[str, str], float] = {}
         self._raises = os.environ.get(semconv.ENV_RAISE, "").lower() == "true"
 
-    def __call__(self, operation: str, node: str = "-") -> Guard:
+    @contextmanager
+    def __call__(self, operation: str, node: str = "-") -> Iterator[None]:
         """Guard a block (``with``); ``operation`` is one of a few literals, a metric attribute."""
-        return Guard(self, operation, node)
+        try:
+            yield
+        except BaseException as error:
+            if passes(error):
+                raise
+            self.caught(operation, node, error)
 
     def caught(self, operation: str, node: str, error: BaseException) -> None:
         """Count and (rarely) log ``error`` by its type: its message may hold personal data."""

@@ -31,8 +31,8 @@ class Limiter:
     (``queue``, ``memory``, ``abandoned``) are found by the dispatcher and reported by :meth:`refused`, so that one
     gauge and one log line per change say why a node's shadow is paused.
 
-    The breaker is twenty lines of ours: libraries (pybreaker, purgatory) wrap a call and expect its outcome in the
-    thread that made it, while here another thread may report the outcome later.
+    The breaker is no library's: pybreaker and purgatory wrap a call and expect its outcome in the thread that made it,
+    while here another thread may report the outcome later.
     """
 
     def __init__(self, node: str, limits: LimitsTable, clock: Callable[[], float] = monotonic) -> None:

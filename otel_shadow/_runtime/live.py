@@ -20,15 +20,15 @@ from otel_shadow.record import Observation, Status
 
 
 class V2TimeoutError(Exception):
-    """A live V2 took longer than its time limit."""
+    """A live V2 that took longer than its time limit."""
 
 
 class V2CancelledError(Exception):
-    """A live V2 was cancelled, though nobody had cancelled the node."""
+    """A live V2 that was cancelled, though the node was not."""
 
 
 class V2ExitError(Exception):
-    """A live V2 raised what is no ``Exception``: ``SystemExit``, a panic of a library in Rust."""
+    """A live V2 that raised what is no ``Exception``: ``SystemExit``, a panic of a library in Rust."""
 
 
 _THREAD = "otel-shadow-live"
@@ -50,7 +50,7 @@ class Attempt:
     commit: Callable[[], None]
 
     def reason(self, error: BaseException) -> str:
-        """Return why V1 answers in V2's stead."""
+        """Return the reason for which V1 answers in V2's stead."""
         if isinstance(error, V2TimeoutError):
             return "timeout"
         if isinstance(error, NotImplementedError):
@@ -145,7 +145,7 @@ class OverdueV2s:
             raise V2TimeoutError
 
     def add(self, alive: Callable[[], bool]) -> None:
-        """Count one more, for as long as ``alive()``."""
+        """Count one more V2, for as long as ``alive()``."""
         self._running = [*self._running, alive]
 
 
@@ -179,7 +179,7 @@ async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue:
     except TimeoutError:
         pass
     except asyncio.CancelledError:
-        overdue.add(lambda: not job.done())  # nobody waits for it any more
+        overdue.add(lambda: not job.done())  # it still runs, and no caller waits for it
         raise
     return _outcome(job, overdue)
 

@@ -18,15 +18,10 @@ import wrapt
 _POLL_S = 0.01
 
 
-class _Registry:
-    """Methods to call in a child after a fork, and functions to call at the end of a process."""
-
-    def __init__(self) -> None:
-        self.resets: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
-        self.ends: dict[Callable[[], object], util.Finalize] = {}
-
-
-_REGISTRY = _Registry()
+_RESETS: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
+"""Methods to call in the child of a fork, by their object."""
+_ENDS: dict[Callable[[], object], util.Finalize] = {}
+"""Functions to call at the end of the process."""
 
 
 def on_fork(reset: Callable[[], object]) -> None:
@@ -37,12 +32,12 @@ def on_fork(reset: Callable[[], object]) -> None:
     """
     if not isinstance(reset, MethodType):
         raise TypeError(f"a bound method is needed to reset its object after a fork, not {reset!r}")
-    _REGISTRY.resets[reset.__self__] = reset.__func__
+    _RESETS[reset.__self__] = reset.__func__
 
 
 def _reset_in_child() -> None:
     faults: list[BaseException] = []
-    for owner, reset in list(_REGISTRY.resets.items()):
+    for owner, reset in list(_RESETS.items()):
         try:
             reset(owner)
         except BaseException as fault:  # noqa: BLE001 - as if each had a hook of its own
@@ -62,14 +57,14 @@ def at_exit(callback: Callable[[], object]) -> None:
     without either: there ``callback`` runs after the last request.
     """
     atexit.register(callback)
-    _REGISTRY.ends[callback] = _finalizer(callback)
+    _ENDS[callback] = _finalizer(callback)
     _watch_uvicorn()
 
 
 def cancel_at_exit(callback: Callable[[], object]) -> None:
     """Undo :func:`at_exit`; does nothing where ``callback`` is not registered."""
     atexit.unregister(callback)
-    if (finalizer := _REGISTRY.ends.pop(callback, None)) is not None:
+    if (finalizer := _ENDS.pop(callback, None)) is not None:
         finalizer.cancel()
 
 
@@ -77,12 +72,12 @@ def _finalizer(callback: Callable[[], object]) -> util.Finalize:
     return util.Finalize(None, callback, exitpriority=100)
 
 
-def _finalize_in_child(registry: _Registry) -> None:
+def _finalize_in_child(_: object) -> None:
     """Register the finalizers anew: ``multiprocessing`` forgets them in a child."""
-    registry.ends = {callback: _finalizer(callback) for callback in registry.ends}
+    _ENDS.update({callback: _finalizer(callback) for callback in _ENDS})
 
 
-util.register_after_fork(_REGISTRY, _finalize_in_child)
+util.register_after_fork(_finalize_in_child, _finalize_in_child)
 
 
 @functools.cache
@@ -99,7 +94,7 @@ def _wrap_uvicorn(module: Any) -> None:
 async def _shutdown(shutdown: Callable[..., Any], server: Any, args: Any, kwargs: Any) -> Any:
     """Run uvicorn's own shutdown, then the callbacks if a signal is about to end the process; the loop goes on."""
     result = await shutdown(*args, **kwargs)
-    ends = list(_REGISTRY.ends)
+    ends = list(_ENDS)
     if ends and getattr(server, "_captured_signals", None) and not getattr(server, "force_exit", False):
         threads = [threading.Thread(target=end, name="otel-shadow-end", daemon=True) for end in ends]
         for thread in threads:

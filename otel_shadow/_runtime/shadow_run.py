@@ -8,7 +8,6 @@ from functools import partial
 from time import perf_counter
 
 from otel_shadow._runtime.execution_result import Capture, ExecutionResult
-from otel_shadow._runtime.fault_barrier import Guard
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
 from otel_shadow._runtime.services import Services
@@ -18,18 +17,13 @@ from otel_shadow._runtime.snapshot import SnapshotError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, ShadowRecord, Status
 
 _GRACE_S = 0.25
-"""How long past its limit a run that ends itself (awaited, in a process) may take to do so before it is given up."""
+"""Seconds past its limit after which a run that ends itself (awaited, in a process) is given up all the same."""
 _OWN_BYTES = 9 * 1024
-"""What a waiting run holds besides its snapshots: configuration, context, spans (up to 8 KiB measured)."""
+"""Bytes that a waiting run holds besides its snapshots: configuration, context, spans (up to 8 KiB measured)."""
 
 
 class ShadowRun:
-    """One captured execution whose V2 waits, runs or has run. It is reported exactly once, by whichever thread ends it.
-
-    Arguments:
-        execution: what is known of V1's execution, which has ended.
-        capture: from which V2 can run.
-    """
+    """One V2 run: waiting, running or done. It is reported exactly once, by the thread that ends it."""
 
     deadline = float("inf")
     """Monotonic seconds after which it is given up."""
@@ -88,7 +82,7 @@ class ShadowRun:
             self._report(partial(shed, self._execution, reason))  # without this run, which holds the snapshot
 
     def give_up(self, cancelled: bool) -> None:
-        """Report V2 as timed out, or as cancelled; a V2 that had finished keeps its status, uncompared."""
+        """Report V2 as timed out or cancelled; a V2 that had finished keeps its status and is not compared."""
         if not self._claim():
             return
         limiter = self._execution.node.limiter
@@ -160,7 +154,7 @@ class ShadowRun:
         return self._execution.assignment.noise and bool(self._right_to_report)
 
     def _claim(self) -> bool:
-        """Take the right to report; only the first who asks gets it."""
+        """Take the right to report, and return whether no other thread has taken it before."""
         try:
             return self._right_to_report.pop()  # atomic
         except IndexError:
@@ -180,7 +174,7 @@ class ShadowRun:
         return new
 
     def _start(self) -> None:
-        with self._guarded("span"):
+        with self._services.fault_barrier("span", self._execution.node.name):
             self._span = self._services.spans.v2(self._execution.labels, self._execution.span)
         self._scope.timeout_s = self._timeout_s
         if self.executor == "process" and self._span is not None:
@@ -299,15 +293,12 @@ class ShadowRun:
 
     def _close_span(self, record: ShadowRecord) -> None:
         if self._span is not None:
-            with self._guarded("span"):
+            with self._services.fault_barrier("span", self._execution.node.name):
                 self._span.close(record)
-
-    def _guarded(self, operation: str) -> Guard:
-        return self._services.fault_barrier(operation, self._execution.node.name)
 
     def _caught(self, operation: str, fault: BaseException) -> None:
         self._services.fault_barrier.caught(operation, self._execution.node.name, fault)
 
 
 def _enter_no_span() -> None:
-    """Enter no span: V1's second run is measured by nobody."""
+    """Do nothing: V1's second run is not measured."""

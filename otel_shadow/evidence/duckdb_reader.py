@@ -90,13 +90,13 @@ class DuckDBReader:
             raise NotForDuckDBError
         for group in groups:
             rows = int(group["rows"])
-            lines.counts.lines += rows
+            lines.counts["lines"] += rows
             if group["class"] == "other":
-                lines.counts.other_lines += rows
+                lines.counts["other_lines"] += rows
             elif group["class"] == "schema":
-                lines.counts.other_schema[str(group["kind"])] += rows
+                lines.other_schema[str(group["kind"])] += rows
             elif group["class"] == "used":
-                lines.counts.used += rows
+                lines.counts["used"] += rows
                 _add_group(group, builder)
         if odd:
             _read_odd_lines(source, [line for group in odd for line in group["odd"]], lines)

@@ -122,18 +122,17 @@ class Watch:
 
     def _read_on(self, path: Path, followed: _Followed) -> None:
         builder = SummaryBuilder()
-        lines = LineReader(builder.add)
-        lines.counts.sources.append(str(path))
+        lines = LineReader(builder.add, str(path))
         followed.file.seek(followed.offset)
         for line in followed.file:
             if not line.endswith(b"\n"):
                 break  # it is still being written
             followed.offset += len(line)
-            lines.counts.bytes += len(line)
+            lines.counts["bytes"] += len(line)
             followed.line += 1
             lines.line(line, f"{path}, line {followed.line} of those watched")
-        if lines.counts.lines:
-            self._take(builder.summary(lines.counts.reading()))
+        if lines.counts["lines"]:
+            self._take(builder.summary(lines.reading()))
 
     def _take(self, part: Summary) -> None:
         self._summary = self._summary.merge(part)

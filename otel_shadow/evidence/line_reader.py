@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from otel_shadow.errors import EvidenceError
@@ -24,51 +23,32 @@ _EXAMPLES = 10
 _decoder = json.JSONDecoder()
 
 
-@dataclass(slots=True)
-class LineCounts:
-    """Counts of lines while they are read; the meaning of each is that of ``verdict.Reading``."""
-
-    sources: list[str] = field(default_factory=list)
-    lines: int = 0
-    bytes: int = 0
-    used: int = 0
-    other_lines: int = 0
-    malformed: int = 0
-    truncated: int = 0
-    other_schema: Counter[str] = field(default_factory=Counter)
-    examples: list[str] = field(default_factory=list)
-
-    def example(self, sentence: str) -> None:
-        """Keep a sentence about a line that was skipped, if there are few yet."""
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(sentence)
-
-    def reading(self) -> Reading:
-        """Return the counts, frozen."""
-        return Reading(
-            sources=tuple(sorted(set(self.sources))),
-            lines=self.lines,
-            bytes=self.bytes,
-            used=self.used,
-            other_lines=self.other_lines,
-            malformed=self.malformed,
-            truncated=self.truncated,
-            other_schema=dict(sorted(self.other_schema.items())),
-            examples=tuple(self.examples),
-        )
-
-
 class LineReader:
     """Hands every object of a line that is evidence to ``take``, and counts what became of each line.
+
+    ``counts`` are the numbers of ``verdict.Reading`` by name, ``other_schema`` lines by their schema.
 
     Arguments:
         take: given a ``SHADOW_V2`` or ``SHADOW_BASELINE`` object; it raises ``SchemaError`` or ``MalformedError`` where
             it can't use the object.
+        source: name of the file, for the reading.
     """
 
-    def __init__(self, take: Callable[[Mapping[str, Any]], None]) -> None:
-        self.counts = LineCounts()
+    def __init__(self, take: Callable[[Mapping[str, Any]], None], source: str = "") -> None:
+        self.counts: Counter[str] = Counter()
+        self.other_schema: Counter[str] = Counter()
         self._take = take
+        self._sources = [source] if source else []
+        self._examples: list[str] = []
+
+    def reading(self) -> Reading:
+        """Return what became of the lines so far."""
+        return Reading(
+            sources=tuple(self._sources),
+            other_schema=dict(sorted(self.other_schema.items())),
+            examples=tuple(self._examples),
+            **self.counts,
+        )
 
     def read(self, source: Source, progress: Callable[[int], None]) -> None:
         """Read every line of ``source``.
@@ -95,15 +75,15 @@ class LineReader:
 
     def line(self, line: bytes, where: str) -> None:
         """Read one line of any kind; ``where`` names its file and number."""
-        self.counts.lines += 1
+        self.counts["lines"] += 1
         if _MARK in line or _OTHER_MARK in line:
             self.marked_line(line, where, ended=line.endswith(b"\n"))
         else:
-            self.counts.other_lines += 1
+            self.counts["other_lines"] += 1
 
     def marked_line(self, line: bytes, where: str, *, ended: bool) -> None:
         """Read one line that mentions our events, and count why it is no evidence if it is none."""
-        counts, text = self.counts, line.decode("utf-8", "replace")
+        text = line.decode("utf-8", "replace")
         found = list(_objects_in_text(text))
         used = [item for item in found if item["event"] in READ_EVENTS]
         for item in used:
@@ -111,25 +91,28 @@ class LineReader:
         if used:
             return
         if found:
-            counts.other_lines += 1
+            self.counts["other_lines"] += 1
         elif not ended:
-            counts.truncated += 1
-            counts.example(f"{where}: incomplete last line")
+            self._skipped("truncated", f"{where}: incomplete last line")
         elif '"event' in text or '\\"event' in text:
-            counts.malformed += 1
-            counts.example(f"{where}: not valid JSON")
+            self._skipped("malformed", f"{where}: not valid JSON")
         else:
-            counts.other_lines += 1
+            self.counts["other_lines"] += 1
 
     def _object(self, item: Mapping[str, Any], where: str) -> None:
         try:
             self._take(item)
-            self.counts.used += 1
+            self.counts["used"] += 1
         except SchemaError as version:
-            self.counts.other_schema[str(version)] += 1
+            self.other_schema[str(version)] += 1
         except MalformedError as fault:
-            self.counts.malformed += 1
-            self.counts.example(f"{where}: {fault}")
+            self._skipped("malformed", f"{where}: {fault}")
+
+    def _skipped(self, kind: str, sentence: str) -> None:
+        """Count a line that was skipped, and keep the sentence about it if there are few yet."""
+        self.counts[kind] += 1
+        if len(self._examples) < _EXAMPLES:
+            self._examples.append(sentence)
 
 
 def _objects_in_text(text: str, depth: int = 0) -> Iterator[dict[str, Any]]:

@@ -84,7 +84,7 @@ def read_objects(
                     f"{source.name}: a saved summary keeps counts only; name the log files it was made from"
                 )
             lines.read(source, told)
-    return lines.counts.reading()
+    return lines.reading()
 
 
 def _each(
@@ -131,16 +131,15 @@ def _read_one(source: Source, duckdb: DuckDBReader | None, told: Callable[[int],
         told(source.size)
         return summary
     builder = SummaryBuilder()
-    lines = LineReader(builder.add)
-    lines.counts.sources.append(source.name)
-    lines.counts.bytes = source.size
+    lines = LineReader(builder.add, source.name)
+    lines.counts["bytes"] = source.size
     try:
         if duckdb is None:
             raise NotForDuckDBError
         duckdb.read(source, builder, lines, told)
     except NotForDuckDBError:
         lines.read(source, told)
-    return builder.summary(lines.counts.reading())
+    return builder.summary(lines.reading())
 
 
 def _no_evidence(sources: Sequence[str], reading: Reading) -> str:

@@ -76,7 +76,7 @@ def load(path: str | os.PathLike[str]) -> Summary:
 
 
 def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
-    signatures = [_signature(item) for item in facts["signatures"]]
+    signatures = [ExecutionKind(**item | {"diff_fields": tuple(item["diff_fields"])}) for item in facts["signatures"]]
     contradictory = columns.pop("contradictory")
     rows = Rows(**columns)
     if len(rows) and int(rows.kind.max()) >= len(signatures):
@@ -94,7 +94,3 @@ def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
         duplicates=facts["duplicates"],
         given=facts["given"],
     )
-
-
-def _signature(item: dict[str, Any]) -> ExecutionKind:
-    return ExecutionKind(**item | {"diff_fields": tuple(item["diff_fields"])})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -25,18 +24,22 @@ def advice(verdict: Verdict) -> tuple[Reason, ...]:
     late = {row.criterion: row.eta for row in waiting if row.eta is not None and row.eta > limit}
     said = []
     if late or _sessions_a_day(verdict, window) < _SMALL:
-        said.append(_advice(ReasonKind.SMALL_TRAFFIC, have=_sessions_a_day(verdict, window), by=verdict.eta))
+        said.append(
+            Reason(Role.ADVICE, ReasonKind.SMALL_TRAFFIC, have=_sessions_a_day(verdict, window), by=verdict.eta)
+        )
         said += [
-            _advice(ReasonKind.LATE, criterion=name, have=hours, needed=(eta - window.start) / timedelta(hours=1))
+            Reason(
+                Role.ADVICE,
+                ReasonKind.LATE,
+                criterion=name,
+                have=hours,
+                needed=(eta - window.start) / timedelta(hours=1),
+            )
             for name, eta in late.items()
         ]
         if verdict.slowest not in late and verdict.slowest in {row.criterion for row in waiting}:
-            said.append(_advice(ReasonKind.SLOW, criterion=verdict.slowest))
+            said.append(Reason(Role.ADVICE, ReasonKind.SLOW, criterion=verdict.slowest))
     return (*said, *_turns(verdict, waiting))
-
-
-def _advice(kind: ReasonKind, **facts: Any) -> Reason:
-    return Reason(Role.ADVICE, kind, **facts)
 
 
 def _sessions_a_day(verdict: Verdict, window: Window) -> float:
@@ -52,4 +55,4 @@ def _turns(verdict: Verdict, waiting: Sequence[CriterionResult]) -> tuple[Reason
     bound = verdict.policy.max_turns
     if turns is None or turns * 4.0 > bound:
         return ()
-    return (_advice(ReasonKind.FEW_TURNS, have=turns, needed=bound),)
+    return (Reason(Role.ADVICE, ReasonKind.FEW_TURNS, have=turns, needed=bound),)

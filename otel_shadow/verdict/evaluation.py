@@ -79,18 +79,14 @@ def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     return at.astimezone(UTC)
 
 
-def _told(role: Role, kind: ReasonKind, **facts: Any) -> Reason:
-    return Reason(role, kind, **facts)
-
-
 def _node(case: Case) -> NodeVerdict:
     results = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
     parity, node, notes = results[0], case.node, []
     if parity.quantity == "excess":
         disagreement = parity.details["self_disagreement"]
-        notes.append(_told(Role.NOTE, ReasonKind.NOISE, have=disagreement, needed=parity.bound))
+        notes.append(Reason(Role.NOTE, ReasonKind.NOISE, have=disagreement, needed=parity.bound))
     if node.open_sessions:
-        notes.append(_told(Role.NOTE, ReasonKind.OPEN_SESSIONS, have=node.open_sessions))
+        notes.append(Reason(Role.NOTE, ReasonKind.OPEN_SESSIONS, have=node.open_sessions))
     return NodeVerdict(
         node=node.name,
         graph=node.graph,
@@ -151,7 +147,7 @@ def _overall(
 def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reason, ...]:
     """Return why it is a GO or a NO-GO; a WAIT stands for what is missing."""
     if decision is Decision.GO:
-        return (_told(Role.WHY, ReasonKind.PROVEN),)
+        return (Reason(Role.WHY, ReasonKind.PROVEN),)
     return _of_rows([row for row in required if row.decision is Decision.NO_GO], Role.WHY)
 
 
@@ -184,7 +180,7 @@ def _uncertified_intents(policy: Policy, nodes: Sequence[NodeTally]) -> tuple[Re
     }
     least = policy.min_sessions_per_intent
     return tuple(
-        _told(Role.MISSING, ReasonKind.UNCERTIFIED_INTENT, names=(intent,), have=sessions, needed=least)
+        Reason(Role.MISSING, ReasonKind.UNCERTIFIED_INTENT, names=(intent,), have=sessions, needed=least)
         for intent, sessions in seen.items()
         if sessions < least
     )
@@ -195,13 +191,13 @@ def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence
     known = {node.node for node in verdicts} | {node.node.rpartition("/")[2] for node in verdicts}
     return (
         *_unread(summary),
-        *([_told(Role.BLOCKER, ReasonKind.KEYS, names=keys)] if len(keys) > 1 else []),
+        *([Reason(Role.BLOCKER, ReasonKind.KEYS, names=keys)] if len(keys) > 1 else []),
         *(
-            _told(Role.BLOCKER, ReasonKind.GAP, since=start, hours=(end - start) / timedelta(hours=1))
+            Reason(Role.BLOCKER, ReasonKind.GAP, since=start, hours=(end - start) / timedelta(hours=1))
             for start, end in found.window.gaps
         ),
         *(
-            _told(Role.BLOCKER, ReasonKind.UNKNOWN_NODE, node=name)
+            Reason(Role.BLOCKER, ReasonKind.UNKNOWN_NODE, node=name)
             for name in sorted(policy.nodes)
             if name not in known
         ),
@@ -212,11 +208,11 @@ def _unread(summary: Summary) -> tuple[Reason, ...]:
     """Return what was told and could not be used: nobody knows what it would have said."""
     blockers, reading = [], summary.reading
     if len(summary.contradictory):
-        blockers.append(_told(Role.BLOCKER, ReasonKind.CONTRADICTORY, have=len(summary.contradictory)))
+        blockers.append(Reason(Role.BLOCKER, ReasonKind.CONTRADICTORY, have=len(summary.contradictory)))
     for version, lines in reading.other_schema.items():
-        blockers.append(_told(Role.BLOCKER, ReasonKind.OTHER_SCHEMA, names=(version,), have=lines))
+        blockers.append(Reason(Role.BLOCKER, ReasonKind.OTHER_SCHEMA, names=(version,), have=lines))
     if reading.malformed > _MALFORMED * max(reading.used, 1):
-        blockers.append(_told(Role.BLOCKER, ReasonKind.HALF_READ, have=reading.malformed, of=reading.used))
+        blockers.append(Reason(Role.BLOCKER, ReasonKind.HALF_READ, have=reading.malformed, of=reading.used))
     return tuple(blockers)
 
 
@@ -230,19 +226,19 @@ def _notes(summary: Summary, found: Frame) -> tuple[Reason, ...]:
     counted = {ReasonKind.EARLIER: found.earlier, ReasonKind.REPEATED: summary.duplicates}
     return (
         *(
-            _told(Role.NOTE, ReasonKind.OTHER_BUILD, names=(one.label,), have=one.events, since=one.first, by=one.last)
+            Reason(Role.NOTE, ReasonKind.OTHER_BUILD, names=(one.label,), have=one.events, since=one.first, by=one.last)
             for one in found.left_out
         ),
         *_counted(Role.NOTE, counted),
         *(
-            _told(Role.NOTE, ReasonKind.ACCEPTANCE, names=(rule.reason,), day=rule.expires)
+            Reason(Role.NOTE, ReasonKind.ACCEPTANCE, names=(rule.reason,), day=rule.expires)
             for rule in summary.accepted_rules
         ),
     )
 
 
 def _counted(role: Role, counts: Mapping[ReasonKind, int], **facts: Any) -> list[Reason]:
-    return [_told(role, kind, have=number, **facts) for kind, number in counts.items() if number]
+    return [Reason(role, kind, have=number, **facts) for kind, number in counts.items() if number]
 
 
 def _not_judged(summary: Summary, policy: Policy) -> list[Reason]:
@@ -252,7 +248,7 @@ def _not_judged(summary: Summary, policy: Policy) -> list[Reason]:
         for name in policy.criteria
         if name not in asked
     }
-    return [_told(Role.WARNING, ReasonKind.NOT_JUDGED, criterion=name, names=times) for name, times in lacking.items()]
+    return [Reason(Role.WARNING, ReasonKind.NOT_JUDGED, criterion=name, names=times) for name, times in lacking.items()]
 
 
 def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> tuple[Reason, ...]:
@@ -261,14 +257,14 @@ def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> t
     reading = summary.reading
     return (
         *_not_judged(summary, policy),
-        *([_told(Role.WARNING, ReasonKind.SIMULATED)] if simulated else []),
+        *([Reason(Role.WARNING, ReasonKind.SIMULATED)] if simulated else []),
         *_counted(Role.WARNING, {ReasonKind.LATER: summary.later_than(at)}, by=at),
         *_counted(Role.WARNING, {ReasonKind.UNREADABLE: reading.malformed, ReasonKind.TRUNCATED: reading.truncated}),
         *(
-            _told(Role.WARNING, ReasonKind.EXPIRED, names=(rule.reason,), day=rule.expires)
+            Reason(Role.WARNING, ReasonKind.EXPIRED, names=(rule.reason,), day=rule.expires)
             for rule in summary.expired_rules
         ),
-        *([_told(Role.WARNING, ReasonKind.SILENT, hours=silent)] if silent > 1.0 else []),
+        *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if silent > 1.0 else []),
     )
 
 
@@ -283,10 +279,10 @@ def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
             bound,
             direction=TITLES[name].limit,
             quantity=TITLES[name].quantity,
-            reasons=(_told(Role.WHY, ReasonKind.NO_EVIDENCE),),
+            reasons=(Reason(Role.WHY, ReasonKind.NO_EVIDENCE),),
         )
         for name, bound in policy.objectives().items()
     )
-    nothing = _told(Role.WHY, ReasonKind.NOTHING, by=at if len(summary) else None)
-    lacking = (*_unread(summary), _told(Role.MISSING, ReasonKind.EVIDENCE))
+    nothing = Reason(Role.WHY, ReasonKind.NOTHING, by=at if len(summary) else None)
+    lacking = (*_unread(summary), Reason(Role.MISSING, ReasonKind.EVIDENCE))
     return Verdict(Decision.WAIT, at, None, policy, rows, (), (nothing, *lacking))

@@ -99,7 +99,7 @@ class Ranks:
         longest = int(sizes.max())
         kinds = np.repeat((sizes - 1) * longest - starts, sizes) + np.arange(len(owner))
         level = key & ((1 << bits) - 1)
-        found, count = count_codes(kinds, level, longest * longest, 1 << bits)
+        found, count = count_codes((kinds << bits) + level, longest * longest << bits)
         return cls._of_codes(found, count, longest, lowest, 1 << bits, len(starts))
 
     @classmethod
@@ -115,14 +115,7 @@ class Ranks:
         width = int(bucket.max()) - lowest + 1
         counts = np.concatenate([part.count for part in parts])
         code = ((size - 1) * longest + rank - 1) * width + (bucket - lowest)
-        cells = longest * longest * width
-        if cells <= max(4 * len(code), _DENSE):
-            dense = np.bincount(code, weights=counts, minlength=cells)
-            found = np.flatnonzero(dense)
-            count = dense[found].astype(np.float64)
-        else:
-            found, inverse = np.unique(code, return_inverse=True)
-            count = np.bincount(inverse.ravel(), weights=counts).astype(np.float64)
+        found, count = count_codes(code, longest * longest * width, counts)
         return cls._of_codes(found, count, longest, lowest, width, sum(part.sessions for part in parts))
 
     @classmethod
@@ -331,14 +324,14 @@ def _first(holds: Callable[[int], bool], near: int = 0) -> int:
     return low
 
 
-def count_codes(
-    first: NDArray[np.int64], second: NDArray[np.int64], sizes: int, width: int
-) -> tuple[NDArray[np.int64], Floats]:
-    """Return the distinct ``first * width + second`` (``first`` < ``sizes``), ascending, and how often each occurs."""
-    code = first * width + second
-    if sizes * width <= max(4 * len(code), 1 << 20):
-        counts = np.bincount(code, minlength=sizes * width)
+def count_codes(code: NDArray[np.int64], size: int, weights: Floats | None = None) -> tuple[NDArray[np.int64], Floats]:
+    """Return the distinct codes (each below ``size``), ascending, and how often each occurs, or its sum of weights."""
+    if size <= max(4 * len(code), _DENSE):
+        counts = np.bincount(code, weights=weights, minlength=size)
         found = np.flatnonzero(counts)
         return found, counts[found].astype(float)
-    found, count = np.unique(code, return_counts=True)
-    return found, count.astype(float)
+    if weights is None:
+        found, count = np.unique(code, return_counts=True)
+        return found, count.astype(float)
+    found, inverse = np.unique(code, return_inverse=True)
+    return found, np.bincount(inverse.ravel(), weights=weights).astype(float)

@@ -45,24 +45,22 @@ class Slots:
     def of(cls, slot: Ints, k: Ints, n: Ints, halves: bool = False) -> Slots:
         """Return slots of sessions given one by one; those without turns are left out."""
         used = n > 0
-        slot, k, n = slot[used], k[used], n[used]
-        if not len(n):
-            nothing = np.empty(0, np.int64)
-            return cls(nothing, nothing, nothing, np.empty(0), halves)
-        k_size, n_size = int(k.max()) + 1, int(n.max()) + 1
-        found, sessions = count_codes(slot * k_size + k, n, (int(slot.max()) + 1) * k_size, n_size)
-        rest, turns = np.divmod(found, n_size)
-        where, successes = np.divmod(rest, k_size)
-        return cls(where, successes, turns, sessions, halves)
+        return cls._counted(slot[used], k[used], n[used], None, halves)
 
     @classmethod
     def merged(cls, parts: Sequence[Slots]) -> Slots:
         """Return the sums of all parts."""
         slot, k, n = (np.concatenate([getattr(part, name) for part in parts]) for name in ("slot", "k", "n"))
-        sessions = np.concatenate([part.sessions for part in parts])
-        cells, inverse = np.unique(np.stack([slot, k, n], axis=1), axis=0, return_inverse=True)
-        total = np.bincount(inverse.ravel(), weights=sessions, minlength=len(cells)).astype(np.float64)
-        return cls(cells[:, 0], cells[:, 1], cells[:, 2], total, parts[0].halves)
+        return cls._counted(slot, k, n, np.concatenate([part.sessions for part in parts]), parts[0].halves)
+
+    @classmethod
+    def _counted(cls, slot: Ints, k: Ints, n: Ints, weights: NDArray[np.float64] | None, halves: bool) -> Slots:
+        k_size, n_size = int(k.max(initial=0)) + 1, int(n.max(initial=0)) + 1
+        size = (int(slot.max(initial=0)) + 1) * k_size * n_size
+        found, sessions = count_codes((slot * k_size + k) * n_size + n, size, weights)
+        rest, turns = np.divmod(found, n_size)
+        where, successes = np.divmod(rest, k_size)
+        return cls(where, successes, turns, sessions, halves)
 
     def counts(self, chosen: NDArray[np.bool_] | None = None) -> Counts:
         """Return counts of all slots, or of the chosen rows."""

@@ -33,7 +33,7 @@ TITLES: Mapping[str, Title] = {
     semconv.CRITERION_LATENCY_NOW: Title(
         "Latency impact now",
         "p95 now",
-        "V1's p95 with the shadow on, against without it",
+        "95th percentile of V1 with its shadow, against V1 without",
         "execution",
         "ratio",
         "at_most",
@@ -41,7 +41,7 @@ TITLES: Mapping[str, Title] = {
     semconv.CRITERION_LATENCY_AFTER: Title(
         "Latency impact after",
         "p95 after",
-        "V2's p95 against V1's, on the same requests",
+        "95th percentile of V2 against V1, on the same requests",
         "pair",
         "ratio",
         "at_most",
@@ -50,7 +50,7 @@ TITLES: Mapping[str, Title] = {
         "Zero production impact", "V1 served", "users always got exactly what V1 made", "execution"
     ),
     semconv.CRITERION_COVERAGE: Title(
-        "Coverage", "Coverage", "shadows that ran, of those that should have", "execution"
+        "Coverage", "Coverage", "shadow runs that took place, of those that should have", "execution"
     ),
 }
 
@@ -79,7 +79,11 @@ def bound(quantity: Quantity | None, number: float | None, limit: Direction | No
     return f"{'≤' if limit == 'at_most' else '≥'} {value(quantity, number)}"
 
 
-def _more(reason: Reason) -> int:
+def _more(reason: Reason, noun: str) -> str:
+    return f"{plural(_difference(reason), f'more {noun}')} ({count(reason.have)} of {count(reason.needed)} so far)"
+
+
+def _difference(reason: Reason) -> int:
     return max(round((reason.needed or 0) - (reason.have or 0)), 1)
 
 
@@ -94,7 +98,16 @@ def _length(hours: float | None) -> str:
 
 def _measured(reason: Reason, what: str) -> str:
     where = f"{title(reason.criterion)} in {reason.node or 'the workflow'} is " if reason.criterion else ""
-    return f"{where}{value(reason.quantity, reason.have)}{what} {bound(reason.quantity, reason.needed, reason.limit)}"
+    limit = bound(reason.quantity, reason.needed, reason.limit)
+    return f"{where}{value(reason.quantity, reason.have)}{what} the bound ({limit})"
+
+
+def _cycles(reason: Reason) -> str:
+    number = round(reason.needed or 1)
+    each = "" if number == 1 else " each"
+    return (
+        f"{plural(number, 'whole cycle')} of traffic ({_length(reason.hours)}{each}), complete at {moment(reason.by)}"
+    )
 
 
 def _small_traffic(reason: Reason) -> str:
@@ -126,111 +139,118 @@ _NAME_THEMSELVES = {
 }  # fmt: skip
 _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NO_EVIDENCE: lambda one: _EVIDENCE["".join(one.names)],
-    ReasonKind.KEPT: lambda one: _measured(one, ", proven to keep its bound"),
-    ReasonKind.BROKEN: lambda one: _measured(one, ", proven to break its bound"),
-    ReasonKind.BROKEN_SO_FAR: lambda one: _measured(one, " so far, proven to break its bound"),
-    ReasonKind.UNPROVEN: lambda one: _measured(one, ", not proven yet to keep its bound"),
-    ReasonKind.SERVED: lambda one: f"V1 served {count(one.have)} of {count(one.of)}",
+    ReasonKind.KEPT: lambda one: _measured(one, ", proven to keep"),
+    ReasonKind.BROKEN: lambda one: _measured(one, ", proven to break"),
+    ReasonKind.BROKEN_SO_FAR: lambda one: _measured(one, " so far, proven to break"),
+    ReasonKind.UNPROVEN: lambda one: _measured(one, ", not proven yet to keep"),
+    ReasonKind.SERVED: lambda one: (
+        f"in {count(one.have)} of {count(one.of)} executions the caller got what V1 produced"
+    ),
     ReasonKind.NOT_SERVED: lambda one: (
-        f"V1 served {count(one.have)} of {count(one.of)}: the others got something that V1 did not produce"
+        f"in {count(one.have)} of {count(one.of)} executions the caller got what V1 produced, in the others something "
+        "else"
     ),
     ReasonKind.COVERED: lambda one: (
         f"{count(one.have)} of {count(one.of)} executions that should have a shadow had one"
     ),
     ReasonKind.NOT_ENOUGH: lambda one: "not enough yet",
-    ReasonKind.CYCLES: lambda one: (
-        f"{plural(round(one.needed or 1), 'whole cycle')} of traffic ({_length(one.hours)}): the next ends "
-        f"{moment(one.by)}"
-    ),
-    ReasonKind.SESSIONS: lambda one: f"{plural(_more(one), 'more closed session')} (of {count(one.needed)})",
-    ReasonKind.SESSIONS_IN_CYCLES: lambda one: (
-        f"{plural(_more(one), 'more closed session')} in whole cycles (of {count(one.needed)})"
-    ),
-    ReasonKind.PROOF: lambda one: f"about {plural(_more(one), 'more session')} like these",
+    ReasonKind.CYCLES: _cycles,
+    ReasonKind.SESSIONS: lambda one: _more(one, "closed session"),
+    ReasonKind.SESSIONS_IN_CYCLES: lambda one: f"{_more(one, 'closed session')} within whole cycles of traffic",
+    ReasonKind.PROOF: lambda one: f"about {plural(_difference(one), 'more session')} with results like those so far",
     ReasonKind.OUT_OF_REACH: lambda one: (
-        "better results or a wider bound ([sla] in shadow.toml): no number of sessions like these proves it"
+        "a better V2, or a wider bound in [sla] of shadow.toml: with results like those so far, no number of sessions "
+        "proves that the bound is kept"
     ),
-    ReasonKind.TOO_FEW_TO_TELL: lambda one: "more sessions: these are too few to say how many it takes",
-    ReasonKind.NEXT_CYCLE: lambda one: "the end of the running cycle: the proof came after the last whole one",
+    ReasonKind.TOO_FEW_TO_TELL: lambda one: "more sessions: those so far are too few to estimate how many",
+    ReasonKind.NEXT_CYCLE: lambda one: (
+        "the end of the current cycle of traffic: when the last whole one ended, there was no proof yet"
+    ),
     ReasonKind.BLOCK: lambda one: (
-        f"better results in the hours from {moment(one.since)} on: taken by themselves they break the bound "
+        f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
         f"({value(one.quantity, one.have)})"
     ),
     ReasonKind.INTENT: lambda one: (
-        f"better results for the intent {one.names[0]!r}: taken by itself it breaks the bound "
+        f"better results for the intent {one.names[0]!r}: by itself it breaks the bound "
         f"({value(one.quantity, one.have)})"
     ),
     ReasonKind.CONSTANT_DECISION: lambda one: (
-        "not certified: constant decision, so that agreement says little; compare steps or fields of this node too "
-        "([nodes.X.compare])"
+        "not certified: V1 took one and the same decision every time, so that agreement says little; compare steps or "
+        "fields of this node too ([nodes.NAME.compare] in shadow.toml)"
     ),
     ReasonKind.ACCEPTED: lambda one: (
         f"{percent(one.have)} of the pairs are accepted differences ([[accept]]); at most {percent(one.needed)} may be"
     ),
     ReasonKind.COMPARATOR: lambda one: (
-        f"the comparator itself failed on {count(one.have)} of {plural(one.of or 0, 'pair')}: repair it"
+        f"the comparison of V1 with V2 itself failed on {count(one.have)} of {plural(one.of or 0, 'pair')}: repair it"
     ),
     ReasonKind.SHADOWS: lambda one: (
-        f"shadows that run: {count(one.have)} of {count(one.of)} that should have run did, {percent(one.needed)} are "
-        "needed"
+        f"a shadow run in at least {percent(one.needed)} of the executions that should have one; so far "
+        f"{count(one.have)} of {count(one.of)} had one"
     ),
-    ReasonKind.PROVEN: lambda one: "every criterion is proven on whole cycles",
+    ReasonKind.PROVEN: lambda one: "every criterion is proven, on whole cycles of traffic",
     ReasonKind.NOTHING: lambda one: f"no execution up to {moment(one.by)}" if one.by else "no evidence at all",
     ReasonKind.EVIDENCE: lambda one: "evidence",
-    ReasonKind.UNCERTIFIED_INTENT: lambda one: (
-        f"intent {one.names[0]!r} is not certified: {count(one.have)} of {count(one.needed)} closed sessions"
-    ),
+    ReasonKind.UNCERTIFIED_INTENT: lambda one: f"{_more(one, 'closed session')} with the intent {one.names[0]!r}",
     ReasonKind.KEYS: lambda one: (
-        f"{len(one.names)} hash keys ({', '.join(one.names)}): one session may count as several; give all replicas the "
-        f"same {semconv.ENV_HASH_KEY} and start a new window"
+        f"the lines were written with {len(one.names)} hash keys ({', '.join(one.names)}), so that one session may "
+        f"count as several: give all replicas the same {semconv.ENV_HASH_KEY}, and judge a log that begins after that"
     ),
     ReasonKind.GAP: lambda one: (
-        f"no evidence for {_length(one.hours)} from {moment(one.since)}: nothing is known of that time (if the service "
-        "was closed then, set [sla] max_gap_hours)"
+        f"no execution for {_length(one.hours)} from {moment(one.since)}: nothing is known of that time (if the "
+        "service was closed then, set max_gap_hours in [sla] of shadow.toml)"
     ),
-    ReasonKind.UNKNOWN_NODE: lambda one: f"the policy names node {one.node!r}, the evidence does not",
-    ReasonKind.CONTRADICTORY: lambda one: f"{_were(one, 'pair')} told in two different ways and left out: find out why",
+    ReasonKind.UNKNOWN_NODE: lambda one: (
+        f"[sla.nodes] of shadow.toml names the node {one.node!r}, of which there is no evidence"
+    ),
+    ReasonKind.CONTRADICTORY: lambda one: (
+        f"{_were(one, 'pair')} recorded more than once, with different contents, and left out: find out why"
+    ),
     ReasonKind.OTHER_SCHEMA: lambda one: (
-        f"{_were(one, 'line', f' of schema {one.names[0]}')} left out: read them with the version of otel-shadow that "
-        "wrote them"
+        f"{_were(one, 'line', f' of another format (schema {one.names[0]})')} left out: read them with the version of "
+        "otel-shadow that wrote them"
     ),
     ReasonKind.HALF_READ: lambda one: (
         f"{_were(one, 'line', ' of otel-shadow')} unreadable beside {count(one.of)} readable ones: too many to trust "
         "the rest"
     ),
     ReasonKind.OTHER_BUILD: lambda one: (
-        f"build {one.names[0]} was left out: {plural(round(one.have or 0), 'execution')}, {moment(one.since)} to "
-        f"{moment(one.by)}"
+        f"V2 build {one.names[0]} was left out, because one build is judged at a time: "
+        f"{plural(round(one.have or 0), 'execution')}, {moment(one.since)} to {moment(one.by)}"
     ),
     ReasonKind.EARLIER: lambda one: (
-        f"{_were(one, 'execution', ' before the window')} left out; every window is a test of its own"
+        f"{_were(one, 'execution', ' before the window')} left out; every window is judged by itself"
     ),
-    ReasonKind.REPEATED: lambda one: f"{plural(round(one.have or 0), 'line')} repeated a known pair, which counts once",
-    ReasonKind.ACCEPTANCE: lambda one: f"accepted until {one.day}: {one.names[0]}",
+    ReasonKind.REPEATED: lambda one: (
+        f"{plural(round(one.have or 0), 'line')} repeated a pair that was already there; each pair counts once"
+    ),
+    ReasonKind.ACCEPTANCE: lambda one: f"difference accepted until {one.day} ([[accept]]): {one.names[0]}",
     ReasonKind.NOISE: lambda one: (
-        f"V1 disagrees with itself on {percent(one.have)} of the requests: parity is judged against that noise floor "
-        f"(at most {percent(one.needed)} more)"
+        f"V1 differs from itself on {percent(one.have)} of the requests that it ran twice; V2 may differ from V1 only "
+        f"a little more often than that ({points(one.needed)})"
     ),
-    ReasonKind.OPEN_SESSIONS: lambda one: f"{_were(one, 'open session')} left out until idle for long enough",
+    ReasonKind.OPEN_SESSIONS: lambda one: (
+        f"{_were(one, 'open session')} left out: a session is judged once nothing has happened in it for a while"
+    ),
     ReasonKind.NOT_JUDGED: lambda one: (
         f"{title(one.criterion)} was not judged: no {' and no '.join(one.names)} was given"
     ),
     ReasonKind.SIMULATED: lambda one: "the clock was simulated: this says nothing about production",
     ReasonKind.LATER: lambda one: f"{_were(one, 'execution')} stamped later than {moment(one.by)} and left out",
     ReasonKind.UNREADABLE: lambda one: f"{_were(one, 'line', ' of otel-shadow')} unreadable and skipped",
-    ReasonKind.TRUNCATED: lambda one: f"{_were(one, 'last line')} incomplete and skipped",
-    ReasonKind.EXPIRED: lambda one: f"the acceptance {one.names[0]!r} expired on {one.day} and was not applied",
+    ReasonKind.TRUNCATED: lambda one: f"{_were(one, 'last line', ' of a file')} incomplete and skipped",
+    ReasonKind.EXPIRED: lambda one: (
+        f"the accepted difference {one.names[0]!r} ([[accept]]) expired on {one.day} and was not accepted"
+    ),
     ReasonKind.SILENT: lambda one: f"the evidence ends {_length(one.hours)} before the time of this verdict",
     ReasonKind.SMALL_TRAFFIC: _small_traffic,
     ReasonKind.LATE: lambda one: (
-        f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, the window is {_length(one.have)}: "
-        f"widen [sla] window_hours, {_FASTER[one.criterion]}"
+        f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, and the window is {_length(one.have)};"
+        f" what helps: a longer window ([sla] window_hours), {_FASTER[one.criterion]}"
     ),
-    ReasonKind.SLOW: lambda one: (
-        f"the slow criterion is {title(one.criterion).lower()}: {_FASTER[one.criterion]} would speed it up"
-    ),
+    ReasonKind.SLOW: lambda one: f"{title(one.criterion).lower()} takes longest; what helps: {_FASTER[one.criterion]}",
     ReasonKind.FEW_TURNS: lambda one: (
-        f"sessions have {one.have:.1f} turns at a node, and [sla] max_turns reckons with up to {count(one.needed)}: if "
-        "the workflow can't have as many, a smaller max_turns proves shares sooner"
+        f"a session has {one.have:.1f} executions at a node on average, and [sla] max_turns allows for "
+        f"{count(one.needed)}: if there can't be as many, a smaller max_turns proves parity and handoff rate sooner"
     ),
 }

@@ -137,16 +137,16 @@ def test_errors_are_raised_where_asked_for(instrumentor: ShadowInstrumentor) -> 
 
 def test_a_node_that_no_graph_has_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """A misspelt node, or one of another graph, is named with the remedy; a node that some graph has is not."""
-    from otel_shadow._api.instrumentor import Missing
+    from otel_shadow._api.instrumentor import MissingNodes
     from otel_shadow.config import ShadowConfig
 
     nodes = {"greeting": {}, "greting": {}, "elsewhere": {"graph": "other"}}
-    missing = Missing(ShadowConfig.from_mapping({"nodes": nodes}), after_s=3600.0)
+    missing = MissingNodes(ShadowConfig.from_mapping({"nodes": nodes}), after_s=3600.0)
     missing.compiled("enrolment", ["greeting", "elsewhere"])
-    missing.tell()
+    missing.log()
     (record,) = caplog.records
     assert "'elsewhere', 'greting': no shadow will run" in record.getMessage()
     missing.compiled("other", ["elsewhere", "greting"])
     caplog.clear()
-    missing.tell()
+    missing.log()
     assert not caplog.records

@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from otel_shadow import ShadowTrafficManager
+from otel_shadow import ShadowConfig, ShadowTrafficManager
 
 TESTS = Path(__file__).resolve().parents[1]
 APPLICATION = """
@@ -78,3 +80,23 @@ def test_what_was_runtime_manager_is_the_exported_class(monkeypatch: pytest.Monk
     with pytest.warns(DeprecationWarning, match=r"otel_shadow\.runtime(\.manager)? is now"):
         from otel_shadow.runtime.manager import ShadowTrafficManager as former  # type: ignore[import-not-found]
     assert former is ShadowTrafficManager
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("emitter", lambda manager: manager.record_queue),
+        ("runner", lambda manager: manager.dispatcher),
+        ("shield", lambda manager: manager.fault_barrier),
+        ("sites", lambda manager: manager.nodes),
+        ("clock_name", lambda manager: manager.services.clock_name),
+    ],
+)
+def test_a_former_attribute_leads_to_the_present_one_and_warns(former: str, now: Callable[[Any], Any]) -> None:
+    """Code that reads a manager's parts by their former names works for one release more."""
+    manager = ShadowTrafficManager(ShadowConfig(), log_file=os.devnull)
+    with pytest.warns(DeprecationWarning, match=rf"ShadowTrafficManager\.{former} is now "):
+        assert getattr(manager, former) is now(manager)
+    with pytest.raises(AttributeError, match="no attribute 'never_was'"):
+        manager.never_was  # noqa: B018
+    manager.shutdown()

@@ -197,10 +197,19 @@ def test_the_command_writes_patterns_that_v2_loads(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("patterns = 3", "expected"),
-        ('[[patterns]]\nintent = "fly"\npattern = "x"\nscore = 0.5', "intent: expected one of"),
-        ('[[patterns]]\nintent = "human"\npattern = "("\nscore = 0.5', "expected a regular expression"),
-        ('[[patterns]]\nintent = "human"\npattern = "x"\nscore = 5', "expected a number from 0 to 1"),
+        ("patterns = 3", r"patterns\n  Input should be a valid tuple"),
+        (
+            '[[patterns]]\nintent = "fly"\npattern = "x"\nscore = 0.5',
+            r"patterns\.0\.intent\n  Input should be 'greet', 'ask_information', 'schedule'",
+        ),
+        (
+            '[[patterns]]\nintent = "human"\npattern = "("\nscore = 0.5',
+            r"patterns\.0\.pattern\n  Input should be a valid regular expression",
+        ),
+        (
+            '[[patterns]]\nintent = "human"\npattern = "x"\nscore = 5',
+            r"patterns\.0\.score\n  Input should be less than or equal to 1",
+        ),
     ],
 )
 def test_a_bad_file_of_patterns_names_its_fault(tmp_path: Path, content: str, told: str) -> None:

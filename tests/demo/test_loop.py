@@ -30,9 +30,9 @@ def test_shadow_calibrate_shadow_again(data_file: Callable[[str], Path], tmp_pat
     from the pairs: no GO with a parity whose band lies under its bound, and the control differs in the build alone."""
     told: list[str] = []
     files = [
-        some_of(data_file("dialogues_en.jsonl"), tmp_path / "dialogues.jsonl", 6),
-        some_of(data_file("utterances_en.jsonl"), tmp_path / "utterances.jsonl", 14),
-        data_file("utterances_pt.jsonl"),
+        some_of(data_file("dialogues_en.jsonl"), tmp_path / "dialogues.jsonl", 18),
+        some_of(data_file("utterances_en.jsonl"), tmp_path / "utterances.jsonl", 20),
+        some_of(data_file("utterances_pt.jsonl"), tmp_path / "portuguese.jsonl", 4),
     ]
     out = tmp_path / "loop"
     first, control, second = run_loop(files, out, say=told.append)

@@ -31,7 +31,7 @@ def test_there_is_no_go_before_a_whole_cycle_however_strong_the_evidence() -> No
     evidence = summary(sessions=8000, hours=24.0)
     early = evaluate(evidence, at=at(23.9))
     assert early.decision is WAIT
-    assert early.missing == ("1 whole cycle of traffic (24 h): the next ends 2025-01-10 07:00 UTC",)
+    assert early.missing == ("1 whole cycle of traffic (24 h), complete at 2025-01-10 07:00 UTC",)
     assert early.eta == START + timedelta(hours=24)
     assert evaluate(evidence, at=at(24)).decision is GO
 
@@ -57,7 +57,8 @@ def test_a_go_is_judged_on_whole_cycles_only() -> None:
     assert parity.threshold_go is not None
     assert parity.log_e_go > parity.threshold_go
     assert parity.decision is WAIT
-    assert parity.missing == ("the end of the running cycle: the proof came after the last whole one",)
+    told = "the end of the current cycle of traffic: when the last whole one ended, there was no proof yet"
+    assert parity.missing == (told,)
 
 
 def test_a_broken_bound_is_a_no_go_from_thirty_sessions_on_and_so_far_before_a_day() -> None:
@@ -142,7 +143,7 @@ def test_a_constant_decision_is_not_certified_unless_more_is_compared() -> None:
     constant = evaluate(summary(original_target="__end__", shadow_target="__end__"), at=at(49))
     assert constant.decision is WAIT
     assert not constant.criterion("parity").certified
-    assert "constant decision" in constant.criterion("parity").reason
+    assert "one and the same decision" in constant.criterion("parity").reason
     varied = np.where(np.arange(12_000) % 2 == 0, "a", "b")
     assert evaluate(summary(original_target=varied, shadow_target=varied), at=at(49)).decision is GO
     for more in ({"fields_compared": True}, {"steps_match": True}):
@@ -153,7 +154,9 @@ def test_too_few_sessions_wait_however_good_they_are() -> None:
     """299 closed sessions are not 300."""
     few = summary(sessions=299, turns=20, match=1.0, holdout=0.0)
     policy = Policy(criteria=("parity",))
-    assert evaluate(few, policy, at(49)).missing == ("Functional parity (greeting): 1 more closed session (of 300)",)
+    assert evaluate(few, policy, at(49)).missing == (
+        "Functional parity (greeting): 1 more closed session (299 of 300 so far)",
+    )
     assert evaluate(few, policy.model_copy(update={"min_sessions": 299}), at(49)).decision is GO
 
 
@@ -199,8 +202,8 @@ def test_a_declared_intent_needs_its_own_sessions() -> None:
     intents = np.where(np.arange(12_000) // 6 % 200 == 3, "refund", "price")
     verdict = evaluate(summary(intent=intents), Policy(intents=("price", "refund", "visit")), at(49))
     assert verdict.decision is WAIT
-    assert "intent 'refund' is not certified: 10 of 30 closed sessions" in verdict.missing
-    assert "intent 'visit' is not certified: 0 of 30 closed sessions" in verdict.missing
+    assert "20 more closed sessions (10 of 30 so far) with the intent 'refund'" in verdict.missing
+    assert "30 more closed sessions (0 of 30 so far) with the intent 'visit'" in verdict.missing
     assert evaluate(summary(intent=intents), Policy(intents=("price",)), at(49)).decision is GO
 
 
@@ -215,7 +218,10 @@ def test_a_window_is_one_build() -> None:
     assert verdict.decision is GO
     assert verdict.build is not None
     assert (verdict.build.build, [build.build for build in verdict.left_out]) == ("1.1", ["1.0"])
-    assert any("1.0 / aaa was left out: 12,000 executions" in note for note in verdict.notes)
+    assert any(
+        "1.0 / aaa was left out, because one build is judged at a time: 12,000 executions" in note
+        for note in verdict.notes
+    )
 
 
 def test_replicas_with_different_keys_are_noticed() -> None:
@@ -234,14 +240,14 @@ def test_a_window_with_a_gap_is_never_a_go() -> None:
     kept = (hour < 20) | (hour > 28)
     verdict = evaluate(Summary.from_arrays(**{name: values[kept] for name, values in given.items()}), at=at(49))
     assert verdict.decision is WAIT
-    assert "no evidence for 8 h from 2025-01-10 02:59" in verdict.blockers[0]
+    assert "no execution for 8 h from 2025-01-10 02:59" in verdict.blockers[0]
 
 
 def test_a_policy_for_a_node_without_evidence_is_never_a_go() -> None:
     """A misspelt or unused node in the policy is said."""
     verdict = evaluate(summary(), Policy(nodes={"greetings": Bounds(parity=0.9)}), at(49))
     assert verdict.decision is WAIT
-    assert "the policy names node 'greetings', the evidence does not" in verdict.blockers
+    assert "[sla.nodes] of shadow.toml names the node 'greetings', of which there is no evidence" in verdict.blockers
 
 
 def test_nodes_have_their_own_bounds() -> None:
@@ -291,7 +297,7 @@ def test_a_v1_that_disagrees_with_itself_is_judged_against_its_own_noise() -> No
     assert (parity.bound, parity.direction, parity.decision) == (0.02, "at_most", GO)
     assert parity.details["self_disagreement"] == pytest.approx(0.09, abs=0.01)
     assert verdict.nodes[0].relative_parity
-    assert "disagrees with itself" in verdict.nodes[0].notes[0]
+    assert "V1 differs from itself" in verdict.nodes[0].notes[0]
     worse = columns(sessions=4000, match=0.80, self_match=lambda rng, length: (rng.random(length) < 0.91).astype(float))
     assert evaluate(Summary.from_arrays(**worse), at=at(49)).criterion("parity").decision is NO_GO
 

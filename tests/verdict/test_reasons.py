@@ -28,17 +28,17 @@ def test_every_kind_has_its_sentence(kind: ReasonKind) -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        (Reason(Role.MISSING, ReasonKind.SESSIONS, have=299, needed=300), "1 more closed session (of 300)"),
+        (Reason(Role.MISSING, ReasonKind.SESSIONS, have=299, needed=300), "1 more closed session (299 of 300 so far)"),
         (Reason(Role.MISSING, ReasonKind.PROOF, "handoff", "a", have=300, needed=15_513),
-         "Handoff rate (a): about 15,213 more sessions like these"),
+         "Handoff rate (a): about 15,213 more sessions with results like those so far"),
         (Reason(Role.WHY, ReasonKind.BROKEN, have=1.558, needed=1.15, quantity="ratio", limit="at_most"),
-         "+56 %, proven to break its bound ≤ +15 %"),
+         "+56 %, proven to break the bound (≤ +15 %)"),
         (Reason(Role.WHY, ReasonKind.UNPROVEN, have=-0.13, needed=0.02, quantity="excess", limit="at_most"),
-         "−13 points, not proven yet to keep its bound ≤ +2 points"),
+         "−13 points, not proven yet to keep the bound (≤ +2 points)"),
         (Reason(Role.BLOCKER, ReasonKind.CONTRADICTORY, have=1),
-         "1 pair was told in two different ways and left out: find out why"),
+         "1 pair was recorded more than once, with different contents, and left out: find out why"),
         (Reason(Role.MISSING, ReasonKind.CYCLES, needed=2, hours=24.0, by=START),
-         "2 whole cycles of traffic (24 h): the next ends 2025-01-09 07:00 UTC"),
+         "2 whole cycles of traffic (24 h each), complete at 2025-01-09 07:00 UTC"),
     ],
 )  # fmt: skip
 def test_numbers_are_told_in_their_own_unit(reason: Reason, expected: str) -> None:
@@ -63,7 +63,7 @@ def test_a_verdict_has_its_reasons_as_data_and_in_words() -> None:
         "needed": 300,
     }
     assert told in found["reasons"]
-    assert found["missing"] == ["Functional parity (greeting): 1 more closed session (of 300)"]
+    assert found["missing"] == ["Functional parity (greeting): 1 more closed session (299 of 300 so far)"]
     assert found["reason"] == found["missing"][0]
 
 

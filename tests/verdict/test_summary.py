@@ -70,7 +70,7 @@ def test_a_pair_told_in_two_ways_is_left_out_for_good() -> None:
         assert len(merged.contradictory) == 1
         verdict = evaluate(merged, at=at(49))
         assert verdict.decision == "WAIT"
-        assert "two different ways" in verdict.blockers[0]
+        assert "recorded more than once, with different contents" in verdict.blockers[0]
     assert evaluate(whole, at=at(49)).decision == "GO"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import BaseModel, Field
 
 from otel_shadow._calibration.thresholds_file import read_thresholds
 from otel_shadow._demo.v2.extract import fold
@@ -21,11 +23,8 @@ Action = Literal["template", "llm_rag", "fallback", "handoff"]
 class Thresholds:
     """Lower bounds of confidence, each in [0, 1]; below `handoff` a person takes over.
 
-    `intents` are the least scores at which single intents count at all, by their names.
-
-    Raises:
-        ValueError: a bound is outside [0, 1], or they are not in the order handoff ≤ llm_rag ≤ template.
-
+    `intents` are the least scores at which single intents count at all, by their names. Bounds that are not in the
+    order handoff ≤ llm_rag ≤ template are a ValueError.
     """
 
     template: float = 0.74
@@ -73,16 +72,23 @@ class Thresholds:
         return cls(**{**dict(general), **dict(dict(nodes).get(node or "", ()))}, intents=dict(intents))
 
 
-@dataclass(frozen=True)
-class Learned:
-    """Patterns beside the router's own: intent, regular expression for folded text, the score its precision earned."""
+class LearnedPattern(BaseModel, frozen=True):
+    """An intent, a regular expression for folded text, and the score that its precision earned it."""
 
-    patterns: tuple[tuple[str, re.Pattern[str], float], ...] = ()
+    intent: Literal["greet", "ask_information", "schedule", "human", "affirm", "deny", "close"]
+    pattern: re.Pattern[str]
+    score: float = Field(ge=0, le=1, strict=True)
+
+
+class Learned(BaseModel, frozen=True):
+    """Patterns beside the router's own; none by default."""
+
+    patterns: tuple[LearnedPattern, ...] = ()
 
     def add(self, intents: Intents, text: str) -> Intents:
         """Return `intents` with the learned scores, where those are higher."""
         folded = fold(text).replace("’", "'")
-        found = {intent: score for intent, pattern, score in self.patterns if pattern.search(folded)}
+        found: dict[str, float] = {one.intent: one.score for one in self.patterns if one.pattern.search(folded)}
         better = {name: score for name, score in found.items() if score > intents.scores.get(name, 0.0)}
         if not better:
             return intents
@@ -91,31 +97,8 @@ class Learned:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Learned:
-        """Read the file that `otel-shadow coverage --out` writes.
-
-        Raises:
-            ValueError: it is no such file: which entry, and what is expected.
-
-        """
+        """Read the file that `otel-shadow coverage --out` writes; a ValueError says which entry is wrong, and why."""
         try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise ValueError(f"{path}: not readable as a patterns file: {error}") from error
-        entries = content.get("patterns", [])
-        if not isinstance(entries, list):
-            raise ValueError(f"{path}: expected [[patterns]] entries")
-        return cls(tuple(_patterns(entries, path)))
-
-
-def _patterns(entries: list[Any], path: str | Path) -> Iterator[tuple[str, re.Pattern[str], float]]:
-    for number, entry in enumerate(entries, start=1):
-        where = f"{path}: [[patterns]] {number}"
-        if not isinstance(entry, dict) or entry.get("intent") not in INTENTS:
-            raise ValueError(f"{where}: intent: expected one of {', '.join(INTENTS)}")
-        score = entry.get("score")
-        if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
-            raise ValueError(f"{where}: score: expected a number from 0 to 1, found {score!r}")
-        try:
-            yield entry["intent"], re.compile(str(entry["pattern"])), float(score)
-        except (KeyError, re.error) as error:
-            raise ValueError(f"{where}: pattern: expected a regular expression: {error}") from error

@@ -33,14 +33,9 @@ def pipeline(
     model: BaseChatModel | None = None,
     learned: Learned | None = None,
 ) -> Node:
-    """Return the graph node `name`: its business node with the pipeline around it.
+    """Return the graph node `name`: its business node with router and answer around it.
 
-    Args:
-        name: one of the four business nodes.
-        thresholds: the router's; the defaults where absent.
-        model: answers where the router's action is `llm_rag`; a deterministic one without a network where absent.
-        learned: further patterns for the router.
-
+    `model` answers where the router's action is `llm_rag`; where absent, a deterministic one without a network.
     """
     limits, chat, patterns = thresholds or Thresholds(), model or DraftingChatModel(), learned or Learned()
 
@@ -62,14 +57,8 @@ def build_nodes(
 ) -> dict[str, Node]:
     """Return V2's four nodes.
 
-    Args:
-        thresholds: for all nodes; per node (a mapping); or a file that `Thresholds.from_file` reads for each node.
-        model: the chat model, see `pipeline`.
-        patterns: a file that `Learned.from_file` reads.
-
-    Raises:
-        ValueError: the thresholds file, or the patterns file, is not one.
-
+    `thresholds` are for all nodes, per node (a mapping), or a file that `Thresholds.from_file` reads for each node;
+    `patterns` is a file that `Learned.from_file` reads. A file that is not one is a ValueError.
     """
     learned = Learned.from_file(patterns) if patterns else None
 

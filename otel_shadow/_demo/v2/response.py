@@ -28,15 +28,9 @@ _PROMPT = {
 def respond(
     state: EnrolmentState, turn: Turn, routing: Routing, own: dict[str, Any], model: BaseChatModel
 ) -> dict[str, Any]:
-    """Return the node's update: its business fields, the answer as a message, where to go, and why.
+    """Return the node's update: its business fields (`own`), the answer as a message, where to go, and why.
 
-    Args:
-        state: as the turn began.
-        turn: what the message says.
-        routing: the router's decision.
-        own: the business node's output.
-        model: words the answer where the action is `llm_rag`; it gets the template's text as a draft.
-
+    `model` words the answer where the router's action is `llm_rag`; it gets the template's text as a draft.
     """
     known = {**state, **own}
     items = _to_say(routing, own.get("outbox", []))

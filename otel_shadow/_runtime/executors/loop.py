@@ -1,4 +1,4 @@
-"""Event loops that run awaited V2s: one in a thread of ours, and production's own."""
+"""Event loops that run awaited V2s: one in a thread of its own, and production's."""
 
 from __future__ import annotations
 
@@ -17,12 +17,7 @@ from otel_shadow._runtime.redact import class_name
 
 
 class LoopThread(threading.Thread):
-    """A daemon thread with an event loop of its own, apart from production's.
-
-    Arguments:
-        name: of the thread, which starts at once.
-        pool: runs what tasks hand to the loop's default executor.
-    """
+    """A daemon thread, started at once, with an event loop of its own whose default executor is ``pool``."""
 
     def __init__(self, name: str, pool: DaemonPool) -> None:
         super().__init__(name=name, daemon=True)
@@ -123,7 +118,7 @@ def _keep(task: asyncio.Task[None]) -> asyncio.Task[None]:
 def _forget(task: asyncio.Task[None]) -> None:
     _TASKS.discard(task)
     if not task.cancelled():
-        task.exception()  # taken, so that asyncio does not complain of one that nobody took
+        task.exception()  # asyncio logs an exception that is not retrieved
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

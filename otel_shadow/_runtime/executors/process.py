@@ -35,23 +35,19 @@ _MAX_BACKOFF_S = 30.0
 
 
 class WorkerDiedError(Exception):
-    """The process ended while it ran V2 (``os._exit``, a crash, the system's memory killer)."""
+    """A worker that ended while it ran V2 (``os._exit``, a crash, the system's memory killer)."""
 
 
 class WorkerStartError(Exception):
-    """Workers end before they are ready, for example because V2's module can't be imported there."""
+    """Workers that end before they are ready, for example because V2's module can't be imported there."""
 
 
 class WorkerPool:
     """An executor: one thread per shadow run, which asks a worker process (``module:function`` of bytes, giving bytes).
 
-    A thread of the pool's own starts, replaces and ends the workers (a worker is tied to the life of the thread that
-    started it), from the first time anything is asked of the pool. The pool is no :class:`BackgroundQueue`: nothing is
-    handed to this thread, it looks at processes.
-
-    Arguments:
-        config: its ``[process]`` says how many workers there are; they import its V2s before they are ready.
-        fault_barrier: counts what breaks.
+    A thread of the pool's own (a worker is tied to the life of the thread that started it) starts, replaces and ends
+    the workers, from the first use of the pool on. ``[process]`` says how many there are; before a worker is ready it
+    imports the V2s that are configured to run in a process.
     """
 
     stuck = 0
@@ -85,7 +81,7 @@ class WorkerPool:
     @property
     def capacity(self) -> int:
         """The workers that are ready or busy (while one is replaced, shadow runs wait); all, where none can start."""
-        self._start_keeper()
+        self.start_workers()
         return self._size if self.fault else len(self._idle) + self._busy
 
     @property
@@ -140,7 +136,7 @@ class WorkerPool:
 
     # --- the callers' threads ----------------------------------------------------------------------------------------
 
-    def _start_keeper(self) -> None:
+    def start_workers(self) -> None:
         """Begin to start the workers, and return at once."""
         if self._keeper is not None:
             return
@@ -150,7 +146,7 @@ class WorkerPool:
                 self._keeper.start()
 
     def _take(self, end: float) -> _Worker:
-        self._start_keeper()
+        self.start_workers()
         while perf_counter() < end and not self._closed:
             with self._lock:
                 if self._idle:

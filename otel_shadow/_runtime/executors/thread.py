@@ -1,4 +1,4 @@
-"""Shadow runs in threads: ours, which can be given up, or those of a pool of the application's."""
+"""Shadow runs in threads: daemon threads, which can be given up, or those of a pool of the application's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ThreadExecutor:
     """One thread per shadow run that blocks, and one event loop for all that await.
 
     Arguments:
-        threads: a ``concurrent.futures.Executor`` of the user's, with threads (shadow runs can't be sent to processes
-            this way); a V2 that awaits gets an event loop of its own there. Default: daemon threads of ours.
-        most: how many threads of ours run side by side.
+        threads: a pool of the application's, with threads (shadow runs can't be sent to processes this way); a V2
+            that awaits gets an event loop of its own there. Default: daemon threads.
+        most: how many daemon threads run side by side.
     """
 
     capacity: int | None = None
@@ -32,7 +32,7 @@ class ThreadExecutor:
         return self._loops_pool.stuck
 
     def start(self, shadow: Shadow) -> Slot:
-        """Start ``shadow`` in a thread, an awaited one on the loop; where the user's pool was shut down, cancel it."""
+        """Start ``shadow`` in a thread or, if it awaits, on the loop; cancel it where the user's pool was shut down."""
         if shadow.is_async and self._users is None:
             return self._start_on_loop(shadow)
         try:

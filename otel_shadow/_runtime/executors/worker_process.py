@@ -26,22 +26,16 @@ STOP = "stop"
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """The options that a worker is told when it starts.
-
-    Arguments:
-        path: ``sys.path`` of the parent.
-        warm: ``module:name`` of what it imports before it is ready.
-        init: functions (``module:name``, no arguments) that it calls before it is ready.
-        flush: functions (one argument: seconds) that hand on telemetry before it ends.
-        idle: run at ``SCHED_IDLE`` (the lowest niceness where the system has no such class).
-        memory_bytes: bound of its address space; a job beyond it gets ``MemoryError``.
-        parent: process id of the parent.
-    """
+    """Options of a worker, sent to it when it starts; functions are named ``module:name``."""
 
     path: tuple[str, ...] = ()
+    """``sys.path`` of the parent."""
     warm: tuple[str, ...] = ()
+    """What it imports before it is ready."""
     init: tuple[str, ...] = ()
+    """Functions without arguments that it calls before it is ready."""
     flush: tuple[str, ...] = ()
+    """Functions of one argument, seconds, that hand on telemetry before it ends."""
     idle: bool = True
     memory_bytes: int | None = None
     parent: int = 0

@@ -8,20 +8,17 @@ from otel_shadow._demo.v2.extract.normal import Mention, first_disjoint, fold, n
 
 _N = r"(?P<n>\d{1,3}|um|uma)"
 _IS = (
-    r"\b(?:tem|fez|faz|completou|vai fazer|com|has|(?<!it )is|am|be|(?:he|she|who)['’]s|turned|turns|turning|"
-    r"aged?|ages|"
-    r"age is|idade:?|idade e)\s+(?:(?:ja|so|quase|uns|apenas|almost|only|just|about|already)\s+)*"
+    r"\b(?:tem|fez|faz|completou|vai fazer|com|has|(?<!it )is|am|be|(?:he|she|who)['’]s|turned|turns|turning|aged?|"
+    r"ages|age is|idade:?|idade e)\s+(?:(?:ja|so|quase|uns|apenas|almost|only|just|about|already)\s+)*"
 )
 _ENDS = r"(?=\s*(?:$|[.;:!?)(]|,(?!\d)|(?:and|e|but|mas|now|agora|ja|so|in|em|this|esse|next|que|who)\b))"
 # A number of years that measures a stretch of time, or the age of no person.
 _NOT_BEFORE = re.compile(
-    r"(?:\b(?:em|ha|fazem|por|durante|cada|dentro de|daqui a|ate|proxim[oa]s?|ultim[oa]s?|passad[oa]s?|for|in|"
-    r"last|next|past|every|"
-    r"within|over)|^\W*faz)\s+(?:(?:mais|menos) de |uns )?$"
+    r"(?:\b(?:em|ha|fazem|por|durante|cada|dentro de|daqui a|ate|proxim[oa]s?|ultim[oa]s?|passad[oa]s?|for|in|last|"
+    r"next|past|every|within|over)|^\W*faz)\s+(?:(?:mais|menos) de |uns )?$"
 )
 _NOT_AFTER = (
-    r"(?!\s*(?:seguintes|passados|que vem|depois|antes|mais tarde|later|before|after|letiv|fiscal|"
-    r"de ensino)\b)"
+    r"(?!\s*(?:seguintes|passados|que vem|depois|antes|mais tarde|later|before|after|letiv|fiscal|de ensino)\b)"
 )
 _HARDLY = re.compile(r"\s*(?:atras|ago|de (?:experiencia|casad|empresa|mercado|funcionamento|garantia))")
 _AGES = (

@@ -15,7 +15,6 @@ from otel_shadow._demo.state import Language
 from otel_shadow._demo.v2.extract.normal import Mention, first_disjoint, normalise, numbered, rule
 from otel_shadow.errors import require
 
-easter = require("dateutil.easter", "demo").easter
 relativedelta = require("dateutil.relativedelta", "demo").relativedelta
 _rules = require("dateutil.rrule", "demo")
 
@@ -36,17 +35,6 @@ RELATIVE = {
     "day before yesterday": -2, "antes de ontem": -2, "anteontem": -2, "yesterday": -1, "last night": -1, "ontem": -1,
     "day after tomorrow": 2, "depois de amanha": 2, "tomorrow": 1, "amanha": 1, "tonight": 0, "today": 0, "hoje": 0,
 }  # fmt: skip
-HOLIDAYS: dict[str, Callable[[int], date]] = {
-    "vespera de natal|christmas eve": lambda year: date(year, 12, 24),
-    "(?:dia de )?natal|christmas(?: day)?|xmas": lambda year: date(year, 12, 25),
-    "vespera de ano novo|reveillon|new year'?s eve": lambda year: date(year, 12, 31),
-    "ano novo|new year(?:'?s day)?": lambda year: date(year, 1, 1),
-    "dia do trabalho|dia do trabalhador": lambda year: date(year, 5, 1),
-    "dia das criancas": lambda year: date(year, 10, 12),
-    "carnaval": lambda year: easter(year) - timedelta(days=47),
-    "sexta-feira santa|good friday": lambda year: easter(year) - timedelta(days=2),
-    "pascoa|easter": easter,
-}
 
 _LONG_DAY = r"(?:segunda|terca|quarta|quinta|sexta|sabado|domingo|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)"
 _WD = rf"(?P<wd>{'|'.join(sorted(WEEKDAYS, key=len, reverse=True))})(?:[\s-]*feira)?\b\.?"
@@ -73,12 +61,8 @@ Reader = Callable[[Groups, date, Language], "date | None"]
 def dates(text: str, language: Language, now: datetime, *, asked: bool = False) -> list[Mention[date]]:
     """Find dates; where the year, or more, is missing, the next one from `now` on.
 
-    Args:
-        text: the message.
-        language: decides whether 3/4 is April 3rd (pt) or March 4th (en).
-        now: what relative dates are counted from.
-        asked: a date was asked for: if nothing is found, `dateparser` may read the whole message.
-
+    `language` decides whether 3/4 is April 3rd (pt) or March 4th (en). With `asked`, if nothing is found, `dateparser`
+    may read the whole message.
     """
     normal, today = normalise(text), now.date()
     found: list[Mention[date]] = []
@@ -176,12 +160,6 @@ def _relative(groups: Groups, today: date, language: Language) -> date:
     return today + timedelta(days=RELATIVE.get(" ".join(groups["rel"].split()), 0))
 
 
-def _holiday(groups: Groups, today: date, language: Language) -> date:
-    rule = next(rule for name, rule in HOLIDAYS.items() if re.fullmatch(name, groups["holiday"]))
-    year = int(groups["y"] or today.year)
-    return rule(year) if groups["y"] or rule(year) >= today else rule(year + 1)
-
-
 _READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
     # 2020-05-13, 2015.5.13
     rule(_year_first, 0.95, rf"\b{_Y4}\s?[-/.]\s?(?P<a>\d{{1,2}})\s?[-/.]\s?(?P<b>\d{{1,2}})\b"),
@@ -206,7 +184,6 @@ _READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
     ),
     # Friday the 13th, terca-feira dia 25
     rule(_named, 0.85, rf"\b{_LEAD.removesuffix('?')}{_D}{_NOT_A_CLOCK}(?![/\d%]| (?:pessoas|people|de\s\d))"),
-    rule(_holiday, 0.85, rf"\b(?P<holiday>{'|'.join(HOLIDAYS)})\b(?:\s+(?:de\s+|of\s+)?{_Y4})?"),
     # next Tuesday, domingo da proxima semana, last Monday, sexta que vem
     rule(
         _weekday, 0.95, rf"\b{_WD},?\s+(?:",
@@ -216,7 +193,6 @@ _READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
     ),
     rule(_weekday, 0.95, rf"\b(?:(?P<next>proxim[oa]|next(?: week)?)|(?P<last>ultim[oa]|last))\s+(?:on |na )?{_WD}"),
     # two weeks ago, daqui a 3 dias, in 10 days, 6 days from now
-    rule(_shifted, 0.9, rf"\b(?P<ago>ha|faz)\s+{_COUNT}\b(?!\s+que\b)"),
     rule(
         _shifted, 0.9, rf"\b{_COUNT}\s+(?:(?P<ago>ago|atras|antes de hoje)|",
         r"(?:away )?(?:from|a partir de) (?P<base>now|today|tomorrow|hoje|agora|amanha))\b",
@@ -224,10 +200,9 @@ _READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
     rule(_shifted, 0.9, rf"\b(?:in|daqui a|daqui|dentro de|em)\s+{_COUNT}\b"),
     rule(_relative, 0.95, rf"\b(?:dia |the )?(?P<rel>{'|'.join(RELATIVE)})(?:'?s)?\b".replace(" ", r"\s+")),
     rule(_relative, 0.7, r"\bthis (?P<rel>morning|afternoon|evening|night)\b"),
-    # dia 15, the 15th, no 15
+    # dia 15, the 15th
     rule(_named, 0.9, rf"\bdia\s+{_D}(?![/\d])"),
     rule(_named, 0.8, rf"\b(?:the\s+)?(?<![:-])(?![1-3]th)(?P<d>{_DAY})\s?(?:st|nd|rd|th)\b{_NOT_A_DAY}"),
-    rule(_named, 0.6, rf"\bno (?P<d>{_DAY})(?=\s*(?:$|[.,;!?]))"),
     # Monday, segunda-feira; seg, qua where a date is likely
     rule(_weekday, 0.85, rf"\b(?P<wd>{_LONG_DAY})(?:[\s-]*feira)?\b(?!\s+(?:vez|serie|opcao|aula|semana|turma|filh))"),
     rule(
@@ -237,4 +212,4 @@ _READERS: tuple[tuple[re.Pattern[str], Reader, float], ...] = (
     ),
 )  # fmt: skip
 # One cheap look spares most messages all of them.
-_HINT = re.compile(rf"\d|\b(?:{'|'.join((*WEEKDAYS, *MONTHS, *RELATIVE, *HOLIDAYS))}|this|{_UNIT})")
+_HINT = re.compile(rf"\d|\b(?:{'|'.join((*WEEKDAYS, *MONTHS, *RELATIVE))}|this|{_UNIT})")

@@ -1,6 +1,6 @@
 """What every extractor shares: mentions, the rules that find them, and text as the rules read it.
 
-Text is folded; for numbers its words are also digits and its misspellings put right. Every character of the result
+Text is folded; for numbers its words are also digits, and short forms are written out. Every character of the result
 knows where it came from, so that a match can be shown in the original text.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -87,10 +86,6 @@ _WORDS = (
 )
 # Words that alone are more often something else than a number.
 _AMBIGUOUS = words("um second segundo quarto quinto sexto")
-_CALENDAR = words(
-    """january february september october november december saturday thursday wednesday tuesday tomorrow yesterday
-    segunda domingo janeiro fevereiro setembro outubro novembro dezembro"""
-)
 _ONES = "|".join(word for word, number in (*_UNITS.items(), *_ORDINALS.items()) if number < 10)
 _WORD = re.compile(rf"\b(?P<ten>{'|'.join(_TENS)})(?: e |[ -])(?P<one>{_ONES})\b|[a-z0-9]+")
 
@@ -134,15 +129,7 @@ def _replacement(match: re.Match[str]) -> str | None:
         tens = 10 * _TENS[match["ten"]]
         return f"{tens + _ORDINALS[one]}th" if one in _ORDINALS else f"{tens + _UNITS[one]}"
     word = match[0]
-    return None if word in _AMBIGUOUS else _WORDS.get(word) or _corrected(word)
-
-
-def _corrected(word: str) -> str | None:
-    """Return the calendar's word that `word` is a misspelling of, if any; a plural is none."""
-    if len(word) < 6 or word.removesuffix("s") in _CALENDAR:
-        return None
-    found = get_close_matches(word, [right for right in sorted(_CALENDAR) if right[0] == word[0]], 1, 0.88)
-    return found[0] if found else None
+    return None if word in _AMBIGUOUS else _WORDS.get(word)
 
 
 @lru_cache(maxsize=256)

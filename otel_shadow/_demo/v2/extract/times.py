@@ -24,21 +24,16 @@ _BEFORE = (
 # What makes a number after "at" or "as" something other than an hour.
 _NOT_A_COUNT = (
     r"(?!\d|[/%:$€£.,]\d|\s*(?:%|\$|€|£|st\b|nd\b|rd\b|th\b|people|persons?|guests?|adults?|kids|children|of us|"
-    r"pessoas|"
-    r"criancas|alunos|aulas|vezes|times|anos|years?|dias?|days?|weeks?|semanas?|months?|mes|nights?|noites|min|"
-    r"hours?\b|"
-    r"rooms?|reais|dollars|pounds|euros|stars?|d[eo] (?:jan|fev|mar|abr|mai|jun|jul|ago|set|out|nov|dez)|"
+    r"pessoas|criancas|alunos|aulas|vezes|times|anos|years?|dias?|days?|weeks?|semanas?|months?|mes|nights?|noites|min|"
+    r"hours?\b|rooms?|reais|dollars|pounds|euros|stars?|d[eo] (?:jan|fev|mar|abr|mai|jun|jul|ago|set|out|nov|dez)|"
     r"(?:jan|febr|march|april|june|july|august|sept|octo|novem|decem)|horas? (?:de|por)))"
 )
 # What may follow a lone hour: a noun would make it a count ("about one transaction").
 _THEN = (
-    r"(?=\s*(?:$|[^\w\s]|(?:a|and|or|on|in|at|for|to|until|if|please|pls|is|works?|would|will|tomorrow|today|"
-    r"tonight|this|"
-    r"next|with|but|under|i|i'm|my|the|we|from|of|instead|though|thanks?|ok|then|(?:mon|tue|wed|thu|fri|sat|"
-    r"sun)\w*|\d|e|"
-    r"ou|as|da|de|do|dia|no|na|em|para|se|por|ate|amanha|hoje|que|com|mas|tem|pode|fica|seria|serve|ta|esta|"
-    r"obrigad[oa]|"
-    r"segunda|terca|quarta|quinta|sexta|sabado|domingo|entao|mesmo|horario|dinner|lunch|breakfast)\b))"
+    r"(?=\s*(?:$|[^\w\s]|(?:a|and|or|on|in|at|for|to|until|if|please|pls|is|works?|would|will|tomorrow|today|tonight|"
+    r"this|next|with|but|under|i|i'm|my|the|we|from|of|instead|though|thanks?|ok|then|(?:mon|tue|wed|thu|fri|sat|sun)"
+    r"\w*|\d|e|ou|as|da|de|do|dia|no|na|em|para|se|por|ate|amanha|hoje|que|com|mas|tem|pode|fica|seria|serve|ta|esta|"
+    r"obrigad[oa]|segunda|terca|quarta|quinta|sexta|sabado|domingo|entao|mesmo|horario|dinner|lunch|breakfast)\b))"
 )
 _NAMED = r"(?P<named>meio[- ]dia|meia[- ]noite|noon|midday|midnight)"
 _FROM_NOW = re.compile(
@@ -56,14 +51,7 @@ Reader = Callable[[Groups], "str | None"]
 
 
 def times(text: str, now: datetime | None = None, *, asked: bool = False) -> list[Mention[str]]:
-    """Find times of day.
-
-    Args:
-        text: the message; both languages are read.
-        now: what "in two hours" is counted from; without it such times are not found.
-        asked: a time was asked for: a lone number counts.
-
-    """
+    """Find times of day; "in two hours" only with `now`, a lone number only where a time was `asked` for."""
     normal = normalise(text)
     normal = replace(normal, text=_ONE_O_CLOCK.sub("1  ", normal.text))
     if not _HINT.search(normal.text):
