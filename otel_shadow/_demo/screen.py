@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from otel_shadow._demo.play import Played, Tally
 
 _SHOWN = 5
+_TOLD = (semconv.NODE, semconv.STATUS, semconv.ORIGINAL_TARGET, semconv.SHADOW_TARGET, semconv.DECISION_MATCH)
+"""Attributes of a span that its line in the tree tells."""
 
 
 class Screen:
@@ -68,12 +70,7 @@ class Screen:
             yield lambda: bar.advance(task)
 
     def summary(
-        self,
-        played: Played,
-        tally: Tally,
-        bad: Sequence[MalformedLine],
-        swallowed: Mapping[str, int],
-        complete: bool,
+        self, played: Played, tally: Tally, bad: Sequence[MalformedLine], swallowed: Mapping[str, int], complete: bool
     ) -> None:
         """Print what was played and what became of every execution; nothing is left uncounted."""
         self.heading("Played")
@@ -100,13 +97,13 @@ class Screen:
     def where(self, log: Path, page: Path, exporting: bool) -> None:
         """Print where to look next."""
         self.heading("Look further")
-        self._out.print(f"  log lines  {log}   (grep 'SHADOW_V2\\|SHADOW_COMPARISON' {log} | jq .)", soft_wrap=True)
-        self._out.print(f"  page       {page}", soft_wrap=True)
-        self._out.print(
-            "  telemetry  "
-            + ("sent over OTLP" if exporting else "not sent: set OTEL_EXPORTER_OTLP_ENDPOINT to send it over OTLP"),
-            soft_wrap=True,
-        )
+        sent = "sent over OTLP" if exporting else "not sent: set OTEL_EXPORTER_OTLP_ENDPOINT to send it over OTLP"
+        for line in (
+            f"log lines  {log}   (grep 'SHADOW_V2\\|SHADOW_COMPARISON' {log} | jq .)",
+            f"page       {page}",
+            f"telemetry  {sent}",
+        ):
+            self._out.print(f"  {line}", soft_wrap=True)
 
     def differences(self, record: ShadowRecord, v1: ExecutionResult, v2: ExecutionResult) -> None:
         """Print the values in which a pair differs, on this terminal."""
@@ -133,19 +130,13 @@ def _cells(record: ShadowRecord) -> tuple[str, ...]:
 
 def _grow(tree: Tree, span: Any, family: Sequence[Any]) -> None:
     took = (span.end_time - span.start_time) / 1e6
-    facts = " ".join(f"{name}={value}" for name, value in _told(span))
+    facts = " ".join(f"{name}={span.attributes[name]}" for name in _TOLD if name in span.attributes)
     branch = tree.add(f"[bold]{span.name}[/bold] {took:.2f} ms  [dim]{escape(facts)}[/dim]")
     for link in span.links:
         branch.add(f"[dim]link → {link.context.span_id:016x} (v1.node)[/dim]")
     for child in family:
         if child.parent is not None and child.parent.span_id == span.context.span_id:
             _grow(branch, child, family)
-
-
-def _told(span: Any) -> Iterator[tuple[str, Any]]:
-    for name in (semconv.NODE, semconv.STATUS, semconv.ORIGINAL_TARGET, semconv.SHADOW_TARGET, semconv.DECISION_MATCH):
-        if name in span.attributes:
-            yield name, span.attributes[name]
 
 
 def _counts(counts: Mapping[str, int]) -> str:
