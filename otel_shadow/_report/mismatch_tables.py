@@ -23,7 +23,7 @@ def mismatches(groups: Sequence[MismatchGroup], trace_url: str | None, title: st
         return (
             Cell(_route(group), (f"accepted: {group.accepted}",) if group.accepted else (), above=group.node),
             Cell(f"{group.count:,}", (sessions if group.accepted else share + sessions,),
-                 bar=round(group.share / heaviest, 3)),
+                 bar=None if group.accepted else round(group.share / heaviest, 3)),
             Cell(nothing, steps, chips=group.fields, tint="muted" if nothing else ""),
             Cell(group.intent or units.DASH, (group.build,)),
             Cell(pairs=pairs) if pairs else Cell("none recorded", tint="muted"),
