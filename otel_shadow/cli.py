@@ -227,7 +227,6 @@ def calibrate(**options: Any) -> int:
               help="JSONL of utterances or dialogues, joined by the keyed hash; read here, sent nowhere.")  # fmt: skip
 @click.option("--config", type=FILE_IN, metavar="FILE",
               help="shadow.toml with the declared intents.  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
-@click.option("--out", type=FILE_OUT, metavar="FILE", help="Write the proposed patterns as TOML.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--build", metavar="BUILD", help="Pairs of this V2 build.  [default: the latest in the evidence]")
 @click.option("--observed", type=(str, str), multiple=True, metavar="QUANTITY FIELD",
@@ -236,7 +235,7 @@ def coverage(**options: Any) -> int:
     """Which intents and routes the pairs in SOURCE... cover, and where V2 is unsure or disagrees.
 
     With --corpus (and OTEL_SHADOW_HASH_KEY as it was when the log was written) it shows what is missing: unrecognised
-    messages in groups, by the words that several people used, and patterns for some. No message is printed or written.
+    messages in groups, by the words that several people used. No message is printed or written.
     """
     from otel_shadow._calibration.calibrate_command import run_coverage
 

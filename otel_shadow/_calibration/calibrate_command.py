@@ -17,7 +17,7 @@ from otel_shadow._calibration.calibration import Options, calibrate  # noqa: E40
 from otel_shadow._calibration.calibration_document import calibration_document  # noqa: E402
 from otel_shadow._calibration.labels import Names, read_labels  # noqa: E402
 from otel_shadow._calibration.pairs import read_pairs  # noqa: E402
-from otel_shadow._calibration.proposal_file import pattern_file, proposal_file  # noqa: E402
+from otel_shadow._calibration.proposal_file import proposal_file  # noqa: E402
 from otel_shadow._calibration.threshold_proposals import STRICTNESS  # noqa: E402
 from otel_shadow._calibration.thresholds_file import read_thresholds  # noqa: E402
 from otel_shadow._report.html_page import page, write  # noqa: E402
@@ -79,7 +79,6 @@ def run_coverage(
     *,
     corpus: Path | None = None,
     config: Path | None = None,
-    out: Path | None = None,
     as_json: bool = False,
     build: str | None = None,
     observed: Sequence[tuple[str, str]] = (),
@@ -92,8 +91,6 @@ def run_coverage(
 
     names, settings = _names(observed), ShadowConfig.load(config)
     declared = tuple(dict.fromkeys((*settings.session.intents, *settings.sla.intents)))
-    if out is not None and corpus is None:
-        raise ConfigError(["--out writes patterns, which are found in texts: name a local --corpus"])
     pairs = read_pairs(sources, build)
     found = coverage_of(pairs.pairs, declared, names)
     gaps = find_gaps(read_corpus(corpus, pairs, declared), names) if corpus else None
@@ -101,8 +98,6 @@ def run_coverage(
         _print_json({"coverage": found, "corpus": gaps, "notes": pairs.notes})
     else:
         show(coverage_document(found, gaps, pairs.notes), console(sys.stdout))
-    if out is not None and gaps is not None:
-        write(out, pattern_file(gaps))
     return 0
 
 

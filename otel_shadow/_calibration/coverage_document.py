@@ -90,7 +90,6 @@ def _corpus(gaps: Gaps) -> tuple[Section, ...]:
         Section("Corpus (texts stay on this machine)",
                 (Text(told), *faults, *_rest(gaps.malformed, _FAULTS, "lines left out"))),
         Section("Unrecognised messages, alike ones together", _groups(gaps)),
-        Section(f"Patterns, judged by {gaps.judged_by}", _patterns(gaps)),
     )  # fmt: skip
 
 
@@ -109,13 +108,3 @@ def _groups(gaps: Gaps) -> tuple[Block, ...]:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name or 'unknown'} {count}" for name, count in list(counts.items())[:4]) or DASH
-
-
-def _patterns(gaps: Gaps) -> tuple[Text, ...]:
-    tried = [gap.pattern for gap in gaps.groups if gap.pattern]
-    proposed = [
-        Text(f"{one.intent}: {one.pattern} is right in {one.right} of {one.matched}; of all messages, with 95 % "
-             f"confidence, in at least {percent(one.precision_lower, 0)}") for one in tried if one.proposed
-    ]  # fmt: skip
-    summed = f"{plural(len(tried), 'group')} tried, {plural(len(proposed), 'pattern')} proposed (--json shows all)"
-    return (*proposed, Text(summed))

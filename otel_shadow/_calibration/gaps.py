@@ -1,4 +1,4 @@
-"""Gaps: messages that V2 does not recognise, grouped by what they have in common, with a pattern for some groups."""
+"""Gaps: messages that V2 does not recognise, grouped by what they have in common."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sklearn.cluster import HDBSCAN
 from sklearn.decomposition import TruncatedSVD
@@ -14,36 +14,12 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from otel_shadow import semconv
 from otel_shadow._calibration.corpus import Corpus, Message
 from otel_shadow._calibration.coverage import UNSURE, intent_of
-from otel_shadow._calibration.fixed_sequence import lower_bound
 from otel_shadow._calibration.labels import Names
 
-LEAST_PRECISION = 0.6
-"""Lower bound of its precision from which a pattern is proposed."""
-_NOTHING = ("none", "other", semconv.END)
 _SMALLEST, _TERMS, _SHARED_BY, _MORE_OFTEN = 5, 4, 3, 10
 """Messages of a group; its terms; conversations that share a term; how much commoner a term is than elsewhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class PatternProposal:
-    """A regular expression for folded text (lower case, no accents), and how often it is right about one intent.
-
-    Arguments:
-        matched, right: labelled messages that it matches and V2 does not recognise as the intent, and those of them
-            that meant it. ``precision_lower`` is the exact lower bound of right / matched, at 95 % for all patterns
-            that were tried together.
-        proposed: whether that bound reaches :data:`LEAST_PRECISION`.
-    """
-
-    intent: str
-    pattern: str
-    matched: int
-    right: int
-    precision_lower: float = 0.0
-    proposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +32,6 @@ class Gap:
         messages, sessions: how many texts, and how many sessions said one.
         langs: texts per language tag.
         meant: texts per label of a person, or per decision of V1.
-        pattern: what was tried where more than half of the messages meant the same.
     """
 
     terms: tuple[str, ...]
@@ -64,7 +39,6 @@ class Gap:
     sessions: int
     langs: Mapping[str, int]
     meant: Mapping[str, int]
-    pattern: PatternProposal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +64,16 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A message, its phrases, the intent that V2 recognised and acted on, and what the message meant."""
+    """A message, its phrases, whether V2 recognised it, and what it meant."""
 
     message: Message
     phrases: Set[str]
-    recognised: str | None
+    recognised: bool
     meant: str | None
 
 
 def find_gaps(corpus: Corpus, names: Names) -> Gaps:
-    """Group the texts that V2 does not recognise, and try a pattern for each group that means one intent."""
+    """Group the texts that V2 does not recognise."""
     human = any(message.intent or message.node for message in corpus.messages)
     word = r"[a-z0]+(?:'[a-z]+)?"
     phrases = CountVectorizer(preprocessor=fold, token_pattern=word, ngram_range=(1, 3)).build_analyzer()
@@ -107,12 +81,10 @@ def find_gaps(corpus: Corpus, names: Names) -> Gaps:
         _Reading(one, frozenset(phrases(one.text)), _recognised(one, names), _meant(one, human))
         for one in corpus.messages
     ]
-    missed = [one for one in readings if one.recognised is None]
+    missed = [one for one in readings if not one.recognised]
     everywhere = Counter(phrase for one in readings for phrase in one.phrases)
-    found = [_gap(group, readings, everywhere) for group in _alike(missed)]
+    found = [_gap(group, len(readings), everywhere) for group in _alike(missed)]
     gaps = [gap for gap in found if gap.terms]
-    tried = sum(gap.pattern is not None for gap in gaps)
-    gaps = [replace(gap, pattern=gap.pattern and _judged(gap.pattern, tried)) for gap in gaps]
     return Gaps(
         texts=len(readings),
         joined_pairs=corpus.joined_pairs,
@@ -130,11 +102,11 @@ def fold(text: str) -> str:
     return re.sub(r"\d\w*", "0", "".join(sign for sign in plain if not unicodedata.combining(sign)).lower())
 
 
-def _recognised(message: Message, names: Names) -> str | None:
-    """Return V2's commonest intent where its router acted on most of the message's pairs, else None."""
+def _recognised(message: Message, names: Names) -> bool:
+    """Return whether V2's router acted on at least half of the message's pairs."""
     told = [(pair.v2.get(names.action), intent_of(pair, names)) for pair in message.pairs]
-    acted = [intent for action, intent in told if (action not in UNSURE if action else intent != "none")]
-    return Counter(acted).most_common(1)[0][0] if 2 * len(acted) >= len(told) else None
+    acted = sum(action not in UNSURE if action else intent != "none" for action, intent in told)
+    return 2 * acted >= len(told)
 
 
 def _meant(message: Message, human: bool) -> str | None:
@@ -157,15 +129,13 @@ def _alike(missed: Sequence[_Reading]) -> list[list[_Reading]]:
     return [group for label, group in groups.items() if label >= 0]  # -1: like no others
 
 
-def _gap(group: Sequence[_Reading], readings: Sequence[_Reading], everywhere: Counter[str]) -> Gap:
-    terms = _terms(group, len(readings), everywhere)
+def _gap(group: Sequence[_Reading], texts: int, everywhere: Counter[str]) -> Gap:
     return Gap(
-        terms=terms,
+        terms=_terms(group, texts, everywhere),
         messages=len(group),
         sessions=len({pair.session for one in group for pair in one.message.pairs}),
         langs=dict(Counter(one.message.lang for one in group).most_common()),
         meant=dict(Counter(one.meant for one in group if one.meant).most_common()),
-        pattern=_pattern(group, terms, readings, everywhere),
     )
 
 
@@ -181,31 +151,3 @@ def _terms(group: Sequence[_Reading], texts: int, everywhere: Counter[str]) -> t
         if rare and said_by[phrase] >= _SHARED_BY and set(" ".join(chosen).split()).isdisjoint(phrase.split()):
             chosen.append(phrase)
     return tuple(chosen[:_TERMS])
-
-
-def _pattern(
-    group: Sequence[_Reading], terms: Sequence[str], readings: Sequence[_Reading], everywhere: Counter[str]
-) -> PatternProposal | None:
-    """Return the terms that are said mostly in the group as a pattern, if most of the group meant one intent.
-
-    The intent is what V2 calls such messages where it recognises them. The terms are chosen without a look at the
-    labels, so that counting on the same texts does not flatter the pattern.
-    """
-    ((meaning, often),) = Counter(one.meant for one in group).most_common(1)
-    called = Counter(one.recognised for one in readings if one.meant == meaning and one.recognised)
-    intent = called.most_common(1)[0][0] if called else meaning
-    own = [term for term in terms if 2 * sum(term in one.phrases for one in group) > everywhere[term]]
-    if 2 * often <= len(group) or not own or intent is None or meaning in _NOTHING or intent in _NOTHING:
-        return None
-    matched = [one for one in readings if one.meant and one.recognised != intent and not one.phrases.isdisjoint(own)]
-    right = sum(one.meant == meaning for one in matched)
-    branches = [
-        r"\W+".join(r"\d\w*" if word == "0" else re.escape(word) for word in term.split())
-        for term in sorted(own, key=len, reverse=True)
-    ]
-    return PatternProposal(intent, rf"\b(?:{'|'.join(branches)})\b", len(matched), right)
-
-
-def _judged(one: PatternProposal, tried: int) -> PatternProposal:
-    lower = lower_bound(one.right, one.matched, 0.05 / tried)
-    return replace(one, precision_lower=lower, proposed=lower >= LEAST_PRECISION)

@@ -1,17 +1,13 @@
-"""The proposals as TOML files that the workflow and the flags load; nothing that runs is changed by them."""
+"""The proposals as a TOML file that the workflow and the flags load; nothing that runs is changed by it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from otel_shadow._calibration.calibration import Calibration
 from otel_shadow._calibration.threshold_proposals import Proposal
-
-if TYPE_CHECKING:
-    from otel_shadow._calibration.gaps import Gaps
 
 
 def proposal_file(calibration: Calibration) -> str:
@@ -82,18 +78,3 @@ def _timeouts(calibration: Calibration) -> Iterator[list[str]]:
         what = f"# At most {proposal.budget:.4g} of the requests fall back, with confidence {proposal.confidence:.4g}"
         note = f"{what}; order statistic {proposal.rank} of {proposal.sessions}."
         yield [*([note] if check.node is None else []), heading, f"timeout_ms = {proposal.timeout_ms}"]
-
-
-def pattern_file(gaps: Gaps) -> str:
-    """Return the proposed patterns as TOML: an intent, a regular expression for folded text, and its score."""
-    blocks = [f"# Proposed by otel-shadow coverage, judged by {gaps.judged_by}. For folded text (no case, no accents)."]
-    for one in (gap.pattern for gap in gaps.groups if gap.pattern and gap.pattern.proposed):
-        keys = (
-            "[[patterns]]",
-            f"intent = {json.dumps(one.intent)}",
-            f"pattern = {json.dumps(one.pattern, ensure_ascii=False)}",
-            f"score = {one.right / one.matched:.2f}",
-            f"# right in {one.right} of {one.matched} messages, at least {one.precision_lower:.2f} of all",
-        )
-        blocks.append("\n".join(keys))
-    return "\n\n".join(blocks) + "\n"

@@ -1,9 +1,8 @@
 """The loop, closed: shadow, verdict, why, calibrate, a new V2 build, shadow again; on recorded conversations.
 
 ``python -m otel_shadow._demo.closed_loop FILE... --out DIR`` plays half of the conversations in a first simulated
-window with V2 as it is, learns thresholds and patterns from its pairs, and plays the other half, which nothing was
-learned from, in a second window: with the old build, as a control, and with the new one. The verdicts are the data's,
-whatever they are.
+window with V2 as it is, learns thresholds from its pairs, and plays the other half, which nothing was learned from, in
+a second window: with the old build, as a control, and with the new one. The verdicts are the data's, whatever they are.
 """
 
 from __future__ import annotations
@@ -102,11 +101,11 @@ def run_loop(files: Sequence[Path], out: Path, seed: int = 7, say: Callable[[str
     say(f"1. Shadow: build v2-first, {len(first):,} conversations in a simulated window of 48 h")
     before = round_of("v2-first", "first half", first, "1-first", now - WINDOW, V2_NODES)
     say("2. Calibrate and look at coverage, on the first window only")
-    thresholds, patterns = _learn(out, out / "1-first" / "app.log", corpus, gold)
-    say(_learned(thresholds, patterns))
+    thresholds = _learn(out, out / "1-first" / "app.log", corpus, gold)
+    say(_learned(thresholds))
     say(f"3. Shadow again: the other {len(second):,} conversations, old build as a control, then the new build")
     control = round_of("v2-first", "second half", second, "2-control", now, V2_NODES)
-    nodes = build_nodes(thresholds=thresholds, patterns=patterns)
+    nodes = build_nodes(thresholds=thresholds)
     return [before, control, round_of("v2-second", "second half", second, "3-second", now, nodes)]
 
 
@@ -185,16 +184,16 @@ def _is_wrong(pair: Pair, target: str | None, label: str) -> bool:
     return handled not in ((GREETING, HUMAN) if label == "other" else (label,))
 
 
-def _learn(out: Path, log: Path, corpus: Path, gold: Mapping[str, str]) -> tuple[Path | None, Path]:
-    """Return the files of thresholds, None where none can be proposed, and of patterns, from the first window."""
-    thresholds, patterns, config = out / "thresholds.toml", out / "patterns.toml", out / "shadow.toml"
+def _learn(out: Path, log: Path, corpus: Path, gold: Mapping[str, str]) -> Path | None:
+    """Return the file of thresholds from the first window, None where none can be proposed."""
+    thresholds, config = out / "thresholds.toml", out / "shadow.toml"
     config.write_text(f"[session]\nintents = {json.dumps(bundled_config().session.intents)}\n", encoding="utf-8")
     with (out / "calibration.txt").open("w", encoding="utf-8") as file, redirect_stdout(file):
         code = run_calibrate([str(log)], out=thresholds, html=out / "calibration.html")
-        run_coverage([str(log)], corpus=corpus, config=config, out=patterns)
+        run_coverage([str(log)], corpus=corpus, config=config)
         if gold:
             run_calibrate([str(log)], labels=_labels(out, gold), html=out / "calibration-by-labels.html")
-    return (thresholds if code == 0 else None), patterns
+    return thresholds if code == 0 else None
 
 
 def _labels(out: Path, gold: Mapping[str, str]) -> Path:
@@ -208,12 +207,11 @@ def _labels(out: Path, gold: Mapping[str, str]) -> Path:
     return path
 
 
-def _learned(thresholds: Path | None, patterns: Path) -> str:
-    limits, found = (tomllib.loads(path.read_text(encoding="utf-8")) if path else {} for path in (thresholds, patterns))
+def _learned(thresholds: Path | None) -> str:
+    limits = tomllib.loads(thresholds.read_text(encoding="utf-8")) if thresholds else {}
     told = [
         f"   {table}: {json.dumps(limits[table])}" for table in ("thresholds", "intents", "flags") if table in limits
     ]
-    told += [f"   pattern for {one['intent']}, score {one['score']}" for one in found.get("patterns", [])]
     return "\n".join(told) or "   nothing can be proposed from this window"
 
 

@@ -72,9 +72,3 @@ def test_the_command_prints_what_is_missing(tmp_path: Path, capsys: pytest.Captu
     told = capsys.readouterr().out
     assert "declared and never seen: human; seen in fewer than 30 sessions: schedule" in told
     assert "Corpus" not in told
-
-
-def test_patterns_need_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--out without --corpus says where patterns come from."""
-    assert run("coverage", window(tmp_path), "--out", tmp_path / "p.toml") == 2
-    assert "name a local --corpus" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 from otel_shadow import semconv
 from otel_shadow._calibration.pairs import read_pairs
 from otel_shadow._demo.closed_loop import run_loop
-from otel_shadow._demo.v2.learned import Learned, Thresholds
+from otel_shadow._demo.v2.learned import Thresholds
 from otel_shadow.errors import ConfigError
 from otel_shadow.verdict import Decision
 
@@ -55,7 +55,6 @@ def test_shadow_calibrate_shadow_again(data_file: Callable[[str], Path], tmp_pat
     assert 0 < first.v1_wrong < first.labelled
     if (out / "thresholds.toml").exists():
         Thresholds.from_file(out / "thresholds.toml")
-    Learned.from_file(out / "patterns.toml")
     assert "disagreement with V1" in (out / "calibration.txt").read_text(encoding="utf-8")
     assert any(str(first.verdict.decision) in line for line in told)
 

@@ -1,19 +1,14 @@
-"""What the router has learned from its shadow: thresholds from `calibrate`, patterns from `coverage`."""
+"""What the router has learned from its shadow: thresholds from `calibrate`."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
-
 from otel_shadow._calibration.thresholds_file import read_thresholds
-from otel_shadow._demo.v2.extract import fold
-from otel_shadow._demo.v2.intents import ASK, GENERAL, INTENTS, Intents
+from otel_shadow._demo.v2.intents import INTENTS
 from otel_shadow.errors import ConfigError
 
 Action = Literal["template", "llm_rag", "fallback", "handoff"]
@@ -70,35 +65,3 @@ class Thresholds:
         except ConfigError as error:
             raise ValueError(str(error)) from error
         return cls(**{**dict(general), **dict(dict(nodes).get(node or "", ()))}, intents=dict(intents))
-
-
-class LearnedPattern(BaseModel, frozen=True):
-    """An intent, a regular expression for folded text, and the score that its precision earned it."""
-
-    intent: Literal["greet", "ask_information", "schedule", "human", "affirm", "deny", "close"]
-    pattern: re.Pattern[str]
-    score: float = Field(ge=0, le=1, strict=True)
-
-
-class Learned(BaseModel, frozen=True):
-    """Patterns beside the router's own; none by default."""
-
-    patterns: tuple[LearnedPattern, ...] = ()
-
-    def add(self, intents: Intents, text: str) -> Intents:
-        """Return `intents` with the learned scores, where those are higher."""
-        folded = fold(text).replace("’", "'")
-        found: dict[str, float] = {one.intent: one.score for one in self.patterns if one.pattern.search(folded)}
-        better = {name: score for name, score in found.items() if score > intents.scores.get(name, 0.0)}
-        if not better:
-            return intents
-        topic = intents.topic or (GENERAL if ASK in better else None)
-        return replace(intents, scores={**intents.scores, **better}, topic=topic)
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> Learned:
-        """Read the file that `otel-shadow coverage --out` writes; a ValueError says which entry is wrong, and why."""
-        try:
-            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: not readable as a patterns file: {error}") from error

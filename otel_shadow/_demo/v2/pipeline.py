@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from otel_shadow._demo.state import GREETING, INFORMATION, QUALIFICATION, SCHEDULING, EnrolmentState
 from otel_shadow._demo.v2 import business
-from otel_shadow._demo.v2.learned import Learned, Thresholds
+from otel_shadow._demo.v2.learned import Thresholds
 from otel_shadow._demo.v2.response import DraftingChatModel, respond
 from otel_shadow._demo.v2.router import route
 from otel_shadow._demo.v2.turn import turn_of
@@ -26,22 +25,15 @@ BUSINESS: dict[str, Node] = {
 }
 
 
-def pipeline(
-    name: str,
-    *,
-    thresholds: Thresholds | None = None,
-    model: BaseChatModel | None = None,
-    learned: Learned | None = None,
-) -> Node:
+def pipeline(name: str, *, thresholds: Thresholds | None = None, model: BaseChatModel | None = None) -> Node:
     """Return the graph node `name`: its business node with router and answer around it.
 
     `model` answers where the router's action is `llm_rag`; where absent, a deterministic one without a network.
     """
-    limits, chat, patterns = thresholds or Thresholds(), model or DraftingChatModel(), learned or Learned()
+    limits, chat = thresholds or Thresholds(), model or DraftingChatModel()
 
     def node(state: EnrolmentState) -> dict[str, Any]:
         turn = turn_of(state, name)
-        turn = replace(turn, intents=patterns.add(turn.intents, turn.text))
         return respond(state, turn, route(state, turn, limits), BUSINESS[name](state), chat)
 
     node.__name__ = node.__qualname__ = f"{name}_v2"
@@ -53,18 +45,16 @@ def build_nodes(
     *,
     thresholds: Thresholds | Path | str | Mapping[str, Thresholds] | None = None,
     model: BaseChatModel | None = None,
-    patterns: Path | str | None = None,
 ) -> dict[str, Node]:
     """Return V2's four nodes.
 
-    `thresholds` are for all nodes, per node (a mapping), or a file that `Thresholds.from_file` reads for each node;
-    `patterns` is a file that `Learned.from_file` reads. A file that is not one is a ValueError.
+    `thresholds` are for all nodes, per node (a mapping), or a file that `Thresholds.from_file` reads for each node. A
+    file that is not one is a ValueError.
     """
-    learned = Learned.from_file(patterns) if patterns else None
 
     def limits(name: str) -> Thresholds | None:
         if isinstance(thresholds, (str, Path)):
             return Thresholds.from_file(thresholds, name)
         return thresholds.get(name) if isinstance(thresholds, Mapping) else thresholds
 
-    return {name: pipeline(name, thresholds=limits(name), model=model, learned=learned) for name in BUSINESS}
+    return {name: pipeline(name, thresholds=limits(name), model=model) for name in BUSINESS}
