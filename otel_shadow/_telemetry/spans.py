@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import Token
+from functools import cache
 from time import time_ns
 from typing import Any
 
@@ -94,7 +96,7 @@ class OtelV2Span:
         self._ended = False
 
     def carrier(self) -> dict[str, str]:
-        """Return its trace context and the mark of the shadow as W3C headers, for a worker process to continue."""
+        """Return its trace context and the mark of the shadow as W3C headers, for :func:`enter_in_worker`."""
         headers: dict[str, str] = {}
         inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
         inside = trace.set_span_in_context(self._span, inside)
@@ -180,6 +182,25 @@ class OtelSpans:
         if add is not None and self._marked is not provider:
             self._marked = provider
             add(self._mark)
+
+
+@cache
+def _spans_of_worker() -> OtelSpans:
+    return OtelSpans()
+
+
+def enter_in_worker(carrier: Mapping[str, str]) -> None:
+    """Continue in a worker process what :meth:`OtelV2Span.carrier` describes; spans started from now on are marked."""
+    inside = TraceContextTextMapPropagator().extract(carrier, Context())
+    context.attach(W3CBaggagePropagator().extract(carrier, inside))
+    _spans_of_worker().mark()
+
+
+def flush_in_worker(seconds: float) -> None:
+    """Export the spans that a worker process has ended, within ``seconds``."""
+    force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+    if force_flush is not None:
+        force_flush(max(int(seconds * 1000), 1))
 
 
 _BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
