@@ -29,6 +29,7 @@ _MODULES = {
     "demo.v2.model": "_demo.v2.response",
     "demo.v2.nodes": "_demo.v2",
     "demo.v2.thresholds": "_demo.v2.learned",
+    "evidence.display": "evidence.view_builder",
     "evidence.reader": "evidence.read_sources",
     "evidence.saved": "evidence.saved_summary",
     "evidence.watch": "evidence.growing_logs",

@@ -1,4 +1,4 @@
-"""From a summary and its verdict to what the page shows."""
+"""The view of a summary and its verdict: what terminal, page and JSON show of the evidence."""
 
 from __future__ import annotations
 
