@@ -42,7 +42,7 @@ def show_counts(url: str, config: Path | None = None) -> int:
         3: counts are not enough for a verdict, whatever they say.
 
     Raises:
-        EvidenceError: nobody answers there, it is no Prometheus, or it holds nothing of ours.
+        EvidenceError: ``url`` does not answer, is no Prometheus, or holds no metric of otel-shadow.
     """
     policy = ShadowConfig.load(config).sla
     rows = sorted(_rows(url, policy), key=lambda row: row[0])

@@ -153,10 +153,10 @@ def within(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -
     """Call ``function`` in a thread of its own (with this context) and wait no longer than ``timeout_s`` seconds.
 
     Raises:
-        V2TimeoutError: it took longer, and the thread is left to itself; or there are too many such threads already.
-        V2CancelledError: it was cancelled from within.
-        V2ExitError: it tried to end the thread or the process. No signal arrives in a thread of ours.
-        Exception: what it raised.
+        V2TimeoutError: ``function`` took longer, and its thread goes on; or there are too many such threads already.
+        V2CancelledError: ``function`` was cancelled from within.
+        V2ExitError: ``function`` tried to end the thread or the process (no signal arrives in this thread).
+        Exception: what ``function`` raised.
     """
     overdue.refuse_more()
     job = start_job(_THREAD, partial(contextvars.copy_context().run, function))

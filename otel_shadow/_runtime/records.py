@@ -23,7 +23,7 @@ class ExecutionData:
     """Data of one execution, for its records and spans.
 
     What most executions never change has its value on the class, so that it costs V1's path no assignment.
-    ``entered_s`` are the monotonic seconds at which our wrapper was entered.
+    ``entered_s`` are the monotonic seconds at which the execution began.
     """
 
     latency_s = 0.0

@@ -46,7 +46,7 @@ class Services:
 
 
 class _Generator(Random):
-    """A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call."""
+    """A generator apart from the shared one, which applications seed and mock; ``os.urandom`` is a system call."""
 
     def renew(self) -> None:
         """Seed the generator anew: parent and child of a fork must not make the same ids."""

@@ -10,7 +10,7 @@ from otel_shadow.record import Arm, Mode, Observation, ShadowRecord
 
 
 class Sink(ABC):
-    """A place for finished records. It gets one record at a time, in a thread of ours, and may be slow or raise.
+    """A taker of records. It gets one record at a time, in a thread of otel-shadow, and may be slow or raise.
 
     Only ``emit`` has to be written.
     """

@@ -48,7 +48,7 @@ class JobServer:
         self._connection = connection
         self._sending = threading.Lock()
         self._jobs: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
-        self.options: WorkerOptions = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent
+        self.options: WorkerOptions = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent process
 
     def serve(self) -> None:
         """Say ready (or why not), then run jobs until the parent ends this process."""
