@@ -34,7 +34,7 @@ class Encoder(DashboardEncoder):  # type: ignore[misc]  # grafanalib has no type
 
 
 class Variable(Template):  # type: ignore[misc]  # grafanalib has no types
-    """Variable that says its choice in Grafana's own words: all values, one of them, or nothing yet."""
+    """Variable of a dashboard, its choice written as Grafana does: all values, one of them, or nothing yet."""
 
     def to_json_data(self) -> Json:
         """Return the variable as Grafana reads it."""

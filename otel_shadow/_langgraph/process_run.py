@@ -42,7 +42,7 @@ _LACKING = {"store": "the live store", "writer": "the stream writer"}
 
 
 class RemoteError(Exception):
-    """V2's exception could not be sent back; a subclass carries its name."""
+    """A V2's exception that could not be sent back; a subclass carries its name."""
 
 
 @dataclass(frozen=True, slots=True)

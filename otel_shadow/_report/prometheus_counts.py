@@ -27,7 +27,7 @@ UNKNOWN = (
     "accepted differences ([[accept]]), coverage by intent, blocks of hours, V2 builds",
     "whether V1's own value reached every caller (it is recorded per pair, in the log)",
 )
-"""What only the log knows."""
+"""What takes the log: counts alone can't show it."""
 Place = tuple[str, ...]
 """Service, graph and node."""
 

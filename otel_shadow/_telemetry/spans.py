@@ -138,7 +138,7 @@ class OtelSpans:
         self._marked: TracerProvider | None = None
 
     def v1(self, fallback_reason: str | None) -> OtelV1Span:
-        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in V2's stead, if it does."""
+        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in place of a live V2, if it does."""
         return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, fallback_reason)
 
     def live(self) -> OtelV1Span:
@@ -217,7 +217,7 @@ class ShadowSpanProcessor:
         self.active = True
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-        """Mark ``span`` if it belongs to a shadow of this process, or of a caller's (by baggage)."""
+        """Mark ``span`` if it belongs to a shadow run of this process, or of a calling one (by baggage)."""
         if not self.active:
             return
         inside = context.get_current() if parent_context is None else parent_context

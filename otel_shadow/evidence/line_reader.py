@@ -24,7 +24,7 @@ _decoder = json.JSONDecoder()
 
 
 class LineReader:
-    """Hands every object of a line that is evidence to ``take``, and counts what became of each line.
+    """A reader that hands every object that is evidence to ``take``, and counts what became of each line.
 
     ``counts`` are the numbers of ``verdict.Reading`` by name, ``other_schema`` lines by their schema.
 

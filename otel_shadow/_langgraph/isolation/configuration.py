@@ -81,14 +81,14 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
 
 
 def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
-    """Make the callback manager of V2's runs: it counts tokens, and production's handlers hear nothing."""
+    """Make the callback manager of V2's runs: it counts tokens and calls no handler of production."""
     counter = TokenCounter(scope.tokens)
     manager = AsyncCallbackManager if is_async else CallbackManager
     return manager(handlers=[counter], inheritable_handlers=[counter])
 
 
 def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
-    """Make the current context the shadow's, minus every variable by which production would hear of it.
+    """Make the current context the shadow run's, without any variable through which V2 would reach production.
 
     To be called in a copied context: nothing is put back.
     """
@@ -100,7 +100,7 @@ def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
         variable.set(_SILENT if switch is not None else None)
     from langsmith.run_helpers import _set_tracing_context
 
-    # enabled False, not None: None would ask the environment, which says yes in production
+    # enabled False, not None: with None the environment decides, which enables it in production
     _set_tracing_context(
         {"parent": None, "enabled": False, "project_name": None, "tags": None, "metadata": None, "client": None}
     )

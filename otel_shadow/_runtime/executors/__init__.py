@@ -65,7 +65,7 @@ class Slot:
 
 
 class Executor(Protocol):
-    """Runs shadow runs. The dispatcher's thread alone calls it; ``start`` must not wait for the shadow run."""
+    """A place for shadow runs. The dispatcher's thread alone calls it; ``start`` must not wait for the shadow run."""
 
     @property
     def capacity(self) -> int | None:

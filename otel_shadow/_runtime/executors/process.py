@@ -174,7 +174,7 @@ class WorkerPool:
             try:
                 self._replace_dead()
                 self._start_missing()
-                self._welcome_ready()
+                self._take_in_ready()
             except Exception as error:  # noqa: BLE001 - the keeper outlives every fault
                 self._fault_barrier.caught("workers", "-", error)
             busy = self._starting or self._ending or len(self._everyone) < self._size
@@ -204,7 +204,7 @@ class WorkerPool:
             self._everyone.append(worker)
             self._starting.append(worker)
 
-    def _welcome_ready(self) -> None:
+    def _take_in_ready(self) -> None:
         for worker in list(self._starting):
             try:
                 if not worker.connection.poll(0):
@@ -289,6 +289,6 @@ class _Worker:
         self.connection.close()
 
     def forget(self) -> None:
-        """Let go of the process, in the child of a fork: it is the parent's."""
+        """Close this end in the child of a fork, where the process is the parent's."""
         self.connection.close()
         self._process.returncode = 0
