@@ -75,8 +75,8 @@ def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False
         V1's result, to be replayed instead of the call; None where the call is to run (outside a shadow always).
 
     Raises:
-        SideEffectBlockedError: the call may not run, and no result of V1's can be replayed; ``ShadowContext.blocked`` gets
-            its name.
+        SideEffectBlockedError: the call may not run, and there is no result of V1's to replay; its name is added to
+            ``ShadowContext.blocked``.
     """
     scope = SHADOW.get()
     if scope is None:

@@ -1,4 +1,4 @@
-"""Where shadow runs are executed: what the dispatcher and the executors (thread, loop, process) share."""
+"""The places where shadow runs are executed, and what the dispatcher shares with them (thread, loop, process)."""
 
 from __future__ import annotations
 
