@@ -1,4 +1,4 @@
-"""Sinks take records, spans surround executions; the runtime knows nothing else of telemetry."""
+"""Sinks, which take records, and spans around executions: all that the runtime uses of telemetry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sink(ABC):
         """Write ``record``."""
 
     def flush(self, timeout_s: float) -> None:  # noqa: B027 - as above
-        """Hand on what is buffered, within ``timeout_s`` seconds."""
+        """Export what is buffered, within ``timeout_s`` seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The mark that the decorator leaves on a function, for the graph's compilation to find. Knows no LangGraph."""
+"""The mark that the decorator leaves on a function, for the graph's compilation to find. Imports no LangGraph."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _SILENT = BaseCallbackHandler()
 
 @dataclass(slots=True)
 class Isolation:
-    """The private world of one shadow: what V2 is called with, and where its effects go."""
+    """The isolation of one shadow run: what V2 is called with, and where its effects go."""
 
     state: Any
     config: RunnableConfig
@@ -51,7 +51,7 @@ class Isolation:
 
 
 def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> Isolation:
-    """Build the private world of a V2 that runs on what was captured; ``is_async``: it is awaited."""
+    """Build the isolation of a V2 that runs on what was captured; ``is_async``: whether V2 is awaited."""
     parts = captured.restore()
     calls, writes, custom = LocalCalls(), deque(), []  # type: tuple[LocalCalls, deque[tuple[str, Any]], list[Any]]
     configurable = {key: item for key, item in parts.user.items() if key not in internals.COORDINATES}

@@ -31,7 +31,7 @@ class Shadow(Protocol):
         """Whether it has reported."""
 
     def accepted(self) -> None:
-        """Do what can be done before it starts: it was taken off V1's path."""
+        """Do what is due before the shadow run starts, now that it has left V1's path."""
 
     def admit(self) -> bool:
         """Return whether to start it now; if not, it has reported why."""
