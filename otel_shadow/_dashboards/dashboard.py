@@ -16,7 +16,7 @@ from otel_shadow._dashboards.queries import WINDOWS
 TAG: Final = "otel-shadow"
 COLUMNS: Final = 24
 SCHEMA: Final = 37
-"""Grafana 9.4's; newer ones migrate from it."""
+"""Schema version of Grafana 9.4, from which later versions migrate."""
 JAEGER_URL: Final = "http://localhost:16686"
 _OUTGROWN: Final = frozenset(
     ["__inputs", "editable", "hideControls", "rows", "sharedCrosshair", "tagValuesQuery", "tagsQuery", "useTags"]
