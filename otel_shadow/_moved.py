@@ -29,6 +29,7 @@ _MODULES = {
     "demo.v2.model": "_demo.v2.response",
     "demo.v2.nodes": "_demo.v2",
     "demo.v2.thresholds": "_demo.v2.learned",
+    "evidence.display": "evidence.view_builder",
     "evidence.reader": "evidence.read_sources",
     "evidence.saved": "evidence.saved_summary",
     "evidence.watch": "evidence.growing_logs",
@@ -65,7 +66,7 @@ _PACKAGES = frozenset(
 
 
 class MovedModules(MetaPathFinder):
-    """Finds modules under their former names, after every other finder has failed."""
+    """A finder of modules under their former names, asked after every other finder has failed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -81,7 +82,7 @@ class MovedModules(MetaPathFinder):
 
 
 class _Alias(Loader):
-    """Makes a module that takes every attribute from the module that replaced it."""
+    """A loader of modules that take every attribute from the module that replaced them."""
 
     def __init__(self, new: str) -> None:
         self._new = new

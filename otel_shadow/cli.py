@@ -65,7 +65,7 @@ def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str 
 
 
 class ReaderGoneError(Exception):
-    """Error that our output was closed; click and rich would exit with 1 here, which is NO-GO."""
+    """Error that the output of this command was closed; click and rich would exit with 1 here, which is NO-GO."""
 
 
 class _Commands(click.Group):

@@ -94,7 +94,7 @@ class FeatureFlags(BaseSettings):
 
     @property
     def current(self) -> FeatureFlags:
-        """Itself: flags from the environment don't change while the process runs."""
+        """These flags: the environment's don't change while the process runs."""
         return self
 
     @cached_property

@@ -85,7 +85,7 @@ class OpenFeatureFlags:
         self._current = fresh
 
     def close(self) -> None:
-        """Stop asking: the flags stay as they are."""
+        """Stop asking the provider: the flags stay as they are."""
         self._stopped.set()
         self._wake.set()
 

@@ -1,8 +1,8 @@
-"""Names of our telemetry: spans, metrics, units, buckets, attributes, events, environment variables.
+"""Names of all telemetry: spans, metrics, units, buckets, attributes, events, environment variables.
 
 Code, dashboards, rules, readers and tests import them from here. The module imports nothing else of the package.
 Conventions that exist already (``session.id``, ``gen_ai.*``, ``error.type``) are used as they stand in the
-OpenTelemetry semantic conventions 1.37; everything that is ours starts with ``shadow.``.
+OpenTelemetry semantic conventions 1.37; every other name starts with ``shadow.``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 SCOPE: Final = "otel_shadow"
-"""Instrumentation scope of our tracer, meter and logger."""
+"""Instrumentation scope of tracer, meter and logger."""
 
 LINE_SCHEMA: Final = 1
 """Version of the log line contract (key ``schema``)."""

@@ -1,1 +1,1 @@
-"""How users switch shadowing on: decorator, middleware, instrumentor and manager."""
+"""Ways to switch shadowing on: decorator, middleware, instrumentor and manager."""

@@ -22,8 +22,6 @@ from otel_shadow.flags import FeatureFlags
 
 logger = logging.getLogger("otel_shadow")
 
-ResolveV2 = Callable[[str, str], Any]
-
 
 class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """An instrumentor that shadows the configured nodes of every graph of this process, without changing any code.
@@ -93,7 +91,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 
 def _problem(error: Exception) -> str:
-    """Say what is wrong, without the message of an exception that is not ours: it may hold anything."""
+    """Return what is wrong, without the message of an exception from elsewhere: it may hold personal data."""
     if isinstance(error, ConfigError):
         return str(error)
     return f"log file: {error}" if isinstance(error, OSError) else class_name(type(error))

@@ -40,7 +40,7 @@ _FORMER_NAMES = {
 class ShadowTrafficManager(Engine):
     """The owner of the shadow runs of a process, with spans, metrics, log events and log lines.
 
-    V2 runs in shadow, or live with V1 as its fallback. V1 waits for no shadow run, and no fault of ours reaches V1.
+    V2 runs in shadow, or live with V1 as its fallback. V1 waits for no shadow run and meets no fault of otel-shadow.
 
     Arguments:
         config: ``shadow.toml``; default: found by :meth:`ShadowConfig.load`.

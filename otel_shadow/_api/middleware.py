@@ -11,7 +11,7 @@ from otel_shadow.errors import ConfigError
 
 
 class ShadowIntegrationMiddleware:
-    """A giver of shadows to nodes of graphs, without touching their functions.
+    """Shadows for nodes of graphs, by node name; the functions of the nodes stay as they are.
 
     Arguments:
         v2: V2 by node name.

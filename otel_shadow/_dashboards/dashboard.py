@@ -16,7 +16,7 @@ from otel_shadow._dashboards.queries import WINDOWS
 TAG: Final = "otel-shadow"
 COLUMNS: Final = 24
 SCHEMA: Final = 37
-"""Grafana 9.4's; newer ones migrate from it."""
+"""Schema version of Grafana 9.4, from which later versions migrate."""
 JAEGER_URL: Final = "http://localhost:16686"
 _OUTGROWN: Final = frozenset(
     ["__inputs", "editable", "hideControls", "rows", "sharedCrosshair", "tagValuesQuery", "tagsQuery", "useTags"]
@@ -34,7 +34,7 @@ class Encoder(DashboardEncoder):  # type: ignore[misc]  # grafanalib has no type
 
 
 class Variable(Template):  # type: ignore[misc]  # grafanalib has no types
-    """Variable that says its choice in Grafana's own words: all values, one of them, or nothing yet."""
+    """Variable of a dashboard, its choice written as Grafana does: all values, one of them, or nothing yet."""
 
     def to_json_data(self) -> Json:
         """Return the variable as Grafana reads it."""

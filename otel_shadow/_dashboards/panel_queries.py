@@ -31,7 +31,7 @@ def _rate(metric: Metric, *labels: str, **only: str | tuple[str, ...]) -> str:
 
 
 def _runs(*labels: str, **only: str | tuple[str, ...]) -> str:
-    """Return runs of nodes per second, told by the histogram of their durations."""
+    """Return runs of nodes per second, counted by the histogram of their durations."""
     return f"histogram_count({_rate(semconv.NODE_DURATION, *labels, **only)})"
 
 

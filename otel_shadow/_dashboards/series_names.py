@@ -1,4 +1,4 @@
-"""Names of our metrics and attributes in Prometheus, whose OTLP receiver translates them.
+"""Names of the metrics and attributes in Prometheus, whose OTLP receiver translates them.
 
 Its translation ``UnderscoreEscapingWithSuffixes`` follows the OpenTelemetry specification (Compatibility: Prometheus
 and OpenMetrics, "OTLP Metric points to Prometheus"); the integration tests hold it against a real Prometheus.

@@ -62,7 +62,8 @@ def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]
         remedy = "doctor --write module:graph writes a draft"
         yield note("configuration", f"there is no {DEFAULT_FILE} here: defaults hold", remedy)
         return
-    yield ok("configuration", f"{named or DEFAULT_FILE}: valid, {len(config.nodes)} nodes, digest {config.digest}")
+    nodes = f"{len(config.nodes)} node{'' if len(config.nodes) == 1 else 's'}"
+    yield ok("configuration", f"{named or DEFAULT_FILE}: valid, {nodes}, digest {config.digest}")
     if config.session.step and not config.session.steps:
         text = f"no steps are declared, so every step is written as {semconv.OTHER}"
         yield note("session", text, "list the values of the step in [session] steps")

@@ -1,1 +1,1 @@
-"""The only place that knows LangGraph: capture, isolation, decision, wrapping."""
+"""Everything that depends on LangGraph: wrapping of nodes, capture, isolation, V2's run, decision."""

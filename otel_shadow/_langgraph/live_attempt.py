@@ -20,7 +20,7 @@ from otel_shadow._runtime.snapshot import take
 class LiveAttempt:
     """A live V2's own view of its task: where it writes, and its copy of the human's answers to interrupts.
 
-    V1, answering in V2's stead, finds the task as it was given; what an abandoned V2 still writes goes nowhere.
+    Where V1 answers in place of V2, it finds the task as it was given; what an abandoned V2 still writes is not used.
     ``config`` is what the node was called with.
     """
 

@@ -1,4 +1,4 @@
-"""Replacing attributes of other people's classes and modules, and putting exactly the originals back."""
+"""Replacement of attributes of other libraries' classes and modules, which is undone exactly."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Patches:
         self._done.append((owner, name, own, made))
 
     def undo(self) -> None:
-        """Put the originals back. What someone else has wrapped since stays, with our inert part inside."""
+        """Put the originals back. What another library has wrapped since stays, with the replacement inside, inert."""
         while self._done:
             owner, name, own, made = self._done.pop()
             if vars(owner).get(name) is not made:

@@ -14,7 +14,6 @@ import pickle
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pkgutil import resolve_name
 from types import MethodType
 from typing import Any
@@ -32,6 +31,7 @@ from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._telemetry.spans import enter_in_worker
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 
@@ -42,7 +42,7 @@ _LACKING = {"store": "the live store", "writer": "the stream writer"}
 
 
 class RemoteError(Exception):
-    """V2's exception could not be sent back; a subclass carries its name."""
+    """A V2's exception that could not be sent back; a subclass carries its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Remote(Runnable[Any, Any]):
         if scope is None or config is None:
             return self.native.invoke(input, config, **kwargs)
         payload = pickle.dumps(_task(self.path, input, config, scope), 5)
-        answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - our worker's
+        answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - a worker's
         value, error, tokens, blocked = answer
         for kind, spent in tokens.items():
             scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
@@ -116,7 +116,7 @@ def importable(v2: Any, node: str, config: ShadowConfig) -> str:
 
 def serve(payload: bytes) -> bytes:
     """Run a task in the worker, and return what came of it; what V2 raises is in the answer."""
-    task: Task = pickle.loads(payload)  # noqa: S301 - from our parent
+    task: Task = pickle.loads(payload)  # noqa: S301 - from the parent process
     value, error = contextvars.copy_context().run(_run, task)
     return _packed(value, error, task.scope)
 
@@ -209,7 +209,7 @@ def _run(task: Task) -> tuple[Any, BaseException | None]:
         awaited = is_async(v2)
         config = _config(task, awaited)
         enter_shadow(task.scope, config)
-        import_module("otel_shadow._telemetry.worker_flush").enter(task.scope.carrier)
+        enter_in_worker(task.scope.carrier)
         if awaited:
             return asyncio.run(v2.ainvoke(task.state, config)), None
         return v2.invoke(task.state, config), None
@@ -253,7 +253,7 @@ def _packed(value: Any, error: BaseException | None, scope: ShadowContext) -> by
     try:
         packed = pickle.dumps(answer, 5)
         if error is not None:
-            pickle.loads(packed)  # noqa: S301 - our own; exceptions often pickle into what can't be restored
+            pickle.loads(packed)  # noqa: S301 - made here; exceptions often pickle into what can't be restored
         return packed
     except Exception as fault:  # noqa: BLE001 - user classes raise anything
         answer = None, RemoteError(class_name(type(error or fault))), scope.tokens, scope.blocked

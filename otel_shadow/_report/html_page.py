@@ -54,7 +54,7 @@ def write(path: Path, text: str) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("x", encoding="utf-8") as out:  # never a file or a link that somebody else put there
+        with beside.open("x", encoding="utf-8") as out:  # "x": never write into what another process put there
             out.write(text)
         beside.replace(path)
     except OSError as error:

@@ -27,7 +27,7 @@ UNKNOWN = (
     "accepted differences ([[accept]]), coverage by intent, blocks of hours, V2 builds",
     "whether V1's own value reached every caller (it is recorded per pair, in the log)",
 )
-"""What only the log knows."""
+"""What takes the log: counts alone can't show it."""
 Place = tuple[str, ...]
 """Service, graph and node."""
 
@@ -42,7 +42,7 @@ def show_counts(url: str, config: Path | None = None) -> int:
         3: counts are not enough for a verdict, whatever they say.
 
     Raises:
-        EvidenceError: nobody answers there, it is no Prometheus, or it holds nothing of ours.
+        EvidenceError: ``url`` does not answer, is no Prometheus, or holds no metric of otel-shadow.
     """
     policy = ShadowConfig.load(config).sla
     rows = sorted(_rows(url, policy), key=lambda row: row[0])

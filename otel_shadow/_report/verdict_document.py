@@ -129,13 +129,13 @@ def _texts(verdict: Verdict, *roles: Role) -> tuple[Text, ...]:
 
 def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:
     sessions = max((node.sessions for node in verdict.nodes), default=0)
-    events = units.count(sum(node.events for node in verdict.nodes))
+    executions = units.plural(sum(node.events for node in verdict.nodes), "execution")
     build = verdict.build
     digest = f"configuration {build.digest}" if build and build.digest else ""
     return (
         *_window(verdict.window),
         Fact("Closed sessions", units.count(sessions), _open_sessions(verdict.nodes)),
-        Fact("Pairs", units.count(sum(_compared(evidence).values())), f"{events} executions"),
+        Fact("Pairs", units.count(sum(_compared(evidence).values())), executions),
         Fact("V2 build", (build.build or "(no build)") if build else units.DASH, digest),
         Fact("Judged at", units.moment(verdict.at), "under a simulated clock" if verdict.simulated else ""),
     )

@@ -16,7 +16,7 @@ Series = tuple[dict[str, str], Decision, CriterionResult | None]
 
 
 class VerdictGauges:
-    """Exports the newest verdict: decision, estimate and band of every criterion, per node and over all.
+    """Gauges of the newest verdict: decision, estimate and band of every criterion, per node and over all.
 
     The series over all have no node attribute; the overall decision's criterion is ``overall``. A quantity without
     evidence has no series.

@@ -1,1 +1,1 @@
-"""The half that lives in the user's process. It knows no LangGraph and no telemetry."""
+"""An execution from its start to its record, in the user's process. Imports neither LangGraph nor OpenTelemetry."""

@@ -17,7 +17,7 @@ _LONGEST = 128
 
 
 class Assignment(NamedTuple):
-    """What flags, arms and sampling say of the executions of one session.
+    """What flags, arms and sampling determine for the executions of one session.
 
     Arguments:
         session: the session's id, as the application has it.

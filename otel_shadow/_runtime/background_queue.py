@@ -160,5 +160,5 @@ class BackgroundQueue(ABC, Generic[T]):
         if self._drains:
             sleep(_NAP_S)
         elif self._wake.wait(self.poll_s):
-            sleep(_NAP_S)  # the thread that woke this one still holds the interpreter's lock, and V1 may want it next
+            sleep(_NAP_S)  # the thread that woke this one still holds the interpreter's lock, and V1 may need it next
             self._wake.clear()

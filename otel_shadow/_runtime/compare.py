@@ -16,7 +16,8 @@ from otel_shadow.record import NOT_COMPARED, Comparison, Outcome, Status
 
 Differ = Callable[[Mapping[str, Any], Mapping[str, Any]], Iterable[str]]
 
-_COMPARABLE = (Status.SUCCESS, Status.INTERRUPT)
+COMPARABLE = (Status.SUCCESS, Status.INTERRUPT)
+"""Statuses of both versions with which a pair is compared."""
 _VOLATILE = ("id", "response_metadata", "usage_metadata")
 """Fields of a chat message that differ between two runs of the same code."""
 
@@ -44,12 +45,12 @@ class Comparator:
         Arguments:
             v1: what V1 did.
             v2: what V2 did.
-            steps: the raw steps of both, or None where none is configured; two absent ones say nothing.
+            steps: the raw steps of both, or None where none is configured; two absent steps are not compared.
 
         Returns:
             The comparison; its outcome is ``error`` where the user's function (or a value's ``__eq__``) raises.
         """
-        if v1.status not in _COMPARABLE or v2.status not in _COMPARABLE:
+        if v1.status not in COMPARABLE or v2.status not in COMPARABLE:
             return NOT_COMPARED
         try:
             return self._compare(v1, v2, steps)

@@ -31,7 +31,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         limits: queue, concurrency and memory bounds.
         fault_barrier: counts the exceptions of the dispatcher's own work.
         processes: the executor of nodes with ``executor = "process"``.
-        threads: a pool of the application's that replaces our threads.
+        threads: the application's own pool, used in place of the threads of otel-shadow.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The engine: the shadowed nodes of a manager, and the end of its threads. It knows no telemetry and no LangGraph."""
+"""The shadowed nodes of a manager, and the end of its threads. Imports neither LangGraph nor OpenTelemetry."""
 
 from __future__ import annotations
 

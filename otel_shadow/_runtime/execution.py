@@ -25,8 +25,8 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
     """Begin an execution of ``node`` with input ``state``, on V1's path: it waits for nothing.
 
     Returns:
-        None where V1 is to run with nothing of ours around it: in mode ``v1_only``, inside a shadow, and after a fault
-        of ours, which is counted.
+        None where V1 is to run with nothing around it: in mode ``v1_only``, inside a shadow run, and after a fault of
+        otel-shadow, which is counted.
     """
     entered = perf_counter()
     try:
@@ -46,7 +46,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
 
 
 class Execution(ExecutionData):
-    """An execution between the entry and the exit of our wrapper, as a context manager around everything that V1 does.
+    """An execution from the entry to the exit of the node's wrapper: a context manager around everything that V1 does.
 
     ``through`` runs V1 and returns what V1 produced; the wrapper sets ``result`` to what the caller is about to get.
     On leaving, the two are compared by identity: the evidence of "V1 always served". An exception passes unchanged.
@@ -180,7 +180,7 @@ class Execution(ExecutionData):
                 self._caught("span", fault)
         try:
             self._hand_over()
-            ended = perf_counter()  # our own way out is part of what the caller waits for
+            ended = perf_counter()  # the caller waits for the way out of otel-shadow, too
             self.overhead_s += ended - started
             self.latency_s = ended - self.entered_s
             self.node.overhead_budget.settle(self.overhead_s, self.latency_s - self.overhead_s)

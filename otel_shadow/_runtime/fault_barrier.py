@@ -1,4 +1,4 @@
-"""The one place that swallows exceptions of our own work: they are counted and named, and none reaches V1."""
+"""The one place that swallows exceptions of otel-shadow: they are counted and named, and none reaches V1."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOG_EVERY_S = 60.0
 def passes(error: BaseException) -> bool:
     """Return whether ``error`` came from outside (a signal, a cancellation) and is no fault of what ran.
 
-    Any other ``BaseException`` is one: a panic of a library in Rust, a test's ``fail()`` in a state's ``__reduce__``.
+    Any other ``BaseException`` is a fault: a panic of a Rust library, a test's ``fail()`` in a state's ``__reduce__``.
     """
     return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | CancelledError) or _from_a_signal(error)
 
@@ -56,7 +56,7 @@ _TRACEBACK = BaseException.__dict__["__traceback__"].__get__
 
 
 class FaultBarrier:
-    """A swallower of what our own work raises (never cancellation or exit): it counts all and logs each kind rarely.
+    """A swallower of what otel-shadow raises (never cancellation or exit): counts every one, logs each kind rarely.
 
     ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests; it is read once, so that no V2 can switch it on.
     """

@@ -1,4 +1,4 @@
-"""Live mode: V2 answers, and V1 in its stead when V2 fails or is over its time, within the same execution."""
+"""Live mode: V2 answers; where V2 fails or exceeds its time limit, V1 answers within the same execution."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Attempt:
 
     Arguments:
         passing: exceptions that are no failure of V2 and pass through (interrupts, parent commands, drains).
-        unusable: exceptions that mean "V2 answered what the graph can't use".
-        commit: hands V2's writes and answers to the run, which has seen none of them before.
+        unusable: exceptions that mean that the graph can't use V2's answer.
+        commit: hands V2's writes and answers to the run, which gets them only then.
     """
 
     passing: tuple[type[BaseException], ...]
@@ -50,7 +50,7 @@ class Attempt:
     commit: Callable[[], None]
 
     def reason(self, error: BaseException) -> str:
-        """Return the reason for which V1 answers in V2's stead."""
+        """Return why V1 answers in place of V2."""
         if isinstance(error, V2TimeoutError):
             return "timeout"
         if isinstance(error, NotImplementedError):
@@ -153,10 +153,10 @@ def within(timeout_s: float, function: Callable[[], Any], overdue: OverdueV2s) -
     """Call ``function`` in a thread of its own (with this context) and wait no longer than ``timeout_s`` seconds.
 
     Raises:
-        V2TimeoutError: it took longer, and the thread is left to itself; or there are too many such threads already.
-        V2CancelledError: it was cancelled from within.
-        V2ExitError: it tried to end the thread or the process. No signal arrives in a thread of ours.
-        Exception: what it raised.
+        V2TimeoutError: ``function`` took longer, and its thread goes on; or there are too many such threads already.
+        V2CancelledError: ``function`` was cancelled from within.
+        V2ExitError: ``function`` tried to end the thread or the process (no signal arrives in this thread).
+        Exception: what ``function`` raised.
     """
     overdue.refuse_more()
     job = start_job(_THREAD, partial(contextvars.copy_context().run, function))

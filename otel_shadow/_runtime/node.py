@@ -61,7 +61,7 @@ class ShadowedNode:
 
     @property
     def off(self) -> bool:
-        """Whether no session of this moment runs V2: then V1 runs with nothing of ours around it."""
+        """Whether no session runs V2 at this moment: then V1 runs with nothing around it."""
         try:
             return self.services.flags.current.off
         except BaseException as fault:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from otel_shadow._runtime.assignment import LIVE, Assignment
+from otel_shadow._runtime.compare import COMPARABLE
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import error_type
@@ -16,14 +17,13 @@ from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
-_COMPARABLE = (Status.SUCCESS, Status.INTERRUPT)
 
 
 class ExecutionData:
     """Data of one execution, for its records and spans.
 
     What most executions never change has its value on the class, so that it costs V1's path no assignment.
-    ``entered_s`` are the monotonic seconds at which our wrapper was entered.
+    ``entered_s`` are the monotonic seconds at which the execution began.
     """
 
     latency_s = 0.0
@@ -159,7 +159,7 @@ def bare(
     return replace(
         _record(execution, execution.observation()),
         v2=Observation(v2.status, circumstances.latency_s, error_type=kind, span_id=circumstances.span_id),
-        comparison=failed if v2.status in _COMPARABLE else NOT_COMPARED,
+        comparison=failed if v2.status in COMPARABLE else NOT_COMPARED,
         **_measured(circumstances),
     )
 

@@ -19,7 +19,7 @@ _CLASS_NAME = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
 
 
 class Redactor:
-    """A maker of keyed hashes (HMAC-SHA-256, RFC 2104, first 12 hex digits) from what identifies somebody.
+    """A maker of keyed hashes (HMAC-SHA-256, RFC 2104, first 12 hex digits) from what identifies a person.
 
     Arguments:
         key: the secret; default ``OTEL_SHADOW_HASH_KEY``, else a random one for this process (then hashes of two
@@ -79,7 +79,7 @@ def error_type(error: BaseException | type[BaseException] | None) -> str | None:
 
 
 def class_name(kind: type) -> str:
-    """Return the name of the first among a class and its bases that somebody wrote into code, else ``_other``.
+    """Return the name of the first among a class and its bases that is written in code, else ``_other``.
 
     A class that a program makes as it runs may be named after anything, a person too; one in a module (or in a
     function's body) was named by a programmer. The class is asked for nothing that a metaclass could answer.

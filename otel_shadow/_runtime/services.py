@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -45,16 +44,9 @@ class Services:
     """Sees each record beside the raw results of V1 and V2, in a local run that shows values."""
 
 
-class _Generator(Random):
-    """A generator of our own: applications seed and mock the shared one, and ``os.urandom`` is a system call."""
-
-    def renew(self) -> None:
-        """Seed the generator anew: parent and child of a fork must not make the same ids."""
-        self.seed(os.urandom(32))
-
-
-_RANDOM = _Generator(os.urandom(32))
-on_fork(_RANDOM.renew)
+_RANDOM = Random()  # noqa: S311 - ids are no secret
+"""Applications seed and mock the shared generator, and ``os.urandom`` would be a system call for each id."""
+on_fork(_RANDOM.seed)  # from the system's randomness: parent and child of a fork must not make the same ids
 
 
 def random_id() -> str:

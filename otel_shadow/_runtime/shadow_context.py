@@ -32,9 +32,9 @@ SHADOW: ContextVar[ShadowContext | None] = ContextVar("otel_shadow_scope", defau
 
 
 def is_shadow() -> bool:
-    """Return whether the caller runs inside a shadow, where its answer reaches nobody and it should change nothing.
+    """Return whether the caller runs inside a shadow run: its answer is not served, and it should change nothing.
 
-    Holds in the thread and in every task and context copied inside the shadow. A thread that V2 starts by hand without
-    copying its context is not covered.
+    Holds in the thread of the shadow run and in every task and context copied there. A thread that V2 starts by hand
+    without copying its context is not covered.
     """
     return SHADOW.get() is not None

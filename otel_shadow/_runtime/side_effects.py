@@ -63,19 +63,20 @@ def call_key(name: str, arguments: Any) -> CallKey:
     return name, json.dumps(arguments, sort_keys=True, default=repr)
 
 
-def permit(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Snapshot | None:
-    """Ask the policy whether a call may run here.
+def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Snapshot | None:
+    """Check by ``[tools]`` whether a call may run here.
 
     Arguments:
         name: the tool or function.
-        key: gives the call's key; asked only where the call is to be replayed.
-        read_only: it is marked as changing nothing.
+        key: makes the call's key; called only where the call is to be replayed.
+        read_only: whether the call is marked as changing nothing.
 
     Returns:
         V1's result, to be replayed instead of the call; None where the call is to run (outside a shadow always).
 
     Raises:
-        SideEffectBlockedError: it may not run, and there is nothing to replay; ``blocked`` of the shadow names it.
+        SideEffectBlockedError: the call may not run, and there is no result of V1's to replay; its name is added to
+            ``ShadowContext.blocked``.
     """
     scope = SHADOW.get()
     if scope is None:
@@ -131,7 +132,7 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
-            if (replay := permit(known, lambda: key(args, kwargs))) is not None:
+            if (replay := check_call(known, lambda: key(args, kwargs))) is not None:
                 return replay.restore()
             result = await function(*args, **kwargs)
             if places := recorders():
@@ -142,7 +143,7 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if (replay := permit(known, lambda: key(args, kwargs))) is not None:
+        if (replay := check_call(known, lambda: key(args, kwargs))) is not None:
             return replay.restore()
         result = function(*args, **kwargs)
         if places := recorders():

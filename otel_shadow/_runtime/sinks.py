@@ -1,4 +1,4 @@
-"""Sinks take records, spans surround executions; the runtime knows nothing else of telemetry."""
+"""Sinks, which take records, and spans around executions: all that the runtime uses of telemetry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from otel_shadow.record import Arm, Mode, Observation, ShadowRecord
 
 
 class Sink(ABC):
-    """A place for finished records. It gets one record at a time, in a thread of ours, and may be slow or raise.
+    """A taker of records. It gets one record at a time, in a thread of otel-shadow, and may be slow or raise.
 
     Only ``emit`` has to be written.
     """
@@ -23,7 +23,7 @@ class Sink(ABC):
         """Write ``record``."""
 
     def flush(self, timeout_s: float) -> None:  # noqa: B027 - as above
-        """Hand on what is buffered, within ``timeout_s`` seconds."""
+        """Export what is buffered, within ``timeout_s`` seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class MetricsSink(Sink):
         }
 
     def bind(self, engine: Engine) -> None:
-        """Export what the engine's parts know: queue, shadow runs, limiters, bounds, swallowed errors."""
+        """Export the state of the engine's parts: queue, shadow runs, limiters, bounds, swallowed errors."""
         self._engine = weakly = ref(engine)
         gauge, counter = self._meter.create_observable_gauge, self._meter.create_observable_counter
         for create, metric, values in (

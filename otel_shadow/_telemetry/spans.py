@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import Token
+from functools import cache
 from time import time_ns
 from typing import Any
 
@@ -94,7 +96,7 @@ class OtelV2Span:
         self._ended = False
 
     def carrier(self) -> dict[str, str]:
-        """Return its trace context and the mark of the shadow as W3C headers, for a worker process to continue."""
+        """Return its trace context and the mark of the shadow as W3C headers, for :func:`enter_in_worker`."""
         headers: dict[str, str] = {}
         inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
         inside = trace.set_span_in_context(self._span, inside)
@@ -136,7 +138,7 @@ class OtelSpans:
         self._marked: TracerProvider | None = None
 
     def v1(self, fallback_reason: str | None) -> OtelV1Span:
-        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in V2's stead, if it does."""
+        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in place of a live V2, if it does."""
         return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, fallback_reason)
 
     def live(self) -> OtelV1Span:
@@ -182,6 +184,25 @@ class OtelSpans:
             add(self._mark)
 
 
+@cache
+def _spans_of_worker() -> OtelSpans:
+    return OtelSpans()
+
+
+def enter_in_worker(carrier: Mapping[str, str]) -> None:
+    """Continue in a worker process what :meth:`OtelV2Span.carrier` describes; spans started from now on are marked."""
+    inside = TraceContextTextMapPropagator().extract(carrier, Context())
+    context.attach(W3CBaggagePropagator().extract(carrier, inside))
+    _spans_of_worker().mark()
+
+
+def flush_in_worker(seconds: float) -> None:
+    """Export the spans that a worker process has ended, within ``seconds``."""
+    force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+    if force_flush is not None:
+        force_flush(max(int(seconds * 1000), 1))
+
+
 _BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
 """The key under which the API keeps baggage in a context: every span of the process asks, and most have none."""
 
@@ -196,7 +217,7 @@ class ShadowSpanProcessor:
         self.active = True
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-        """Mark ``span`` if it belongs to a shadow of this process, or of a caller's (by baggage)."""
+        """Mark ``span`` if it belongs to a shadow run of this process, or of a calling one (by baggage)."""
         if not self.active:
             return
         inside = context.get_current() if parent_context is None else parent_context

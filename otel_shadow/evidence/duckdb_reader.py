@@ -40,7 +40,7 @@ _PEOPLE = f'{{"event":"{semconv.EVENT_COMPARISON}"'
 
 
 class NotForDuckDBError(Exception):
-    """This file has to be read line by line."""
+    """Error that a file has to be read line by line."""
 
 
 class DuckDBReader:
@@ -110,7 +110,7 @@ class DuckDBReader:
         raise NotForDuckDBError
 
     def _watched(self, query: str, size: int, progress: Callable[[int], None]) -> list[dict[str, Any]]:
-        """Run the query in a thread, tell the progress meanwhile, and return the rows."""
+        """Run the query in a thread, report the progress meanwhile, and return the rows."""
         outcome: dict[str, Any] = {}
         worker = threading.Thread(target=self._run, args=(query, outcome), daemon=True)
         worker.start()

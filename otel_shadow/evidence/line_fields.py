@@ -17,7 +17,7 @@ SIMULATED = "simulated"
 
 
 class MalformedError(ValueError):
-    """A line of ours that breaks the contract; the message names the key and its fault."""
+    """A line of otel-shadow that breaks the schema; the message names the key and its fault."""
 
 
 class SchemaError(ValueError):

@@ -24,7 +24,7 @@ _decoder = json.JSONDecoder()
 
 
 class LineReader:
-    """Hands every object of a line that is evidence to ``take``, and counts what became of each line.
+    """A reader that hands every object that is evidence to ``take``, and counts what became of each line.
 
     ``counts`` are the numbers of ``verdict.Reading`` by name, ``other_schema`` lines by their schema.
 
@@ -82,7 +82,7 @@ class LineReader:
             self.counts["other_lines"] += 1
 
     def marked_line(self, line: bytes, where: str, *, ended: bool) -> None:
-        """Read one line that mentions our events, and count why it is no evidence if it is none."""
+        """Read one line that mentions an event of otel-shadow, and count why it is no evidence if it is none."""
         text = line.decode("utf-8", "replace")
         found = list(_objects_in_text(text))
         used = [item for item in found if item["event"] in READ_EVENTS]
@@ -116,10 +116,10 @@ class LineReader:
 
 
 def _objects_in_text(text: str, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """Yield our objects in a line of any form.
+    """Yield the objects of otel-shadow in a line of any form.
 
-    Behind a prefix, or as a JSON string inside JSON (container and collector formats, OTLP), however deep. A line that
-    only mentions our events has none.
+    They stand behind a prefix, or as a JSON string inside JSON (container and collector formats, OTLP), however deep. A
+    line that only mentions an event of otel-shadow has none.
     """
     start = text.find("{")
     while start >= 0 and depth < _DEEPEST:

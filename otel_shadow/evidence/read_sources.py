@@ -146,5 +146,5 @@ def _no_evidence(sources: Sequence[str], reading: Reading) -> str:
     said = ", ".join(sources)
     if reading.malformed or reading.truncated:
         broken = reading.malformed + reading.truncated
-        return f"{said}: no line of ours can be read ({broken} broken: {'; '.join(reading.examples[:2])})"
+        return f"{said}: no line of otel-shadow can be read ({broken} broken: {'; '.join(reading.examples[:2])})"
     return f"{said}: none of its {reading.lines} lines is a SHADOW_V2 or SHADOW_BASELINE line"

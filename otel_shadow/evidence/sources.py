@@ -24,11 +24,11 @@ class Form(Enum):
     """Form of a file, told by its first bytes and lines."""
 
     LINES = "lines"
-    """Plain lines; ours begin somewhere in the line and are not quoted."""
+    """Plain lines; otel-shadow's object begins somewhere in the line and is not quoted."""
     DOCKER = "docker"
-    """Docker's json-file: one object per line, ours quoted in its ``log``."""
+    """Docker's json-file: one object per line, otel-shadow's quoted in its ``log``."""
     NESTED = "nested"
-    """Ours quoted inside other JSON (OTLP from a Collector's file exporter, log shippers)."""
+    """otel-shadow's object quoted inside other JSON (OTLP from a Collector's file exporter, log shippers)."""
     SUMMARY = "summary"
     """A summary that was saved."""
 
@@ -139,13 +139,13 @@ def _unpacked_head(path: Path, name: str) -> bytes:
 
 
 def _form(head: str) -> Form:
-    ours = [line for line in head.split("\n")[:400] if "SHADOW_" in line]
-    first = ours[0] if ours else head[:4096]
+    marked = [line for line in head.split("\n")[:400] if "SHADOW_" in line]
+    first = marked[0] if marked else head[:4096]
     if first.lstrip().startswith('{"log":"'):
         return Form.DOCKER
-    quoted = [line for line in ours if '{"event":"SHADOW_' not in line]
+    quoted = [line for line in marked if '{"event":"SHADOW_' not in line]
     otlp = '"resourceLogs"' in first[:4096]
-    return Form.NESTED if otlp or (ours and len(quoted) > len(ours) // 2) else Form.LINES
+    return Form.NESTED if otlp or (marked and len(quoted) > len(marked) // 2) else Form.LINES
 
 
 def open_lines(source: Source) -> IO[bytes]:

@@ -38,7 +38,7 @@ def kind_of(line: Mapping[str, Any]) -> ExecutionKind:
 
 
 class SummaryBuilder:
-    """Takes executions and makes a summary of them."""
+    """A collector of executions, and the maker of their summary."""
 
     def __init__(self) -> None:
         self._kinds: dict[ExecutionKind, int] = {}

@@ -1,4 +1,4 @@
-"""What users, and we, test with: template compliance of business nodes, and a capture of our telemetry."""
+"""Tools for tests: template compliance of business nodes, and a capture of otel-shadow's telemetry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A capture of what shadowing says of itself, held still in memory: spans, metrics, log events and log lines.
+"""A capture of telemetry in memory, with clock and ids held still: spans, metrics, log events and log lines.
 
 Works with pytest or without; the fixture ``shadow_capture`` lies in ``otel_shadow.testing.fixtures``. Needs the SDK
 (``otel-shadow[otlp]``).
@@ -54,8 +54,8 @@ class ShadowCapture:
     """A manager whose signals stay here. The clock stands still, and ids count up: 1, 2, 3.
 
     Arguments:
-        config: ``shadow.toml`` as an object or mapping. Without a word on arms nobody is held out.
-        flags: default: the flags' own defaults and ``[flags]``; the environment is not asked.
+        config: ``shadow.toml`` as an object or mapping. Where it has no ``[arms]``, no session is held out.
+        flags: default: the flags' own defaults and ``[flags]``; the environment is not read.
         hash_key: key of the hashes, fixed so that they are the same in every run.
         inspect: sees each record beside the raw results of V1 and V2.
 

@@ -170,7 +170,7 @@ def progresses(name: str, step_field: str, turns: Sequence[SampleState]) -> Chec
 
 
 class NotAnUpdate(Exception):
-    """The node returned something that is no plain state update."""
+    """Output of a node that is no plain state update."""
 
 
 def _outcome(check: Check, node: Node, template: Template) -> CheckResult:

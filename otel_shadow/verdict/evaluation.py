@@ -20,7 +20,7 @@ from otel_shadow.verdict.window import Frame, frame
 from otel_shadow.verdict.wording import TITLES
 
 _MALFORMED = 0.01
-"""Above this share of lines of ours that can't be read, what is left may be a choice of its own."""
+"""Above this share of otel-shadow's lines that can't be read, those that can may be a biased choice."""
 
 
 def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> Verdict:
@@ -205,7 +205,7 @@ def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence
 
 
 def _unread(summary: Summary) -> tuple[Reason, ...]:
-    """Return what was told and could not be used: nobody knows what it would have said."""
+    """Return blockers for lines that could not be used: what they hold might change the verdict."""
     blockers, reading = [], summary.reading
     if len(summary.contradictory):
         blockers.append(Reason(Role.BLOCKER, ReasonKind.CONTRADICTORY, have=len(summary.contradictory)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from otel_shadow.record import Arm, Mode, Outcome, Status
 
 NOT_ELIGIBLE = frozenset({"holdout", "sampled_out", "live", "v1_only", "retry"})
-"""Reasons of a missing shadow that were meant; every other one was a shadow that should have been."""
+"""Reasons of an intended absence of a shadow; with any other reason there should have been one."""
 _FINISHED = frozenset({Status.SUCCESS, Status.INTERRUPT})
 _FAILED = frozenset({Status.ERROR, Status.TIMEOUT})
 

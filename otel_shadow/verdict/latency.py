@@ -145,7 +145,7 @@ class Ranks:
     def capital(self, bets: Floats) -> Floats:
         """Return the log capital of every bet (rows) at q = lowest − 1, lowest, … highest bucket (columns).
 
-        It is the capital of nobody below q, and what each further execution at or below q adds.
+        It starts from the capital where no execution is at or below q; each execution that is adds its gain.
         """
         steps = np.log1p(bets[:, None] * (self.rank / self.size - LEVEL))
         steps -= np.log1p(bets[:, None] * ((self.rank - 1) / self.size - LEVEL))

@@ -13,9 +13,9 @@ _EXAMPLES = 10
 class Reading:
     """Counts of lines. Everything but ``used`` is skipped and counted, never silently.
 
-    ``malformed`` and ``other_schema`` are lines of ours; ``other_lines`` are the application's own, and our
+    ``malformed`` and ``other_schema`` are lines of otel-shadow; ``other_lines`` are the application's own, and
     SHADOW_COMPARISON lines, which repeat their pair. ``truncated`` are last lines without an end of line that can't be
-    read: somebody is still writing. ``examples``: up to ten sentences that name file, line and fault.
+    read: they are still being written. ``examples``: up to ten sentences that name file, line and fault.
     """
 
     sources: tuple[str, ...] = ()

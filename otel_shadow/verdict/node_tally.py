@@ -360,7 +360,7 @@ def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kin
 
 
 def _constant(kinds: Sequence[ExecutionKind], weights: Ints) -> bool:
-    """Return whether the compared pairs know one decision of V1 only, and neither steps nor fields are compared."""
+    """Return whether the compared pairs hold one decision of V1 only, and neither steps nor fields are compared."""
     seen = [kind for kind, weight in zip(kinds, weights.tolist(), strict=True) if weight]
     known = {kind.original_target for kind in seen}
     more = any(kind.steps_match is not None or kind.fields_compared for kind in seen)

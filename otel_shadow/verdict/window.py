@@ -116,7 +116,7 @@ def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, lis
 
 
 def _gaps(parts: Sequence[Rows], start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:
-    """Return silences before ``end`` longer than the policy bears; by default, too long for the traffic's mean rate."""
+    """Return silences before ``end`` longer than the policy allows; by default, too long for the mean rate."""
     if end <= start:
         return ()
     size = (end - start) // _MINUTE + 1

@@ -155,5 +155,5 @@ def test_what_a_task_left_behind_says_nothing_personal(make_shadow_capture: Any,
 
         gc.collect()
         assert background_log.settle(10)
-    assert "a shadow left behind: ValueError" in caplog.text
+    assert "V2 left a task behind that raised ValueError" in caplog.text
     assert "Maria" not in caplog.text

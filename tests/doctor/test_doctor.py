@@ -102,6 +102,15 @@ def test_every_fault_of_a_configuration_is_a_problem(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["doctor"], standalone_mode=False).return_value == 1
 
 
+@pytest.mark.parametrize(("nodes", "told"), [(["left"], "1 node"), (["left", "right"], "2 nodes")])
+def test_a_valid_configuration_is_told_with_its_nodes(nodes: list[str], told: str, tmp_path: Path) -> None:
+    """One node is one node."""
+    (tmp_path / "shadow.toml").write_text("".join(f"[nodes.{name}]\nv2 = 'self'\n" for name in nodes))
+    finding = of("configuration", examine())
+    assert finding.severity is Severity.OK
+    assert finding.text.startswith(f"shadow.toml: valid, {told}, digest ")
+
+
 def test_a_shadow_that_runs_nowhere_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """With shadow and live both off, the doctor says which variable turns the shadow on."""
     monkeypatch.setenv(semconv.ENV_V2_SHADOW, "false")

@@ -50,7 +50,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "packed otherwise": (lambda path: path.write_bytes(b"BZh91AY&SY"), "use bunzip2 first"),
     "nothing of ours": (lambda path: path.write_bytes(b"hello\nworld\n"), "none of its 2 lines is a SHADOW_V2"),
     "only broken lines": (
-        lambda path: path.write_bytes(b'{"event":"SHADOW_V2","schema":1,"session\n'), "no line of ours can be read",
+        lambda path: path.write_bytes(b'{"event":"SHADOW_V2","schema":1,"session\n'),
+        "no line of otel-shadow can be read",
     ),
     "half a summary": (half_a_summary, "is not a complete summary"),
     "summary of another format": (another_format, "format 99"),

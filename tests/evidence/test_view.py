@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from recorded import log
 
+from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence import EvidenceView, read, view_of
 from otel_shadow.verdict import Summary, Verdict, evaluate
 from otel_shadow.verdict.json_data import plain
@@ -97,6 +98,24 @@ def test_counts_are_there_for_the_whole_and_for_each_node(judged: tuple[Summary,
     for heading, labels in whole.items():
         for label, count in labels.items():
             assert count == sum(shown.counts[node].get(heading, {}).get(label, 0) for node in shown.nodes)
+
+
+@pytest.mark.parametrize(
+    ("node", "at"), [("billing", 0.0), ("greeting", 86_400.0)], ids=["other nodes", "other window"]
+)
+def test_a_verdict_of_other_evidence_is_refused(node: str, at: float) -> None:
+    """One sentence says that summary and verdict don't belong together, and which summary does."""
+    other = evaluate(Summary.from_arrays("greeting", [0, 1], [0.0, 1.0], True))
+    with pytest.raises(EvidenceError, match="give view_of the summary that evaluate judged"):
+        view_of(Summary.from_arrays(node, [0, 1], [at, at + 1.0], True), other)
+
+
+def test_a_verdict_without_evidence_belongs_to_an_empty_view_only() -> None:
+    """Evidence where the verdict had none is other evidence, too."""
+    nothing = evaluate(Summary())
+    with pytest.raises(EvidenceError, match="other evidence"):
+        view_of(Summary.from_arrays("greeting", [0], [-1.0], True), nothing)
+    assert view_of(Summary(), nothing).nodes == ()
 
 
 def test_everything_is_plain_json(judged: tuple[Summary, Verdict, EvidenceView]) -> None:

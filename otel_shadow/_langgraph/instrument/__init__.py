@@ -1,1 +1,1 @@
-"""How a graph's nodes come to have a shadow: the import hook, the compile hook and the node wrapper."""
+"""Installation of shadows in a graph's nodes: mark, import hook, compile hook, search for nodes, node wrapper."""

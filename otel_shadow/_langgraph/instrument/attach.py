@@ -1,4 +1,4 @@
-"""Finds the nodes of a compiled graph that are to have a shadow, and gives each its V2."""
+"""The search of a compiled graph for nodes that are to have a shadow; each gets its V2."""
 
 from __future__ import annotations
 

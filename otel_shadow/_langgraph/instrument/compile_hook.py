@@ -1,4 +1,4 @@
-"""Where graphs come to be: ``StateGraph.compile`` and ``@entrypoint`` are wrapped, to see each graph they build."""
+"""The hook on the making of graphs: ``StateGraph.compile`` and ``@entrypoint`` are wrapped, and pass on each graph."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _offer(attach: Attach, graph: Any) -> None:
         attach(graph)
     except ShadowError:
         raise  # the explicit API's wrong configuration; auto-instrumentation has checked its own before
-    except Exception as error:  # noqa: BLE001 - the graph works without us
+    except Exception as error:  # noqa: BLE001 - the graph works without a shadow
         say(logging.ERROR, "shadow: graph %r gets no shadow: %s", graph.get_name(), class_name(type(error)))
 
 

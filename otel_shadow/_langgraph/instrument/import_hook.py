@@ -1,4 +1,4 @@
-"""Waits for the application to import LangGraph, and imports it no earlier."""
+"""The hook on the application's import of LangGraph, which otel-shadow imports no earlier."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.redact import class_name
 
 LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
-"""The modules in which graphs come to be; whichever the application imports first."""
+"""The modules in which graphs are made; the hook runs after the one that the application imports first."""
 
 
 def when_langgraph_is_imported(act: Callable[[], None]) -> None:
     """Call ``act`` once LangGraph is there: now, or when the application imports it.
 
-    A registered hook can't be removed, so ``act`` has to know whether it is still wanted. It is not called again while
-    it runs: it may itself import the other of LangGraph's modules. What it raises (a LangGraph that is too new for us)
-    is logged: the application's own import of LangGraph succeeds, and its graphs have no shadow.
+    A registered hook can't be removed, so ``act`` must check whether its work is still needed. ``act`` is not called
+    again while it runs, because it may import the other module of LangGraph. What ``act`` raises (for a LangGraph that
+    is too new, say) is logged: the application's import of LangGraph succeeds, and its graphs have no shadow.
     """
     busy = False
 
@@ -31,7 +31,7 @@ def when_langgraph_is_imported(act: Callable[[], None]) -> None:
         busy = True
         try:
             act()
-        except Exception as error:  # noqa: BLE001 - the application must come up whatever we can't do
+        except Exception as error:  # noqa: BLE001 - the application must start without shadows, too
             say(logging.ERROR, "otel-shadow is off, the application runs V1 only: %s", _reason(error))
         finally:
             busy = False

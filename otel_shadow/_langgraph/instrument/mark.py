@@ -1,4 +1,4 @@
-"""The mark that the decorator leaves on a function, for the graph's compilation to find. Knows no LangGraph."""
+"""The mark that the decorator leaves on a function, for the graph's compilation to find. Imports no LangGraph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ATTRIBUTE = "__otel_shadow__"
 
 @dataclass(frozen=True, slots=True)
 class ShadowMark:
-    """The wishes of a decorated node.
+    """What the decorator was given for a node.
 
     Arguments:
         v2: V2: a callable, a runnable, ``module:name``, ``"self"``; None: what ``shadow.toml`` names.

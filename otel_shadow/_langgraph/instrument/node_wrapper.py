@@ -1,4 +1,4 @@
-"""Where we sit in LangGraph: a node's cached sequence of V1 and its writers becomes a subclass with the same steps.
+"""The wrapper of a node: its cached sequence of V1 and writers becomes a subclass of LangGraph's, with the same steps.
 
 Specs, ``bound`` and writers stay untouched, so drawing, schemas, subgraph discovery, cache identity and every stream
 mode are what they were.
@@ -103,7 +103,7 @@ class ShadowedSequence(RunnableSeq):
     # --- before V1 -------------------------------------------------------------------------------------------------
 
     def _begin(self, value: Any, config: RunnableConfig | None, *, awaited: bool) -> Execution | None:
-        """Begin an execution and capture its input; None where V1 is to run with nothing of ours around it."""
+        """Begin an execution and capture its input; None where V1 is to run with nothing around it."""
         if not config:
             return None
         execution = begin(self._shadowed, value, config.get(internals.CONF, {}))

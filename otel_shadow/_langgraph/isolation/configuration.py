@@ -36,7 +36,7 @@ _SILENT = BaseCallbackHandler()
 
 @dataclass(slots=True)
 class Isolation:
-    """The private world of one shadow: what V2 is called with, and where its effects go."""
+    """The isolation of one shadow run: what V2 is called with, and where its effects go."""
 
     state: Any
     config: RunnableConfig
@@ -51,7 +51,7 @@ class Isolation:
 
 
 def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> Isolation:
-    """Build the private world of a V2 that runs on what was captured; ``is_async``: it is awaited."""
+    """Build the isolation of a V2 that runs on what was captured; ``is_async``: whether V2 is awaited."""
     parts = captured.restore()
     calls, writes, custom = LocalCalls(), deque(), []  # type: tuple[LocalCalls, deque[tuple[str, Any]], list[Any]]
     configurable = {key: item for key, item in parts.user.items() if key not in internals.COORDINATES}
@@ -81,14 +81,14 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
 
 
 def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
-    """Make the callback manager of V2's runs: it counts tokens, and production's handlers hear nothing."""
+    """Make the callback manager of V2's runs: it counts tokens and calls no handler of production."""
     counter = TokenCounter(scope.tokens)
     manager = AsyncCallbackManager if is_async else CallbackManager
     return manager(handlers=[counter], inheritable_handlers=[counter])
 
 
 def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
-    """Make the current context the shadow's, minus every variable by which production would hear of it.
+    """Make the current context the shadow run's, without any variable through which V2 would reach production.
 
     To be called in a copied context: nothing is put back.
     """
@@ -100,7 +100,7 @@ def enter_shadow(scope: ShadowContext, config: RunnableConfig) -> None:
         variable.set(_SILENT if switch is not None else None)
     from langsmith.run_helpers import _set_tracing_context
 
-    # enabled False, not None: None would ask the environment, which says yes in production
+    # enabled False, not None: with None the environment decides, which enables it in production
     _set_tracing_context(
         {"parent": None, "enabled": False, "project_name": None, "tags": None, "metadata": None, "client": None}
     )

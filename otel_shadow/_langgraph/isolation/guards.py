@@ -1,6 +1,7 @@
-"""What configuration alone can't stop inside a shadow, stopped at the class: other graphs, caches, tools, pools.
+"""Guards on classes, for what configuration alone can't isolate: graphs that V2 calls, caches, tools, thread pools.
 
-Everything asks first whether a shadow is active in its context; outside one, originals run with what they were given.
+Each replacement checks first whether its context is a shadow run's; outside one, the original runs with the arguments
+that the replacement was given.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _STATE_METHODS = (
 
 
 class _Guards:
-    """The guards, and how many shadows run that still need them."""
+    """The guards, and the number of running shadow runs that need them."""
 
     def __init__(self) -> None:
         self._patches = Patches()
@@ -46,7 +47,7 @@ class _Guards:
         on_fork(self._reset)
 
     def _reset(self) -> None:
-        """Begin at no shadow; in the child of a fork too, where one that stayed with the parent may hold the lock."""
+        """Set the count to zero and make a lock: in the child of a fork, a thread that is gone may hold the old one."""
         self._lock = threading.Lock()
         self._running = 0
 
@@ -91,17 +92,17 @@ def install_guards() -> None:
 
 
 def uninstall_guards() -> None:
-    """Put every original back, as soon as no shadow runs: one that was given up may still call what is guarded."""
+    """Put every original back once no shadow run is left: one past its time limit may still call what is guarded."""
     _GUARDS.uninstall()
 
 
 def guarded() -> AbstractContextManager[None]:
-    """Return a context manager inside which the guards stay."""
+    """Return a context manager inside which the guards are not removed."""
     return _GUARDS
 
 
 def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
-    """Give a graph that V2 calls private ones in the place of its own saver, store and cache."""
+    """Give a graph that V2 calls a private saver and store in place of its own, and no cache."""
 
     @functools.wraps(original)
     def defaults(self: AnyPregel, config: RunnableConfig, **kwargs: Any) -> tuple[Any, ...]:

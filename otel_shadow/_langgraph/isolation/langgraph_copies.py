@@ -1,7 +1,7 @@
-"""Copies of LangGraph's classes: graphs inside a shadow run on its code as it was when the guards came.
+"""Copies of LangGraph's classes: graphs inside a shadow run execute LangGraph as it was when the guards were installed.
 
-A monitor, or a test, that patches LangGraph's loop while production runs, or counts its objects, means production's
-runs. A shadow runs at the same time in another thread: its loops, runners and queues are objects of copied classes.
+A monitor or a test may patch LangGraph's loop, or count its objects, to observe production's runs. Shadow runs go on at
+the same time in other threads: their loops, runners and queues are objects of copied classes, out of the patch's reach.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OF_THE_CLASS_ITSELF = frozenset({"__dict__", "__weakref__", "_abc_impl"})
 
 
 def copy_classes(patches: Patches) -> None:
-    """Give objects that are made inside a shadow the copy of their class."""
+    """Give objects that are made inside a shadow run the copy of their class."""
     for base, kinds in _COPIED:
         copied = _copy(base, {})
         copies = {kind: copied if kind is base else _copy(kind, {base: copied}) for kind in kinds}

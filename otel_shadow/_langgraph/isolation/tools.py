@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.side_effects import CallKey, call_key, permit, record, recorders
+from otel_shadow._runtime.side_effects import CallKey, call_key, check_call, record, recorders
 from otel_shadow._runtime.snapshot import Snapshot
 from otel_shadow.errors import SideEffectBlockedError
 
@@ -70,7 +70,7 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
 def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
     """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
-        return permit(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
+        return check_call(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
     except SideEffectBlockedError as blocked:
         raise ToolBlockedError(blocked.name) from None
 

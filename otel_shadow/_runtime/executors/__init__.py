@@ -1,4 +1,4 @@
-"""Where shadow runs are executed: what the dispatcher and the executors (thread, loop, process) share."""
+"""The places where shadow runs are executed, and what the dispatcher shares with them (thread, loop, process)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Shadow(Protocol):
         """Whether it has reported."""
 
     def accepted(self) -> None:
-        """Do what can be done before it starts: it was taken off V1's path."""
+        """Do what is due before the shadow run starts, now that it has left V1's path."""
 
     def admit(self) -> bool:
         """Return whether to start it now; if not, it has reported why."""
@@ -65,7 +65,7 @@ class Slot:
 
 
 class Executor(Protocol):
-    """Runs shadow runs. The dispatcher's thread alone calls it; ``start`` must not wait for the shadow run."""
+    """A place for shadow runs. The dispatcher's thread alone calls it; ``start`` must not wait for the shadow run."""
 
     @property
     def capacity(self) -> int | None:

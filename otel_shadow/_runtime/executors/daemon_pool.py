@@ -91,7 +91,7 @@ class DaemonPool(ThreadPoolExecutor):
         return job
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Wait for nothing: the threads end with their jobs, those without one at once."""
+        """Return at once: idle threads end now, busy ones with their jobs."""
         with self._changed:
             self._keep = False
             self._changed.notify_all()

@@ -100,9 +100,10 @@ def run_job(job: Job) -> None:
 
 
 def _say_the_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log the type of what a task of V2's raised unseen; asyncio would log its message, and V2's locals."""
+    """Log the type of an exception that V2's task raised and V2 never read; asyncio would log message and locals."""
     error = context.get("exception")
-    say(logging.WARNING, "a shadow left behind: %s", class_name(type(error)) if error is not None else "a task")
+    raised = f" that raised {class_name(type(error))}" if error is not None else ""
+    say(logging.WARNING, "V2 left a task behind%s", raised)
 
 
 _TASKS: set[asyncio.Task[None]] = set()

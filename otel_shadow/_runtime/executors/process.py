@@ -174,7 +174,7 @@ class WorkerPool:
             try:
                 self._replace_dead()
                 self._start_missing()
-                self._welcome_ready()
+                self._take_in_ready()
             except Exception as error:  # noqa: BLE001 - the keeper outlives every fault
                 self._fault_barrier.caught("workers", "-", error)
             busy = self._starting or self._ending or len(self._everyone) < self._size
@@ -204,7 +204,7 @@ class WorkerPool:
             self._everyone.append(worker)
             self._starting.append(worker)
 
-    def _welcome_ready(self) -> None:
+    def _take_in_ready(self) -> None:
         for worker in list(self._starting):
             try:
                 if not worker.connection.poll(0):
@@ -236,7 +236,7 @@ def _worker_options(config: ShadowConfig) -> WorkerOptions:
         path=tuple(sys.path),
         warm=tuple(sorted(v2s - {"self"})),
         init=(table.init,) if table.init else (),
-        flush=("otel_shadow._telemetry.worker_flush:flush",),
+        flush=("otel_shadow._telemetry.spans:flush_in_worker",),
         idle=table.idle_priority,
         memory_bytes=table.memory_bytes,
     )
@@ -246,14 +246,14 @@ class _Worker:
     """One worker process, seen from the parent."""
 
     def __init__(self, options: WorkerOptions) -> None:
-        ours, theirs = socket.socketpair()
+        own, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-m", "otel_shadow._runtime.executors.worker_process", str(theirs.fileno())]
             command.append("idle" if options.idle else "normal")
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
+            self._process = subprocess.Popen(  # noqa: S603 - a module of this package
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
             )
-        self.connection = Connection(ours.detach())
+        self.connection = Connection(own.detach())
         self.connection.send_bytes(pickle.dumps(replace(options, parent=os.getpid())))
         self.kill_at = float("inf")
 
@@ -289,6 +289,6 @@ class _Worker:
         self.connection.close()
 
     def forget(self) -> None:
-        """Let go of the process, in the child of a fork: it is the parent's."""
+        """Close this end in the child of a fork, where the process is the parent's."""
         self.connection.close()
         self._process.returncode = 0

@@ -53,7 +53,7 @@ class ThreadExecutor:
         return Slot(loop.is_alive, give_up=loop.stop, lost=lambda: loop.stopped)
 
     def stop(self, timeout_s: float) -> None:
-        """End our idle threads and the loop; a thread that is busy ends with its job."""
+        """End idle threads and the loop; a thread that is busy ends with its job."""
         if self._users is None:
             self._threads.shutdown(wait=False)
         if self._loop is not None:

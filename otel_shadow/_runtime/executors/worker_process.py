@@ -35,7 +35,7 @@ class WorkerOptions:
     init: tuple[str, ...] = ()
     """Functions without arguments that it calls before it is ready."""
     flush: tuple[str, ...] = ()
-    """Functions of one argument, seconds, that hand on telemetry before it ends."""
+    """Functions of one argument, seconds, that export telemetry before it ends."""
     idle: bool = True
     memory_bytes: int | None = None
     parent: int = 0
@@ -48,10 +48,10 @@ class JobServer:
         self._connection = connection
         self._sending = threading.Lock()
         self._jobs: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
-        self.options: WorkerOptions = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our parent
+        self.options: WorkerOptions = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the parent process
 
     def serve(self) -> None:
-        """Say ready (or why not), then run jobs until the parent ends this process."""
+        """Send that this worker is ready, or why it is not; then run jobs until the parent ends this process."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C that is sent to every process is the parent's to handle
         _die_with_parent()
         threading.Thread(target=self._listen, name="otel-shadow-listen", daemon=True).start()

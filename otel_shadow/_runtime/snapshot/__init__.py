@@ -3,7 +3,7 @@
 ``pickle`` (protocol 5) is several times faster than ``deepcopy`` on message lists and preserves cycles and aliasing;
 restoring happens off the path. It ignores ``__deepcopy__`` and refuses locks, generators and lambdas, so values that
 define the former, or that pickle refuses, take the slow way: ``deepcopy``. What neither can copy is reported by the
-name of its type, and V1 runs as if we were not there.
+name of its type, and V1 runs as it would without otel-shadow.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Snapshot:
         """
         if self._data is None:
             return copy.deepcopy(self._copy)
-        made = pickle.loads(self._data)  # noqa: S301 - our own bytes, made in this process
+        made = pickle.loads(self._data)  # noqa: S301 - bytes made in this process
         return made if self._lists is None else self._lists.put_back(*made)
 
 

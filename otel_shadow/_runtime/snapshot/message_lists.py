@@ -100,8 +100,8 @@ class Lists:
         reached: list[BaseModel] = []
         data = dumps((rest, [list(map(containers_of, item)) for item in lists]), largest, reached)
         if reached:
-            ours = {id(model) for item in lists for model in item}
-            if any(id(model) in ours for model in reached):
+            listed = {id(model) for item in lists for model in item}
+            if any(id(model) in listed for model in reached):
                 return None
         return data
 

@@ -18,7 +18,7 @@ _MAX_CLASSES = 4096
 
 
 class HasDeepcopyError(Exception):
-    """An object that defines ``__deepcopy__``: its own idea of a copy outranks pickle's."""
+    """An object that defines ``__deepcopy__``: its own way of copying outranks pickle's."""
 
 
 class _Reducers(dict[type, Callable[[Any], Any]]):

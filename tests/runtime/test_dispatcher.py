@@ -1,4 +1,4 @@
-"""The runner: nothing waits on V1's path, every pair reports exactly once, and everything it holds is bounded."""
+"""The dispatcher: nothing waits on V1's path, every pair reports exactly once, and everything it holds is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a summary and its verdict to what the page shows."""
+"""The view of a summary and its verdict: what terminal, page and JSON show of the evidence."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow import semconv
+from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.view import (
     BandPoint,
     Confusion,
@@ -26,7 +27,7 @@ from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.result import NodeVerdict, Verdict
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.trajectory import looks
-from otel_shadow.verdict.window import frame
+from otel_shadow.verdict.window import Frame, frame
 
 _HOUR = 3_600_000
 _LOOKS = 96
@@ -34,11 +35,18 @@ _GROUPS = 50
 _COARSER = latency.PER_115 // 16
 _SAMPLES = 10
 ALL = "*"
+_OTHER_EVIDENCE = "the verdict was made from other evidence: give view_of the summary that evaluate judged"
 
 
 def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
-    """Return what to show of the evidence that ``verdict`` judged: its build, its window, up to its time."""
+    """Return what to show of the evidence that ``verdict`` judged: its build, its window, up to its time.
+
+    Raises:
+        EvidenceError: ``verdict`` was made from other evidence than ``summary``.
+    """
     found = frame(summary, verdict.policy, verdict.at)
+    if _beginning(found) != _beginning(verdict):
+        raise EvidenceError(_OTHER_EVIDENCE)
     later = summary.later_than(verdict.at)
     reading = replace(
         summary.reading,
@@ -51,6 +59,8 @@ def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
         return EvidenceView(reading=reading, nodes=())
     rows = within(summary, replace(found.slice, at=milliseconds(verdict.at)))
     page = _Page(summary, rows, verdict)
+    if not page.seen() <= set(page.nodes):
+        raise EvidenceError(_OTHER_EVIDENCE)
     return EvidenceView(
         reading=reading,
         nodes=tuple(node.node for node in verdict.nodes),
@@ -61,6 +71,13 @@ def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
         mismatches=page.mismatches(),
         counts=page.counts(),
     )
+
+
+def _beginning(judged: Frame | Verdict | None) -> tuple[str, str, datetime] | None:
+    """Return the judged build, its configuration and the start of its window, which tell evidence apart."""
+    if judged is None or judged.build is None or judged.window is None:
+        return None
+    return judged.build.build, judged.build.digest, judged.window.start
 
 
 def _bands(summary: Summary, verdict: Verdict) -> tuple[BandPoint, ...]:
@@ -101,6 +118,10 @@ class _Page:
 
     def name(self, kind: ExecutionKind) -> str:
         return self.names.get((kind.graph, kind.node), kind.node)
+
+    def seen(self) -> set[str]:
+        """Return the names of the nodes that have rows."""
+        return {self.name(kind) for kind, count in zip(self.kinds, self.per_kind.tolist(), strict=True) if count}
 
     def mask(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
         return np.array(chosen, bool)[self.rows.kind]
