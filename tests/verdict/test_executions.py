@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streams import at, columns, summary
 
-from otel_shadow.verdict import Policy, Signature, Summary, Verdict, evaluate
+from otel_shadow.verdict import ExecutionKind, Policy, Summary, Verdict, evaluate
 
 
 def numbers(verdict: Verdict) -> list[object]:
@@ -122,8 +122,8 @@ class Known:
     steps: tuple[str, ...] = ()
 
 
-def mismatch(**more: object) -> Signature:
-    return Signature("greeting", comparison="mismatch", v2_status="success", **more)  # type: ignore[arg-type]
+def mismatch(**more: object) -> ExecutionKind:
+    return ExecutionKind("greeting", comparison="mismatch", v2_status="success", **more)  # type: ignore[arg-type]
 
 
 ROUTED = {"decisions_match": False, "original_target": "a", "shadow_target": "b"}
@@ -146,10 +146,12 @@ FIELDS = {"fields_compared": True, "diff_fields": ("age", "name")}
         (Known(fields=("age", "name")), mismatch(diff_fields=("age",), **ROUTED), False),
         (Known(targets=("a->b",)), mismatch(diff_fields=("age",), **ROUTED), True),
         (Known(targets=("a->b",), fields=("age",), steps=("x->y",)), mismatch(), False),
-        (Known(targets=("a->b",)), Signature("greeting", comparison="match", v2_status="success", **ROUTED), False),
+        (Known(targets=("a->b",)), ExecutionKind("greeting", comparison="match", v2_status="success", **ROUTED), False),
     ],
 )
-def test_a_rule_accepts_a_pair_whose_every_difference_it_names(rule: Known, pair: Signature, accepted: bool) -> None:
+def test_a_rule_accepts_a_pair_whose_every_difference_it_names(
+    rule: Known, pair: ExecutionKind, accepted: bool
+) -> None:
     """Decision, step and compared fields each need their name; fields that are only shown don't."""
     found = Summary(signatures=[pair]).accepting([rule], at(0))
     assert bool(found.accepted[0]) is accepted
