@@ -13,8 +13,8 @@ from langgraph.pregel._algo import PregelTaskWrites, local_read
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.v2_runnable import is_async
-from otel_shadow._runtime.live import OverdueV2s, awithin, awithin_thread, within
 from otel_shadow._runtime.snapshot import take
+from otel_shadow._runtime.time_limit import OverdueV2s, awithin, awithin_thread, within
 
 
 class LiveAttempt:

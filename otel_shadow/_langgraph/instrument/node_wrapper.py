@@ -21,12 +21,13 @@ from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._runtime.execution import Execution, begin
 from otel_shadow._runtime.fault_barrier import passes
-from otel_shadow._runtime.live import Attempt, OverdueV2s, aserve, serve
+from otel_shadow._runtime.live import Attempt, aserve, serve
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
 from otel_shadow._runtime.services import Services
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError
+from otel_shadow._runtime.time_limit import OverdueV2s
 
 Call = Callable[..., Any]
 _PASSING, _UNUSABLE = (GraphBubbleUp,), (InvalidUpdateError,)
