@@ -75,7 +75,7 @@ class ShadowCapture:
         settings = config if isinstance(config, ShadowConfig) else _settings(config or {})
         self._folder = TemporaryDirectory(prefix="otel-shadow-")
         self.log_file = Path(self._folder.name) / "app.log"
-        self._signals = _Signals()
+        self._signals, self._records = _Signals(), _Records()
         numbers = itertools.count(1)
         self.manager = ShadowTrafficManager(
             settings,
@@ -84,7 +84,7 @@ class ShadowCapture:
             meter_provider=self._signals.meter,
             logger_provider=self._signals.logger,
             log_file=str(self.log_file),
-            sinks=[self._signals],
+            sinks=[self._records],
             redactor=Redactor(hash_key, settings.privacy.safe_session_id),
             clock=lambda: MOMENT,
             new_id=lambda: f"{next(numbers):016x}",
@@ -121,7 +121,7 @@ class ShadowCapture:
     def records(self) -> list[ShadowRecord]:
         """The finished records, in the order in which their executions began."""
         self.settle()
-        return sorted(self._signals.records, key=lambda record: record.pair_id)
+        return sorted(self._records.seen, key=lambda record: record.pair_id)
 
     @property
     def swallowed(self) -> dict[str, int]:
@@ -187,11 +187,20 @@ def _otel(module: str) -> Any:
     return require(f"opentelemetry.{module}", "otlp")
 
 
-class _Signals(Sink):
-    """The SDK's providers, and a sink, with everything kept in memory."""
+class _Records(Sink):
+    """A sink that keeps what it gets."""
 
     def __init__(self) -> None:
-        self.records: list[ShadowRecord] = []
+        self.seen: list[ShadowRecord] = []
+
+    def emit(self, record: ShadowRecord) -> None:
+        self.seen.append(record)
+
+
+class _Signals:
+    """The SDK's providers, with everything kept in memory."""
+
+    def __init__(self) -> None:
         trace, metrics = _otel("sdk.trace"), _otel("sdk.metrics")
         here = {"resource": _otel("sdk.resources").Resource({"service.name": "test"}), "shutdown_on_exit": False}
         self.spans = _otel("sdk.trace.export.in_memory_span_exporter").InMemorySpanExporter()
@@ -202,9 +211,6 @@ class _Signals(Sink):
         self._events = _Events()
         self.logger = _otel("sdk._logs").LoggerProvider(**here)
         self.logger.add_log_record_processor(self._events)
-
-    def emit(self, record: ShadowRecord) -> None:
-        self.records.append(record)
 
     def metrics(self) -> list[Any]:
         data = self._reader.get_metrics_data()

@@ -84,7 +84,7 @@ def main() -> None:
 
     def tell(timeout: float | None = None) -> None:
         finish(timeout)
-        print(sorted({str(record.v2.status) for record in capture._signals.records if record.v2}))
+        print(sorted({str(record.v2.status) for record in capture._records.seen if record.v2}))
 
     cancel_at_exit(capture.manager.shutdown)
     import atexit

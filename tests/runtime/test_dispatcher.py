@@ -56,7 +56,7 @@ def shadow(make_shadow_capture: Make) -> Callable[..., tuple[ShadowCapture, Any]
 
 def so_far(capture: ShadowCapture) -> list[Any]:
     """The records that have been made, without waiting for others."""
-    return list(capture._signals.records)
+    return list(capture._records.seen)
 
 
 def test_full_queue_sheds_at_once(shadow: Any, released: threading.Event) -> None:
