@@ -28,7 +28,6 @@ _MODULES = {
     "demo.scenarios": "_demo.bundled",
     "demo.v2.model": "_demo.v2.response",
     "demo.v2.nodes": "_demo.v2",
-    "demo.v2.thresholds": "_demo.v2.learned",
     "evidence.display": "evidence.view_builder",
     "evidence.reader": "evidence.read_sources",
     "evidence.saved": "evidence.saved_summary",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_shadow._demo.v2.learned import Thresholds
+from otel_shadow._demo.v2.thresholds import Thresholds
 from otel_shadow.cli import main
 from otel_shadow.flags import FeatureFlags
 from otel_shadow.record import Status

@@ -11,7 +11,7 @@ import pytest
 from otel_shadow import semconv
 from otel_shadow._calibration.pairs import read_pairs
 from otel_shadow._demo.closed_loop import run_loop
-from otel_shadow._demo.v2.learned import Thresholds
+from otel_shadow._demo.v2.thresholds import Thresholds
 from otel_shadow.errors import ConfigError
 from otel_shadow.verdict import Decision
 

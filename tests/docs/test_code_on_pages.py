@@ -165,7 +165,7 @@ def test_settings_are_read(tmp_path: Path, block: Block) -> None:
     path.write_text(block.code, encoding="utf-8")
     if "calibration" in tomllib.loads(block.code):
         from otel_shadow import FeatureFlags
-        from otel_shadow._demo.v2.learned import Thresholds
+        from otel_shadow._demo.v2.thresholds import Thresholds
 
         assert Thresholds.from_file(path)
         assert FeatureFlags.from_file(path).v2_timeout_ms == 13

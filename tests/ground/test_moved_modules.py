@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from otel_shadow._demo.v2.learned import Thresholds
+from otel_shadow._demo.v2.thresholds import Thresholds
 from otel_shadow._moved import _MODULES, _PACKAGES
 
 OLD = [f"otel_shadow.{name}" for name in (*_MODULES, *sorted(_PACKAGES), "runtime.manager", "demo.v2.thresholds")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from otel_shadow._demo.v2.learned import Thresholds
 from otel_shadow._demo.v2.pipeline import build_nodes, pipeline
+from otel_shadow._demo.v2.thresholds import Thresholds
 
 V2_NODES = build_nodes()
 

@@ -10,9 +10,9 @@ from langchain_core.language_models.chat_models import BaseChatModel
 
 from otel_shadow._demo.state import GREETING, INFORMATION, QUALIFICATION, SCHEDULING, EnrolmentState
 from otel_shadow._demo.v2 import business
-from otel_shadow._demo.v2.learned import Thresholds
 from otel_shadow._demo.v2.response import DraftingChatModel, respond
 from otel_shadow._demo.v2.router import route
+from otel_shadow._demo.v2.thresholds import Thresholds
 from otel_shadow._demo.v2.turn import turn_of
 
 Node = Callable[[EnrolmentState], dict[str, Any]]

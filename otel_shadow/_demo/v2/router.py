@@ -13,7 +13,7 @@ from otel_shadow._demo.state import GREETING, HUMAN, INFORMATION, QUALIFICATION,
 from otel_shadow._demo.v2 import intents as wants
 from otel_shadow._demo.v2.business import child_slots, missing_of_child, missing_of_visit, visit_slots
 from otel_shadow._demo.v2.extract import Mention
-from otel_shadow._demo.v2.learned import Action, Thresholds
+from otel_shadow._demo.v2.thresholds import Action, Thresholds
 from otel_shadow._demo.v2.turn import Turn
 
 # Without any evidence the router still knows whether it reads a language it speaks: from 0.25 (no word known) up.
