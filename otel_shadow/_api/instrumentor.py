@@ -14,7 +14,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
 from otel_shadow._langgraph.instrument.import_hook import when_langgraph_is_imported
-from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.redact import loggable
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
@@ -50,7 +50,8 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         except Exception as error:
             if kwargs.get("raise_errors"):
                 raise
-            logger.error("otel-shadow is off, the application runs V1 only: %s", _problem(error))
+            problem = f"log file: {error}" if isinstance(error, OSError) else loggable(error, ConfigError)
+            logger.error("otel-shadow is off, the application runs V1 only: %s", problem)
             return
         set_default_manager(self.manager)
         manager, resolve = self.manager, kwargs.get("resolve_v2")
@@ -88,13 +89,6 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 manager.spans.close()
         if hooks is not None:
             hooks.clean_up()  # only now: what waited has run under the guards
-
-
-def _problem(error: Exception) -> str:
-    """Return what is wrong, without the message of an exception from elsewhere: it may hold personal data."""
-    if isinstance(error, ConfigError):
-        return str(error)
-    return f"log file: {error}" if isinstance(error, OSError) else class_name(type(error))
 
 
 class MissingNodes:

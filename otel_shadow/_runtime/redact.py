@@ -91,6 +91,11 @@ def class_name(kind: type) -> str:
     return semconv.OTHER
 
 
+def loggable(error: Exception, *harmless: type[Exception]) -> str:
+    """Return the message of an ``error`` of these types, else its class only: messages may hold personal data."""
+    return str(error) if isinstance(error, harmless) else class_name(type(error))
+
+
 def type_name(name: str) -> str:
     """Return the name of a class, if it is one that code could have written, else ``_other``."""
     return name if _CLASS_NAME.fullmatch(name) else semconv.OTHER

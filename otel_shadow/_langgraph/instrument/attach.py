@@ -16,7 +16,7 @@ from otel_shadow._langgraph.process_run import Remote, importable
 from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
-from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.redact import class_name, loggable
 from otel_shadow.config import NodeTable
 from otel_shadow.errors import ShadowError
 
@@ -106,7 +106,7 @@ def _runnable(v2: Any, v1: Any, node: str) -> Any:
             return v1
         return as_runnable(resolve_name(v2) if isinstance(v2, str) else v2) if v2 is not None else None
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
-        why = str(error) if isinstance(error, ShadowError) else class_name(type(error))
+        told = loggable(error, ShadowError)
         which = v2 if isinstance(v2, str) else class_name(type(v2))  # no repr: it may show keys, or raise
-        logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, which, why)
+        logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, which, told)
         return None

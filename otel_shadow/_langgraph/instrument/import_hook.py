@@ -9,7 +9,7 @@ from typing import Any
 import wrapt
 
 from otel_shadow._runtime.background_log import say
-from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.redact import loggable
 
 LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
 """The modules in which graphs are made; the hook runs after the one that the application imports first."""
@@ -32,14 +32,10 @@ def when_langgraph_is_imported(act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - the application must start without shadows, too
-            say(logging.ERROR, "otel-shadow is off, the application runs V1 only: %s", _reason(error))
+            problem = loggable(error, ImportError)  # whose message names modules
+            say(logging.ERROR, "otel-shadow is off, the application runs V1 only: %s", problem)
         finally:
             busy = False
 
     for module in LANGGRAPH:
         wrapt.register_post_import_hook(hook, module)
-
-
-def _reason(error: Exception) -> str:
-    """Return what may be logged of ``error``: an import's message names modules, others may hold anything."""
-    return str(error) if isinstance(error, ImportError) else class_name(type(error))
