@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
+from otel_shadow._runtime.equality import Equality
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.redact import error_type
 from otel_shadow.config import CompareTable
@@ -18,8 +17,6 @@ Differ = Callable[[Mapping[str, Any], Mapping[str, Any]], Iterable[str]]
 
 COMPARABLE = (Status.SUCCESS, Status.INTERRUPT)
 """Statuses of both versions with which a pair is compared."""
-_VOLATILE = ("id", "response_metadata", "usage_metadata")
-"""Fields of a chat message that differ between two runs of the same code."""
 
 
 class Comparator:
@@ -58,9 +55,9 @@ class Comparator:
             return Comparison(Outcome.ERROR, error_type=error_type(error))
 
     def _compare(self, v1: ExecutionResult, v2: ExecutionResult, steps: tuple[Any, Any] | None) -> Comparison:
-        decisions = v1.status is v2.status and v1.targets == v2.targets and self._same(v1.sends, v2.sends, "")
+        decisions = v1.status is v2.status and v1.targets == v2.targets and self._same_sends(v1.sends, v2.sends)
         absent = steps is None or (steps[0] is None and steps[1] is None)
-        stepped = None if steps is None or absent else bool(steps[0] == steps[1])
+        stepped = None if steps is None or absent else Equality().same(*steps)
         differing = () if v1.status is not v2.status else tuple(sorted(self._differing(v1.writes, v2.writes)))
         agree = (
             v1.status is v2.status
@@ -89,52 +86,20 @@ class Comparator:
         }
 
     def _same(self, a: Any, b: Any, name: str) -> bool:
-        a, b = _plain(a), _plain(b)
-        if isinstance(a, bool) or isinstance(b, bool):
-            return bool(a == b)
-        if isinstance(a, Real) and isinstance(b, Real):
-            return self._close(float(a), float(b), name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            return a.keys() == b.keys() and all(self._same(a[key], b[key], name) for key in a)
-        if isinstance(a, list | tuple) and isinstance(b, list | tuple):
-            return self._same_items(list(a), list(b), name)
-        return _equal(a, b)
-
-    def _same_items(self, a: list[Any], b: list[Any], name: str) -> bool:
-        if len(a) != len(b):
-            return False
-        if name not in self._table.unordered:
-            return all(self._same(x, y, name) for x, y in zip(a, b, strict=True))
-        rest = list(b)
-        for item in a:
-            at = next((i for i, other in enumerate(rest) if self._same(item, other, name)), None)
-            if at is None:
-                return False
-            del rest[at]
-        return True
-
-    def _close(self, a: float, b: float, name: str) -> bool:
         tolerance = self._table.tolerance.get(name, self._table.tolerance.get("*", 0.0))
-        return a == b or (math.isnan(a) and math.isnan(b)) or abs(a - b) <= tolerance
+        return Equality(tolerance, unordered=name in self._table.unordered).same(a, b)
 
+    def _same_sends(self, v1: Sequence[Any], v2: Sequence[Any]) -> bool:
+        """Return whether the same nodes are sent the same; what is sent is a state, and compared as its fields are."""
+        if [node for node, _ in v1] != [node for node, _ in v2]:
+            return False
+        return all(self._same_sent(a, b) for (_, a), (_, b) in zip(v1, v2, strict=True))
 
-def _plain(value: Any) -> Any:
-    """Return models and messages as mappings, without what differs between two runs of the same code."""
-    dump = getattr(type(value), "model_dump", None)
-    if dump is None:
-        return value
-    fields = dict(value)
-    if "content" in fields and "type" in fields:
-        fields = {key: item for key, item in fields.items() if key not in _VOLATILE}
-    return fields
-
-
-def _equal(a: Any, b: Any) -> bool:
-    same = a == b
-    if isinstance(same, bool):
-        return same
-    every = getattr(same, "all", None)
-    return bool(every()) if callable(every) else bool(same)
+    def _same_sent(self, a: Any, b: Any) -> bool:
+        if type(a) is not type(b) or type(a) is not dict:
+            return self._same(a, b, "")
+        names = (a.keys() | b.keys()) - set(self._table.ignore)
+        return all(name in a and name in b and self._same(a[name], b[name], name) for name in names)
 
 
 def _load(path: str | None) -> Differ | None:
