@@ -29,7 +29,7 @@ from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
 from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.executors.process import WorkerPool
-from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.redact import class_name, class_of_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow._telemetry.spans import enter_in_worker
 from otel_shadow.config import ShadowConfig
@@ -151,10 +151,7 @@ def _named(error: BaseException) -> BaseException:
     """Make an exception of the name of one that could not be sent: the name is what is recorded."""
     if not isinstance(error, RemoteError):
         return error
-    name = str(error)
-    local = f"{_named.__qualname__}.<locals>.{name}"  # the worker has seen to it that the name is from code
-    named: BaseException = type(name, (RemoteError,), {"__qualname__": local})()
-    return named
+    return class_of_name(str(error), RemoteError)()
 
 
 def _what_can_go(items: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from otel_shadow._runtime.equality import Equality
 from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import error_type
 from otel_shadow.config import CompareTable
 from otel_shadow.errors import ConfigError
@@ -51,7 +52,9 @@ class Comparator:
             return NOT_COMPARED
         try:
             return self._compare(v1, v2, steps)
-        except Exception as error:  # noqa: BLE001 - the user's function and the user's __eq__ raise anything
+        except BaseException as error:  # the user's function and the user's __eq__ raise anything
+            if is_from_outside(error):
+                raise
             return Comparison(Outcome.ERROR, error_type=error_type(error))
 
     def _compare(self, v1: ExecutionResult, v2: ExecutionResult, steps: tuple[Any, Any] | None) -> Comparison:

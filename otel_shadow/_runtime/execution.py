@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, ParamSpec
 
 from otel_shadow._runtime.execution_result import Capture
-from otel_shadow._runtime.fault_barrier import passes
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
@@ -39,7 +39,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
         assignment = node.assignments.of(flags, session)
         return Execution(node, assignment, configurable, entered) if assignment is not None else None
     except BaseException as fault:
-        if passes(fault):
+        if is_from_outside(fault):
             raise
         node.services.fault_barrier.caught("enter", node.name, fault)
         return None
@@ -148,7 +148,7 @@ class Execution(ExecutionData):
         try:
             self.span = self.node.services.spans.v1(self.fallback_reason)
         except BaseException as fault:
-            if passes(fault):
+            if is_from_outside(fault):
                 raise
             self._caught("span", fault)
         self.overhead_s += perf_counter() - self.entered_s
@@ -167,7 +167,7 @@ class Execution(ExecutionData):
                 self.capture.complete(error)
         except BaseException as fault:
             self.capture = None
-            if passes(fault):
+            if is_from_outside(fault):
                 raise
             self._caught("close", fault)
         finally:
@@ -175,7 +175,7 @@ class Execution(ExecutionData):
             try:
                 self.span.leave()
             except BaseException as fault:  # by itself: a span that stays current would take in what follows
-                if passes(fault):
+                if is_from_outside(fault):
                     raise
                 self._caught("span", fault)
         try:
@@ -185,7 +185,7 @@ class Execution(ExecutionData):
             self.latency_s = ended - self.entered_s
             self.node.overhead_budget.settle(self.overhead_s, self.latency_s - self.overhead_s)
         except BaseException as fault:
-            if passes(fault):
+            if is_from_outside(fault):
                 raise
             self._caught("close", fault)
 

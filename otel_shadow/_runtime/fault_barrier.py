@@ -11,6 +11,8 @@ from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from opcode import opname
+from pathlib import Path
 from time import monotonic
 from types import CodeType, TracebackType
 from typing import Any
@@ -23,11 +25,49 @@ _LOG_EVERY_S = 60.0
 
 
 def passes(error: BaseException) -> bool:
-    """Return whether ``error`` came from outside (a signal, a cancellation) and is no fault of what ran.
+    """Return whether ``error`` of a version that was awaited or called ends more than that version: an exit, a signal.
 
-    Any other ``BaseException`` is a fault: a panic of a Rust library, a test's ``fail()`` in a state's ``__reduce__``.
+    For what otel-shadow itself does, ask :func:`is_from_outside`.
     """
     return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit | CancelledError) or _from_a_signal(error)
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Return whether ``error``, which interrupted work of otel-shadow's own, is meant for the application.
+
+    That is what a signal's handler raised, and what the interpreter raised between two instructions: ``Ctrl-C``, an
+    exception for this thread (``PyThreadState_SetAsyncExc``: the time limits of job queues). What a state's own code
+    raises while it is copied, compared or asked is a fault of that code, be it ``SystemExit`` or ``KeyboardInterrupt``.
+    Nothing is awaited and no generator waits in such work, so that no cancellation and no end of a generator is meant.
+    """
+    if _from_a_signal(error):
+        return True
+    kind = type(error)
+    if issubclass(kind, Exception | GeneratorExit | CancelledError) or kind.__name__ == _PANIC:
+        return False
+    code, instruction = _raised_at(error)
+    if code is None or instruction in _RAISE:
+        return False
+    called_exit = issubclass(kind, SystemExit) and instruction.startswith(_CALL)
+    return not called_exit or code.co_filename.startswith(_PACKAGE)
+
+
+_PANIC = "PanicException"
+"""What PyO3 raises where a library in Rust breaks."""
+_RAISE = ("RAISE_VARARGS", "RERAISE")
+_CALL = ("CALL", "PRECALL")
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def _raised_at(error: BaseException) -> tuple[CodeType | None, str]:
+    """Return the code in which ``error`` was raised, and the instruction at which that was."""
+    trace: TracebackType | None = _TRACEBACK(error)
+    if trace is None:
+        return None, ""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return code, opname[code.co_code[trace.tb_lasti]] if trace.tb_lasti >= 0 else ""
 
 
 def _from_a_signal(error: BaseException) -> bool:
@@ -56,7 +96,7 @@ _TRACEBACK = BaseException.__dict__["__traceback__"].__get__
 
 
 class FaultBarrier:
-    """A swallower of what otel-shadow raises (never cancellation or exit): counts every one, logs each kind rarely.
+    """A swallower of what otel-shadow raises (never what is meant for V1): counts every one, logs each kind rarely.
 
     ``OTEL_SHADOW_RAISE=true`` makes it re-raise, for tests; it is read once, so that no V2 can switch it on.
     """
@@ -72,7 +112,7 @@ class FaultBarrier:
         try:
             yield
         except BaseException as error:
-            if passes(error):
+            if is_from_outside(error):
                 raise
             self.caught(operation, node, error)
 

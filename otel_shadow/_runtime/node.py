@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from otel_shadow._runtime.assignment import Assignments
 from otel_shadow._runtime.compare import Comparator, Differ
-from otel_shadow._runtime.fault_barrier import passes
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.limits import Limiter, OverheadBudget
 from otel_shadow._runtime.observer import Observer
 from otel_shadow._runtime.services import Services
@@ -65,6 +65,6 @@ class ShadowedNode:
         try:
             return self.services.flags.current.off
         except BaseException as fault:
-            if passes(fault):
+            if is_from_outside(fault):
                 raise
             return False  # what is wrong with the flags is counted where the execution begins

@@ -7,8 +7,9 @@ import hmac
 import os
 import re
 import sys
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import lru_cache
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from otel_shadow import semconv
@@ -81,8 +82,9 @@ def error_type(error: BaseException | type[BaseException] | None) -> str | None:
 def class_name(kind: type) -> str:
     """Return the name of the first among a class and its bases that is written in code, else ``_other``.
 
-    A class that a program makes as it runs may be named after anything, a person too; one in a module (or in a
-    function's body) was named by a programmer. The class is asked for nothing that a metaclass could answer.
+    A class that a program makes as it runs may be named after anything, a person too; one that its module has under its
+    name, or whose body is in the code of a function there, was named by a programmer. What a class says of itself is
+    no proof. The class is asked for nothing that a metaclass could answer.
     """
     for base in _MRO(kind)[:-1]:  # the last is object
         name: str = _NAME(base)
@@ -105,8 +107,12 @@ _MRO = type.__dict__["__mro__"].__get__
 _NAME = type.__dict__["__name__"].__get__
 _QUALIFIED = type.__dict__["__qualname__"].__get__
 _MODULE = type.__dict__["__module__"].__get__
+_DICT = type.__dict__["__dict__"].__get__
+_OF_MODULE = vars(ModuleType)["__dict__"].__get__
 _FLAGS = type.__dict__["__flags__"].__get__
 _LOCAL = "<locals>"
+_MOST_DECORATORS = 20
+_WRAPPERS = (FunctionType, type(lru_cache(len)))
 _IMMUTABLE = 1 << 8
 _HEAP = 1 << 9
 """``Py_TPFLAGS_IMMUTABLETYPE`` and ``Py_TPFLAGS_HEAPTYPE``: what is the former, or not the latter, C code has made."""
@@ -116,16 +122,66 @@ def _is_written(kind: type, name: str) -> bool:
     flags = _FLAGS(kind)
     if flags & _IMMUTABLE or not flags & _HEAP:
         return True
-    *outer, last = _QUALIFIED(kind).split(".")
+    qualified: str = _QUALIFIED(kind)
+    *outer, last = qualified.split(".")
     if last != name:
         return False
-    if _LOCAL in outer:
+    if _DICT(kind).get(_SENT) is _MARK:
         return True
     module = _MODULE(kind)
-    place: Any = sys.modules.get(module) if isinstance(module, str) else None
-    for part in (*outer, last):
-        place = getattr(place, "__dict__", {}).get(part)
-    return place is kind
+    place: Any = sys.modules.get(module) if type(module) is str else None
+    if _LOCAL not in outer:
+        return _found_in(place, (*outer, last)) is kind
+    function = _found_in(place, outer[: outer.index(_LOCAL)])
+    return _is_compiled(qualified, kind) or _holds(_code_of(function), qualified)
+
+
+def _found_in(place: Any, path: Sequence[str]) -> Any:
+    """Return what is at a path of names, asking nothing that could answer by code: what dictionaries hold."""
+    for part in path:
+        if issubclass(type(place), type):
+            place = _DICT(place).get(part)
+        elif issubclass(type(place), ModuleType):
+            place = _OF_MODULE(place).get(part)
+        else:
+            return None
+    return place
+
+
+def _code_of(function: Any) -> CodeType | None:
+    """Return the code of a function, behind what decorators made of it."""
+    for _ in range(_MOST_DECORATORS):
+        if isinstance(function, staticmethod | classmethod):
+            function = function.__func__
+        elif isinstance(function, property):
+            function = function.fget
+        elif type(function) in _WRAPPERS and "__wrapped__" in function.__dict__:
+            function = function.__dict__["__wrapped__"]
+        else:
+            break
+    return function.__code__ if type(function) is FunctionType else None
+
+
+def _holds(code: CodeType | None, qualified: str) -> bool:
+    """Return whether the body of a class of this name is among the constants of ``code``, at any depth."""
+    inside = [item for item in code.co_consts if type(item) is CodeType] if code is not None else []
+    return any(item.co_qualname == qualified or _holds(item, qualified) for item in inside)
+
+
+def _is_compiled(qualified: str, kind: type) -> bool:
+    """Return whether a method of ``kind`` was compiled within a class of this name."""
+    methods = [item for item in _DICT(kind).values() if type(item) is FunctionType]
+    return any(item.__code__.co_qualname == f"{qualified}.{item.__code__.co_name}" for item in methods)
+
+
+_SENT = "_otel_shadow_sent"
+_MARK = object()
+"""What classes have that are made here for a name which another process has found to be written in code."""
+
+
+def class_of_name(name: str, base: type[BaseException]) -> type[BaseException]:
+    """Make an exception's class for ``name``, which :func:`class_name` gave in another process."""
+    return type(name, (base,), {_SENT: _MARK})
 
 
 def _text(value: Any) -> str:

@@ -272,7 +272,7 @@ class ShadowRun:
         """Make the record of a run that was given up, off its thread: a bare one if its state can't be read."""
         try:
             return self._pair(result, NOT_COMPARED)
-        except Exception as fault:  # noqa: BLE001 - the user's classes raise anything
+        except BaseException as fault:  # noqa: BLE001 - the user's classes raise anything
             self._caught("record", fault)
             return self._bare(result, type(fault))
 

@@ -10,8 +10,10 @@ import inspect
 import json
 from collections.abc import Callable
 from contextvars import ContextVar
+from itertools import count
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
 from otel_shadow.errors import SideEffectBlockedError
@@ -25,6 +27,7 @@ Calls = dict[CallKey, list[Snapshot]]
 _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
 """More than one where a node runs inside a node: both record."""
 _COUNTS = "replayed"
+_UNWRITTEN = count()
 
 
 class Recording:
@@ -59,8 +62,16 @@ def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
 
 
 def call_key(name: str, arguments: Any) -> CallKey:
-    """Return what makes two calls the same: the name, and the arguments written as JSON with sorted keys."""
-    return name, json.dumps(arguments, sort_keys=True, default=repr)
+    """Return what makes two calls the same: the name, and the arguments written as JSON with sorted keys.
+
+    Arguments that can't be written, whatever their own ``__repr__`` raises, are like no others.
+    """
+    try:
+        return name, json.dumps(arguments, sort_keys=True, default=repr)
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        return name, f"unwritten {next(_UNWRITTEN)}"
 
 
 def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Snapshot | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import signal
 import threading
 import weakref
 from collections.abc import Callable
@@ -111,8 +113,8 @@ def test_v1s_value_arrives(shadow_capture: ShadowCapture, name: str, where: str,
     assert record.v1_served
     assert (record.v2 is None) == (record.reason is not None)
     assert shadow_capture.swallowed == {}
-    for signal, said in shadow_capture.exported().items():
-        assert b"Maria" not in said, signal
+    for channel, said in shadow_capture.exported().items():
+        assert b"Maria" not in said, channel
 
 
 def test_a_value_that_can_not_be_copied_is_not_compared_alive(shadow_capture: ShadowCapture) -> None:
@@ -157,11 +159,12 @@ def test_the_exception_of_v1_keeps_its_traceback(shadow_capture: ShadowCapture) 
 
 
 def test_signals_are_not_swallowed(shadow_capture: ShadowCapture) -> None:
-    """What a signal's handler raises while we copy the state is the application's, as in any of its own code."""
+    """``Ctrl-C`` while we copy the state is the application's, as in any of its own code."""
 
     class Interrupted:
         def __reduce_ex__(self, protocol: Any) -> Any:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
+            return dict, ()
 
     graph = shadow_capture.attach(small_graph(), {"left": left})
     with pytest.raises(KeyboardInterrupt):
@@ -201,5 +204,5 @@ def test_names_made_at_run_time_stay_here(shadow_capture: ShadowCapture) -> None
     call(shadow_capture.attach(small_graph(), {"left": left}), {"data": {"it": type(name, (PanicsTwice,), {})()}})
     assert len(shadow_capture.records) == 5
     assert {record.v2.error_type for record in shadow_capture.records if record.v2} >= {"ValueError", None}
-    for signal, said in shadow_capture.exported().items():
-        assert b"Maria" not in said, signal
+    for channel, said in shadow_capture.exported().items():
+        assert b"Maria" not in said, channel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import json
@@ -136,6 +137,82 @@ def test_a_metaclass_does_not_name_its_classes() -> None:
     renamed.__name__ = "Maria"
     assert error_type(Sly()) == "Sly"
     assert error_type(renamed()) == "KeyError"
+
+
+def spoofed(name: str, **said: Any) -> list[type]:
+    """Classes made from data that say of themselves, in each way there is, that a programmer wrote them."""
+    places = [
+        name,
+        f"spoofed.<locals>.{name}",
+        f"somewhere.<locals>.{name}",
+        f"TestObserver.{name}",
+        f"<locals>.{name}",
+    ]
+    modules = [__name__, "builtins", "nowhere", "", name]
+    return [
+        type(name, (ValueError,), {"__qualname__": place, "__module__": module, **said})
+        for place in places
+        for module in modules
+    ]
+
+
+def test_a_class_is_not_named_by_what_it_says_of_itself() -> None:
+    """``__qualname__`` is a word: a class is named that its module has, or whose body is in a function."""
+    for made in [*spoofed("MariaSilva"), *spoofed("MariaSilva", __str__=lambda self: "x")]:
+        assert error_type(made()) == "ValueError"
+        made.__name__ = "Maria"
+        made.__qualname__ = "Maria.<locals>.Maria"
+        assert error_type(made()) == "ValueError"
+
+    class Written(Exception):
+        pass
+
+    Written.__name__ = "MariaSilva"
+    assert error_type(Written()) == "Exception"
+    Written.__qualname__ = Written.__qualname__.replace("Written", "MariaSilva")
+    assert error_type(Written()) == "Exception"
+
+
+def plain(function: Any) -> Any:
+    return functools.lru_cache(function)
+
+
+@plain
+def wrapped() -> type:
+    class Deep(Exception):
+        pass
+
+    return Deep
+
+
+def without_trace(function: Any) -> Any:
+    return lambda: function()
+
+
+@without_trace
+def hidden() -> tuple[type, type]:
+    class Bodiless(ValueError):
+        pass
+
+    class WithMethod(ValueError):
+        def method(self) -> None:
+            pass
+
+    return Bodiless, WithMethod
+
+
+def test_classes_within_functions_are_named() -> None:
+    """Where the function's code is found, or a method of the class was compiled in it."""
+
+    def inner() -> type:
+        class Inner(Exception):
+            pass
+
+        return Inner
+
+    assert error_type(inner()) == "Inner"
+    assert error_type(wrapped.__wrapped__()) == "Deep"  # type: ignore[attr-defined]
+    assert [error_type(made) for made in hidden()] == ["ValueError", "WithMethod"]
 
 
 class TestObserver:

@@ -20,7 +20,7 @@ from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._runtime.execution import Execution, begin
-from otel_shadow._runtime.fault_barrier import passes
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.live import Attempt, aserve, serve
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
@@ -135,7 +135,7 @@ class ShadowedSequence(RunnableSeq):
             execution.skip(f"not_captured:{type_name(error.type_name)}")
             return None
         except BaseException as fault:
-            if passes(fault):
+            if is_from_outside(fault):
                 raise
             shadowed.services.fault_barrier.caught("capture", shadowed.name, fault)
             execution.skip("not_captured")

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from otel_shadow._runtime.fault_barrier import passes
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.snapshot.message_lists import Lists, lists_of
 from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, TooLargeError, dumps
@@ -56,12 +56,18 @@ class Snapshot:
         """Make a copy of the value as it was, off V1's path.
 
         Raises:
-            Exception: whatever a class's own unpickling raises.
+            SnapshotError: a class's own unpickling raised what is no ``Exception``: no loop may end by it.
+            Exception: whatever else it raises.
         """
-        if self._data is None:
-            return copy.deepcopy(self._copy)
-        made = pickle.loads(self._data)  # noqa: S301 - bytes made in this process
-        return made if self._lists is None else self._lists.put_back(*made)
+        try:
+            if self._data is None:
+                return copy.deepcopy(self._copy)
+            made = pickle.loads(self._data)  # noqa: S301 - bytes made in this process
+            return made if self._lists is None else self._lists.put_back(*made)
+        except BaseException as error:
+            if isinstance(error, Exception) or is_from_outside(error):
+                raise
+            raise SnapshotError(class_name(type(error))) from None
 
 
 def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
@@ -82,7 +88,7 @@ def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
     except (HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
         return _deep(value)
     except BaseException as error:
-        if passes(error):
+        if is_from_outside(error):
             raise
         return _deep(value)
 
@@ -115,7 +121,7 @@ def _deep(value: Any) -> Snapshot:
     try:
         kept = copy.deepcopy(value, memo)
     except BaseException as error:
-        if passes(error):
+        if is_from_outside(error):
             raise
         raise SnapshotError(_culprit(error) or class_name(type(value))) from None
     memo.pop(id(memo), None)  # deepcopy's list of originals
