@@ -13,6 +13,7 @@ import sys
 import weakref
 from collections import deque
 from functools import lru_cache, partial
+from math import inf
 from sys import getsizeof
 from typing import Any
 
@@ -29,7 +30,7 @@ from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapsho
 from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.side_effects import Recording
-from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
+from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, TooLargeError, take
 from otel_shadow.record import Status
 
 _set_parent = var_child_runnable_config.set
@@ -65,10 +66,12 @@ class CapturedCall:
         v2: V2.
         awaited: whether V1 is awaited on the running loop.
         largest: bytes beyond which there is no snapshot.
+        until: this thread's processor time (s) at which the snapshot is to be done.
 
     Raises:
         SnapshotError: the input can't be copied.
         TooLargeError: a snapshot would be larger than ``largest``.
+        TooSlowError: it takes longer.
     """
 
     size: int
@@ -91,6 +94,7 @@ class CapturedCall:
         *,
         awaited: bool,
         largest: int = sys.maxsize,
+        until: float = inf,
     ) -> None:
         known = config.get(internals.CONF)
         configurable: dict[str, Any] = dict(known) if known else {}
@@ -113,14 +117,20 @@ class CapturedCall:
         else:
             self.channels, self.managed, self.task = {}, {}, None
             values, self._given, self.channel_copies = {}, [], {}
-        self._parts = _taken(value, values, configurable, dict(metadata) if metadata else {}, largest)
+        self._parts = _taken(value, values, configurable, dict(metadata) if metadata else {}, largest, until)
         self.size = self._parts.size
+        self._largest = largest
 
-    def complete(self, error: BaseException | None) -> None:
+    def complete(self, error: BaseException | None, until: float = inf) -> None:
         """Add V1's writes, now that its sequence of node and writers has ended.
 
         Arguments:
             error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
+            until: this thread's processor time (s) at which the snapshot of the writes is to be done.
+
+        Raises:
+            TooLargeError: both snapshots would be larger than allowed.
+            TooSlowError: it takes longer.
         """
         if self.recording is not None:
             self.recording.stop()
@@ -128,7 +138,7 @@ class CapturedCall:
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
             self._error_class = type(error)
-        self._writes = _kept(self.writes())
+        self._writes = _kept(self.writes(), self._largest - self.size, until)
         self.size += self._writes.size
 
     def writes(self) -> list[tuple[str, Any]]:
@@ -160,7 +170,12 @@ class CapturedCall:
 
 
 def _taken(
-    value: Any, values: dict[str, Any], configurable: dict[str, Any], metadata: dict[str, Any], largest: int
+    value: Any,
+    values: dict[str, Any],
+    configurable: dict[str, Any],
+    metadata: dict[str, Any],
+    largest: int,
+    until: float,
 ) -> Snapshot | PartSnapshots:
     """Take everything in one snapshot, as nearly always, or part by part where something can't be copied."""
     user = {key: configurable[key] for key in _user_keys(tuple(configurable))}
@@ -178,11 +193,11 @@ def _taken(
     if UNCOPYABLE:
         inside = context.values() if type(context) is dict else (context,)
         if any(type(item) in UNCOPYABLE for item in (*user.values(), *metadata.values(), *inside)):
-            return PartSnapshots(whole)
+            return PartSnapshots(whole, largest, until)
     try:
-        return take(whole, largest)
+        return take(whole, largest, until)
     except SnapshotError:
-        return PartSnapshots(whole)
+        return PartSnapshots(whole, largest, until)
 
 
 class Uncopied:
@@ -191,22 +206,25 @@ class Uncopied:
     __slots__ = ()
 
 
-def _kept(writes: list[tuple[str, Any]]) -> Snapshot:
+def _kept(writes: list[tuple[str, Any]], largest: int, until: float) -> Snapshot:
     """Take a snapshot of V1's writes: they live on in the run, where later nodes may change them in place.
 
     A comparison may not touch them there either: what can't be copied is not compared.
     """
     if ATOMS.issuperset([type(value) for _, value in writes]):  # a router's decision: nothing that could change
-        return Snapshot(None, kept=writes, size=sum(getsizeof(value) for _, value in writes))
+        size = sum(getsizeof(value) for _, value in writes)
+        if size > largest:
+            raise TooLargeError
+        return Snapshot(None, kept=writes, size=size)
     try:
-        return take(writes)
+        return take(writes, largest, until)
     except SnapshotError:
-        return take([(channel, _copyable(value)) for channel, value in writes])
+        return take([(channel, _copyable(value, largest, until)) for channel, value in writes], largest, until)
 
 
-def _copyable(value: Any) -> Any:
+def _copyable(value: Any, largest: int, until: float) -> Any:
     try:
-        take(value)
+        take(value, largest, until)
     except SnapshotError:
         return Send(value.node, Uncopied()) if isinstance(value, Send) else Uncopied()
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from math import inf
 from typing import Any, NamedTuple
 
 from otel_shadow._langgraph import internals
@@ -76,11 +77,18 @@ class PartSnapshots:
 
     Stands in for one :class:`Snapshot` of the whole.
 
+    Arguments:
+        whole: what is captured.
+        largest: bytes that all parts together may have.
+        until: this thread's processor time (s) at which it is to be done.
+
     Raises:
         SnapshotError: the input can't be copied.
+        TooLargeError: they would be larger.
+        TooSlowError: it takes longer.
     """
 
-    def __init__(self, whole: Whole) -> None:
+    def __init__(self, whole: Whole, largest: int | None = None, until: float = inf) -> None:
         value, channels, (user, metadata, run) = whole
         self._context = run[_CONTEXT]
         groups = ("channels", channels), ("user", user), ("metadata", metadata)
@@ -91,17 +99,18 @@ class PartSnapshots:
         self._single: dict[Name, Snapshot] = {}
         parts = {name: item for name, item in parts.items() if name not in self._shared}
         try:
-            self._together = take((value, parts))
+            self._together = take((value, parts), largest, until)
         except SnapshotError:  # something can't be copied, and only the input must be
-            self._together = take((value, {}))
-            self._take_each(parts)
+            self._together = take((value, {}), largest, until)
+            self._take_each(parts, None if largest is None else largest - self._together.size, until)
         self.size = sum(part.size for part in (self._together, *self._single.values()))
 
-    def _take_each(self, parts: dict[Name, Any]) -> None:
+    def _take_each(self, parts: dict[Name, Any], left: int | None, until: float) -> None:
         while parts:
             name, item = parts.popitem()
             try:
-                self._single[name] = take(item)
+                taken = self._single[name] = take(item, left, until)
+                left = None if left is None else left - taken.size
             except SnapshotError:
                 if type(item) not in (dict, list, tuple, set):  # the next one of these may well be copyable
                     _remember(type(item))

@@ -31,6 +31,7 @@ from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name, class_of_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._runtime.snapshot.pickling import dumps_for_another_process
 from otel_shadow._telemetry.spans import enter_in_worker
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
@@ -79,7 +80,7 @@ class Remote(Runnable[Any, Any]):
         scope = SHADOW.get()
         if scope is None or config is None:
             return self.native.invoke(input, config, **kwargs)
-        payload = pickle.dumps(_task(self.path, input, config, scope), 5)
+        payload = dumps_for_another_process(_task(self.path, input, config, scope))
         answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - a worker's
         value, error, tokens, blocked = answer
         for kind, spent in tokens.items():
@@ -162,7 +163,7 @@ def _can_go(item: Any) -> bool:
     if item is None or isinstance(item, str | int | float):
         return True
     try:
-        pickle.dumps(item, 5)
+        dumps_for_another_process(item)
     except Exception:  # noqa: BLE001 - user classes raise anything
         return False
     return True
@@ -248,7 +249,7 @@ def _nowhere(_: Any) -> None:
 def _packed(value: Any, error: BaseException | None, scope: ShadowContext) -> bytes:
     answer: Answer = value, error, scope.tokens, scope.blocked
     try:
-        packed = pickle.dumps(answer, 5)
+        packed = dumps_for_another_process(answer)
         if error is not None:
             pickle.loads(packed)  # noqa: S301 - made here; exceptions often pickle into what can't be restored
         return packed

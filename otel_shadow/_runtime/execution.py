@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
-from time import perf_counter
+from math import inf
+from time import perf_counter, thread_time
 from typing import Any, ParamSpec
 
 from otel_shadow._runtime.execution_result import Capture
@@ -14,6 +15,8 @@ from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.shadow_context import SHADOW
 from otel_shadow._runtime.shadow_run import ShadowRun
+from otel_shadow._runtime.snapshot import TooLargeError, TooSlowError
+from otel_shadow._runtime.waits import LONG_WAIT_S, begin_stretch, blocked_s
 from otel_shadow.record import Observation, ShadowRecord, Status
 
 NOTHING: Any = object()
@@ -28,7 +31,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
         None where V1 is to run with nothing around it: in mode ``v1_only``, inside a shadow run, and after a fault of
         otel-shadow, which is counted.
     """
-    entered = perf_counter()
+    entered, worked = perf_counter(), thread_time()
     try:
         flags = node.services.flags.current
         if flags.off or SHADOW.get() is not None:
@@ -37,7 +40,11 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
         if session is not None and type(session) is not str:
             session = str(session)
         assignment = node.assignments.of(flags, session)
-        return Execution(node, assignment, configurable, entered) if assignment is not None else None
+        if assignment is None:
+            return None
+        execution = Execution(node, assignment, configurable, entered)
+        execution.begin_work(entered, worked)
+        return execution
     except BaseException as fault:
         if is_from_outside(fault):
             raise
@@ -59,6 +66,33 @@ class Execution(ExecutionData):
     _produced: Any = NOTHING
     _raised: BaseException | None = None
     _shed_for: str | None = None
+    _at_work = True
+    """Whether otel-shadow's own code runs now, and no version."""
+    _away_since_s = inf
+
+    # --- own work --------------------------------------------------------------------------------------------------
+
+    def begin_work(self, now_s: float, worked_s: float) -> None:
+        """Begin a stretch of otel-shadow's own work, at ``now_s`` and this thread's processor time ``worked_s``."""
+        self._at_work = True
+        self._began_s, self._worked_s = now_s, worked_s
+        begin_stretch()
+
+    def end_work(self) -> float:
+        """End the stretch, for a version runs next, and return the time: what the stretch took is overhead."""
+        worked = thread_time() - self._worked_s
+        now = self._away_since_s = perf_counter()
+        self._at_work = False
+        self.overhead_s += worked
+        waited = now - self._began_s - worked
+        if waited > LONG_WAIT_S:
+            self.overhead_s += blocked_s(waited)
+        return now
+
+    @property
+    def until(self) -> float:
+        """This thread's processor time (s) at which a snapshot in this stretch is to be done."""
+        return self._worked_s + self.node.overhead_budget.left_s
 
     # --- before V1 -------------------------------------------------------------------------------------------------
 
@@ -151,7 +185,7 @@ class Execution(ExecutionData):
             if is_from_outside(fault):
                 raise
             self._caught("span", fault)
-        self.overhead_s += perf_counter() - self.entered_s
+        self.end_work()
 
     # --- after V1 --------------------------------------------------------------------------------------------------
 
@@ -160,11 +194,18 @@ class Execution(ExecutionData):
 
         Whatever breaks here is counted, and what V1 produced reaches the caller.
         """
-        started = perf_counter()
+        returned = self.entered_s if self._at_work else perf_counter()
+        away = returned - self._away_since_s
         try:
+            if not self._at_work:
+                self.begin_work(returned, thread_time())
             self._judge(error)
             if self.capture is not None:
-                self.capture.complete(error)
+                self.capture.complete(error, self.until)
+        except TooLargeError:
+            self._drop("memory")
+        except TooSlowError:
+            self._drop("overhead")
         except BaseException as fault:
             self.capture = None
             if is_from_outside(fault):
@@ -180,14 +221,17 @@ class Execution(ExecutionData):
                 self._caught("span", fault)
         try:
             self._hand_over()
-            ended = perf_counter()  # the caller waits for the way out of otel-shadow, too
-            self.overhead_s += ended - started
-            self.latency_s = ended - self.entered_s
-            self.node.overhead_budget.settle(self.overhead_s, self.latency_s - self.overhead_s)
+            self.latency_s = self.end_work() - self.entered_s  # the caller waits for the way out of otel-shadow, too
+            self.node.overhead_budget.settle(self.overhead_s, max(away, 0.0))
         except BaseException as fault:
             if is_from_outside(fault):
                 raise
             self._caught("close", fault)
+
+    def _drop(self, reason: str) -> None:
+        """Shed the shadow run, for V1's writes can't be kept beside the input: ``reason``."""
+        self.capture = None
+        self.shed(reason)
 
     def _judge(self, error: BaseException | None) -> None:
         """Set the status of the execution, and whether the caller gets just what V1 produced."""

@@ -53,8 +53,11 @@ class Capture(Protocol):
     def size(self) -> int:
         """Bytes it holds while waiting."""
 
-    def complete(self, error: BaseException | None) -> None:
-        """Add what V1 did, on V1's path; ``error``, which V1 raised, is not to be kept. Copying may raise anything."""
+    def complete(self, error: BaseException | None, until: float) -> None:
+        """Add what V1 did, on V1's path; ``error``, which V1 raised, is not to be kept. Copying may raise anything.
+
+        It is to be done when this thread's processor time is ``until`` (s).
+        """
 
     def state(self) -> Any:
         """Make a fresh copy of the input."""

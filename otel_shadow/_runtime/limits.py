@@ -157,9 +157,9 @@ class OverheadBudget:
     """The seconds that shadowing may add to a node's executions, and what of them is spent.
 
     Each execution earns five milliseconds or a tenth of V1's own time, whichever is more, up to a credit of one second;
-    what shadowing added is taken from it. While the budget is overdrawn no snapshot is taken: a state of hundreds of
-    megabytes, or one that is copied slowly and in vain, costs a user something now and then, and all users together no
-    more than that share.
+    the processor time that shadowing took in V1's thread is taken from it, and the time for which a state's own code
+    blocked. While the budget is overdrawn no snapshot is taken: a state of hundreds of megabytes, or one that is copied
+    slowly and in vain, costs a user something now and then, and all users together no more than that share.
 
     There is no lock, for V1's path uses it: of two threads at once one may lose its entry.
     """
@@ -173,6 +173,11 @@ class OverheadBudget:
     def overdrawn(self) -> bool:
         """Whether there is to be no snapshot now."""
         return self._balance_s < 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that one snapshot may take."""
+        return self._balance_s + _FLOOR_S
 
     def settle(self, added_s: float, v1_s: float) -> None:
         """Add one execution: the seconds that shadowing added, and those that V1 took by itself."""

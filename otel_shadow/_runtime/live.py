@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from otel_shadow._runtime.execution import Execution
@@ -52,9 +52,11 @@ class _V2Serves:
 
     def __enter__(self) -> None:
         self._execution.open_live_span()
-        self._started = perf_counter()
+        self._started = self._execution.end_work()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        self._ended = perf_counter()
+        self._execution.begin_work(self._ended, thread_time())
         if error is None:
             self._served(Status.SUCCESS)
         elif isinstance(error, self._attempt.passing):
@@ -79,8 +81,7 @@ class _V2Serves:
         self._execution.close_live_span()
 
     def _observation(self, status: Status, kind: str | None) -> Observation:
-        took_s = perf_counter() - self._started
-        return Observation(status, took_s, error_type=kind, span_id=self._execution.span.span_id)
+        return Observation(status, self._ended - self._started, error_type=kind, span_id=self._execution.span.span_id)
 
 
 def serve(execution: Execution, attempt: Attempt, v2: Callable[[], Any], v1: Callable[[], Any]) -> Any:

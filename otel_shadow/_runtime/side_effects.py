@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, TooLargeError, take
 from otel_shadow.errors import SideEffectBlockedError
 
 P = ParamSpec("P")
@@ -28,6 +28,8 @@ _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", 
 """More than one where a node runs inside a node: both record."""
 _COUNTS = "replayed"
 _UNWRITTEN = count()
+_LARGEST = 16 * 1024 * 1024
+"""Bytes of a result that is kept for a replay."""
 
 
 class Recording:
@@ -52,10 +54,10 @@ def recorders() -> tuple[Calls, ...]:
 
 
 def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
-    """Keep a copy of ``result``; one that can't be copied is left out, so its replay is blocked."""
+    """Keep a copy of ``result``; one that can't be copied, or is too large, is left out, so its replay is blocked."""
     try:
-        copied = take(result)
-    except SnapshotError:
+        copied = take(result, _LARGEST)
+    except (SnapshotError, TooLargeError):
         return
     for calls in places:
         calls.setdefault(key, []).append(copied)

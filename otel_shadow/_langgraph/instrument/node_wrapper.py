@@ -26,7 +26,7 @@ from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
 from otel_shadow._runtime.services import Services
 from otel_shadow._runtime.side_effects import Recording
-from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError
+from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError, TooSlowError
 from otel_shadow._runtime.time_limit import OverdueV2s
 
 Call = Callable[..., Any]
@@ -126,10 +126,19 @@ class ShadowedSequence(RunnableSeq):
             return None
         try:
             capture = NodeCapture(
-                value, config, self._node, v2, awaited=awaited, largest=settings.limits.snapshot_bytes
+                value,
+                config,
+                self._node,
+                v2,
+                awaited=awaited,
+                largest=settings.limits.snapshot_bytes - shadowed.services.dispatcher.waiting_bytes,
+                until=execution.until,
             )
         except TooLargeError:
             execution.shed("memory")
+            return None
+        except TooSlowError:
+            execution.shed("overhead")
             return None
         except SnapshotError as error:
             execution.skip(f"not_captured:{type_name(error.type_name)}")

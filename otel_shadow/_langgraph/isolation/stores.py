@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import threading
 from collections.abc import Iterable
 from typing import Any, cast
@@ -15,6 +14,7 @@ from langgraph.store.memory import InMemoryStore
 
 from otel_shadow._langgraph.store_reads import aread_store, note_file, read_store
 from otel_shadow._runtime.shadow_context import ShadowContext
+from otel_shadow._runtime.snapshot import deep_copy
 
 _UNBOUNDED = 2**31
 
@@ -122,7 +122,7 @@ class PrivateStore(BaseStore):
             case GetOp():
                 own = self._own.batch([op])[0] if op.namespace in self._own._data else None
                 hidden = (op.namespace, op.key) in self._deleted
-                return own if own is not None else None if hidden else copy.deepcopy(base)
+                return own if own is not None else None if hidden else deep_copy(base)
             case SearchOp():
                 return self._merge(op, base)
             case ListNamespacesOp():
@@ -137,10 +137,10 @@ class PrivateStore(BaseStore):
             self._deleted.add(key)
         else:
             self._deleted.discard(key)
-        self._own.batch([op._replace(value=copy.deepcopy(op.value), index=False, ttl=None)])
+        self._own.batch([op._replace(value=deep_copy(op.value), index=False, ttl=None)])
 
     def _merge(self, op: SearchOp, base: list[Any]) -> list[Any]:
         hidden = self._hidden()
-        through = [copy.deepcopy(item) for item in base if (item.namespace, item.key) not in hidden]
+        through = [deep_copy(item) for item in base if (item.namespace, item.key) not in hidden]
         own: Any = self._own.batch([op._replace(query=None, offset=0, limit=_UNBOUNDED)])[0]
         return [*through, *own][op.offset : op.offset + op.limit]

@@ -2,24 +2,27 @@
 
 ``pickle`` (protocol 5) is several times faster than ``deepcopy`` on message lists and preserves cycles and aliasing;
 restoring happens off the path. It ignores ``__deepcopy__`` and refuses locks, generators and lambdas, so values that
-define the former, or that pickle refuses, take the slow way: ``deepcopy``. What neither can copy is reported by the
-name of its type, and V1 runs as it would without otel-shadow.
+define the former, or that pickle refuses, take the slow way: ``deepcopy``. What neither can copy, and what has a
+finalizer, is reported by the name of its type, and V1 runs as it would without otel-shadow.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import sys
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.snapshot.deep_copy import Memo, deep_copied
 from otel_shadow._runtime.snapshot.message_lists import Lists, lists_of
-from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, TooLargeError, dumps
+from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, dumps
+from otel_shadow._runtime.snapshot.refusals import Allowance, FinalizerError, TooLargeError, TooSlowError
 
 _UNGUARDED = sys.version_info < (3, 12)
 """Where the recursion limit is all that keeps C code from overrunning its stack."""
@@ -29,7 +32,9 @@ _DEEPEST = 2000
 ATOMS = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values can't change: V2 may hold production's own."""
 
-__all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "take"]
+_LONG = 2**20
+
+__all__ = ["ATOMS", "Snapshot", "SnapshotError", "TooLargeError", "TooSlowError", "deep_copy", "take"]
 
 
 class SnapshotError(Exception):
@@ -70,27 +75,42 @@ class Snapshot:
             raise SnapshotError(class_name(type(error))) from None
 
 
-def take(value: Any, largest: int = sys.maxsize) -> Snapshot:
-    """Capture ``value``, whose pickle may have ``largest`` bytes.
+def take(value: Any, largest: int | None = None, until: float = math.inf) -> Snapshot:
+    """Capture ``value``, in ``largest`` bytes at most, and before this thread's processor time is ``until`` (s).
 
     Raises:
-        SnapshotError: neither pickle nor ``deepcopy`` can copy it.
-        TooLargeError: its pickle would be larger than ``largest``.
+        SnapshotError: neither pickle nor ``deepcopy`` can copy it, or it has a finalizer that the copy would run.
+        TooLargeError: the snapshot would be larger.
+        TooSlowError: it takes longer.
     """
     if _UNGUARDED and sys.getrecursionlimit() > _USUAL_LIMIT and _is_deeper(value, _DEEPEST):
         raise SnapshotError(RecursionError.__name__)
+    bound = sys.maxsize if largest is None else largest
     try:
+        if bound < sys.maxsize:
+            _refuse_long_texts(value, bound)
         lists = lists_of(value)
-        data = lists.dump(largest) if lists is not None else None
-        return Snapshot(data, lists) if data is not None else Snapshot(dumps(value, largest))
-    except TooLargeError:
+        data = lists.dump(Allowance(bound, until)) if lists is not None else None
+        return Snapshot(data, lists) if data is not None else Snapshot(dumps(value, Allowance(bound, until)))
+    except (TooLargeError, TooSlowError):
         raise
+    except FinalizerError as error:
+        raise SnapshotError(class_name(error.kind)) from None
     except (HasDeepcopyError, TypeError, pickle.PicklingError, AttributeError):  # the usual ones, at once
-        return _deep(value)
+        return _deep(value, Allowance(bound, until))
     except BaseException as error:
         if is_from_outside(error):
             raise
-        return _deep(value)
+        return _deep(value, Allowance(bound, until))
+
+
+def _refuse_long_texts(value: Any, largest: int) -> None:
+    """Refuse a long text among a state's fields: pickle encodes one beyond ASCII before it says how long it is."""
+    for part in value if type(value) is tuple else (value,):
+        if type(part) is dict:
+            for item in part.values():
+                if type(item) is str and len(item) > _LONG and str.__sizeof__(item) > largest:
+                    raise TooLargeError
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
@@ -116,16 +136,41 @@ def _inside(item: Any) -> Iterable[Any]:
     return ()
 
 
-def _deep(value: Any) -> Snapshot:
-    memo: dict[int, Any] = {}
+def _deep(value: Any, allowance: Allowance) -> Snapshot:
+    memo = Memo(allowance)
     try:
-        kept = copy.deepcopy(value, memo)
+        kept = deep_copied(value, memo)
     except BaseException as error:
         if is_from_outside(error):
             raise
-        raise SnapshotError(_culprit(error) or class_name(type(value))) from None
+        if memo.refusal is None:
+            raise SnapshotError(_culprit(error) or class_name(type(value))) from None
+    if memo.refusal is not None:
+        _raise(memo.refusal)
     memo.pop(id(memo), None)  # deepcopy's list of originals
-    return Snapshot(None, None, kept, sum(sys.getsizeof(made, 0) for made in memo.values()))
+    return Snapshot(None, None, kept, sum(map(_size, memo.values())))
+
+
+def _raise(refusal: Exception) -> NoReturn:
+    if isinstance(refusal, FinalizerError):
+        raise SnapshotError(class_name(refusal.kind)) from None
+    raise refusal.with_traceback(None) from None
+
+
+def _size(made: Any) -> int:
+    try:
+        return sys.getsizeof(made, 0)
+    except Exception:  # noqa: BLE001 - a class's own __sizeof__ raises anything
+        return 0
+
+
+def deep_copy(value: Any) -> Any:
+    """Return a copy of ``value`` by ``deepcopy``, whatever its size.
+
+    Raises:
+        SnapshotError: it can't be copied, or has a finalizer.
+    """
+    return _deep(value, Allowance())._copy
 
 
 def _culprit(error: BaseException) -> str | None:

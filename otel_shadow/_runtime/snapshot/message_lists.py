@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from weakref import getweakrefcount
 
 from pydantic import BaseModel
 
 from otel_shadow._runtime.snapshot.pickling import Containers, containers_of, dumps, is_plain_model, model_of
+from otel_shadow._runtime.snapshot.refusals import Allowance, refuse_finalizer
 
 _WORTH_IT = 4
 """Models that a list has at least where it is taken out."""
@@ -38,7 +40,12 @@ def lists_of(value: Any) -> Lists | None:
         if type(whole) is not dict or list not in map(type, whole.values()):
             continue
         for key, item in whole.items():
-            if type(item) is list and len(item) >= _WORTH_IT and type(key) is str:
+            if (
+                type(item) is list
+                and len(item) >= _WORTH_IT
+                and BaseModel in type(item[0]).__mro__
+                and type(key) is str
+            ):
                 number = numbers.get(id(item))
                 if number is None:
                     found = list(map(type, item))
@@ -86,19 +93,25 @@ class Lists:
         self._classes = classes
         self._places = places
 
-    def dump(self, largest: int) -> bytes | None:
+    def dump(self, allowance: Allowance) -> bytes | None:
         """Make a pickle of everything; production's own objects are not held from then on.
 
         Returns:
             None where a model of a list is also reached in some other way.
 
         Raises:
-            TooLargeError: it would be larger than ``largest`` bytes.
+            TooLargeError: it would be larger than allowed.
+            TooSlowError: it takes longer.
+            FinalizerError: something in it has a finalizer.
         """
         rest, lists = self._rest, self._lists
         self._rest, self._lists = None, []
         reached: list[BaseModel] = []
-        data = dumps((rest, [list(map(containers_of, item)) for item in lists]), largest, reached)
+        for item in lists:
+            if any(map(getweakrefcount, item)):
+                for model in item:
+                    refuse_finalizer(model)
+        data = dumps((rest, [list(map(containers_of, item)) for item in lists]), allowance, reached)
         if reached:
             listed = {id(model) for item in lists for model in item}
             if any(id(model) in listed for model in reached):

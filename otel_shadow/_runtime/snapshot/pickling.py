@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import copyreg
+import io
 import pickle
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter, methodcaller
 from types import FunctionType, WrapperDescriptorType
 from typing import Any
+from weakref import getweakrefcount
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+
+from otel_shadow._runtime.snapshot.refusals import (
+    HOOKS,
+    Allowance,
+    FinalizerError,
+    TooLargeError,
+    has_finalizer,
+    present,
+    refuse_finalizer,
+    traits,
+)
 
 PROTOCOL = 5
 _MAX_CLASSES = 4096
@@ -28,6 +42,8 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
         if issubclass(cls, type):
             self[cls] = _name  # a class is pickled by its name
             return _name
+        if has_finalizer(cls):
+            raise FinalizerError(cls)
         if _has_own_deepcopy(cls):
             raise HasDeepcopyError
         if len(self) >= _MAX_CLASSES:
@@ -36,21 +52,46 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
         return reducer
 
 
-class TooLargeError(Exception):
-    """A pickle that would be larger than allowed."""
-
-
 class _Chunks(list[bytes]):
-    """The file that pickle writes; it takes no more than ``left`` bytes, so that no gigabytes are needed first."""
+    """The file that pickle writes; it takes no more than is allowed, so that no gigabytes are needed first."""
 
-    left = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowance = Allowance()
 
     def write(self, data: Any, /) -> None:
         """Take ``data``, of which pickle may hand over the state's own (a ``bytearray``)."""
-        self.left -= len(data)
-        if self.left < 0:
+        allowance = self.allowance
+        allowance.take(len(data))
+        if self:
+            allowance.check_time()
+        if _announced(data) > allowance.left:
             raise TooLargeError
         self.append(bytes(data))
+
+
+def _announced(data: Any) -> int:
+    """Return the size of what pickle writes next, if ``data`` ends with its announcement.
+
+    Long texts are written by themselves, outside frames (PEP 3154), and are copied only after their opcode and length
+    have been written.
+    """
+    if type(data) is not bytes or len(data) < _SHORT or (data[-5] not in _WITH_4 and data[-9] not in _WITH_8):
+        return 0
+    start = 2 if data[:2] == _PROTOCOL else 0
+    if data[start] == _FRAME:
+        start += 9 + int.from_bytes(data[start + 1 : start + 9], "little")
+    left = len(data) - start
+    if _SHORT <= left < _LONG and data[-9] in _WITH_8:
+        return int.from_bytes(data[-8:], "little")
+    return int.from_bytes(data[-4:], "little") if 5 <= left < _LONG and data[-5] in _WITH_4 else 0
+
+
+_PROTOCOL, _FRAME = b"\x80\x05", 0x95
+_WITH_4, _WITH_8 = b"XB", b"\x8d\x8e\x96"
+"""Opcodes of texts and bytes whose length has four bytes, and eight."""
+_SHORT, _LONG = 9, 13
+"""Bytes of the longer announcement, and of one with the three bytes that make no frame."""
 
 
 class _Pickler(pickle.Pickler):
@@ -77,13 +118,15 @@ _IDLE: list[_Pickler] = []
 _IDLE_WATCHING: list[_Pickler] = []
 
 
-def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> bytes:
-    """Return ``value`` as a pickle of at most ``largest`` bytes; ``reached`` gets the models among its objects.
+def dumps(value: Any, allowance: Allowance, reached: list[BaseModel] | None = None) -> bytes:
+    """Return ``value`` as a pickle within ``allowance``; ``reached`` gets the models among its objects.
 
     Picklers are used again: their tables of known objects are as large as states are, and empty in between.
 
     Raises:
         TooLargeError: it would be larger.
+        TooSlowError: it takes longer.
+        FinalizerError: something in it has a finalizer.
         HasDeepcopyError: something in it has its own idea of a copy.
         Exception: whatever pickle, or the pickling of a class, raises.
     """
@@ -93,7 +136,8 @@ def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> b
     except IndexError:
         pickler = make()
     chunks = pickler.chunks
-    chunks.left = largest
+    before, chunks.allowance = present.allowance, allowance
+    present.allowance = allowance
     try:
         if reached is not None:
             pickler.reached = reached
@@ -103,9 +147,31 @@ def dumps(value: Any, largest: int, reached: list[BaseModel] | None = None) -> b
         chunks.clear()
         pickler.clear_memo()
         pickler.reached = _NONE
+        present.allowance = before
     if len(data) < _USUAL and len(idle) < _MOST_IDLE:
         idle.append(pickler)
     return data
+
+
+class _Sender(pickle.Pickler):
+    """A pickler of what another process gets, with the classes' own ways and without finalizers."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, type):
+            traits(type(value)).refuse(value)
+        return NotImplemented
+
+
+def dumps_for_another_process(value: Any) -> bytes:
+    """Return ``value`` as a pickle of whatever size.
+
+    Raises:
+        FinalizerError: something in it has a finalizer, which would run there.
+        Exception: whatever pickle, or the pickling of a class, raises.
+    """
+    file = io.BytesIO()
+    _Sender(file, PROTOCOL).dump(value)
+    return file.getvalue()
 
 
 _NONE: list[BaseModel] = []
@@ -121,10 +187,33 @@ _default: Callable[[Any], Any] = methodcaller("__reduce_ex__", PROTOCOL)
 def _reducer(cls: type) -> Callable[[Any], Any]:
     registered: Callable[[Any], Any] | None = copyreg.dispatch_table.get(cls)
     if registered is not None:
-        return registered
+        return _checked(cls, registered)
     if issubclass(cls, BaseException) and _is_error_with_init(cls):
         return _reduce_error
-    return _reduce_model if issubclass(cls, BaseModel) and _is_plain_model(cls) else _default
+    return _reduce_model if issubclass(cls, BaseModel) and _is_plain_model(cls) else _checked(cls, _default)
+
+
+def _checked(cls: type, reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return ``reduce`` with the questions before it that objects of ``cls`` can answer."""
+    asked = traits(cls)
+    if not asked:
+        return reduce
+    refuse, allow = asked.refuse, asked.allow
+    if asked.only_watched:  # nearly all classes that applications write
+        return partial(_reduce_watched, reduce)
+
+    def checked(value: Any) -> Any:
+        refuse(value)
+        allow(value, present.allowance)
+        return reduce(value)
+
+    return checked
+
+
+def _reduce_watched(reduce: Callable[[Any], Any], value: Any) -> Any:
+    if getweakrefcount(value):
+        refuse_finalizer(value)
+    return reduce(value)
 
 
 def _is_error_with_init(cls: type[BaseException]) -> bool:
@@ -164,14 +253,11 @@ def model_of(cls: type[BaseModel], containers: Containers) -> BaseModel:
     return model
 
 
-_HOOKS = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__deepcopy__")
-
-
 def _is_plain_model(cls: type[BaseModel]) -> bool:
     """Return whether an instance is pydantic's own four attributes, pickled as pydantic does it."""
     own = ("__getnewargs__", "__getnewargs_ex__")
     return (
-        all(getattr(cls, name, None) is getattr(BaseModel, name, None) for name in _HOOKS)
+        all(getattr(cls, name, None) is getattr(BaseModel, name, None) for name in HOOKS)
         and not any(hasattr(cls, name) for name in own)
         and set(copyreg._slotnames(cls)) == set(copyreg._slotnames(BaseModel))  # type: ignore[attr-defined]
     )
@@ -182,6 +268,8 @@ def _reduce_model(model: BaseModel) -> Any:
 
     The state is set after the object is made, so that a model may hold itself.
     """
+    if getweakrefcount(model):
+        refuse_finalizer(model)
     return copyreg.__newobj__, (model.__class__,), _state_of(model), None, None, _fill_model  # type: ignore[attr-defined]
 
 
@@ -201,12 +289,12 @@ _state_of: Callable[[BaseModel], _State] = attrgetter(*_MODEL_PARTS)
 containers_of: Callable[[BaseModel], Containers] = attrgetter(*_MODEL_PARTS[:3])
 """A plain model's own containers; in C, for it runs for every message on V1's path."""
 
-_SAME_BY_PICKLE = frozenset({"pydantic.main", "enum", "decimal", "fractions", "re"})
+_SAME_BY_PICKLE = frozenset({"pydantic.main", "enum", "decimal", "fractions", "re", "array"})
 """Modules whose ``__deepcopy__`` gives what pickle gives (members and immutable values: themselves)."""
 
 
 def _has_own_deepcopy(cls: type) -> bool:
     owner = next((base for base in cls.__mro__ if "__deepcopy__" in base.__dict__), None)
-    if owner is None or owner.__module__ in _SAME_BY_PICKLE:
+    if owner is None or owner.__module__ in _SAME_BY_PICKLE or owner.__module__.partition(".")[0] == "pandas":
         return False
     return not (owner.__module__ == "numpy" and (owner is cls or owner.__name__ == "generic"))  # no array subclasses
