@@ -213,7 +213,7 @@ class Traits:
         self._kind = cls
         self._finalized = has_finalizer(cls)
         self._sizes = _sizes_of_class(cls)
-        self._watched = cls.__weakrefoffset__ > 0
+        self._watched = cls.__weakrefoffset__ != 0  # negative where the interpreter manages it
         own = any(getattr(cls, name, None) is not getattr(object, name, None) for name in HOOKS)
         self._own = bool(_FLAGS(cls) & _HEAP) and (own or cls in copyreg.dispatch_table)
 
