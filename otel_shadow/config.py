@@ -12,12 +12,12 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
 from otel_shadow import semconv
 from otel_shadow.errors import ConfigError
 from otel_shadow.paths import compile_path
-from otel_shadow.policy import Policy
+from otel_shadow.policy import Policy, TableOfNumbers
 
 DEFAULT_FILE = "shadow.toml"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -32,7 +32,7 @@ StatePath = Annotated[str, AfterValidator(_is_path)]
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 
 
-class _Table(BaseModel):
+class _Table(TableOfNumbers):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -225,7 +225,7 @@ class ShadowConfig(_Table):
         Raises:
             ConfigError: a named file does not exist or can't be read, or its content is not valid.
         """
-        named = path or os.environ.get(semconv.ENV_CONFIG)
+        named = path or os.environ.get(semconv.ENV_CONFIG, "").strip()
         file = Path(named or DEFAULT_FILE)
         if not named and not file.is_file():
             return cls()

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Protocol
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otel_shadow.cohorts import cohorts
 from otel_shadow.config import FlagsTable, read_flags
 from otel_shadow.errors import ConfigError
+from otel_shadow.policy import TableOfNumbers
 from otel_shadow.record import Mode
 
 _EXPECTED = {
@@ -39,7 +40,7 @@ class FlagSource(Protocol):
         """The flags as they are now."""
 
 
-class FeatureFlags(BaseSettings):
+class FeatureFlags(BaseSettings, TableOfNumbers):
     """The flags, read from the environment when constructed; keyword arguments outrank it.
 
     Arguments:
@@ -63,6 +64,14 @@ class FeatureFlags(BaseSettings):
 
     timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
     """Whether the time limit comes from the environment or OpenFeature: then it outranks ``nodes.X.timeout_ms``."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _stripped(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take the blanks away that files of variables leave (a carriage return, say); blanks alone are no value."""
+        if not isinstance(value, str) or info.field_name is None:
+            return value
+        return value.strip() or cls.model_fields[info.field_name].default
 
     def __init__(self, **values: Any) -> None:
         values.setdefault("timeout_is_explicit", in_environment("v2_timeout_ms"))
@@ -115,7 +124,7 @@ class FeatureFlags(BaseSettings):
 
 def in_environment(name: str) -> bool:
     """Return whether flag ``name`` is set (and not empty) in the environment."""
-    return any(key.lower() == name and os.environ.get(key) for key in os.environ)
+    return any(key.lower() == name and value.strip() for key, value in os.environ.items())
 
 
 def _sentence(fault: Any) -> str:

@@ -21,6 +21,8 @@ _KINDS = {
     "v2_timeout_ms": "integer",
     "shadow_logging": "boolean",
 }
+_OTHER_NUMBER = {"float": "integer", "integer": "float"}
+"""What a number may be given as: 10 where 10.0 is asked for, or the reverse."""
 _DEFAULTS = ("DEFAULT", "DISABLED")
 """Reasons of an answer that is only the default value that the provider was given."""
 
@@ -89,15 +91,15 @@ class OpenFeatureFlags:
         self._stopped.set()
         self._wake.set()
 
-    def _ask(self, name: str, kind: str) -> _Answer:
+    def _ask(self, name: str, kind: str, *, again: bool = False) -> _Answer:
         key, default = name.upper(), getattr(self._base, name)
         try:
             details = getattr(self._client, f"get_{kind}_details")(key, default)
         except Exception as error:  # noqa: BLE001 - hooks and providers may raise anything; the last answer stands
             return _Answer(problem=f"{key}: {type(error).__name__}")
         code = str(details.error_code or "")
-        if code == "TYPE_MISMATCH" and kind == "float":  # 10 where 10.0 is asked for
-            return self._ask(name, "integer")
+        if code == "TYPE_MISMATCH" and kind in _OTHER_NUMBER and not again:
+            return self._ask(name, _OTHER_NUMBER[kind], again=True)
         if code == "FLAG_NOT_FOUND" or (str(details.reason) in _DEFAULTS and details.value == default):
             return _Answer()
         return _Answer(problem=f"{key}: {code}") if code else self._checked(name, details.value)

@@ -129,7 +129,7 @@ class WhileLogging(Sink):
 
 def _build_from_environment() -> str:
     """Return which V2 this is: ``OTEL_SHADOW_V2_BUILD``, else the service's version (``OTEL_RESOURCE_ATTRIBUTES``)."""
-    if build := os.environ.get(semconv.ENV_V2_BUILD):
+    if build := os.environ.get(semconv.ENV_V2_BUILD, "").strip():
         return build
     pairs = (item.partition("=") for item in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
     return next((value for name, _, value in pairs if name.strip() == "service.version"), "unversioned")

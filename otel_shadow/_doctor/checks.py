@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_shadow import semconv
+from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, import_graph
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
@@ -16,17 +17,8 @@ from otel_shadow._runtime.redact import Redactor
 from otel_shadow._telemetry.log_file import LogFileSink
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig
 from otel_shadow.errors import ConfigError, MissingExtraError, require
-from otel_shadow.flags import FeatureFlags, in_environment
 
 _EXPORT_TIMEOUT_S = 4
-_KEYS_OF_FLAGS = {
-    "router_v2_enabled": "enabled",
-    "router_v2_shadow": "shadow",
-    "router_v2_percentage": "percentage",
-    "v2_timeout_ms": "timeout_ms",
-    "shadow_logging": "logging",
-}
-"""Each flag's key in ``[flags]`` of ``shadow.toml``."""
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
@@ -48,7 +40,8 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
     return [
         *(problem("configuration", fault, "correct this key") for fault in faults),
         *(_configuration(config, config_path) if config is not None else ()),
-        *_flags(config),
+        *check_flags(config),
+        *check_variables(),
         *_identity(config),
         _log(),
         _collector(),
@@ -57,7 +50,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
 
 
 def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]:
-    named = path or os.environ.get(semconv.ENV_CONFIG)
+    named = path or os.environ.get(semconv.ENV_CONFIG, "").strip()
     if not named and not Path(DEFAULT_FILE).is_file():
         remedy = "doctor --write module:graph writes a draft"
         yield note("configuration", f"there is no {DEFAULT_FILE} here: defaults hold", remedy)
@@ -67,23 +60,6 @@ def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]
     if config.session.step and not config.session.steps:
         text = f"no steps are declared, so every step is written as {semconv.OTHER}"
         yield note("session", text, "list the values of the step in [session] steps")
-
-
-def _flags(config: ShadowConfig | None) -> Iterator[Finding]:
-    table = config.flags if config is not None else None
-    try:
-        flags = FeatureFlags.resolve(table)
-    except ConfigError as error:
-        yield from (problem("flags", fault, "correct its value") for fault in error.problems)
-        return
-    told = []
-    for name, key in _KEYS_OF_FLAGS.items():
-        in_file = table is not None and getattr(table, key) is not None
-        origin = "environment" if in_environment(name) else "shadow.toml" if in_file else "default"
-        told.append(f"{name.upper()}={getattr(flags, name)} ({origin})")
-    yield ok("flags", "; ".join(told))
-    if flags.off:
-        yield problem("flags", "V2 runs nowhere: neither shadow nor live", f"set {semconv.ENV_V2_SHADOW}=true")
 
 
 def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
@@ -105,6 +81,8 @@ def _log() -> Finding:
     except OSError as error:
         text = f"{os.environ.get(semconv.ENV_LOG_FILE, '')}: {error.strerror}"
         return problem("log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")
+    except ConfigError as error:
+        return problem("log file", str(error), "correct its value")
     sink.close()
     return ok("log file", f"lines go to {sink.path}")
 

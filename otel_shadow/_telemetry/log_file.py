@@ -7,6 +7,7 @@ import sys
 
 from otel_shadow import semconv
 from otel_shadow._runtime.sinks import Sink
+from otel_shadow.errors import ConfigError
 from otel_shadow.log_line import encode, lines
 from otel_shadow.record import ShadowRecord
 
@@ -33,11 +34,14 @@ class LogFileSink(Sink):
         path: file, or ``stderr`` or ``stdout``; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
 
     Raises:
+        ConfigError: the path stands in quotes, or is ``stderr`` or ``stdout`` in capitals: no file is made of it.
         OSError: the file can't be opened for appending (a named pipe without a reader can't).
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        named = os.fspath(path or os.environ.get(semconv.ENV_LOG_FILE) or "stderr")
+        named = os.fspath(path) if path else os.environ.get(semconv.ENV_LOG_FILE, "").strip() or "stderr"
+        if not isinstance(path, os.PathLike):
+            _check(named, "log_file" if path else semconv.ENV_LOG_FILE)
         self._stream = _STREAMS.get(named)
         self.path = named if self._stream is not None else os.path.abspath(named)
         self._descriptor = -1
@@ -113,6 +117,16 @@ class LogFileSink(Sink):
     def _is_ours(self) -> bool:
         """Return whether the descriptor is still the file that was opened."""
         return self._descriptor >= 0 and _identity_of(self._descriptor) == self._identity
+
+
+def _check(named: str, where: str) -> None:
+    """Raise where a file would be made of what was meant otherwise: env files keep quotes, people write STDOUT."""
+    meant = named.strip("'\"").strip()
+    if meant != named:
+        raise ConfigError([f"{where}: got {named}, expected the path without quotes and blanks around it: {meant}"])
+    lower = named.lower()
+    if lower != named and lower in _STREAMS:
+        raise ConfigError([f"{where}: got {named}, expected {lower} (for a file of that name: ./{named})"])
 
 
 def _identity_of(file: int | str) -> Identity | None:

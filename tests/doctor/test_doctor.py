@@ -118,6 +118,60 @@ def test_a_shadow_that_runs_nowhere_is_a_problem(monkeypatch: pytest.MonkeyPatch
     assert [finding.remedy for finding in problems] == ["set ROUTER_V2_SHADOW=true"]
 
 
+@pytest.mark.parametrize(
+    ("values", "subject", "text"),
+    [
+        (
+            {"ROUTER_V2_PERCENTAGE": "10"},
+            "flags",
+            "ROUTER_V2_PERCENTAGE=10 does nothing while V2 is not enabled",
+        ),
+        (
+            {"ROUTER_V2_ENABLED": "true"},
+            "flags",
+            "ROUTER_V2_ENABLED=true does nothing while ROUTER_V2_PERCENTAGE is 0",
+        ),
+        (
+            {"SHADOW_LOGGING": "false"},
+            "flags",
+            "SHADOW_LOGGING=false: no line and no log event is written, so the verdict will have no evidence",
+        ),
+        ({"ROUTER_V2_PERCENTGE": "10"}, "environment", "ROUTER_V2_PERCENTGE is no variable of otel-shadow"),
+        ({"ROUTER_V2_X": "1"}, "environment", "ROUTER_V2_X is no variable of otel-shadow"),
+        ({"SHADOW_LOGS": "1"}, "environment", "SHADOW_LOGS is no variable of otel-shadow"),
+        ({"OTEL_SHADW_HASH_KEY": "1"}, "environment", "OTEL_SHADW_HASH_KEY is no variable of otel-shadow"),
+        ({"otel_shadow_log_file": "x"}, "environment", "otel_shadow_log_file is no variable of otel-shadow"),
+    ],
+)
+def test_what_does_nothing_is_noted(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], subject: str, text: str
+) -> None:
+    """A flag that does nothing as the others are, and a misspelt variable, have a word each, with the remedy."""
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    told = [finding for finding in examine() if (finding.subject, finding.text) == (subject, text)]
+    assert [finding.severity for finding in told] == [Severity.NOTE]
+    assert told[0].remedy
+
+
+def test_variables_of_other_programs_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only begins like one of otel-shadow's is the application's own; flags may be written in small letters."""
+    for name in ("V2_API_URL", "SHADOW_DATABASE_URL", "OTEL_SERVICE_NAME", "LOG_FILE", "router_v2_percentage"):
+        monkeypatch.setenv(name, "1")
+    assert [finding.text for finding in examine() if finding.subject == "environment"] == []
+
+
+def test_a_log_file_in_quotes_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Env files keep quotes; the doctor says what to write, and makes no file."""
+    monkeypatch.setenv(semconv.ENV_LOG_FILE, '"app.log"')
+    finding = of("log file", examine())
+    assert (finding.severity, finding.text) == (
+        Severity.PROBLEM,
+        'OTEL_SHADOW_LOG_FILE: got "app.log", expected the path without quotes and blanks around it: app.log',
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_log_file_that_can_not_be_written_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The log is opened, not only named."""
     monkeypatch.setenv(semconv.ENV_LOG_FILE, str(tmp_path))

@@ -88,6 +88,33 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     )
 
 
+@pytest.mark.parametrize("blank", [" ", "\r", "\t ", "\n"])
+def test_blanks_around_a_value_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """Files of variables leave blanks and carriage returns behind a value; blanks alone are no value."""
+    values = {
+        "ROUTER_V2_ENABLED": "true", "ROUTER_V2_SHADOW": "false", "ROUTER_V2_PERCENTAGE": "10",
+        "V2_TIMEOUT_MS": "250", "SHADOW_LOGGING": "false",
+    }  # fmt: skip
+    set_all(monkeypatch, {name: f"{blank}{value}{blank}" for name, value in values.items()})
+    flags = FeatureFlags()
+    assert (flags.router_v2_enabled, flags.router_v2_shadow, flags.shadow_logging) == (True, False, False)
+    assert (flags.router_v2_percentage, flags.v2_timeout_ms, flags.timeout_is_explicit) == (10.0, 250, True)
+    set_all(monkeypatch, dict.fromkeys(values, blank))
+    flags = FeatureFlags()
+    assert (flags.router_v2_enabled, flags.router_v2_shadow, flags.shadow_logging) == (False, True, True)
+    assert (flags.router_v2_percentage, flags.v2_timeout_ms, flags.timeout_is_explicit) == (0.0, 5000, False)
+
+
+def test_a_boolean_is_no_number() -> None:
+    """``True`` is 1 to Python: as a percentage it would serve V2 to one session in a hundred."""
+    with pytest.raises(ConfigError) as caught:
+        FeatureFlags(router_v2_percentage=True, v2_timeout_ms=True)
+    assert caught.value.problems == (
+        "ROUTER_V2_PERCENTAGE: got True, expected a number from 0 to 100, such as 10 or 0.5",
+        "V2_TIMEOUT_MS: got True, expected a whole number of milliseconds above 0",
+    )
+
+
 def test_one_error_lists_every_bad_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     """All five are bad: one error names each with what was read and what is expected."""
     set_all(monkeypatch, BAD)

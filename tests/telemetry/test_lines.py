@@ -19,7 +19,7 @@ import pytest
 from frozen import FOLDER, frozen
 from small_graphs import call, left, small_graph
 
-from otel_shadow import FeatureFlags, ShadowConfig, semconv
+from otel_shadow import ConfigError, FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow._telemetry.log_file import LogFileSink
 from otel_shadow.evidence.line_fields import FieldReader
@@ -228,6 +228,35 @@ class TestFile:
         """Others can't read it."""
         LogFileSink(tmp_path / "app.log").close()
         assert (tmp_path / "app.log").stat().st_mode & 0o007 == 0
+
+    @pytest.mark.parametrize(
+        ("named", "told"),
+        [
+            ('"app.log"', 'got "app.log", expected the path without quotes and blanks around it: app.log'),
+            ("'app.log'", "got 'app.log', expected the path without quotes and blanks around it: app.log"),
+            ('"stdout"', 'got "stdout", expected the path without quotes and blanks around it: stdout'),
+            ("STDOUT", "got STDOUT, expected stdout (for a file of that name: ./STDOUT)"),
+            ("StdErr", "got StdErr, expected stderr (for a file of that name: ./StdErr)"),
+        ],
+    )
+    def test_no_file_is_made_of_what_was_meant_otherwise(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, told: str
+    ) -> None:
+        """Env files keep quotes, and people write STDOUT: the error says what to write, and no file appears."""
+        monkeypatch.chdir(tmp_path)
+        for given in (None, named):
+            monkeypatch.setenv("OTEL_SHADOW_LOG_FILE", named if given is None else "app.log")
+            with pytest.raises(ConfigError) as caught:
+                LogFileSink(given)
+            where = "OTEL_SHADOW_LOG_FILE" if given is None else "log_file"
+            assert caught.value.problems == (f"{where}: {told}",)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_blanks_behind_the_name_are_no_part_of_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A carriage return of an env file makes no second file."""
+        monkeypatch.setenv("OTEL_SHADOW_LOG_FILE", f"{tmp_path}/app.log\r")
+        LogFileSink().close()
+        assert [file.name for file in tmp_path.iterdir()] == ["app.log"]
 
     def test_the_environment_names_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """``OTEL_SHADOW_LOG_FILE``; without it, standard error."""
