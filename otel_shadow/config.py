@@ -49,6 +49,9 @@ class FlagsTable(_Table):
 class SessionTable(_Table):
     """Where things are in the state.
 
+    ``id`` is the session's. A run without one, or with an empty one (``null``, ``none``, ``undefined`` and ``nan`` are
+    empty), is a session of its own, and live at 100 % only.
+
     Paths are a state key, dotted and indexed (``messages[-1].content``), or ``configurable.NAME`` for a key of the
     run's configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they
     are.

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from otel_shadow.cohorts import cohorts
+from otel_shadow.cohorts import cohorts, is_id
 from otel_shadow.config import FlagsTable, read_flags
 from otel_shadow.errors import ConfigError
 from otel_shadow.policy import TableOfNumbers
 from otel_shadow.record import Mode
 
+_EVERYBODY = 100.0
 _EXPECTED = {
     "router_v2_enabled": "true or false",
     "router_v2_shadow": "true or false",
@@ -112,12 +113,20 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)
 
     def architecture_mode(self, session_id: str) -> Mode:
-        """Return a session's mode: live if enabled and its bucket is under the percentage, else shadow, else V1."""
-        return self.mode_of_bucket(cohorts(session_id).rollout)
+        """Return a session's mode: live if enabled and its bucket is under the percentage, else shadow, else V1.
+
+        An empty id is none: see :meth:`mode_of_bucket`.
+        """
+        return self.mode_of_bucket(cohorts(session_id).rollout if is_id(session_id) else None)
 
     def mode_of_bucket(self, bucket: float | None) -> Mode:
-        """Return the mode of a session by its rollout bucket in [0, 1); None (no session id) is never live."""
-        if self.router_v2_enabled and bucket is not None and bucket * 100.0 < self.router_v2_percentage:
+        """Return the mode of a session by its rollout bucket in [0, 1).
+
+        None stands for a run without a session id. It is live at 100 % only: below that, the turns of one conversation
+        would be answered by V1 and V2 in turn.
+        """
+        share = self.router_v2_percentage
+        if self.router_v2_enabled and (share >= _EVERYBODY if bucket is None else bucket * 100.0 < share):
             return Mode.V2_LIVE
         return Mode.V2_SHADOW if self.router_v2_shadow else Mode.V1_ONLY
 

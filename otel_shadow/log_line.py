@@ -82,6 +82,8 @@ KEYS = (
         lambda r, v2: r.pair_id, "pair_id", needed=True),
     Key("session_id", "text", "Session; hashed unless it matches the safe pattern.",
         lambda r, v2: r.session_id, "session", needed=True),
+    Key("has_session_id", "flag", "Whether the run had a session id; a run without one is a session of its own.",
+        lambda r, v2: r.has_session_id, "has_session"),
     Key("timestamp", "time", "When V1 started.", lambda r, v2: timestamp(r.timestamp), "time", needed=True),
     Key("clock", "text", "`system`, or `simulated` where the time was made up, as in a demo.",
         lambda r, v2: r.clock, "clock"),
@@ -169,6 +171,7 @@ KEYS = (
 _EVERY_LINE = (
     "schema", "pair_id", "graph", "node", "mode", "arm", "intent", "v1_latency_ms", "v1_status", "v1_error_type",
     "v1_served", "overhead_ms", "v2_build", "config_digest", "key_id", "clock", "trace_id", "v1_span_id",
+    "has_session_id",
 )  # fmt: skip
 ORDER: Mapping[str, tuple[str, ...]] = {
     semconv.EVENT_V2: (

@@ -150,6 +150,8 @@ class ShadowRecord:
     queue_s: float = 0.0
     tokens: Mapping[str, int] = field(default_factory=dict)
     blocked_tools: tuple[str, ...] = ()
+    has_session_id: bool = True
+    """Whether the run had a session id; a run without one is a session of its own."""
     clock: str = "system"
     """``simulated`` where the timestamp is made up, as in a demo that plays two days in a minute."""
 

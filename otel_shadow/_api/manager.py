@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -12,10 +13,12 @@ from typing import Any
 from warnings import warn
 
 from otel_shadow import semconv
+from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
@@ -90,7 +93,7 @@ class ShadowTrafficManager(Engine):
         services = Services(
             config=config,
             flags=source,
-            redactor=redactor or Redactor(safe_id=config.privacy.safe_session_id),
+            redactor=redactor or _own_redactor(config),
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
             record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
@@ -125,6 +128,19 @@ class WhileLogging(Sink):
         """Emit ``record`` if logging is on."""
         if self._flags.current.shadow_logging:
             self._inner.emit(record)
+
+
+def _own_redactor(config: ShadowConfig) -> Redactor:
+    """Make the redactor by the environment's key, and warn once where that is easily guessed."""
+    redactor = Redactor(safe_id=config.privacy.safe_session_id)
+    weakness = redactor.weakness
+    if weakness and weakness not in _TOLD:
+        _TOLD.add(weakness)
+        say(logging.WARNING, "otel-shadow: %s %s: %s", semconv.ENV_HASH_KEY, weakness, WEAK_KEY)
+    return redactor
+
+
+_TOLD: set[str] = set()
 
 
 def _build_from_environment() -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-DEMO_KEY = "otel-shadow demo"
+DEMO_KEY = "otel-shadow demo: every clone has this key"
 """The hash key of ``otel-shadow demo``, whose conversations are public."""
 _SNIPPET = 40
 # The dialogues of the Schema-Guided data set have no reference time of their own; their data set says what today is.

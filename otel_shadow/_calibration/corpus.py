@@ -71,11 +71,13 @@ def read_corpus(path: Path, pairs: PairSet, declared: Sequence[str]) -> Corpus:
 
 
 def _redactor(pairs: PairSet) -> Redactor:
-    given = os.environ.get(semconv.ENV_HASH_KEY)
+    given = os.environ.get(semconv.ENV_HASH_KEY, "").strip()
     redactor = Redactor(given or DEMO_KEY)
     if redactor.key_id not in pairs.keys:
         told, seen = "is another key" if given else "is not set", ", ".join(pairs.keys)
         wanted = f"the lines were written with the key whose id is {seen}; set it to join texts"
+        if redactor.former_key_id in pairs.keys:
+            told, wanted = "is the lines' own", "but release 0.1 wrote them, whose hashes were others: take later lines"
         raise ConfigError([f"{semconv.ENV_HASH_KEY} {told}: {wanted}"])
     return redactor
 

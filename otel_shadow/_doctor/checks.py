@@ -12,7 +12,9 @@ from otel_shadow import semconv
 from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, import_graph
+from otel_shadow._doctor.recent_lines import check_recent_lines
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
+from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._telemetry.log_file import LogFileSink
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig
@@ -43,7 +45,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         *check_flags(config),
         *check_variables(),
         *_identity(config),
-        _log(),
+        *_log(),
         _collector(),
         *_graph(graph_path, config),
     ]
@@ -67,6 +69,8 @@ def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
     if redactor.random_key:
         text = f"{semconv.ENV_HASH_KEY} is not set: each process hashes with a random key of its own"
         yield note("hash key", text, "set the same secret for all processes")
+    elif redactor.weakness:
+        yield problem("hash key", f"{semconv.ENV_HASH_KEY} {redactor.weakness}", WEAK_KEY)
     else:
         yield ok("hash key", f"set, key id {redactor.key_id}")
     named = os.environ.get(semconv.ENV_V2_BUILD) or (config.v2_build if config else None)
@@ -75,16 +79,20 @@ def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
         yield note("V2 build", text, f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES")
 
 
-def _log() -> Finding:
+def _log() -> Iterator[Finding]:
     try:
         sink = LogFileSink()
     except OSError as error:
         text = f"{os.environ.get(semconv.ENV_LOG_FILE, '')}: {error.strerror}"
-        return problem("log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")
+        yield problem("log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")
+        return
     except ConfigError as error:
-        return problem("log file", str(error), "correct its value")
+        yield problem("log file", str(error), "correct its value")
+        return
     sink.close()
-    return ok("log file", f"lines go to {sink.path}")
+    yield ok("log file", f"lines go to {sink.path}")
+    if Path(sink.path).is_file():
+        yield from check_recent_lines(Path(sink.path), Redactor())
 
 
 def _collector() -> Finding:

@@ -28,6 +28,7 @@ from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapshots, channel_values
 from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.services import random_id
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, take
 from otel_shadow.record import Status
@@ -53,6 +54,12 @@ def classify(error: BaseException) -> Status:
     if isinstance(error, GraphBubbleUp | asyncio.CancelledError | GeneratorExit):
         return Status.CANCELLED
     return Status.ERROR
+
+
+def run_id(config: RunnableConfig | None) -> str:
+    """Return an id of the graph's run in which a node is called with ``config``: LangChain's, which callbacks see."""
+    run = getattr((config or {}).get("callbacks"), "parent_run_id", None)
+    return f"run {run}" if run is not None else random_id()
 
 
 class CapturedCall:

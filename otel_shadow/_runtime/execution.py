@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, ParamSpec
 
@@ -14,6 +15,7 @@ from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.shadow_context import SHADOW
 from otel_shadow._runtime.shadow_run import ShadowRun
+from otel_shadow._runtime.sinks import V1Span
 from otel_shadow.record import Observation, ShadowRecord, Status
 
 NOTHING: Any = object()
@@ -21,8 +23,14 @@ NOTHING: Any = object()
 P = ParamSpec("P")
 
 
-def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Execution | None:
+def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call: Any = None) -> Execution | None:
     """Begin an execution of ``node`` with input ``state``, on V1's path: it waits for nothing.
+
+    Arguments:
+        node: the node.
+        state: its input.
+        configurable: the run's configuration.
+        call: what tells the run to which this call of the node belongs.
 
     Returns:
         None where V1 is to run with nothing around it: in mode ``v1_only``, inside a shadow run, and after a fault of
@@ -36,7 +44,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
         session = node.session_path(state, configurable)
         if session is not None and type(session) is not str:
             session = str(session)
-        assignment = node.assignments.of(flags, session)
+        assignment = node.assignments.of(flags, session, call)
         return Execution(node, assignment, configurable, entered) if assignment is not None else None
     except BaseException as fault:
         if passes(fault):
@@ -138,11 +146,15 @@ class Execution(ExecutionData):
             self.span = self.node.services.spans.live()
 
     def close_live_span(self) -> None:
-        """End ``v2.node`` of a V2 that failed; V1's own span follows."""
+        """Leave ``v2.node`` of a V2 that failed, which is ended off the path; V1's own span follows."""
         with self.node.services.fault_barrier("span", self.node.name):
             if self.v2 is not None:
                 self.span.leave()
-                self.span.close(self.v2, self.labels)
+                self.node.services.record_queue.put(partial(self._end_live_span, self.span, self.v2))
+
+    def _end_live_span(self, span: V1Span, v2: Observation) -> None:
+        with self.node.services.fault_barrier("span", self.node.name):
+            span.close(v2, self.labels)
 
     def _open_span(self) -> None:
         try:

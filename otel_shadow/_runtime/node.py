@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from otel_shadow._runtime.assignment import Assignments
 from otel_shadow._runtime.compare import Comparator, Differ
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.limits import Limiter, OverheadBudget
 from otel_shadow._runtime.observer import Observer
-from otel_shadow._runtime.services import Services
+from otel_shadow._runtime.services import Services, random_id
 from otel_shadow.config import NodeTable
 from otel_shadow.record import Status
 
 Classify = Callable[[BaseException], Status]
+RunId = Callable[[Any], str]
 
 
 def classify(error: BaseException) -> Status:
     """Return the status that an exception of a plain function stands for."""
     cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit)
     return Status.CANCELLED if cancelled else Status.ERROR
+
+
+def random_run_id(call: Any) -> str:
+    """Return an id of its own for a call of which nothing is known."""
+    return random_id()
 
 
 class ShadowedNode:
@@ -34,6 +41,7 @@ class ShadowedNode:
         table: the node's own configuration; default ``config.nodes[name]``.
         differ: a comparison function of the user's, instead of ``compare.function``.
         classify: gives the status that an exception of V1 stands for.
+        run_id: gives an id of the run to which a call of the node belongs: the session where there is no other.
     """
 
     def __init__(
@@ -45,6 +53,7 @@ class ShadowedNode:
         table: NodeTable | None = None,
         differ: Differ | None = None,
         classify: Classify = classify,
+        run_id: RunId = random_run_id,
     ) -> None:
         config = services.config
         self.services = services
@@ -55,7 +64,7 @@ class ShadowedNode:
         self.comparator = Comparator(self.table.compare, differ)
         self.observer = Observer(config, self.table, targets)
         self.session_path = self.observer.session_path
-        self.assignments = Assignments(config.arms, self.table)
+        self.assignments = Assignments(config.arms, self.table, run_id)
         self.limiter = Limiter(name, config.limits)
         self.overhead_budget = OverheadBudget()
 

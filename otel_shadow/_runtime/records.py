@@ -61,7 +61,7 @@ class ExecutionData:
 
     @cached_property
     def labels(self) -> ExecutionLabels:
-        """What every span of this execution carries; an execution without a session is a session of its own."""
+        """What every span of this execution carries."""
         services, assignment = self.node.services, self.assignment
         identifier = services.redactor.identifier
         thread = self.configurable.get("thread_id")
@@ -72,7 +72,7 @@ class ExecutionData:
             arm=assignment.arm,
             v2_build=services.v2_build,
             pair_id=self.pair_id,
-            session_id=identifier(assignment.session or self.pair_id),
+            session_id=identifier(assignment.session),
             thread_id=identifier(str(thread)) if thread is not None else None,
         )
 
@@ -174,6 +174,7 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         mode=labels.mode,
         arm=labels.arm,
         session_id=labels.session_id,
+        has_session_id=execution.assignment.has_id,
         timestamp=datetime.fromtimestamp(execution.epoch_s, UTC),
         v1=v1,
         v1_served=None if execution.live else execution.delivered,

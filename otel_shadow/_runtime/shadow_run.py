@@ -69,6 +69,8 @@ class ShadowRun:
         if reason is not None:
             self.shed(reason)
             return False
+        with self._services.fault_barrier("span", self._execution.node.name):
+            self._execution.labels  # noqa: B018 - made here: a process's first hash takes 50 ms, too long for a loop
         self.is_async = self._capture.is_async and self.executor != "process"
         self._ends_itself = self.is_async or self.executor == "process"
         self._scope = self._fresh_scope()

@@ -48,6 +48,8 @@ class ExecutionKind:
     v1_error_type: str = ""
     v2_error_type: str = ""
     simulated: bool = False
+    anonymous: bool = False
+    """Whether the run had no session id, and is a session of its own."""
 
     @property
     def compared(self) -> bool:

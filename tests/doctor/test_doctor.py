@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -159,6 +160,64 @@ def test_variables_of_other_programs_are_not_told(monkeypatch: pytest.MonkeyPatc
     for name in ("V2_API_URL", "SHADOW_DATABASE_URL", "OTEL_SERVICE_NAME", "LOG_FILE", "router_v2_percentage"):
         monkeypatch.setenv(name, "1")
     assert [finding.text for finding in examine() if finding.subject == "environment"] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "severity", "text"),
+    [
+        ("demo", "problem", "OTEL_SHADOW_HASH_KEY has 4 bytes, and 16 are the least"),
+        ("change-me-in-production", "problem", "OTEL_SHADOW_HASH_KEY is made of common words only"),
+        ("b8e2f4a6c0d1e3f5", "ok", "set, key id 142ab173"),
+    ],
+)
+def test_a_weak_hash_key_is_a_problem(monkeypatch: pytest.MonkeyPatch, key: str, severity: str, text: str) -> None:
+    """A key that is guessed makes the hash of every phone number a phone number: the doctor fails."""
+    monkeypatch.setenv(semconv.ENV_HASH_KEY, key)
+    finding = of("hash key", examine())
+    assert (str(finding.severity), finding.text) == (severity, text)
+    assert finding.remedy == "" or "openssl rand -hex 32" in finding.remedy
+
+
+def lines(tmp_path: Path, *told: dict[str, object]) -> None:
+    (tmp_path / "app.log").write_text("".join(f"{json.dumps({'event': 'SHADOW_V2', **one})}\n" for one in told))
+
+
+def test_the_log_says_how_much_traffic_has_no_session_id(tmp_path: Path) -> None:
+    """Three of five executions came without an id: a note, with where the id is configured."""
+    lines(
+        tmp_path,
+        *({"node": "left", "session_id": f"s{n}", "has_session_id": n > 2} for n in range(5)),
+        {"event": "SHADOW_COMPARISON", "node": "left", "session_id": "s9", "has_session_id": False},
+    )
+    finding = of("session ids", examine())
+    assert (finding.severity, finding.text) == (
+        Severity.NOTE,
+        "3 of the last 5 executions in app.log had none: each run is a session of its own",
+    )
+    assert "[session] id" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("same", "others", "noted"), [(25, 10, True), (150, 850, True), (20, 0, False), (60, 100, False)]
+)
+def test_the_log_says_where_one_id_is_everybodys(tmp_path: Path, same: int, others: int, noted: bool) -> None:
+    """An id that is a constant, or ``null`` of many clients, makes one session of all conversations."""
+    ids = ["constant"] * same + [f"s{n}" for n in range(others)]
+    lines(tmp_path, *({"node": "left", "session_id": one, "has_session_id": True} for one in ids))
+    told = [finding.text for finding in examine() if finding.subject == "session ids"]
+    whole = f"{same} of the last {same + others} executions of node 'left' in app.log are of one session"
+    assert told == ([whole] if noted else [])
+
+
+def test_lines_of_the_release_before_are_told_by_their_key_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same secret has another key id now: the log that holds both is not one window."""
+    monkeypatch.setenv(semconv.ENV_HASH_KEY, "b8e2f4a6c0d1e3f5")
+    lines(tmp_path, {"node": "left", "session_id": "s1", "key_id": "47cd8187"}, {"node": "left", "key_id": "142ab173"})
+    told = [finding.text for finding in examine() if finding.subject == "hash key"]
+    assert told == [
+        "set, key id 142ab173",
+        "app.log has lines of release 0.1, where this key has the id 47cd8187; now it is 142ab173",
+    ]
 
 
 def test_a_log_file_in_quotes_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from small_graphs import call, left, small_graph
 
 from otel_shadow import ConfigError, FeatureFlags, Mode, ShadowInstrumentor, semconv, with_shadow_v2
 from otel_shadow._runtime.execution import begin
-from otel_shadow.cohorts import cohorts
+from otel_shadow.cohorts import cohorts, is_id
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -229,10 +229,19 @@ def test_modes() -> None:
     assert FeatureFlags(**everybody, router_v2_shadow=False).architecture_mode("s") is Mode.V2_LIVE
 
 
-def test_an_execution_without_a_session_is_never_live() -> None:
-    """Without an id nobody could be served the same version twice."""
-    flags = FeatureFlags(router_v2_enabled=True, router_v2_percentage=100)
-    assert flags.mode_of_bucket(None) is Mode.V2_SHADOW
+@pytest.mark.parametrize("session", ["", " ", "\t\n", "null", "None", "undefined", "NaN"])
+def test_a_session_without_an_id_is_live_at_100_percent_only(session: str) -> None:
+    """Below that, V1 and V2 would answer one conversation in turn; an empty id, or a word for nothing, is none."""
+    for percentage, mode in ((2, Mode.V2_SHADOW), (99.9, Mode.V2_SHADOW), (100, Mode.V2_LIVE)):
+        flags = FeatureFlags(router_v2_enabled=True, router_v2_percentage=percentage)
+        assert flags.mode_of_bucket(None) is mode
+        assert flags.architecture_mode(session) is mode
+
+
+@pytest.mark.parametrize("session", ["0", "none of them", "nullable", "-", "undefined " * 2])
+def test_other_ids_are_ids(session: str) -> None:
+    """Only what is written where there is no id is none."""
+    assert is_id(session)
 
 
 def test_the_environment_outranks_shadow_toml_which_outranks_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -139,7 +140,7 @@ def within(inner: Any) -> Any:
 def turn(graph: Any, session: str | None = "session_1", how: str = "invoke", given: Any = None) -> Any:
     """One turn of a session; its value, or its chunks."""
     value = {"messages": [("user", "Good morning")]} if given is None else given
-    config = {"configurable": {"thread_id": session} if session else {}}
+    config: Any = {"configurable": {"thread_id": session}} if session else {"run_id": UUID(int=1)}
     if how == "stream":
         return list(graph.stream(value, config))
     if how == "astream":

@@ -175,7 +175,7 @@ def test_what_is_written_is_what_is_read() -> None:
         "event": "SHADOW_V2", "pair_id": "p", "session": "s", "time": 1736380800000, "clock": "system", "graph": "g",
         "node": "n", "mode": "v2_shadow", "arm": "shadowed", "intent": "buy", "v1_ms": 100.0, "v1_status": "success",
         "v2_status": "timeout", "v2_ms": 250.0, "original_target": "left", "shadow_target": "right",
-        "comparison": "mismatch", "diff_fields": ("a", "b"), "observed_v1": {"score": 0.5},
+        "comparison": "mismatch", "diff_fields": ("a", "b"), "observed_v1": {"score": 0.5}, "has_session": True,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from langgraph.pregel import Pregel
 
-from otel_shadow._langgraph.captured_call import classify
+from otel_shadow._langgraph.captured_call import classify, run_id
 from otel_shadow._langgraph.instrument.mark import ShadowMark, mark_of
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
 from otel_shadow._langgraph.process_run import Remote, importable
@@ -61,7 +61,7 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
             path = importable(node.bound if v2 == _SELF else v2, name, owner.config)
             runnable = Remote(path, runnable, owner.workers)
         differ = mark.differ if mark is not None else None
-        shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify)
+        shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify, run_id)
         owner.add(shadowed)
         if wrap(node, shadowed, runnable):
             attached.append(name)

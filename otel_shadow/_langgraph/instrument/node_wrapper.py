@@ -107,7 +107,7 @@ class ShadowedSequence(RunnableSeq):
         """Begin an execution and capture its input; None where V1 is to run with nothing around it."""
         if not config:
             return None
-        execution = begin(self._shadowed, value, config.get(internals.CONF, {}))
+        execution = begin(self._shadowed, value, config.get(internals.CONF, {}), config)
         if execution is not None:
             if self._v2 is not None and execution.shadowed:
                 execution.capture = self._capture(execution, self._v2, value, config, awaited)
