@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._runnable import RunnableCallable
@@ -36,9 +36,29 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 
 _SERVE = "otel_shadow._langgraph.process_run:serve"
-Answer = tuple[Any, BaseException | None, dict[str, int], list[str]]
-"""What comes back: V2's value, what it raised, tokens by kind, and the tools that were blocked."""
+Answer = tuple[Any, BaseException | None, "Noted"]
+"""What comes back: V2's value, what it raised, and what was noted meanwhile."""
 _LACKING = {"store": "the live store", "writer": "the stream writer"}
+
+
+class Noted(NamedTuple):
+    """What a shadow's context in the worker holds at the end: tokens by kind, and names of tools."""
+
+    tokens: dict[str, int]
+    blocked: list[str]
+    declared: set[str]
+
+    @classmethod
+    def of(cls, scope: ShadowContext) -> Noted:
+        """Return it of the worker's ``scope``."""
+        return cls(scope.tokens, scope.blocked, scope.declared)
+
+    def add_to(self, scope: ShadowContext) -> None:
+        """Add it to the parent's ``scope``."""
+        for kind, spent in self.tokens.items():
+            scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
+        scope.blocked.extend(self.blocked)
+        scope.declared.update(self.declared)
 
 
 class RemoteError(Exception):
@@ -81,10 +101,8 @@ class Remote(Runnable[Any, Any]):
             return self.native.invoke(input, config, **kwargs)
         payload = pickle.dumps(_task(self.path, input, config, scope), 5)
         answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - a worker's
-        value, error, tokens, blocked = answer
-        for kind, spent in tokens.items():
-            scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
-        scope.blocked.extend(blocked)
+        value, error, noted = answer
+        noted.add_to(scope)
         if error is not None:
             raise _named(error)
         return value
@@ -143,7 +161,7 @@ def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -
         previous=runtime.previous if runtime is not None else None,
         answers=(list(scratchpad.resume), scratchpad.get_null_resume(False)) if scratchpad is not None else ([], None),
         namespace=str(conf.get(internals.CHECKPOINT_NS) or ""),
-        scope=ShadowContext(scope.graph, scope.node, scope.tools, carrier=scope.carrier),
+        scope=ShadowContext(scope.graph, scope.node, scope.tools, scope.declared, carrier=scope.carrier),
     )
 
 
@@ -249,12 +267,12 @@ def _nowhere(_: Any) -> None:
 
 
 def _packed(value: Any, error: BaseException | None, scope: ShadowContext) -> bytes:
-    answer: Answer = value, error, scope.tokens, scope.blocked
+    answer: Answer = value, error, Noted.of(scope)
     try:
         packed = pickle.dumps(answer, 5)
         if error is not None:
             pickle.loads(packed)  # noqa: S301 - made here; exceptions often pickle into what can't be restored
         return packed
     except Exception as fault:  # noqa: BLE001 - user classes raise anything
-        answer = None, RemoteError(class_name(type(error or fault))), scope.tokens, scope.blocked
+        answer = None, RemoteError(class_name(type(error or fault))), Noted.of(scope)
         return pickle.dumps(answer, 5)

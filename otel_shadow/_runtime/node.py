@@ -40,6 +40,7 @@ class ShadowedNode:
         targets: names that a decision may have: the graph's nodes.
         table: the node's own configuration; default ``config.nodes[name]``.
         differ: a comparison function of the user's, instead of ``compare.function``.
+        tools: names of tools that a record may carry, besides those of ``[tools]``.
         classify: gives the status that an exception of V1 stands for.
         run_id: gives an id of the run to which a call of the node belongs: the session where there is no other.
     """
@@ -53,6 +54,8 @@ class ShadowedNode:
         table: NodeTable | None = None,
         differ: Differ | None = None,
         classify: Classify = classify,
+        *,
+        tools: frozenset[str] = frozenset(),
         run_id: RunId = random_run_id,
     ) -> None:
         config = services.config
@@ -61,6 +64,7 @@ class ShadowedNode:
         self.name = name
         self.table = table or config.nodes.get(name) or NodeTable()
         self.classify = classify
+        self.tools = tools | config.tools.known
         self.comparator = Comparator(self.table.compare, differ)
         self.observer = Observer(config, self.table, targets)
         self.session_path = self.observer.session_path

@@ -17,6 +17,8 @@ class ShadowContext:
     graph: str
     node: str
     tools: ToolsTable = field(default_factory=ToolsTable)
+    declared: set[str] = field(default_factory=set)
+    """Names of tools that a record may carry; names that stand in code join them as they are blocked."""
     recorded_calls: Mapping[Any, Any] = field(default_factory=dict)
     """Results of V1's own tool calls by (tool, arguments), for ``replay``."""
     state: dict[Any, Any] = field(default_factory=dict)

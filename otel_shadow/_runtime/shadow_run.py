@@ -256,7 +256,7 @@ class ShadowRun:
 
     def _fresh_scope(self) -> ShadowContext:
         node = self._execution.node
-        return ShadowContext(node.graph, node.name, self._services.config.tools)
+        return ShadowContext(node.graph, node.name, self._services.config.tools, set(node.tools))
 
     # --- its record ------------------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class ShadowRun:
         return record
 
     def _circumstances(self) -> Circumstances:
-        blocked, declared = self._scope.blocked, self._scope.tools.known
+        blocked, declared = self._scope.blocked, self._scope.declared
         return Circumstances(
             latency_s=self._latency_s,
             queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),

@@ -10,6 +10,7 @@ import inspect
 import json
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import CodeType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
@@ -63,13 +64,16 @@ def call_key(name: str, arguments: Any) -> CallKey:
     return name, json.dumps(arguments, sort_keys=True, default=repr)
 
 
-def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Snapshot | None:
+def check_call(
+    name: str, key: Callable[[], CallKey], *, read_only: bool = False, written: Callable[[], bool] = bool
+) -> Snapshot | None:
     """Check by ``[tools]`` whether a call may run here.
 
     Arguments:
         name: the tool or function.
         key: makes the call's key; called only where the call is to be replayed.
         read_only: whether the call is marked as changing nothing.
+        written: says whether the name is written in code, so that a record may carry it undeclared.
 
     Returns:
         V1's result, to be replayed instead of the call; None where the call is to run (outside a shadow always).
@@ -84,8 +88,16 @@ def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False
     replay = _next(scope, key()) if name in scope.tools.replay else None
     if replay is None and not (read_only or name in scope.tools.allow):
         scope.blocked.append(name)
+        if written():
+            scope.declared.add(name)
         raise SideEffectBlockedError(name)
     return replay
+
+
+def names(function: Any, name: str) -> bool:
+    """Return whether ``name`` is the one by which the source code of ``function`` defines it."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    return isinstance(code, CodeType) and code.co_name == name
 
 
 def _next(scope: ShadowContext, key: CallKey) -> Snapshot | None:
@@ -120,19 +132,20 @@ def side_effect(function: Any = None, /, *, name: str | None = None) -> Any:
 
 
 def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[..., Any]:
-    known = name or function.__name__
+    own = name or function.__name__
     signature = inspect.signature(function)
+    written = functools.partial(names, function, own)
 
     def key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallKey:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return call_key(known, {key: value for key, value in bound.arguments.items() if key != "self"})
+        return call_key(own, {key: value for key, value in bound.arguments.items() if key != "self"})
 
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
-            if (replay := check_call(known, lambda: key(args, kwargs))) is not None:
+            if (replay := check_call(own, lambda: key(args, kwargs), written=written)) is not None:
                 return replay.restore()
             result = await function(*args, **kwargs)
             if places := recorders():
@@ -143,7 +156,7 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if (replay := check_call(known, lambda: key(args, kwargs))) is not None:
+        if (replay := check_call(own, lambda: key(args, kwargs), written=written)) is not None:
             return replay.restore()
         result = function(*args, **kwargs)
         if places := recorders():

@@ -12,6 +12,7 @@ from langgraph.pregel import Pregel
 from otel_shadow._langgraph.captured_call import classify, run_id
 from otel_shadow._langgraph.instrument.mark import ShadowMark, mark_of
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
+from otel_shadow._langgraph.instrument.tool_names import tool_names
 from otel_shadow._langgraph.process_run import Remote, importable
 from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.engine import Engine
@@ -45,7 +46,8 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         ConfigError: a V2 that is to run in a worker process can't.
     """
     graph_name = graph.get_name()
-    attached = []
+    attached: list[str] = []
+    own_tools: frozenset[str] | None = None
     for name, node in graph.nodes.items():
         if name in _PRIVATE:
             continue
@@ -60,8 +62,19 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         if runnable is not None and table.executor == "process":
             path = importable(node.bound if v2 == _SELF else v2, name, owner.config)
             runnable = Remote(path, runnable, owner.workers)
+        own_tools = tool_names(graph) if own_tools is None else own_tools
         differ = mark.differ if mark is not None else None
-        shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify, run_id)
+        shadowed = ShadowedNode(
+            owner.services,
+            graph_name,
+            name,
+            graph.nodes,
+            table,
+            differ,
+            classify,
+            run_id=run_id,
+            tools=own_tools | tool_names(runnable),
+        )
         owner.add(shadowed)
         if wrap(node, shadowed, runnable):
             attached.append(name)

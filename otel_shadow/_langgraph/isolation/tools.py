@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -11,7 +12,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.side_effects import CallKey, call_key, check_call, record, recorders
+from otel_shadow._runtime.side_effects import CallKey, call_key, check_call, names, record, recorders
 from otel_shadow._runtime.snapshot import Snapshot
 from otel_shadow.errors import SideEffectBlockedError
 
@@ -70,9 +71,17 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
 def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
     """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
-        return check_call(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
+        key, written = partial(_key, tool, tool_input), partial(_is_written, tool)
+        return check_call(tool.name, key, read_only=_read_only(tool), written=written)
     except SideEffectBlockedError as blocked:
         raise ToolBlockedError(blocked.name) from None
+
+
+def _is_written(tool: BaseTool) -> bool:
+    """Return whether the tool's name stands in code: it is its function's, or the default of its class."""
+    field = type(tool).model_fields.get("name")
+    functions = (getattr(tool, "func", None), getattr(tool, "coroutine", None))
+    return (field is not None and field.default == tool.name) or any(names(item, tool.name) for item in functions)
 
 
 def _read_only(tool: BaseTool) -> bool:
