@@ -123,6 +123,8 @@ KEYS = (
         lambda r, v2: milliseconds(v2.latency_s), "v2_ms", nullable=True),
     Key("v2_error_type", "text", "Class of V2's exception.",
         lambda r, v2: v2.error_type, "v2_error_type", nullable=True, cut=True),
+    Key("v2_location", "text", "Where in the code V2 failed, as `module:line`: the deepest frame in your own code.",
+        lambda r, v2: v2.location, nullable=True, cut=True),
     Key("v2_span_id", "text", "V2's span.", lambda r, v2: v2.span_id, nullable=True),
     Key("queue_ms", "number", "Milliseconds for which the shadow waited to start.",
         lambda r, v2: milliseconds(r.queue_s)),
@@ -178,7 +180,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "event", "event_type", "session_id", "user_message_hash", "original_stage", "shadow_stage", "shadow_status",
         "shadow_latency_ms", "decision_comparison", "timestamp", *_EVERY_LINE, "comparison", "steps_match",
         "v1_current_step", "v2_current_step", "diff_fields", "fields_compared", "comparison_error_type", "self_match",
-        "v2_error_type", "v2_span_id", "queue_ms", "observed", "tokens", "blocked_tools",
+        "v2_error_type", "v2_location", "v2_span_id", "queue_ms", "observed", "tokens", "blocked_tools",
     ),
     semconv.EVENT_COMPARISON: (
         "event", "event_type", "node_name", "session_id", "v1_current_step", "v2_current_step", "steps_match",
@@ -186,8 +188,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     ),
     semconv.EVENT_BASELINE: (
         "event", "event_type", "session_id", "user_message_hash", "reason", "original_target", "timestamp",
-        *_EVERY_LINE, "served", "fallback_reason", "v2_status", "v2_latency_ms", "v2_error_type", "v2_span_id",
-        "observed",
+        *_EVERY_LINE, "served", "fallback_reason", "v2_status", "v2_latency_ms", "v2_error_type", "v2_location",
+        "v2_span_id", "observed",
     ),
 }  # fmt: skip
 """The keys of each event in the order in which they are written; tools read the first ones."""

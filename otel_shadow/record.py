@@ -75,6 +75,7 @@ class Observation:
         step: the node's current step; a value that is not declared is ``_other``.
         stage: the workflow's stage; a value that is not declared is ``_other``.
         error_type: type name of the exception, never its message.
+        location: where in the code V2 failed, as ``module:line``; no path and no data.
         span_id: 16 hex digits, or None.
         observed: numbers, booleans and declared categories named in ``[nodes.X.observe]``.
     """
@@ -87,6 +88,7 @@ class Observation:
     error_type: str | None = None
     span_id: str | None = None
     observed: Observed = field(default_factory=dict)
+    location: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
 from otel_shadow._langgraph.instrument.import_hook import when_langgraph_is_imported
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.redact import loggable
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
@@ -50,6 +51,7 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         except Exception as error:
             if kwargs.get("raise_errors"):
                 raise
+            show("the start", error)
             problem = f"log file: {error}" if isinstance(error, OSError) else loggable(error, ConfigError)
             logger.error("otel-shadow is off, the application runs V1 only: %s", problem)
             return

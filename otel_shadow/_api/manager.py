@@ -14,6 +14,7 @@ from warnings import warn
 
 from otel_shadow import semconv
 from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.debug_mode import announce
 from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
@@ -84,6 +85,7 @@ class ShadowTrafficManager(Engine):
         executor: Executor | None = None,
         inspect: Inspect | None = None,
     ) -> None:
+        announce()
         config = config if config is not None else ShadowConfig.load()
         source: FlagSource = flags or FeatureFlags.resolve(config.flags)
         metrics = MetricsSink(meter_provider)

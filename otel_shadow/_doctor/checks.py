@@ -136,6 +136,6 @@ def _graph(path: str | None, config: ShadowConfig | None) -> Iterator[Finding]:
     try:
         graph = import_graph(path)
     except ConfigError as error:
-        yield from (problem("graph", fault, "name it as module:attribute") for fault in error.problems)
+        yield from (problem("graph", fault, "it has to be importable as module:attribute") for fault in error.problems)
         return
     yield from check_graph(graph, config or ShadowConfig())

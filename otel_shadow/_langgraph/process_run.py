@@ -28,6 +28,8 @@ from otel_shadow._langgraph.isolation.configuration import callbacks, enter_shad
 from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
 from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
+from otel_shadow._runtime.code_location import code_location
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
@@ -42,16 +44,17 @@ _LACKING = {"store": "the live store", "writer": "the stream writer"}
 
 
 class Noted(NamedTuple):
-    """What a shadow's context in the worker holds at the end: tokens by kind, and names of tools."""
+    """What a shadow's context in the worker holds at the end: tokens by kind, names of tools, where V2 failed."""
 
     tokens: dict[str, int]
     blocked: list[str]
     declared: set[str]
+    location: str | None
 
     @classmethod
     def of(cls, scope: ShadowContext) -> Noted:
         """Return it of the worker's ``scope``."""
-        return cls(scope.tokens, scope.blocked, scope.declared)
+        return cls(scope.tokens, scope.blocked, scope.declared, scope.location)
 
     def add_to(self, scope: ShadowContext) -> None:
         """Add it to the parent's ``scope``."""
@@ -59,6 +62,7 @@ class Noted(NamedTuple):
             scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
         scope.blocked.extend(self.blocked)
         scope.declared.update(self.declared)
+        scope.location = self.location
 
 
 class RemoteError(Exception):
@@ -232,6 +236,8 @@ def _run(task: Task) -> tuple[Any, BaseException | None]:
             return asyncio.run(v2.ainvoke(task.state, config)), None
         return v2.invoke(task.state, config), None
     except BaseException as error:  # noqa: BLE001 - V2 may raise anything; the parent is told
+        task.scope.location = code_location(error)
+        show(f"V2 of node {task.scope.node!r}", error)
         return None, error
 
 

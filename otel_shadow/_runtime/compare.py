@@ -8,6 +8,7 @@ from numbers import Real
 from pkgutil import resolve_name
 from typing import Any
 
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.redact import error_type
 from otel_shadow.config import CompareTable
@@ -55,6 +56,7 @@ class Comparator:
         try:
             return self._compare(v1, v2, steps)
         except Exception as error:  # noqa: BLE001 - the user's function and the user's __eq__ raise anything
+            show("the comparison of V1 with V2", error)
             return Comparison(Outcome.ERROR, error_type=error_type(error))
 
     def _compare(self, v1: ExecutionResult, v2: ExecutionResult, steps: tuple[Any, Any] | None) -> Comparison:

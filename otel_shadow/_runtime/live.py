@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+from otel_shadow._runtime.code_location import code_location
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.execution import Execution
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.redact import error_type
@@ -75,7 +77,10 @@ class _V2Serves:
     def _failed(self, error: BaseException) -> None:
         reason = self._attempt.reason(error)
         self._execution.fallback_reason = reason
-        self._execution.v2 = self._observation(_FAILURES.get(reason, Status.ERROR), error_type(error))
+        failed = self._observation(_FAILURES.get(reason, Status.ERROR), error_type(error))
+        location = code_location(error) if reason != "timeout" else None  # that is raised by otel-shadow
+        self._execution.v2 = replace(failed, location=location)
+        show(f"live V2 of node {self._execution.node.name!r}", error)
         self._execution.close_live_span()
 
     def _observation(self, status: Status, kind: str | None) -> Observation:

@@ -99,6 +99,8 @@ class Circumstances:
     tokens: Mapping[str, int]
     blocked_tools: tuple[str, ...]
     """Names of tools that V2 tried and may not use; ``_other`` for names that are not declared."""
+    location: str | None = None
+    """Where in the code V2 failed."""
 
 
 def baseline(execution: ExecutionData, reason: str, v2: Observation | None = None) -> ShadowRecord:
@@ -142,7 +144,10 @@ def pair(
         comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
     return replace(
         _record(execution, observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)),
-        v2=observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
+        v2=replace(
+            observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
+            location=circumstances.location,
+        ),
         comparison=comparison,
         user_message_hash=node.services.redactor.message(observer.user_message(state, configurable)),
         intent=observer.intent(views[0]) or observer.intent(views[1]),
@@ -158,7 +163,13 @@ def bare(
     failed = Comparison(Outcome.ERROR, error_type=error_type(broken))
     return replace(
         _record(execution, execution.observation()),
-        v2=Observation(v2.status, circumstances.latency_s, error_type=kind, span_id=circumstances.span_id),
+        v2=Observation(
+            v2.status,
+            circumstances.latency_s,
+            error_type=kind,
+            span_id=circumstances.span_id,
+            location=circumstances.location,
+        ),
         comparison=failed if v2.status in COMPARABLE else NOT_COMPARED,
         **_measured(circumstances),
     )

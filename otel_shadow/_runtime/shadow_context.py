@@ -28,6 +28,8 @@ class ShadowContext:
     """The pair's trace context in W3C headers, for what runs in another process."""
     blocked: list[str] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
+    location: str | None = None
+    """Where in the code V2 failed, where another process found it out."""
 
 
 SHADOW: ContextVar[ShadowContext | None] = ContextVar("otel_shadow_scope", default=None)

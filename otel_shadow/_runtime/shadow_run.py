@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from threading import get_ident
 from time import perf_counter
 
+from otel_shadow._runtime.code_location import code_location, thread_location
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.execution_result import Capture, ExecutionResult
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
@@ -35,6 +38,8 @@ class ShadowRun:
     _admitted = False
     _finished: ExecutionResult | None = None
     _latency_s: float | None = None
+    _location: str | None = None
+    _thread: int | None = None
     _span: V2Span | None = None
     _ends_itself = False
     _counted_tokens = 0
@@ -97,6 +102,8 @@ class ShadowRun:
         result = self._finished or ExecutionResult(over)  # V2 has not begun while the state's own classes restore it
         if self._latency_s is None:
             self._latency_s = perf_counter() - self._started_at
+        if self._thread is not None and not self._finished and over is Status.TIMEOUT:
+            self._location = thread_location(self._thread)
         limiter.finished(result.status, self._new_tokens())
         if self._finished or not self._entered:  # what hangs is the user's code that a whole record would run again
             self._report(partial(self._bare, result, TimeoutError))
@@ -105,6 +112,7 @@ class ShadowRun:
 
     def run(self) -> None:
         """Run V2 in this thread, to the report."""
+        self._thread = get_ident()
         self._start()
         try:
             result = self._capture.run(self._scope, self._enter)
@@ -200,9 +208,18 @@ class ShadowRun:
         self._latency_s = now - (self._started_at or now)
         if result.status is not Status.TIMEOUT and self._latency_s > self._timeout_s:
             result = ExecutionResult(Status.TIMEOUT, error=result.error)
+        if result.error is not None and result.status is not Status.INTERRUPT:
+            self._locate(result.error)
         self._finished = result
         self.deadline = now + self._timeout_s  # the comparison has as long again
         return True
+
+    def _locate(self, error: object) -> None:
+        """Note where in the code V2 failed, and show it in the debug mode."""
+        with self._services.fault_barrier("record", self._execution.node.name):
+            if self.executor != "process":
+                show(f"V2 of node {self._execution.node.name!r}", error)
+            self._location = self._scope.location or code_location(error)
 
     def _conclude(self, again: ExecutionResult | None) -> None:
         """Compare and report, in this thread."""
@@ -290,6 +307,7 @@ class ShadowRun:
             queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
             span_id=self._span.span_id if self._span else None,
             tokens=dict(self._scope.tokens),
+            location=self._location,
             blocked_tools=tuple(dict.fromkeys(known(tool, declared) for tool in blocked)),
         )
 

@@ -282,6 +282,8 @@ def _pair_attributes(record: ShadowRecord, v2: Observation) -> dict[str, Any]:
 def _conclude(span: Span, observation: Observation) -> None:
     if observation.error_type is not None:
         span.set_attribute(semconv.ERROR_TYPE, observation.error_type)
+    if observation.location is not None:
+        span.set_attribute(semconv.V2_LOCATION, observation.location)
     if observation.status is Status.TIMEOUT:
         span.set_attribute(semconv.ERROR_TYPE, "timeout")
     if observation.status in (Status.ERROR, Status.TIMEOUT, Status.NOT_IMPLEMENTED):

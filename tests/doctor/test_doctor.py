@@ -20,6 +20,10 @@ from otel_shadow.errors import ConfigError
 
 GRAPH = "small_graphs:small_graph"
 Told = tuple[str, str, str]
+NO_ARGUMENTS = (
+    f"{__name__}:greedy_v2: calling it raised TypeError: greedy_v2() missing 2 required positional arguments: "
+    "'state' and 'database'; expected a graph"
+)
 
 
 def good_v2(state: object) -> dict[str, object]:
@@ -63,7 +67,8 @@ def of(subject: str, findings: list[Finding]) -> Finding:
         (f"{__name__}:deaf_v2", ("problem", "nodes.left", "V2 takes no argument: it can't see the state")),
         (f"{__name__}:greedy_v2", ("problem", "nodes.left", "V2 needs database, which LangGraph does not give")),
         (f"{__name__}:GRAPH", ("problem", "nodes.left", "V2 is a str")),
-        ("nowhere:v2", ("problem", "nodes.left", "V2 'nowhere:v2' can't be imported: ModuleNotFoundError")),
+        ("nowhere:v2", ("problem", "nodes.left",
+                        "V2 'nowhere:v2' can't be imported: ModuleNotFoundError: No module named 'nowhere'")),
     ],
 )  # fmt: skip
 def test_v2_is_imported_and_its_signature_checked(v2: str, told: Told) -> None:
@@ -252,7 +257,7 @@ def test_a_collector_that_is_not_there_is_a_problem(monkeypatch: pytest.MonkeyPa
         ("nowhere:graph", "nowhere:graph: no module named 'nowhere'"),
         ("small_graphs:none", "small_graphs:none: module 'small_graphs' has no 'none'"),
         ("small_graphs:END", "small_graphs:END: expected a graph, found str"),
-        (f"{__name__}:greedy_v2", f"{__name__}:greedy_v2: calling it raised TypeError; expected a graph"),
+        (f"{__name__}:greedy_v2", NO_ARGUMENTS),
     ],
 )
 def test_what_is_no_graph_is_named(path: str, problem: str) -> None:
@@ -260,6 +265,38 @@ def test_what_is_no_graph_is_named(path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as error:
         import_graph(path)
     assert error.value.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import math\nprice = 1 / 0\n", "ZeroDivisionError: division by zero (broken_app.py, line 2)"),
+        ("def v2(state)\n    pass\n", "SyntaxError: expected ':' (broken_app.py, line 1)"),
+        ("import json\n\njson.loads('')\n",
+         "JSONDecodeError: Expecting value: line 1 column 1 (char 0) (broken_app.py, line 3)"),
+        ("import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all' (broken_app.py, line 1)"),
+        ("import os\nos.nothing\n",
+         "AttributeError: module 'os' has no attribute 'nothing' (broken_app.py, line 2)"),
+        ("raise RuntimeError('no database\\n at db')\n", "RuntimeError: no database at db (broken_app.py, line 1)"),
+    ],
+)  # fmt: skip
+def test_what_an_import_raises_is_told_with_message_file_and_line(tmp_path: Path, code: str, told: str) -> None:
+    """On the developer's own terminal nothing is hidden: of a V2, and of the graph's own module."""
+    (tmp_path / "broken_app.py").write_text(code)
+    sys.path.insert(0, str(tmp_path))
+    sys.modules.pop("broken_app", None)
+    assert ("problem", "nodes.left", f"V2 'broken_app:v2' can't be imported: {told}") in found(
+        {"nodes": {"left": {"v2": "broken_app:v2"}}}
+    )
+    assert of("graph", examine("broken_app:graph")).text == f"broken_app:graph: importing it raised {told}"
+
+
+def test_what_making_the_graph_raises_is_told_with_file_and_line(tmp_path: Path) -> None:
+    """A function that returns the graph may fail deep inside the application."""
+    (tmp_path / "maker.py").write_text("def graph():\n    return {}['db']\n")
+    sys.modules.pop("maker", None)
+    told = of("graph", examine("maker:graph")).text
+    assert told == "maker:graph: calling it raised KeyError: 'db' (maker.py, line 2); expected a graph"
 
 
 def test_a_graph_is_found_by_its_function() -> None:

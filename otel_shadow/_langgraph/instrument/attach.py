@@ -15,6 +15,7 @@ from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, w
 from otel_shadow._langgraph.instrument.tool_names import tool_names
 from otel_shadow._langgraph.process_run import Remote, importable
 from otel_shadow._langgraph.v2_runnable import as_runnable
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import class_name, loggable
@@ -120,6 +121,7 @@ def _runnable(v2: Any, v1: Any, node: str) -> Any:
         return as_runnable(resolve_name(v2) if isinstance(v2, str) else v2) if v2 is not None else None
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
         told = loggable(error, ShadowError)
+        show(f"the import of V2 of node {node!r}", error)
         which = v2 if isinstance(v2, str) else class_name(type(v2))  # no repr: it may show keys, or raise
         logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, which, told)
         return None

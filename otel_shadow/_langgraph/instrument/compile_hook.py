@@ -16,6 +16,7 @@ from otel_shadow._langgraph.instrument.attach import detach, has_shadow
 from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.redact import class_name
 from otel_shadow.errors import ShadowError
 
@@ -76,6 +77,7 @@ def _offer(attach: Attach, graph: Any) -> None:
     except ShadowError:
         raise  # the explicit API's wrong configuration; auto-instrumentation has checked its own before
     except Exception as error:  # noqa: BLE001 - the graph works without a shadow
+        show(f"the search of graph {graph.get_name()!r} for nodes", error)
         say(logging.ERROR, "shadow: graph %r gets no shadow: %s", graph.get_name(), class_name(type(error)))
 
 
