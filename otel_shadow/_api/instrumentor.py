@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -57,12 +56,10 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             return
         set_default_manager(self.manager)
         manager, resolve = self.manager, kwargs.get("resolve_v2")
-        missing = MissingNodes(manager.config)
 
         def attach(graph: Any) -> None:
             from otel_shadow._langgraph.instrument.attach import attach as give_shadows
 
-            missing.compiled(graph.get_name(), graph.nodes)
             try:
                 give_shadows(graph, manager, resolve)
             except ConfigError as error:
@@ -91,38 +88,6 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 manager.spans.close()
         if hooks is not None:
             hooks.clean_up()  # only now: what waited has run under the guards
-
-
-class MissingNodes:
-    """Nodes of ``shadow.toml`` that no graph has; they are logged once, ``after_s`` seconds after the first graph."""
-
-    def __init__(self, config: ShadowConfig, after_s: float = 5.0) -> None:
-        self._wanted = {name: table.graph for name, table in config.nodes.items()}
-        self._after_s = after_s
-        self._graphs: set[str] = set()
-        self._started = False
-
-    def compiled(self, graph: str, nodes: Collection[str]) -> None:
-        """Note that a graph was compiled, and its nodes."""
-        self._graphs.add(graph)
-        for name in nodes:
-            if self._wanted.get(name, graph) in (None, graph):
-                self._wanted.pop(name, None)
-        if not self._started and self._wanted:
-            self._started = True
-            timer = threading.Timer(self._after_s, self.log)
-            timer.daemon = True
-            timer.start()
-
-    def log(self) -> None:
-        """Log the nodes that are missing."""
-        if self._wanted:
-            logger.warning(
-                "otel-shadow: no graph has a node %s: no shadow will run for it (graphs so far: %s); mend [nodes] or "
-                "run otel-shadow doctor module:graph",
-                ", ".join(repr(name) for name in sorted(self._wanted)),
-                ", ".join(sorted(self._graphs)),
-            )
 
 
 def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:

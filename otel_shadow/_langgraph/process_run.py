@@ -32,7 +32,7 @@ from otel_shadow._runtime.code_location import code_location
 from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.redact import class_name
-from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext, within_v2
 from otel_shadow._telemetry.spans import enter_in_worker
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
@@ -243,7 +243,8 @@ def _run(task: Task) -> tuple[Any, BaseException | None]:
 
 @functools.lru_cache(256)
 def _v2(path: str) -> Runnable[Any, Any]:
-    return as_runnable(resolve_name(path))
+    with within_v2():
+        return as_runnable(resolve_name(path))
 
 
 def _config(task: Task, awaited: bool) -> RunnableConfig:

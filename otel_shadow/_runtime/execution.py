@@ -13,7 +13,7 @@ from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
-from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.shadow_context import IN_V2, SHADOW
 from otel_shadow._runtime.shadow_run import ShadowRun
 from otel_shadow._runtime.sinks import V1Span
 from otel_shadow.record import Observation, ShadowRecord, Status
@@ -33,13 +33,13 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call:
         call: what tells the run to which this call of the node belongs.
 
     Returns:
-        None where V1 is to run with nothing around it: in mode ``v1_only``, inside a shadow run, and after a fault of
+        None where V1 is to run with nothing around it: in mode ``v1_only``, inside a V2, and after a fault of
         otel-shadow, which is counted.
     """
     entered = perf_counter()
     try:
         flags = node.services.flags.current
-        if flags.off or SHADOW.get() is not None:
+        if flags.off or SHADOW.get() is not None or IN_V2.get():
             return None
         session = node.session_path(state, configurable)
         if session is not None and type(session) is not str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,23 @@ class ShadowContext:
 
 
 SHADOW: ContextVar[ShadowContext | None] = ContextVar("otel_shadow_scope", default=None)
+IN_V2: ContextVar[bool] = ContextVar("otel_shadow_in_v2", default=False)
+"""Set while a V2 is imported, and while one serves live."""
+
+
+@contextmanager
+def within_v2() -> Iterator[None]:
+    """Mark a block as V2's: what is compiled or run in it is a part of V2, and no V1 of its own."""
+    token = IN_V2.set(True)
+    try:
+        yield
+    finally:
+        IN_V2.reset(token)
+
+
+def in_v2() -> bool:
+    """Return whether the caller is part of a V2: being imported, in a shadow run, or serving live."""
+    return SHADOW.get() is not None or IN_V2.get()
 
 
 def is_shadow() -> bool:

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any
+from weakref import WeakSet
 
 from langgraph.pregel import Pregel
 
 from otel_shadow._langgraph.captured_call import classify, run_id
 from otel_shadow._langgraph.instrument.mark import ShadowMark, mark_of
+from otel_shadow._langgraph.instrument.missing_nodes import note_graph
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
 from otel_shadow._langgraph.instrument.tool_names import tool_names
 from otel_shadow._langgraph.process_run import Remote, importable
@@ -19,6 +21,7 @@ from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import class_name, loggable
+from otel_shadow._runtime.shadow_context import within_v2
 from otel_shadow.config import NodeTable
 from otel_shadow.errors import ShadowError
 
@@ -49,6 +52,7 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
     graph_name = graph.get_name()
     attached: list[str] = []
     own_tools: frozenset[str] | None = None
+    note_graph(engine, engine.config, graph_name, graph.nodes)
     for name, node in graph.nodes.items():
         if name in _PRIVATE:
             continue
@@ -80,6 +84,23 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         if wrap(node, shadowed, runnable):
             attached.append(name)
     return attached
+
+
+def _exempt(v2: Any) -> Any:
+    """Return ``v2``, whose graphs get no shadow themselves: those that it is, or is a chain of."""
+    for graph in (v2, *getattr(v2, "steps", ())):
+        if isinstance(graph, Pregel):
+            _V2_GRAPHS.add(graph)
+            detach(graph)
+    return v2
+
+
+_V2_GRAPHS: WeakSet[Pregel[Any, Any, Any, Any]] = WeakSet()
+
+
+def is_v2(graph: Any) -> bool:
+    """Return whether ``graph`` is the V2 of a node."""
+    return graph in _V2_GRAPHS
 
 
 def detach(graph: Pregel[Any, Any, Any, Any], engine: Engine | None = None) -> None:
@@ -118,7 +139,10 @@ def _runnable(v2: Any, v1: Any, node: str) -> Any:
     try:
         if isinstance(v2, str) and v2 == _SELF:
             return v1
-        return as_runnable(resolve_name(v2) if isinstance(v2, str) else v2) if v2 is not None else None
+        with within_v2():  # what its module compiles is a part of it
+            found = resolve_name(v2) if isinstance(v2, str) else v2
+        runnable = as_runnable(found) if found is not None else None
+        return runnable if runnable is v1 else _exempt(runnable)
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
         told = loggable(error, ShadowError)
         show(f"the import of V2 of node {node!r}", error)

@@ -12,12 +12,14 @@ from langgraph.func import entrypoint
 from langgraph.graph.state import StateGraph
 from langgraph.pregel import Pregel
 
-from otel_shadow._langgraph.instrument.attach import detach, has_shadow
+from otel_shadow._langgraph.instrument.attach import detach, has_shadow, is_v2
+from otel_shadow._langgraph.instrument.missing_nodes import stop_watching
 from otel_shadow._langgraph.isolation.guards import install_guards, uninstall_guards
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.shadow_context import in_v2
 from otel_shadow.errors import ShadowError
 
 Attach = Callable[[Any], Any]
@@ -52,6 +54,7 @@ def uninstall(attach: Attach, manager: Any = None) -> None:
         detach(graph, manager)
     if not _attachers:
         _patches.undo()
+        stop_watching()
 
 
 def clean_up() -> None:
@@ -64,6 +67,9 @@ def _wrapped(original: Any) -> Any:
     @functools.wraps(original)
     def build(self: Any, *args: Any, **kwargs: Any) -> Any:
         graph = original(self, *args, **kwargs)
+        if in_v2():
+            say(logging.DEBUG, "otel-shadow: graph %r is a part of V2, and gets no shadow", graph.get_name())
+            return graph
         for attach in list(_attachers):
             _offer(attach, graph)
         return graph
@@ -72,6 +78,8 @@ def _wrapped(original: Any) -> Any:
 
 
 def _offer(attach: Attach, graph: Any) -> None:
+    if is_v2(graph):
+        return
     try:
         attach(graph)
     except ShadowError:

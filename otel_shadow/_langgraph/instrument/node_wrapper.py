@@ -25,6 +25,7 @@ from otel_shadow._runtime.live import Attempt, aserve, serve
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
 from otel_shadow._runtime.services import Services
+from otel_shadow._runtime.shadow_context import within_v2
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError
 from otel_shadow._runtime.time_limit import OverdueV2s
@@ -153,7 +154,8 @@ class ShadowedSequence(RunnableSeq):
         attempt = LiveAttempt(config)
 
         def v2() -> Any:
-            return self._with_v2(execution).invoke(copied(input), attempt.begin(), **more)
+            with within_v2():
+                return self._with_v2(execution).invoke(copied(input), attempt.begin(), **more)
 
         v1_alone = partial(v1, input, config, **more)
         return serve(execution, Attempt(_PASSING, _UNUSABLE, attempt.commit), v2, v1_alone)
@@ -164,7 +166,8 @@ class ShadowedSequence(RunnableSeq):
         attempt = LiveAttempt(config)
 
         async def v2() -> Any:
-            return await self._with_v2(execution).ainvoke(copied(input), attempt.begin(), **more)
+            with within_v2():
+                return await self._with_v2(execution).ainvoke(copied(input), attempt.begin(), **more)
 
         return await aserve(
             execution, Attempt(_PASSING, _UNUSABLE, attempt.commit), v2, partial(v1, input, config, **more)
