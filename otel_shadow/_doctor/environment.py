@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from otel_shadow import semconv
 from otel_shadow._doctor.findings import Finding, note, ok, problem
+from otel_shadow._runtime.debug_mode import DEBUG
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 from otel_shadow.flags import FeatureFlags, in_environment
@@ -59,10 +60,13 @@ def _without_effect(flags: FeatureFlags) -> Iterator[Finding]:
 
 
 def check_variables() -> Iterator[Finding]:
-    """Yield a note for each variable that is set, is none of otel-shadow's, and looks like one."""
+    """Yield a note for each variable that looks like one of otel-shadow's and is none, and for the debug mode."""
     known = [value for name, value in vars(semconv).items() if name.startswith("ENV_")]
     known = sorted({*known, *(name.upper() for name in _KEYS_OF_FLAGS)})
     flags = {name.upper() for name in _KEYS_OF_FLAGS}
+    if DEBUG:
+        text = f"{semconv.ENV_DEBUG} is on: exceptions appear on standard error with messages, which may hold data"
+        yield note("environment", text, "unset it in production")
     for name in sorted(os.environ):
         if name in known or name.upper() in flags:  # flags may be written in small letters
             continue
