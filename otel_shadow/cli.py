@@ -117,11 +117,13 @@ def verdict(**options: Any) -> int:
     if not options["sources"]:
         raise click.UsageError("Missing argument 'SOURCE...': a log file, a glob or a saved summary.")
     if watch:
-        _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
+        _only_with("--watch", given, {"sources", "config", "build"})
         from otel_shadow._report.watch_command import watch as keep_watching
 
         return keep_watching(options["sources"], every or 30.0, options["config"], options["build"])
     _only_with("a single verdict", given, given, every)
+    if options["trace_url"] and options["html"] is None:
+        raise click.UsageError("--trace-url: links stand on the page; name it with --html FILE.")
     from otel_shadow._report.verdict_command import judge
 
     return judge(**options)

@@ -195,7 +195,7 @@ _CUTTABLE = frozenset(key.name for key in KEYS if key.cut)
 def lines(record: ShadowRecord) -> list[Line]:
     """Return the line objects of ``record`` in the order in which they are written."""
     v2 = record.v2 or _NEVER
-    if not v2.status.started or record.served == semconv.VERSION_V2 or record.fallback_reason:
+    if not record.is_pair:
         return [{name: source(record, v2) for name, source in _BASELINE}]
     pair = {name: source(record, v2) for name, source in _PAIR}
     return [pair, {name: pair[name] if source is None else source(record, v2) for name, source in _FOR_PEOPLE}]

@@ -104,6 +104,14 @@ def test_every_line_has_what_evidence_needs(make_shadow_capture: MakeCapture) ->
     assert {line["schema"] for line in seen} == {semconv.LINE_SCHEMA}
 
 
+@pytest.mark.parametrize("reason", ["cancelled", "not_captured:ConnectionError", "live"])
+def test_a_record_with_a_reason_is_a_baseline_that_says_it(reason: str) -> None:
+    """V2 never began in a shadow, whatever its status says (not restored, served live): one line, with why."""
+    record = replace(RECORD, v2=Observation(Status.CANCELLED), reason=reason)
+    assert not record.is_pair
+    assert [(line["event"], line["reason"]) for line in lines(record)] == [("SHADOW_BASELINE", reason)]
+
+
 JSON_TYPES = {
     "text": "string", "time": "string, RFC 3339 in UTC with milliseconds", "number": "number", "version": "number",
     "flag": "boolean", "names": "string[]", "table": "object",
