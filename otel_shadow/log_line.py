@@ -201,10 +201,6 @@ def lines(record: ShadowRecord) -> list[Line]:
     return [pair, {name: pair[name] if source is None else source(record, v2) for name, source in _FOR_PEOPLE}]
 
 
-def _constant(value: str) -> FromRecord:
-    return lambda record, v2: value
-
-
 def _source(key: Key) -> FromRecord:
     """Return what makes the value of ``key``: its own source, or a table of what the keys inside it make."""
     if key.source is not None:
@@ -215,7 +211,7 @@ def _source(key: Key) -> FromRecord:
 
 def _sources(event: str) -> list[tuple[str, FromRecord]]:
     """Return the names of the keys of ``event`` in their order, each with what makes its value."""
-    own = {"event": _constant(event), "event_type": _constant(_EVENT_TYPES[event])}
+    own = {"event": lambda record, v2: event, "event_type": lambda record, v2: _EVENT_TYPES[event]}
     known = {key.name: _source(key) for key in KEYS} | own
     return [(name, known[name]) for name in ORDER[event]]
 

@@ -41,13 +41,8 @@ def watch(sources: Sequence[str], every: float, config: Path | None, build: str 
 
     On a terminal the whole verdict is redrawn; otherwise a line is printed when it changes. Where the environment
     names an OTLP endpoint, the verdict goes there as gauges (``shadow.verdict`` and its bands). Sources that are not
-    there yet are waited for.
-
-    Arguments:
-        every: seconds between two looks; more where a look takes long.
-
-    Returns:
-        the exit code of the last verdict; 3 if there was none.
+    there yet are waited for. There are ``every`` seconds between two looks, more where a look takes long. The exit code
+    is that of the last verdict; 3 if there was none.
     """
     provider = meter_provider() if endpoint("METRICS") else None
     gauges = VerdictGauges(provider) if provider is not None else None

@@ -21,7 +21,7 @@ from small_graphs import call, left, small_graph
 
 from otel_shadow import FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.evidence.line_fields import FieldReader
 from otel_shadow.log_line import KEYS, ORDER, Key, encode, lines, timestamp
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
@@ -251,7 +251,7 @@ class TestFile:
         log, writers, count = tmp_path / "app.log", 4, 500
         code = (
             "import sys, json\n"
-            "from otel_shadow._telemetry.log_file import LogFileSink\n"
+            "from otel_shadow._telemetry.log_sinks import LogFileSink\n"
             "sink, who = LogFileSink(sys.argv[1]), sys.argv[2]\n"
             f"for n in range({count}):\n"
             "    head = json.dumps({'who': who, 'n': n, 'pad': ''})\n"
