@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := $(VENV)/bench
 OUT ?= out
+# Byte code is kept, whatever the shell says: hundreds of the tests' processes import the same modules.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .PHONY: demo test servers lint bench versions clean help
