@@ -41,7 +41,6 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _attach: Callable[[Any], Any] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return the requirements of what is instrumented."""
         return ("langgraph >= 0.6",)
 
     def _instrument(self, **kwargs: Any) -> None:

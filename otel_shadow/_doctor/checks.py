@@ -16,7 +16,7 @@ from otel_shadow._doctor.recent_lines import check_recent_lines
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.redact import Redactor
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig
 from otel_shadow.errors import ConfigError, MissingExtraError, require
 
@@ -113,7 +113,6 @@ def _collector() -> Finding:
 
 
 def _send() -> bool:
-    """Send a test span to the OTLP endpoint that the environment names; return whether it was taken."""
     sdk = require("opentelemetry.sdk.trace", "otlp")
     export = require("opentelemetry.sdk.trace.export", "otlp")
     memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "otlp").InMemorySpanExporter()

@@ -11,16 +11,8 @@ from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._runtime.debug_mode import DEBUG
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
-from otel_shadow.flags import FeatureFlags, in_environment
+from otel_shadow.flags import FLAGS, FeatureFlags, in_environment
 
-_KEYS_OF_FLAGS = {
-    "router_v2_enabled": "enabled",
-    "router_v2_shadow": "shadow",
-    "router_v2_percentage": "percentage",
-    "v2_timeout_ms": "timeout_ms",
-    "shadow_logging": "logging",
-}
-"""Each flag's key in ``[flags]`` of ``shadow.toml``."""
 _OWN_PREFIXES = ("ROUTER_V2_", "OTEL_SHADOW_")
 """No other program's variables begin with these."""
 _NEAR_PREFIXES = ("ROUTER", "SHADOW", "V2_")
@@ -37,8 +29,8 @@ def check_flags(config: ShadowConfig | None) -> Iterator[Finding]:
         yield from (problem("flags", fault, "correct its value") for fault in error.problems)
         return
     told = []
-    for name, key in _KEYS_OF_FLAGS.items():
-        in_file = table is not None and getattr(table, key) is not None
+    for name, flag in FLAGS.items():
+        in_file = table is not None and getattr(table, flag.key) is not None
         origin = "environment" if in_environment(name) else "shadow.toml" if in_file else "default"
         told.append(f"{name.upper()}={getattr(flags, name)} ({origin})")
     yield ok("flags", "; ".join(told))
@@ -62,8 +54,8 @@ def _without_effect(flags: FeatureFlags) -> Iterator[Finding]:
 def check_variables() -> Iterator[Finding]:
     """Yield a note for each variable that looks like one of otel-shadow's and is none, and for the debug mode."""
     known = [value for name, value in vars(semconv).items() if name.startswith("ENV_")]
-    known = sorted({*known, *(name.upper() for name in _KEYS_OF_FLAGS)})
-    flags = {name.upper() for name in _KEYS_OF_FLAGS}
+    known = sorted({*known, *(name.upper() for name in FLAGS)})
+    flags = {name.upper() for name in FLAGS}
     if DEBUG:
         text = f"{semconv.ENV_DEBUG} is on: exceptions appear on standard error with messages, which may hold data"
         yield note("environment", text, "unset it in production")

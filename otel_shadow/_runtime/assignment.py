@@ -25,8 +25,6 @@ class Assignment(NamedTuple):
 
     Arguments:
         session: the session's id, as the application has it; an id of the run's own where the application has none.
-        mode: architecture mode.
-        arm: with a shadow, or held out.
         reason: why there is no shadow (``live``, ``holdout``, ``sampled_out``, …); None where there is one.
         noise: whether V1 runs a second time, as its own shadow.
         timeout_s: V2's time limit in seconds.
@@ -77,8 +75,7 @@ def assign(
 ) -> Assignment | None:
     """Assign a session by its cohorts; one without an id is live at 100 % only.
 
-    Returns:
-        None in mode ``v1_only``: V1 runs alone and nothing is recorded.
+    None in mode ``v1_only``: V1 runs alone and nothing is recorded.
     """
     shares = cohorts(session)
     mode = flags.mode_of_bucket(shares.rollout if has_id else None)
