@@ -26,6 +26,7 @@ from langgraph.types import Send
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapshots, channel_values
+from otel_shadow._langgraph.limits_of_v1 import ended_at_limit
 from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.side_effects import Recording
@@ -45,13 +46,16 @@ def _user_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def classify(error: BaseException) -> Status:
-    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation."""
+    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation.
+
+    A cancellation by one of LangGraph's time limits is an error of the node's.
+    """
     if isinstance(error, GraphInterrupt):
         return Status.INTERRUPT
     if isinstance(error, ParentCommand):
         return Status.SUCCESS
     if isinstance(error, GraphBubbleUp | asyncio.CancelledError | GeneratorExit):
-        return Status.CANCELLED
+        return Status.ERROR if isinstance(error, asyncio.CancelledError) and ended_at_limit() else Status.CANCELLED
     return Status.ERROR
 
 
@@ -127,7 +131,9 @@ class CapturedCall:
         if error is not None:
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
-            self._error_class = type(error)
+            self._error_class = (
+                TimeoutError if isinstance(error, asyncio.CancelledError) else type(error)
+            )  # of an error
         self._writes = _kept(self.writes())
         self.size += self._writes.size
 
@@ -172,7 +178,7 @@ def _taken(
         if type(context) is dict:
             context = dict(context)
     if (scratchpad := configurable.get(internals.SCRATCHPAD)) is not None:
-        resume, null_resume = scratchpad.resume, scratchpad.get_null_resume(False)  # True would steal V1's answer
+        resume, null_resume = scratchpad.resume, internals.waiting_answer(scratchpad)
     node_error = configurable.get(internals.NODE_ERROR) if internals.NODE_ERROR is not None else None
     whole = value, values, (user, metadata, (previous, context, resume, null_resume, node_error))
     if UNCOPYABLE:

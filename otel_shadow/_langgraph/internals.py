@@ -74,6 +74,34 @@ def fresh_counters() -> dict[str, LazyAtomicCounter]:
     return {name: LazyAtomicCounter() for name in ("call_counter", "interrupt_counter", "subgraph_counter")}
 
 
+def waiting_answer(scratchpad: Any) -> Any:
+    """Return the human's answer that waits for whoever asks next, else None; it stays where it is.
+
+    LangGraph's own look at it goes on returning an answer that another node has consumed.
+    """
+    look: Any = scratchpad.get_null_resume
+    answer = look(False)
+    while answer is not None:
+        held = _held(look)
+        if (write := held.get("null_resume_write")) is not None:
+            return answer if any(item is write for item in held.get("pending_writes", ())) else None
+        outer = held.get("parent_scratchpad")
+        if outer is None:
+            return answer
+        look = outer.get_null_resume
+    return None
+
+
+def _held(function: Any) -> dict[str, Any]:
+    """Return what a closure holds, by name; nothing of any other callable."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    return (
+        {name: cell.cell_contents for name, cell in zip(names, function.__closure__ or (), strict=True)}
+        if names
+        else {}
+    )
+
+
 def answer_once(answer: Any) -> Callable[[bool], Any]:
     """Make the ``get_null_resume`` of a scratchpad that holds ``answer``: it is gone once it was consumed."""
     answers = [] if answer is None else [answer]

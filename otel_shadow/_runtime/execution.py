@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
@@ -200,7 +201,7 @@ class Execution(ExecutionData):
             self.status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
             if error is not None:
                 self.status = self.node.classify(error)
-                self.error_type = error_type(error) if self.status is Status.ERROR else None
+                self.error_type = _error_type(error) if self.status is Status.ERROR else None
         elif error is not None and self.v2 is not None:
             self.v2 = replace(self.v2, status=self.node.classify(error))
 
@@ -226,3 +227,8 @@ class Execution(ExecutionData):
         if self._shed_for is not None:
             self.node.limiter.refused(self._shed_for)
         return baseline(self, self.assignment.reason or "not_captured", self.v2)
+
+
+def _error_type(error: BaseException) -> str | None:
+    """Return the class's name; a cancellation that counts as an error is a time limit, whatever cancelled the node."""
+    return "TimeoutError" if isinstance(error, CancelledError) else error_type(error)

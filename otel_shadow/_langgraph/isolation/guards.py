@@ -26,6 +26,7 @@ from otel_shadow._langgraph.isolation.langgraph_copies import copy_classes
 from otel_shadow._langgraph.isolation.models import guard_model_caches
 from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tools import guard_tools
+from otel_shadow._langgraph.limits_of_v1 import watch_time_limits
 from otel_shadow._langgraph.patches import Patches, changing_arguments
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 from otel_shadow._runtime.process_lifecycle import on_fork
@@ -62,6 +63,7 @@ class _Guards:
             self._patches.replace(ContextThreadPoolExecutor, "submit", _submitted_to_daemons)
             guard_model_caches(self._patches)
             guard_tools(self._patches)
+            watch_time_limits(self._patches)
             copy_classes(self._patches)
 
     def uninstall(self) -> None:
