@@ -49,7 +49,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
 class Execution(ExecutionData):
     """An execution from the entry to the exit of the node's wrapper: a context manager around everything that V1 does.
 
-    ``through`` runs V1 and returns what V1 produced; the wrapper sets ``result`` to what the caller is about to get.
+    What V1 ``produced`` or ``raised`` is noted; the wrapper sets ``result`` to what the caller is about to get.
     On leaving, the two are compared by identity: the evidence of "V1 always served". An exception passes unchanged.
     """
 
@@ -86,29 +86,48 @@ class Execution(ExecutionData):
         """Enter the execution; :meth:`__exit__` hands it over."""
         return self
 
+    # What runs V1 itself calls these three, so that no frame of otel-shadow but its own is below V1 on the stack.
+
+    def open_span(self) -> None:
+        """Open V1's span: V1 runs next."""
+        try:
+            self.span = self.node.services.spans.v1(self.fallback_reason)
+        except BaseException as fault:
+            if passes(fault):
+                raise
+            self._caught("span", fault)
+        self.overhead_s += perf_counter() - self.entered_s
+
+    def produced(self, value: Any) -> Any:
+        """Note ``value`` as what the serving version produced, and return it."""
+        self._produced = value
+        return value
+
+    def raised(self, error: BaseException) -> None:
+        """Note ``error`` as what V1 raised."""
+        self._raised = error
+
     def through(self, v1: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run V1 inside its span, and return its value or raise what it raised."""
-        self._open_span()
+        self.open_span()
         try:
-            self._produced = v1(*args, **kwargs)
+            return self.produced(v1(*args, **kwargs))
         except BaseException as error:
-            self._raised = error
+            self.raised(error)
             raise
-        return self._produced
 
     async def athrough(self, v1: Callable[P, Awaitable[Any]], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Await V1 inside its span, and return its value or raise what it raised."""
-        self._open_span()
+        self.open_span()
         try:
-            self._produced = await v1(*args, **kwargs)
+            return self.produced(await v1(*args, **kwargs))
         except BaseException as error:
-            self._raised = error
+            self.raised(error)
             raise
-        return self._produced
 
     def through_stream(self, chunks: Iterator[Any]) -> Iterator[Any]:
         """Yield V1's chunks inside its span, and raise what V1 raised."""
-        self._open_span()
+        self.open_span()
         try:
             for chunk in chunks:
                 self._produced = chunk
@@ -119,7 +138,7 @@ class Execution(ExecutionData):
 
     async def athrough_stream(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yield V1's chunks as they are awaited, inside its span, and raise what V1 raised."""
-        self._open_span()
+        self.open_span()
         try:
             async for chunk in chunks:
                 self._produced = chunk
@@ -127,11 +146,6 @@ class Execution(ExecutionData):
         except BaseException as error:
             self._raised = error
             raise
-
-    def through_v2(self, value: Any) -> Any:
-        """Return the value of a V2 that serves live."""
-        self._produced = value
-        return value
 
     def open_live_span(self) -> None:
         """Open ``v2.node``."""
@@ -144,15 +158,6 @@ class Execution(ExecutionData):
             if self.v2 is not None:
                 self.span.leave()
                 self.span.close(self.v2, self.labels)
-
-    def _open_span(self) -> None:
-        try:
-            self.span = self.node.services.spans.v1(self.fallback_reason)
-        except BaseException as fault:
-            if passes(fault):
-                raise
-            self._caught("span", fault)
-        self.overhead_s += perf_counter() - self.entered_s
 
     # --- after V1 --------------------------------------------------------------------------------------------------
 
