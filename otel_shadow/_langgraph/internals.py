@@ -14,7 +14,8 @@ from langgraph._internal import _constants
 from langgraph.channels.any_value import AnyValue
 from langgraph.channels.binop import BinaryOperatorAggregate
 from langgraph.channels.ephemeral_value import EphemeralValue
-from langgraph.channels.last_value import LastValue
+from langgraph.channels.last_value import LastValue, LastValueAfterFinish
+from langgraph.channels.named_barrier_value import NamedBarrierValueAfterFinish
 from langgraph.channels.topic import Topic
 from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.pregel._algo import LazyAtomicCounter
@@ -63,6 +64,9 @@ VALUE_CHANNELS: Final[frozenset[type]] = frozenset((*_SIMPLE, *_DELTA))
 """Channel classes whose whole state is the attribute ``value``."""
 TOPIC: Final = Topic
 """Its state is the list ``values``."""
+
+DEFERRED: Final = (LastValueAfterFinish, NamedBarrierValueAfterFinish)
+"""Channel classes that lead to a node which waits until all others are done."""
 
 _EMPTY: Any = EphemeralValue(object)
 MISSING: Final[Any] = _EMPTY.value

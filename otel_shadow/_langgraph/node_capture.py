@@ -50,9 +50,9 @@ class NodeCapture(CapturedCall):
         writes = self._writes.restore()
         decision = _NO_DECISION
         if self._command is not None:
-            decision = decided_by(self._command.args[0], self.here)
+            decision = decided_by(self._command.args[0], self.here, self.channels)
         elif self._status is Status.SUCCESS:
-            decision = decided(writes)
+            decision = decided(writes, self.channels)
         error = self._error_class if self._status is Status.ERROR else None
         return ExecutionResult(self._status, decision.targets, fields(writes, self.channels), decision.sends, error)
 
@@ -97,7 +97,7 @@ class NodeCapture(CapturedCall):
                 passed = writer.invoke(passed, isolation.config)
         except BaseException as error:  # noqa: BLE001 - as above: path functions are user code
             return _undecided(isolation, value, error)
-        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes)))
+        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
 
     async def _arun(self, v2: AnyRunnable, scope: ShadowContext, enter: Enter) -> ExecutionResult:
         isolation = self._isolated(scope, enter, is_async=True)
@@ -118,7 +118,7 @@ class NodeCapture(CapturedCall):
             if _cancelled(error):
                 raise
             return _undecided(isolation, value, error)
-        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes)))
+        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
 
     def _isolated(self, scope: ShadowContext, enter: Enter, *, is_async: bool) -> Isolation:
         """Make the present context, a copy that is V2's own, the shadow's."""
@@ -175,7 +175,7 @@ def _undecided(isolation: Isolation, value: Any, error: BaseException) -> Execut
 
 
 def _to_parent(isolation: Isolation, command: Command[Any]) -> ExecutionResult:
-    return _result(isolation, Status.SUCCESS, command, None, decided_by(command, isolation.here))
+    return _result(isolation, Status.SUCCESS, command, None, decided_by(command, isolation.here, isolation.channels))
 
 
 def _result(

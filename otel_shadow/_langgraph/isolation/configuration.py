@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -47,7 +47,8 @@ class Isolation:
     """V2's and those of the node's writers."""
     custom: list[Any]
     """What V2 wrote to the stream."""
-    channels: Container[str]
+    channels: Mapping[str, Any]
+    """Production's; only their names and classes are read."""
 
 
 def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> Isolation:

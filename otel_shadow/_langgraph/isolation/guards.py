@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import copy_context
@@ -29,6 +30,7 @@ from otel_shadow._langgraph.isolation.tools import guard_tools
 from otel_shadow._langgraph.limits_of_v1 import watch_time_limits
 from otel_shadow._langgraph.patches import Patches, changing_arguments
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
+from otel_shadow._runtime.observer import declare_targets
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
@@ -110,9 +112,25 @@ def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[...,
     def defaults(self: AnyPregel, config: RunnableConfig, **kwargs: Any) -> tuple[Any, ...]:
         resolved = original(self, config, **kwargs)
         scope = SHADOW.get()
-        return resolved if scope is None else tuple(_private(scope, item) for item in resolved)
+        if scope is None:
+            _note_nodes(self)
+            return resolved
+        return tuple(_private(scope, item) for item in resolved)
 
     return defaults
+
+
+_NOTED: dict[int, weakref.ref[AnyPregel]] = {}
+"""Graphs that have run and still live, by their ids."""
+
+
+def _note_nodes(graph: AnyPregel) -> None:
+    """Note the names of the graph's nodes: a node of a subgraph may name one of them as where to go next."""
+    key = id(graph)
+    known = _NOTED.get(key)
+    if known is None or known() is not graph:
+        _NOTED[key] = weakref.ref(graph, lambda _: _NOTED.pop(key, None))
+        declare_targets(graph.nodes)
 
 
 def _private(scope: ShadowContext, item: Any) -> Any:
