@@ -125,7 +125,7 @@ class Observer:
         kind, colon, name = target.rpartition(":")
         if kind == "error":
             return kind + colon + type_name(name)
-        declared_here = name in self._targets and kind in ("", "deferred")
+        declared_here = name in self._targets and kind in ("", "parent", "deferred")
         return target if declared_here or (kind == "parent" and name in _elsewhere) else semconv.OTHER
 
     def _observed(self, after: Mapping[str, Any], configurable: Mapping[str, Any]) -> Observed:

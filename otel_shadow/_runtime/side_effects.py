@@ -21,14 +21,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 CallKey = tuple[str, str]
 """Name of what is called, and its arguments as text."""
-Calls = dict[CallKey, list["Outcome"]]
+Calls = dict[CallKey, list["CallOutcome"]]
 
 _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
 """More than one where a node runs inside a node: both record."""
 _COUNTS = "replayed"
 
 
-class Outcome:
+class CallOutcome:
     """What a call came to: the value that it returned, or the exception that it raised, a human's question too.
 
     Raises:
@@ -107,7 +107,7 @@ class RecordedCall:
         if error is not None and not isinstance(error, Exception):
             return  # a cancellation or an exit is no outcome
         try:
-            outcome = Outcome(self.value) if error is None else Outcome(error, raised=True)
+            outcome = CallOutcome(self.value) if error is None else CallOutcome(error, raised=True)
         except SnapshotError:
             return
         for calls in self._places:
@@ -119,7 +119,7 @@ def call_key(name: str, arguments: Any) -> CallKey:
     return name, json.dumps(arguments, sort_keys=True, default=repr)
 
 
-def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Outcome | None:
+def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> CallOutcome | None:
     """Check by ``[tools]`` whether a call may run here.
 
     Arguments:
@@ -144,7 +144,7 @@ def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False
     return replay
 
 
-def _next(scope: ShadowContext, key: CallKey) -> Outcome | None:
+def _next(scope: ShadowContext, key: CallKey) -> CallOutcome | None:
     """Return V1's outcome of the same call; the n-th call gets the n-th outcome, later ones the last."""
     outcomes = scope.recorded_calls.get(key)
     if not outcomes:
@@ -152,7 +152,7 @@ def _next(scope: ShadowContext, key: CallKey) -> Outcome | None:
     counts = scope.state.setdefault(_COUNTS, {})
     at = counts.get(key, 0)
     counts[key] = at + 1
-    return cast("Outcome", outcomes[min(at, len(outcomes) - 1)])
+    return cast("CallOutcome", outcomes[min(at, len(outcomes) - 1)])
 
 
 @overload

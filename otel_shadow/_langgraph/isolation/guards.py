@@ -25,6 +25,7 @@ from langgraph.store.base import BaseStore
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.isolation.langgraph_copies import copy_classes
 from otel_shadow._langgraph.isolation.models import guard_model_caches
+from otel_shadow._langgraph.isolation.remote import guard_servers
 from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tools import guard_tools
 from otel_shadow._langgraph.limits_of_v1 import watch_time_limits
@@ -65,6 +66,7 @@ class _Guards:
             self._patches.replace(ContextThreadPoolExecutor, "submit", _submitted_to_daemons)
             guard_model_caches(self._patches)
             guard_tools(self._patches)
+            guard_servers(self._patches)
             watch_time_limits(self._patches)
             copy_classes(self._patches)
 

@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.side_effects import CallKey, Outcome, RecordedCall, call_key, check_call, recorders
+from otel_shadow._runtime.side_effects import CallKey, CallOutcome, RecordedCall, call_key, check_call, recorders
 from otel_shadow.errors import SideEffectBlockedError
 
 READ_ONLY = "read_only"
@@ -64,7 +64,7 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     return arun
 
 
-def _permitted(tool: BaseTool, tool_input: Any) -> Outcome | None:
+def _permitted(tool: BaseTool, tool_input: Any) -> CallOutcome | None:
     """Return V1's outcome where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
         return check_call(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
