@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -14,7 +15,8 @@ from otel_shadow._langgraph.captured_call import CapturedCall
 from otel_shadow._langgraph.decision import RoutingDecision, decided, decided_by, fields
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
-from otel_shadow._langgraph.v2_runnable import is_async
+from otel_shadow._langgraph.loop_calls import ENDED, LoopEndedError, call_on
+from otel_shadow._langgraph.v2_runnable import is_async, is_awaited_branch
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 from otel_shadow._runtime.redact import class_name
@@ -94,7 +96,10 @@ class NodeCapture(CapturedCall):
         try:
             passed = value
             for writer in self._node.flat_writers:
-                passed = writer.invoke(passed, isolation.config)
+                if self.loop is not None and is_awaited_branch(writer):  # production awaits it on its loop, too
+                    passed = call_on(self.loop, partial(writer.ainvoke, passed, isolation.config))
+                else:
+                    passed = writer.invoke(passed, isolation.config)
         except BaseException as error:  # noqa: BLE001 - as above: path functions are user code
             return _undecided(isolation, value, error)
         return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
@@ -185,5 +190,7 @@ def _result(
     error: BaseException | None,
     decision: RoutingDecision = _NO_DECISION,
 ) -> ExecutionResult:
+    if isolation.scope.state.get(ENDED):
+        return ExecutionResult(Status.CANCELLED, error=LoopEndedError())
     writes = fields(list(isolation.writes), isolation.channels)
     return ExecutionResult(status, decision.targets, writes, decision.sends, error, value, isolation.custom)

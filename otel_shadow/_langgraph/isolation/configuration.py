@@ -40,6 +40,7 @@ class Isolation:
 
     state: Any
     config: RunnableConfig
+    scope: ShadowContext
     here: tuple[str, ...]
     """Names by which a ``Command(graph=…)`` means the graph of this node."""
     calls: LocalCalls
@@ -78,7 +79,7 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     configurable[internals.CALL] = calls.bind(config)
     own = configurable[internals.CHECKPOINT_NS]
     here = (*captured.here, own, recast_checkpoint_ns(own))
-    return Isolation(parts.input, config, here, calls, writes, custom, captured.channels)
+    return Isolation(parts.input, config, scope, here, calls, writes, custom, captured.channels)
 
 
 def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
