@@ -27,6 +27,7 @@ from langgraph.types import Send
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapshots, channel_values
 from otel_shadow._langgraph.limits_of_v1 import ended_at_limit
+from otel_shadow._langgraph.nested_runs import RESUMED, NestedRuns
 from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.side_effects import Recording
@@ -81,6 +82,8 @@ class CapturedCall:
     """Whether the same execution was captured before, at an earlier attempt."""
     recording: Recording | None = None
     """V1's own calls of tools, where some are to be replayed."""
+    nested: NestedRuns | None = None
+    """What V1 does with graphs inside."""
     _status = Status.SUCCESS
     _command: ParentCommand | None = None
     _error_class: type[BaseException] | None = None
@@ -120,14 +123,22 @@ class CapturedCall:
         self._parts = _taken(value, values, configurable, dict(metadata) if metadata else {}, largest)
         self.size = self._parts.size
 
-    def complete(self, error: BaseException | None) -> None:
+    def complete(self, error: BaseException | None) -> str | None:
         """Add V1's writes, now that its sequence of node and writers has ended.
 
         Arguments:
             error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
+
+        Returns:
+            Why no V2 can be compared with this V1; None where one can.
         """
         if self.recording is not None:
             self.recording.stop()
+        if self.nested is not None:
+            self.nested.stop()
+            if self.nested.resumed:
+                return RESUMED
+            self.size += self.nested.size
         if error is not None:
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
@@ -136,6 +147,7 @@ class CapturedCall:
             )  # of an error
         self._writes = _kept(self.writes())
         self.size += self._writes.size
+        return None
 
     def writes(self) -> list[tuple[str, Any]]:
         """Return V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers."""

@@ -33,6 +33,7 @@ TASK_ID: Final = _constants.CONFIG_KEY_TASK_ID
 CHECKPOINT_NS: Final = _constants.CONFIG_KEY_CHECKPOINT_NS
 CHECKPOINT_ID: Final = _constants.CONFIG_KEY_CHECKPOINT_ID
 CHECKPOINT_MAP: Final = _constants.CONFIG_KEY_CHECKPOINT_MAP
+RESUMING: Final = _constants.CONFIG_KEY_RESUMING
 THREAD_ID: Final = _constants.CONFIG_KEY_THREAD_ID
 CACHE: Final[str | None] = getattr(_constants, "CONFIG_KEY_CACHE", None)
 DURABILITY: Final[str | None] = getattr(_constants, "CONFIG_KEY_DURABILITY", None)

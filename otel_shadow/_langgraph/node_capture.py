@@ -15,6 +15,7 @@ from otel_shadow._langgraph.captured_call import CapturedCall
 from otel_shadow._langgraph.decision import RoutingDecision, decided, decided_by, fields
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
+from otel_shadow._langgraph.isolation.states import READS
 from otel_shadow._langgraph.loop_calls import ENDED, LoopEndedError, call_on
 from otel_shadow._langgraph.v2_runnable import is_async, is_awaited_branch
 from otel_shadow._runtime.execution_result import ExecutionResult
@@ -128,6 +129,8 @@ class NodeCapture(CapturedCall):
     def _isolated(self, scope: ShadowContext, enter: Enter, *, is_async: bool) -> Isolation:
         """Make the present context, a copy that is V2's own, the shadow's."""
         scope.state.setdefault("loop", self.loop)
+        if self.nested is not None:
+            scope.state.setdefault(READS, self.nested.reads)
         isolation = isolate(self, scope, is_async=is_async)
         enter_shadow(scope, isolation.config)
         enter()

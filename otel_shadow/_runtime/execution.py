@@ -170,7 +170,7 @@ class Execution(ExecutionData):
         try:
             self._judge(error)
             if self.capture is not None:
-                self.capture.complete(error)
+                self._complete(self.capture, error)
         except BaseException as fault:
             self.capture = None
             if passes(fault):
@@ -209,6 +209,13 @@ class Execution(ExecutionData):
                 self.error_type = _error_type(error) if self.status is Status.ERROR else None
         elif error is not None and self.v2 is not None:
             self.v2 = replace(self.v2, status=self.node.classify(error))
+
+    def _complete(self, capture: Capture, error: BaseException | None) -> None:
+        """Complete the capture; where no V2 can be compared with this V1, there is to be no shadow run."""
+        reason = capture.complete(error)
+        if reason is not None:
+            self.skip(reason)
+            self.capture = None
 
     def _hand_over(self) -> None:
         """Queue the shadow run, or the record of an execution without one."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.func import task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
@@ -79,3 +80,185 @@ def test_a_consumed_answer_is_not_handed_to_v2(capture: ShadowCapture, depth: in
     top = capture.attach(graph.compile(checkpointer=InMemorySaver()))
     assert play(top, "Ana", "yes", is_async=is_async)[-1]["log"] == ["name? Ana", "sure? yes"]
     assert told(capture) == [("confirm", "match", "interrupt"), ("confirm", "match", "success")]
+
+
+def subgraph(**options: Any) -> Any:
+    return in_turn(first=asks("first?"), second=asks("second?"), third=asks("third?")).compile(**options)
+
+
+def as_node() -> Any:
+    return subgraph()
+
+
+def in_a_function() -> Any:
+    inner = subgraph()
+
+    def node(state: State) -> dict[str, Any]:
+        return {"log": inner.invoke({"log": []})["log"]}
+
+    return node
+
+
+def in_an_awaited_function() -> Any:
+    inner = subgraph()
+
+    async def node(state: State) -> dict[str, Any]:
+        return {"log": (await inner.ainvoke({"log": []}))["log"]}
+
+    return node
+
+
+def two_deep() -> Any:
+    return in_turn(inner=subgraph()).compile()
+
+
+def with_memory() -> Any:
+    return subgraph(checkpointer=True)
+
+
+def of_tasks() -> Any:
+    @task
+    def ask(question: str) -> str:
+        return f"{question} {interrupt(question)}"
+
+    def node(state: State) -> dict[str, Any]:
+        return {"log": [ask(question).result() for question in ("first?", "second?", "third?")]}
+
+    return node
+
+
+def answered(graph: Any, is_async: bool, by_id: bool) -> list[Any]:
+    """Run ``graph`` and answer each question with its own text in capitals, by value or by id."""
+
+    async def turn(given: Any) -> Any:
+        return await graph.ainvoke(given, THREAD) if is_async else graph.invoke(given, THREAD)
+
+    async def run() -> list[Any]:
+        given: Any = {"log": []}
+        for _ in range(4):
+            await turn(given)
+            waiting = graph.get_state(THREAD).interrupts
+            if not waiting:
+                break
+            answer = waiting[0].value.upper()
+            given = Command(resume={waiting[0].id: answer} if by_id else answer)
+        return graph.get_state(THREAD).values["log"]
+
+    return asyncio.run(run())
+
+
+ALL = ["first? FIRST?", "second? SECOND?", "third? THIRD?"]
+INSIDE = [(as_node, False), (as_node, True), (in_a_function, False), (in_an_awaited_function, True), (two_deep, False),
+          (two_deep, True), (with_memory, False), (of_tasks, False), (of_tasks, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["value", "id"])
+@pytest.mark.parametrize(("make", "is_async"), INSIDE)
+def test_a_v1_that_goes_on_inside_makes_no_unfair_pair(
+    capture: ShadowCapture, make: Any, is_async: bool, by_id: bool
+) -> None:
+    """A shadow starts afresh and has no answers from before: where V1 has gone on inside, there is no pair."""
+    graph = in_turn(node=make()).compile(checkpointer=InMemorySaver())
+    assert answered(capture.attach(graph), is_async, by_id) == ALL
+    seen = told(capture)
+    assert seen[0] == ("node", "match", "interrupt")
+    assert len(seen) == 4
+    assert {one[1:] for one in seen[1:]} <= {("match", "interrupt"), ("none", "resumed_inside")}
+    assert seen[-1][2] == "resumed_inside"
+    assert capture.swallowed == {}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_subgraph_that_starts_in_a_resumed_run_makes_a_pair(capture: ShadowCapture, is_async: bool) -> None:
+    """Resumed before its first run, or asked by the node itself beforehand, it starts afresh in V1, too."""
+
+    def node(state: State) -> dict[str, Any]:
+        answer = interrupt("before?")
+        return {"log": [answer, *in_turn(only=lambda state: {"log": ["inner"]}).compile().invoke({})["log"]]}
+
+    asking = in_turn(node=node).compile(checkpointer=InMemorySaver())
+    assert play(capture.attach(asking), "yes", is_async=is_async)[-1]["log"] == ["yes", "inner"]
+    inner = in_turn(only=lambda state: {"log": ["inner"]}).compile()
+    stopped = in_turn(node=inner).compile(checkpointer=InMemorySaver(), interrupt_before=["node"])
+    capture.attach(stopped)
+    stopped.invoke({"log": []}, THREAD)
+    asyncio.run(stopped.ainvoke(None, THREAD)) if is_async else stopped.invoke(None, THREAD)
+    assert [one[1] for one in told(capture)] == ["match", "match", "match"]
+
+
+def history(graph: Any, **more: Any) -> list[Any]:
+    return [(state.values.get("log"), state.next) for state in graph.get_state_history(THREAD, **more)]
+
+
+def reads_state(graphs: list[Any]) -> Any:
+    def node(state: State) -> dict[str, Any]:
+        now = graphs[0].get_state(THREAD)
+        return {"log": [f"{now.values.get('log')} {now.next}"]}
+
+    return node
+
+
+def reads_history(graphs: list[Any]) -> Any:
+    def node(state: State) -> dict[str, Any]:
+        first = next(graphs[0].get_state_history(THREAD))
+        return {"log": [f"{first.next} {history(graphs[0])} {history(graphs[0], limit=1)}"]}
+
+    return node
+
+
+def awaits_state(graphs: list[Any]) -> Any:
+    async def node(state: State) -> dict[str, Any]:
+        now = await graphs[0].aget_state(THREAD)
+        seen = [found.values.get("log") async for found in graphs[0].aget_state_history(THREAD)]
+        return {"log": [f"{now.values.get('log')} {now.next} {seen}"]}
+
+    return node
+
+
+def reads_another_graph(graphs: list[Any]) -> Any:
+    """Ask another graph, with a thread of its own, what it has seen; then let it see more, and ask again."""
+    other = in_turn(adds=lambda state: {"log": ["more"]}).compile(checkpointer=InMemorySaver())
+    other.invoke({"log": ["before"]}, THREAD)
+
+    def node(state: State) -> dict[str, Any]:
+        seen = other.get_state(THREAD).values["log"]
+        return {"log": [f"{seen}"]}
+
+    return node
+
+
+READING = [(reads_state, False), (reads_state, True), (reads_history, False), (reads_history, True),
+           (awaits_state, True), (reads_another_graph, False), (reads_another_graph, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "is_async"), READING)
+def test_v2_sees_the_history_that_v1_reads(capture: ShadowCapture, make: Any, is_async: bool) -> None:
+    """The state and the history of its own graph, or of another, are what V1 was given in the same execution."""
+    graphs: list[Any] = []
+    graphs.append(capture.attach(in_turn(node=make(graphs)).compile(checkpointer=InMemorySaver())))
+    for number in range(3):
+        given = {"log": [str(number)]}
+        asyncio.run(graphs[0].ainvoke(given, THREAD)) if is_async else graphs[0].invoke(given, THREAD)
+    assert [one[1:] for one in told(capture)] == [("match", "success")] * 3
+    assert capture.swallowed == {}
+
+
+def test_v2_sees_what_it_wrote_itself() -> None:
+    """A read after a write of V2's own is V2's: nothing of what V1 wrote in between is taken for it."""
+    other = in_turn(adds=lambda state: {"log": ["done"]}).compile(checkpointer=InMemorySaver())
+
+    def reads(word: str) -> Any:
+        def node(state: State) -> dict[str, Any]:
+            other.invoke({"log": [word]}, THREAD)
+            return {"log": [str(other.get_state(THREAD).values["log"])]}
+
+        return node
+
+    seen: list[Any] = []
+    capture = ShadowCapture(inspect=lambda record, v1, v2: seen.append((v1.writes["log"], v2.writes["log"])))
+    try:
+        capture.attach(in_turn(node=reads("v1")).compile(), {"node": reads("v2")}).invoke({"log": []})
+        capture.settle()
+    finally:
+        capture.close()
+    assert seen == [(["['v1', 'done']"], ["['v2', 'done']"])]

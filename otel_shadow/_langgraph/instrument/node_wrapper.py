@@ -18,6 +18,7 @@ from langgraph.pregel._read import PregelNode
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
+from otel_shadow._langgraph.nested_runs import NestedRuns
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._runtime.execution import Execution, begin
 from otel_shadow._runtime.fault_barrier import passes
@@ -179,6 +180,7 @@ class ShadowedSequence(RunnableSeq):
             return None
         if settings.tools.replay:
             capture.recording = Recording()
+        capture.nested = NestedRuns(settings.limits.snapshot_bytes)
         return capture
 
     # --- live ------------------------------------------------------------------------------------------------------

@@ -22,23 +22,21 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
-from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.isolation.langgraph_copies import copy_classes
 from otel_shadow._langgraph.isolation.models import guard_model_caches
 from otel_shadow._langgraph.isolation.remote import guard_servers
+from otel_shadow._langgraph.isolation.states import guard_states
 from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tools import guard_tools
 from otel_shadow._langgraph.limits_of_v1 import watch_time_limits
-from otel_shadow._langgraph.patches import Patches, changing_arguments
+from otel_shadow._langgraph.nested_runs import watch_nested_runs
+from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 from otel_shadow._runtime.observer import declare_targets
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-_STATE_METHODS = (
-    "get_state", "aget_state", "get_state_history", "aget_state_history", "bulk_update_state", "abulk_update_state",
-)  # fmt: skip
 
 
 class _Guards:
@@ -61,13 +59,13 @@ class _Guards:
             if self._patches.installed:
                 return
             self._patches.replace(Pregel, "_defaults", _guarded_defaults)
-            for method in _STATE_METHODS:
-                self._patches.replace(Pregel, method, changing_arguments(_on_private_saver))
+            guard_states(self._patches)
             self._patches.replace(ContextThreadPoolExecutor, "submit", _submitted_to_daemons)
             guard_model_caches(self._patches)
             guard_tools(self._patches)
             guard_servers(self._patches)
             watch_time_limits(self._patches)
+            watch_nested_runs(self._patches)
             copy_classes(self._patches)
 
     def uninstall(self) -> None:
@@ -141,19 +139,6 @@ def _private(scope: ShadowContext, item: Any) -> Any:
     if isinstance(item, BaseStore):
         return private_store(scope, item)
     return None if isinstance(item, BaseCache) else item
-
-
-def _on_private_saver(
-    graph: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Send reads and updates of state to the private saver: a live read may meet a connection that is being closed."""
-    scope = SHADOW.get()
-    configurable = (config or {}).get(internals.CONF, {})
-    saver = configurable.get(internals.CHECKPOINTER, graph.checkpointer)
-    if scope is not None and isinstance(saver, BaseCheckpointSaver):
-        private = {**configurable, internals.CHECKPOINTER: private_saver(scope, saver)}
-        config = {**config, internals.CONF: private}
-    return (graph, config, *args), kwargs
 
 
 def _submitted_to_daemons(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,0 +1,153 @@
+"""What V1 does with graphs inside its node: runs that go on from their last question, and states that it reads.
+
+A shadow run starts afresh. Beside a V1 that goes on inside a subgraph, or whose ``@task`` calls have their results from
+before, it would have to answer questions whose answers it never got: there is no pair. What V1 reads of a thread's
+history is kept, so that a V2 which reads the same sees the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, closing
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from langgraph._internal._config import recast_checkpoint_ns
+from langgraph.pregel._loop import PregelLoop
+
+from otel_shadow._langgraph import internals
+from otel_shadow._langgraph.patches import Patches
+from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, TooLargeError, take
+
+Address = tuple[Any, ...]
+"""What makes two reads the same: the graph's name, the thread, the namespace without ids of tasks, the arguments."""
+Reads = dict[Address, list[list[Snapshot]]]
+
+RESUMED = "resumed_inside"
+"""Why there is no pair beside a V1 that went on inside."""
+_WATCHED: ContextVar[tuple[NestedRuns, ...]] = ContextVar("otel_shadow_nested_runs", default=())
+"""More than one where a node runs inside a node."""
+
+
+class NestedRuns:
+    """A watch on the graphs that run, and the states that are read, in this context from now on: those of one V1."""
+
+    __slots__ = ("_before", "_largest", "reads", "resumed")
+
+    def __init__(self, largest: int) -> None:
+        self.resumed = False
+        """Whether something inside went on from where it was, rather than from its beginning."""
+        self.reads: Reads = {}
+        self._largest = largest
+        self._before = _WATCHED.get()
+        _WATCHED.set((*self._before, self))
+
+    def stop(self) -> None:
+        """Watch no more: V1 is done."""
+        _WATCHED.set(self._before)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the states hold which were read."""
+        return sum(state.size for reads in self.reads.values() for read in reads for state in read)
+
+    def note(self, address: Address) -> Callable[[Any], None]:
+        """Begin a read, and return what keeps a copy of each state that it gives; what can't be copied is left out."""
+        read: list[Snapshot] = []
+
+        def keep(state: Any) -> None:
+            try:
+                read.append(take(state, self._largest))
+            except (SnapshotError, TooLargeError):
+                return
+            if len(read) == 1:
+                self.reads.setdefault(address, []).append(read)
+
+        return keep
+
+
+def watch_nested_runs(patches: Patches) -> None:
+    """Note where a graph inside V1's node is resumed, and where a ``@task`` call has its result from before."""
+    patches.replace(PregelLoop, "_first", _beginning)
+    patches.replace(PregelLoop, "accept_push", _pushing)
+
+
+def _beginning(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def first(self: Any, *args: Any, **kwargs: Any) -> Any:
+        watched = _WATCHED.get()
+        if watched and self.config[internals.CONF].get(internals.RESUMING) and self.checkpoint["channel_versions"]:
+            _note_resumed(watched)
+        return original(self, *args, **kwargs)
+
+    return first
+
+
+def _pushing(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def accept_push(self: Any, *args: Any, **kwargs: Any) -> Any:
+        pushed = original(self, *args, **kwargs)
+        watched = _WATCHED.get()
+        if watched and pushed is not None:
+            answers = pushed.config[internals.CONF].get(internals.SCRATCHPAD)
+            if pushed.writes or (answers is not None and answers.resume):
+                _note_resumed(watched)
+        return pushed
+
+    return accept_push
+
+
+def _note_resumed(watched: tuple[NestedRuns, ...]) -> None:
+    if SHADOW.get() is None:
+        for one in watched:
+            one.resumed = True
+
+
+# --- reads of a state ------------------------------------------------------------------------------------------------
+
+
+def keepers(address: Address | None) -> list[Callable[[Any], None]]:
+    """Return what keeps the states of a read that begins now, outside a shadow: nothing where nobody watches."""
+    watched = _WATCHED.get()
+    return [one.note(address) for one in watched] if watched and address is not None else []
+
+
+def kept(states: Generator[Any, None, None], keep: list[Callable[[Any], None]]) -> Iterator[Any]:
+    """Yield ``states``, keeping each."""
+    with closing(states):
+        for state in states:
+            for one in keep:
+                one(state)
+            yield state
+
+
+async def akept(states: AsyncGenerator[Any, None], keep: list[Callable[[Any], None]]) -> AsyncIterator[Any]:
+    """Yield ``states`` as they are awaited, keeping each."""
+    async with aclosing(states):
+        async for state in states:
+            for one in keep:
+                one(state)
+            yield state
+
+
+def address_of(graph: Any, config: Any, kind: str, more: Mapping[str, Any]) -> Address | None:
+    """Return the address of a read by ``config``; None where it has none."""
+    try:
+        conf = config[internals.CONF]
+        namespace = recast_checkpoint_ns(conf.get(internals.CHECKPOINT_NS) or "")
+        thread, checkpoint = str(conf[internals.THREAD_ID]), conf.get(internals.CHECKPOINT_ID)
+        return kind, graph.get_name(), thread, namespace, checkpoint, repr(sorted(more.items()))
+    except Exception:  # noqa: BLE001 - the application may pass anything; LangGraph tells it what is wrong
+        return None
+
+
+def recorded(reads: Reads, address: Address | None, seen: dict[Address, int]) -> list[Any] | None:
+    """Return what V1's read of ``address`` gave, the n-th for the n-th; ``seen`` counts them. None: V1 made none."""
+    found = reads.get(address) if address is not None else None
+    if found is None or address is None:
+        return None
+    at = seen.get(address, 0)
+    seen[address] = at + 1
+    return [state.restore() for state in found[min(at, len(found) - 1)]]
