@@ -5,7 +5,7 @@ A name that only some versions have is None where it is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -107,13 +107,44 @@ def _held(function: Any) -> dict[str, Any]:
     )
 
 
-def answer_once(answer: Any) -> Callable[[bool], Any]:
-    """Make the ``get_null_resume`` of a scratchpad that holds ``answer``: it is gone once it was consumed."""
-    answers = [] if answer is None else [answer]
+class Answers:
+    """The human's answers that a V2 gets: what a node asks itself, and what graphs and tasks inside it ask.
 
-    def get_null_resume(consume: bool = False) -> Any:
-        if not answers:
-            return None
-        return answers.pop() if consume else answers[-1]
+    A V2 starts afresh, so whoever asks first gets the first answer. A node's own questions read the scratchpad's list
+    by their number; those inside have lists of their own, and come here.
 
-    return get_null_resume
+    Arguments:
+        given: answers to earlier questions, in order.
+        waiting: the answer to the next one; None where there is none.
+    """
+
+    def __init__(self, given: list[Any], waiting: Any) -> None:
+        self.given = given
+        self.waiting = waiting
+        self._number = itertools.count().__next__
+        self._asked = 0
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a scratchpad that has these answers."""
+        return {
+            **fresh_counters(), "interrupt_counter": self._count, "get_null_resume": self._answer, "resume": self.given
+        }  # fmt: skip
+
+    def _count(self) -> int:
+        number = self._number()
+        self._asked = number + 1
+        return number
+
+    def _answer(self, consume: bool = False) -> Any:
+        if (at := self._asked) < len(self.given):  # the node itself has not come that far
+            return self.given.pop(at) if consume else self.given[at]
+        answer = self.waiting
+        if consume:
+            self.waiting = None
+        return answer
+
+
+def answers_of(scratchpad: Any) -> tuple[list[Any], Any]:
+    """Return the arguments of the :class:`Answers` in a V2's scratchpad."""
+    own = getattr(scratchpad.get_null_resume, "__self__", None)
+    return list(scratchpad.resume), own.waiting if isinstance(own, Answers) else scratchpad.get_null_resume(False)

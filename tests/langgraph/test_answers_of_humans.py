@@ -186,6 +186,44 @@ def test_a_subgraph_that_starts_in_a_resumed_run_makes_a_pair(capture: ShadowCap
     assert [one[1] for one in told(capture)] == ["match", "match", "match"]
 
 
+def one_after_the_other(state: State) -> dict[str, Any]:
+    return {"log": [f"{question} {interrupt(question)}" for question in ("first?", "second?", "third?")]}
+
+
+def mixed() -> Any:
+    """Ask itself, inside a graph, and itself again."""
+    inner = in_turn(only=asks("second?")).compile()
+
+    def node(state: State) -> dict[str, Any]:
+        before = f"first? {interrupt('first?')}"
+        return {"log": [before, *inner.invoke({"log": []})["log"], f"third? {interrupt('third?')}"]}
+
+    return node
+
+
+def mixed_the_other_way() -> Any:
+    inner = in_turn(only=asks("first?"), then=asks("second?")).compile()
+
+    def node(state: State) -> dict[str, Any]:
+        return {"log": [*inner.invoke({"log": []})["log"], f"third? {interrupt('third?')}"]}
+
+    return node
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["value", "id"])
+@pytest.mark.parametrize(
+    ("make", "is_async"), [*INSIDE, (mixed, False), (mixed_the_other_way, False), (lambda: one_after_the_other, True)]
+)
+def test_a_v2_that_asks_inside_gets_the_answers_in_order(
+    capture: ShadowCapture, make: Any, is_async: bool, by_id: bool
+) -> None:
+    """V1 asks one question after the other in a function; V2 asks the same inside graphs or tasks: each is a pair."""
+    graph = in_turn(node=one_after_the_other).compile(checkpointer=InMemorySaver())
+    assert answered(capture.attach(graph, {"node": make()}), is_async, by_id) == ALL
+    assert told(capture) == [("node", "match", "interrupt")] * 3 + [("node", "match", "success")]
+    assert capture.swallowed == {}
+
+
 def history(graph: Any, **more: Any) -> list[Any]:
     return [(state.values.get("log"), state.next) for state in graph.get_state_history(THREAD, **more)]
 

@@ -127,12 +127,8 @@ def _machinery(captured: CapturedCall, parts: Parts, scope: ShadowContext) -> di
     if isinstance(saver, BaseCheckpointSaver) and internals.THREAD_ID in known:
         made[internals.CHECKPOINTER] = private_saver(scope, saver)
     if (scratchpad := known.get(internals.SCRATCHPAD)) is not None:  # V1's own answers stay where they are
-        made[internals.SCRATCHPAD] = replace(  # keeps fields that other versions have
-            scratchpad,
-            **internals.fresh_counters(),
-            get_null_resume=internals.answer_once(parts.null_resume),
-            resume=list(parts.resume or []),
-        )
+        answers = internals.Answers(list(parts.resume or []), parts.null_resume)
+        made[internals.SCRATCHPAD] = replace(scratchpad, **answers.fields())  # keeps fields that other versions have
     if internals.CACHE is not None:
         made[internals.CACHE] = None
     if internals.DURABILITY is not None:
