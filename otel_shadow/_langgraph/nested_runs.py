@@ -8,7 +8,7 @@ history is kept, so that a V2 which reads the same sees the same.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
@@ -77,9 +77,8 @@ def watch_nested_runs(patches: Patches) -> None:
 def _beginning(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def first(self: Any, *args: Any, **kwargs: Any) -> Any:
-        watched = _WATCHED.get()
-        if watched and self.config[internals.CONF].get(internals.RESUMING) and self.checkpoint["channel_versions"]:
-            _note_resumed(watched)
+        if watched := _WATCHED.get():
+            _note(watched, _is_resumed, self)
         return original(self, *args, **kwargs)
 
     return first
@@ -89,20 +88,29 @@ def _pushing(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def accept_push(self: Any, *args: Any, **kwargs: Any) -> Any:
         pushed = original(self, *args, **kwargs)
-        watched = _WATCHED.get()
-        if watched and pushed is not None:
-            answers = pushed.config[internals.CONF].get(internals.SCRATCHPAD)
-            if pushed.writes or (answers is not None and answers.resume):
-                _note_resumed(watched)
+        if pushed is not None and (watched := _WATCHED.get()):
+            _note(watched, _has_a_past, pushed)
         return pushed
 
     return accept_push
 
 
-def _note_resumed(watched: tuple[NestedRuns, ...]) -> None:
-    if SHADOW.get() is None:
-        for one in watched:
-            one.resumed = True
+def _note(watched: tuple[NestedRuns, ...], is_so: Callable[[Any], bool], what: Any) -> None:
+    if SHADOW.get() is not None:
+        return
+    with suppress(Exception):  # an internal that a later LangGraph has not: V1 must not notice
+        if is_so(what):
+            for one in watched:
+                one.resumed = True
+
+
+def _is_resumed(loop: Any) -> bool:
+    return bool(loop.config[internals.CONF].get(internals.RESUMING) and loop.checkpoint["channel_versions"])
+
+
+def _has_a_past(task: Any) -> bool:
+    answers = task.config[internals.CONF].get(internals.SCRATCHPAD)
+    return bool(task.writes or (answers is not None and answers.resume))
 
 
 # --- reads of a state ------------------------------------------------------------------------------------------------

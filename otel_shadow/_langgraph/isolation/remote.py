@@ -51,9 +51,12 @@ _guarding: list[Patches] = []
 class RemoteBlockedError(SideEffectBlockedError, GraphBubbleUp):
     """A request to a LangGraph server that a shadow may not make; it passes through agents like an interrupt."""
 
-    def __init__(self, name: str, advice: str) -> None:
+    def __init__(self, name: str, advice: str = "") -> None:
         super().__init__(name)
-        self.args = (f"{name} on a LangGraph server is blocked inside a shadow: {advice} under [tools] in shadow.toml",)
+        if advice:
+            self.args = (
+                f"{name} on a LangGraph server is blocked inside a shadow: {advice} under [tools] in shadow.toml",
+            )
 
 
 def guard_servers(patches: Patches) -> None:
