@@ -138,7 +138,8 @@ class CapturedCall:
             self.nested.stop()
             if self.nested.resumed:
                 return RESUMED
-            self.size += self.nested.size
+            if self.nested.reads:
+                self.size += self.nested.size
         if error is not None:
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
@@ -148,6 +149,11 @@ class CapturedCall:
         self._writes = _kept(self.writes())
         self.size += self._writes.size
         return None
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that copies took while V1 ran."""
+        return self.nested.spent_s if self.nested is not None else 0.0
 
     def writes(self) -> list[tuple[str, Any]]:
         """Return V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers."""

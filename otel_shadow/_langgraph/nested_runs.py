@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from contextlib import aclosing, closing, suppress
 from contextvars import ContextVar
 from functools import wraps
+from time import perf_counter
 from typing import Any
 
 from langgraph._internal._config import recast_checkpoint_ns
@@ -34,12 +35,14 @@ _WATCHED: ContextVar[tuple[NestedRuns, ...]] = ContextVar("otel_shadow_nested_ru
 class NestedRuns:
     """A watch on the graphs that run, and the states that are read, in this context from now on: those of one V1."""
 
-    __slots__ = ("_before", "_largest", "reads", "resumed")
+    __slots__ = ("_before", "_largest", "reads", "resumed", "spent_s")
 
     def __init__(self, largest: int) -> None:
         self.resumed = False
         """Whether something inside went on from where it was, rather than from its beginning."""
         self.reads: Reads = {}
+        self.spent_s = 0.0
+        """Seconds that copying took, while V1 waited."""
         self._largest = largest
         self._before = _WATCHED.get()
         _WATCHED.set((*self._before, self))
@@ -58,12 +61,12 @@ class NestedRuns:
         read: list[Snapshot] = []
 
         def keep(state: Any) -> None:
-            try:
+            started = perf_counter()
+            with suppress(SnapshotError, TooLargeError):
                 read.append(take(state, self._largest))
-            except (SnapshotError, TooLargeError):
-                return
-            if len(read) == 1:
-                self.reads.setdefault(address, []).append(read)
+                if len(read) == 1:
+                    self.reads.setdefault(address, []).append(read)
+            self.spent_s += perf_counter() - started
 
         return keep
 

@@ -213,6 +213,7 @@ class Execution(ExecutionData):
     def _complete(self, capture: Capture, error: BaseException | None) -> None:
         """Complete the capture; where no V2 can be compared with this V1, there is to be no shadow run."""
         reason = capture.complete(error)
+        self.overhead_s += capture.spent_s
         if reason is not None:
             self.skip(reason)
             self.capture = None

@@ -53,6 +53,10 @@ class Capture(Protocol):
     def size(self) -> int:
         """Bytes it holds while waiting."""
 
+    @property
+    def spent_s(self) -> float:
+        """Seconds that it made V1 wait while V1 ran."""
+
     def complete(self, error: BaseException | None) -> str | None:
         """Add what V1 did, on V1's path; ``error``, which V1 raised, is not to be kept. Copying may raise anything.
 

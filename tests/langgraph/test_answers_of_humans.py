@@ -14,6 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
+from otel_shadow import semconv
 from otel_shadow.testing import ShadowCapture
 
 THREAD = {"configurable": {"thread_id": "session_1"}}
@@ -168,6 +169,8 @@ def test_a_v1_that_goes_on_inside_makes_no_unfair_pair(
     assert len(seen) == 4
     assert {one[1:] for one in seen[1:]} <= {("match", "interrupt"), ("none", "resumed_inside")}
     assert seen[-1][2] == "resumed_inside"
+    pairs = [one for one in seen if one[2] != "resumed_inside"]
+    assert capture.value(semconv.ELIGIBLE) == len(pairs)  # the others are due no shadow
     assert capture.swallowed == {}
 
 
