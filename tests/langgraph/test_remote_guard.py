@@ -116,6 +116,15 @@ async def awaited_of_version_3(remote: RemoteGraph) -> Any:
         return await run.output
 
 
+async def astream(url: str) -> list[Any]:
+    return [part async for part in remote(url).astream({"text": "x"}, THREAD, stream_mode="values")]
+
+
+async def awaited_stream(url: str) -> list[Any]:
+    async with get_client(url=url) as client:
+        return [part async for part in client.runs.stream("user-1", "helper", checkpoint=CHECKPOINT)]
+
+
 RUNS: dict[str, tuple[Callable[..., Any], str]] = {
     "invoke": (lambda url: remote(url).invoke({"text": "x"}, THREAD), "/runs/stream"),
     "stream": (lambda url: list(remote(url).stream({"text": "x"}, THREAD, stream_mode="values")), "/runs/stream"),
@@ -138,6 +147,8 @@ RUNS: dict[str, tuple[Callable[..., Any], str]] = {
         "/runs/batch",
     ),
     "ainvoke": (lambda url: remote(url).ainvoke({"text": "x"}, THREAD), "/runs/stream"),
+    "astream": (astream, "/runs/stream"),
+    "awaited sdk stream": (awaited_stream, "/runs/stream"),
     "awaited sdk wait": (lambda url: get_client(url=url).runs.wait("user-1", "helper"), "/runs/wait"),
     "awaited sdk create": (lambda url: get_client(url=url).runs.create("user-1", "helper"), "/runs"),
     "awaited sdk batch": (
