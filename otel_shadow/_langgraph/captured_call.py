@@ -138,7 +138,7 @@ class CapturedCall:
             self.nested.stop()
             if self.nested.resumed:
                 return RESUMED
-            if self.nested.reads:
+            if self.nested.reads or self.nested.begun:
                 self.size += self.nested.size
         if error is not None:
             self._status = classify(error)

@@ -57,11 +57,11 @@ COORDINATES: Final = frozenset({CHECKPOINT_NS, CHECKPOINT_ID, CHECKPOINT_MAP})
 BRANCH_PREFIX: Final = "branch:to:"
 JOIN_PREFIX: Final = "join:"
 
-_DELTA: tuple[type, ...] = ()
+DELTA: tuple[type, ...] = ()
 if find_spec("langgraph.channels.delta") is not None:  # from 1.2 on
-    _DELTA = (import_module("langgraph.channels.delta").DeltaChannel,)
+    DELTA = (import_module("langgraph.channels.delta").DeltaChannel,)
 _SIMPLE = (AnyValue, BinaryOperatorAggregate, EphemeralValue, LastValue, UntrackedValue)
-VALUE_CHANNELS: Final[frozenset[type]] = frozenset((*_SIMPLE, *_DELTA))
+VALUE_CHANNELS: Final[frozenset[type]] = frozenset((*_SIMPLE, *DELTA))
 """Channel classes whose whole state is the attribute ``value``."""
 TOPIC: Final = Topic
 """Its state is the list ``values``."""

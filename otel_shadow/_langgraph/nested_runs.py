@@ -2,7 +2,7 @@
 
 A shadow run starts afresh. Beside a V1 that goes on inside a subgraph, or whose ``@task`` calls have their results from
 before, it would have to answer questions whose answers it never got: there is no pair. What V1 reads of a thread's
-history is kept, so that a V2 which reads the same sees the same.
+history, and the state with which a graph inside begins its next turn, are kept: a V2 that reads them sees the same.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, TooLargeError
 Address = tuple[Any, ...]
 """What makes two reads the same: the graph's name, the thread, the namespace without ids of tasks, the arguments."""
 Reads = dict[Address, list[list[Snapshot]]]
+Place = tuple[int, str, str]
+"""A saver's id, a thread, and a namespace without ids of tasks."""
+_VALUES = "channel_values"
 
 RESUMED = "resumed_inside"
 """Why there is no pair beside a V1 that went on inside."""
@@ -35,12 +38,14 @@ _WATCHED: ContextVar[tuple[NestedRuns, ...]] = ContextVar("otel_shadow_nested_ru
 class NestedRuns:
     """A watch on the graphs that run, and the states that are read, in this context from now on: those of one V1."""
 
-    __slots__ = ("_before", "_largest", "reads", "resumed", "spent_s")
+    __slots__ = ("_before", "_largest", "begun", "reads", "resumed", "spent_s")
 
     def __init__(self, largest: int) -> None:
         self.resumed = False
         """Whether something inside went on from where it was, rather than from its beginning."""
         self.reads: Reads = {}
+        self.begun: dict[Place, Snapshot | None] = {}
+        """What the graphs inside began with; None where they had no past."""
         self.spent_s = 0.0
         """Seconds that copying took, while V1 waited."""
         self._largest = largest
@@ -53,22 +58,40 @@ class NestedRuns:
 
     @property
     def size(self) -> int:
-        """Bytes that the states hold which were read."""
-        return sum(state.size for reads in self.reads.values() for read in reads for state in read)
+        """Bytes that it holds."""
+        read = sum(state.size for reads in self.reads.values() for read in reads for state in read)
+        return read + sum(checkpoint.size for checkpoint in self.begun.values() if checkpoint is not None)
 
     def note(self, address: Address) -> Callable[[Any], None]:
         """Begin a read, and return what keeps a copy of each state that it gives; what can't be copied is left out."""
         read: list[Snapshot] = []
 
         def keep(state: Any) -> None:
-            started = perf_counter()
-            with suppress(SnapshotError, TooLargeError):
-                read.append(take(state, self._largest))
+            if (copied := self._copy(state)) is not None:
+                read.append(copied)
                 if len(read) == 1:
                     self.reads.setdefault(address, []).append(read)
-            self.spent_s += perf_counter() - started
 
         return keep
+
+    def begin(self, place: Place, checkpoint: Mapping[str, Any], metadata: Any) -> None:
+        """Keep what a graph begins with at ``place``: the first time, before V1 itself adds to it."""
+        if place in self.begun:
+            return
+        self.begun[place] = None
+        if checkpoint["channel_versions"]:
+            rest = {key: item for key, item in checkpoint.items() if key != _VALUES}
+            # conversations are in the first two, where a snapshot looks for them
+            self.begun[place] = self._copy((None, checkpoint[_VALUES], (rest, metadata)))
+
+    def _copy(self, value: Any) -> Snapshot | None:
+        started = perf_counter()
+        try:
+            return take(value, self._largest)
+        except (SnapshotError, TooLargeError):
+            return None
+        finally:
+            self.spent_s += perf_counter() - started
 
 
 def watch_nested_runs(patches: Patches) -> None:
@@ -81,7 +104,7 @@ def _beginning(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def first(self: Any, *args: Any, **kwargs: Any) -> Any:
         if watched := _WATCHED.get():
-            _note(watched, _is_resumed, self)
+            _note(watched, _begins, self)
         return original(self, *args, **kwargs)
 
     return first
@@ -92,28 +115,51 @@ def _pushing(original: Callable[..., Any]) -> Callable[..., Any]:
     def accept_push(self: Any, *args: Any, **kwargs: Any) -> Any:
         pushed = original(self, *args, **kwargs)
         if pushed is not None and (watched := _WATCHED.get()):
-            _note(watched, _has_a_past, pushed)
+            _note(watched, _is_called, pushed)
         return pushed
 
     return accept_push
 
 
-def _note(watched: tuple[NestedRuns, ...], is_so: Callable[[Any], bool], what: Any) -> None:
+def _note(watched: tuple[NestedRuns, ...], note: Callable[[NestedRuns, Any], None], what: Any) -> None:
     if SHADOW.get() is not None:
         return
     with suppress(Exception):  # an internal that a later LangGraph has not: V1 must not notice
-        if is_so(what):
-            for one in watched:
-                one.resumed = True
+        for one in watched:
+            note(one, what)
 
 
-def _is_resumed(loop: Any) -> bool:
-    return bool(loop.config[internals.CONF].get(internals.RESUMING) and loop.checkpoint["channel_versions"])
+def _begins(nested: NestedRuns, loop: Any) -> None:
+    if not loop.checkpointer:
+        return
+    if loop.checkpoint["channel_versions"] and loop.config[internals.CONF].get(internals.RESUMING):
+        nested.resumed = True
+    elif not any(isinstance(channel, internals.DELTA) for channel in loop.specs.values()):  # those lie in the history
+        place = place_of(loop.checkpointer, loop.checkpoint_config[internals.CONF])
+        nested.begin(place, loop.checkpoint, loop.checkpoint_metadata)
 
 
-def _has_a_past(task: Any) -> bool:
+def _is_called(nested: NestedRuns, task: Any) -> None:
     answers = task.config[internals.CONF].get(internals.SCRATCHPAD)
-    return bool(task.writes or (answers is not None and answers.resume))
+    nested.resumed |= bool(task.writes or (answers is not None and answers.resume))
+
+
+# --- what a graph begins with ----------------------------------------------------------------------------------------
+
+
+def place_of(saver: Any, conf: Mapping[str, Any]) -> Place:
+    """Return where ``saver`` keeps a graph's checkpoints by the configurable keys ``conf``."""
+    namespace = recast_checkpoint_ns(conf.get(internals.CHECKPOINT_NS) or "")
+    return id(saver), str(conf[internals.THREAD_ID]), namespace
+
+
+def checkpoint_at(begun: Mapping[Place, Snapshot | None], place: Place) -> tuple[dict[str, Any], Any] | None:
+    """Return checkpoint and metadata with which V1's graph began at ``place``; None where it had no past."""
+    found = begun.get(place)
+    if found is None:
+        return None
+    _, values, (rest, metadata) = found.restore()
+    return {**rest, _VALUES: values}, metadata
 
 
 # --- reads of a state ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from otel_shadow._langgraph.decision import RoutingDecision, decided, decided_by
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
 from otel_shadow._langgraph.isolation.states import READS
+from otel_shadow._langgraph.isolation.stores import BEGUN
 from otel_shadow._langgraph.loop_calls import ENDED, LoopEndedError, call_on
 from otel_shadow._langgraph.v2_runnable import is_async, is_awaited_branch
 from otel_shadow._runtime.execution_result import ExecutionResult
@@ -131,6 +132,7 @@ class NodeCapture(CapturedCall):
         scope.state.setdefault("loop", self.loop)
         if self.nested is not None:
             scope.state.setdefault(READS, self.nested.reads)
+            scope.state.setdefault(BEGUN, self.nested.begun)
         isolation = isolate(self, scope, is_async=is_async)
         enter_shadow(scope, isolation.config)
         enter()

@@ -309,3 +309,43 @@ def test_v2_sees_what_it_wrote_itself() -> None:
     finally:
         capture.close()
     assert seen == [(["['v1', 'done']"], ["['v2', 'done']"])]
+
+
+def counts(state: State) -> dict[str, Any]:
+    return {"log": [f"turn {len(state['log'])}"]}
+
+
+def keeps_its_memory() -> Any:
+    return in_turn(only=counts).compile(checkpointer=True)
+
+
+def calls_one_with_memory() -> Any:
+    inner = in_turn(only=counts).compile(checkpointer=True)
+    return lambda state: {"log": [str(inner.invoke({"log": ["said"]})["log"])]}
+
+
+def calls_one_with_a_saver() -> Any:
+    inner = in_turn(first=counts, then=counts).compile(checkpointer=InMemorySaver())
+
+    def node(state: State) -> dict[str, Any]:
+        seen = [inner.invoke({"log": ["said"]}, {"configurable": {"thread_id": "own"}})["log"] for _ in range(2)]
+        return {"log": [f"{seen} {inner.get_state({'configurable': {'thread_id': 'own'}}).values}"]}
+
+    return node
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("make", [keeps_its_memory, calls_one_with_memory, calls_one_with_a_saver])
+def test_a_graph_inside_v2_begins_with_the_past_that_v1s_had(capture: ShadowCapture, make: Any, is_async: bool) -> None:
+    """Turn by turn, the same graph with a memory of its own has seen the same; what V2 adds to it stays with V2."""
+    plain, shadowed = (in_turn(node=make()).compile(checkpointer=InMemorySaver()) for _ in range(2))
+
+    def turns(graph: Any) -> list[Any]:
+        given = [{"log": [str(number)]} for number in range(3)]
+        if is_async:
+            return [asyncio.run(graph.ainvoke(turn, THREAD)) for turn in given]
+        return [graph.invoke(turn, THREAD) for turn in given]
+
+    assert turns(capture.attach(shadowed)) == turns(plain)
+    assert [one[1:] for one in told(capture)] == [("match", "success")] * 3
+    assert capture.swallowed == {}
