@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import sqlite3
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.func import task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
@@ -17,6 +19,8 @@ from typing_extensions import TypedDict
 from otel_shadow import semconv
 from otel_shadow.testing import ShadowCapture
 
+CONNECTIONS: list[sqlite3.Connection] = []
+"""Those of the present test."""
 THREAD = {"configurable": {"thread_id": "session_1"}}
 
 
@@ -69,6 +73,8 @@ def capture() -> Iterator[ShadowCapture]:
     found = ShadowCapture({"nodes": dict.fromkeys(("confirm", "node"), self_v2)})
     yield found
     found.close()
+    while CONNECTIONS:
+        CONNECTIONS.pop().close()
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -324,8 +330,13 @@ def calls_one_with_memory() -> Any:
     return lambda state: {"log": [str(inner.invoke({"log": ["said"]})["log"])]}
 
 
-def calls_one_with_a_saver() -> Any:
-    inner = in_turn(first=counts, then=counts).compile(checkpointer=InMemorySaver())
+def calls_one_with_a_database() -> Any:
+    CONNECTIONS.append(sqlite3.connect(":memory:", check_same_thread=False))
+    return calls_one_with_a_saver(SqliteSaver(CONNECTIONS[-1]))
+
+
+def calls_one_with_a_saver(saver: Any = None) -> Any:
+    inner = in_turn(first=counts, then=counts).compile(checkpointer=saver or InMemorySaver())
 
     def node(state: State) -> dict[str, Any]:
         seen = [inner.invoke({"log": ["said"]}, {"configurable": {"thread_id": "own"}})["log"] for _ in range(2)]
@@ -335,7 +346,9 @@ def calls_one_with_a_saver() -> Any:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-@pytest.mark.parametrize("make", [keeps_its_memory, calls_one_with_memory, calls_one_with_a_saver])
+@pytest.mark.parametrize(
+    "make", [keeps_its_memory, calls_one_with_memory, calls_one_with_a_saver, calls_one_with_a_file]
+)
 def test_a_graph_inside_v2_begins_with_the_past_that_v1s_had(capture: ShadowCapture, make: Any, is_async: bool) -> None:
     """Turn by turn, the same graph with a memory of its own has seen the same; what V2 adds to it stays with V2."""
     plain, shadowed = (in_turn(node=make()).compile(checkpointer=InMemorySaver()) for _ in range(2))
