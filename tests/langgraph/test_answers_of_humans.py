@@ -347,7 +347,7 @@ def calls_one_with_a_saver(saver: Any = None) -> Any:
 
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize(
-    "make", [keeps_its_memory, calls_one_with_memory, calls_one_with_a_saver, calls_one_with_a_file]
+    "make", [keeps_its_memory, calls_one_with_memory, calls_one_with_a_saver, calls_one_with_a_database]
 )
 def test_a_graph_inside_v2_begins_with_the_past_that_v1s_had(capture: ShadowCapture, make: Any, is_async: bool) -> None:
     """Turn by turn, the same graph with a memory of its own has seen the same; what V2 adds to it stays with V2."""
