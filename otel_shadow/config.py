@@ -148,11 +148,14 @@ class ToolsTable(_Table):
     replay: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     """Blocked like all that is not named here; a record may name them. Others are ``_other`` there."""
+    stateless: tuple[str, ...] = ()
+    """Assistants on LangGraph servers whose runs are sent without thread and checkpoint."""
 
     @property
     def known(self) -> frozenset[str]:
         """Names that a record may carry."""
-        return frozenset((*self.allow, *self.replay, *self.block))
+        named = (*self.allow, *self.replay, *self.block, *self.stateless)
+        return frozenset((*named, *semconv.SERVER_WORDS.values()))
 
 
 class PrivacyTable(_Table):

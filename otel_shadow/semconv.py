@@ -206,4 +206,9 @@ OPERATIONS: Final = (
 """Operations behind the fault barrier, in the order of an execution; ``emit_dropped`` counts records that a full
 record queue refused."""
 TOKEN_TYPES: Final = ("input", "output")
+SERVER_WORDS: Final = {
+    part: f"langgraph_sdk.{part}" for part in ("assistants", "threads", "runs", "crons", "store", "http")
+}
+"""Words for requests to LangGraph servers, in ``[tools]`` and as blocked tools, by the part of the client that makes
+them; ``http`` is any other."""
 FALLBACK_REASONS: Final = ("error", "timeout", "unusable_output", "not_implemented")

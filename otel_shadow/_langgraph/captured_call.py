@@ -26,6 +26,8 @@ from langgraph.types import Send
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapshots, channel_values
+from otel_shadow._langgraph.limits_of_v1 import ended_at_limit
+from otel_shadow._langgraph.nested_runs import RESUMED, NestedRuns
 from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.services import random_id
@@ -46,13 +48,16 @@ def _user_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def classify(error: BaseException) -> Status:
-    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation."""
+    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation.
+
+    A cancellation by one of LangGraph's time limits is an error of the node's.
+    """
     if isinstance(error, GraphInterrupt):
         return Status.INTERRUPT
     if isinstance(error, ParentCommand):
         return Status.SUCCESS
     if isinstance(error, GraphBubbleUp | asyncio.CancelledError | GeneratorExit):
-        return Status.CANCELLED
+        return Status.ERROR if isinstance(error, asyncio.CancelledError) and ended_at_limit() else Status.CANCELLED
     return Status.ERROR
 
 
@@ -81,6 +86,8 @@ class CapturedCall:
     """Whether the same execution was captured before, at an earlier attempt."""
     recording: Recording | None = None
     """V1's own calls of tools, where some are to be replayed."""
+    nested: NestedRuns | None = None
+    """What V1 does with graphs inside."""
     _status = Status.SUCCESS
     _command: ParentCommand | None = None
     _error_class: type[BaseException] | None = None
@@ -120,19 +127,36 @@ class CapturedCall:
         self._parts = _taken(value, values, configurable, dict(metadata) if metadata else {}, largest)
         self.size = self._parts.size
 
-    def complete(self, error: BaseException | None) -> None:
+    def complete(self, error: BaseException | None) -> str | None:
         """Add V1's writes, now that its sequence of node and writers has ended.
 
         ``error``, what V1 raised, is not kept: its traceback holds V1's locals.
+
+        Returns:
+            Why no V2 can be compared with this V1; None where one can.
         """
         if self.recording is not None:
             self.recording.stop()
+        if self.nested is not None:
+            self.nested.stop()
+            if self.nested.resumed:
+                return RESUMED
+            if self.nested.reads or self.nested.begun:
+                self.size += self.nested.size
         if error is not None:
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
-            self._error_class = type(error)
+            self._error_class = (
+                TimeoutError if isinstance(error, asyncio.CancelledError) else type(error)
+            )  # of an error
         self._writes = _kept(self.writes())
         self.size += self._writes.size
+        return None
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that copies took while V1 ran."""
+        return self.nested.spent_s if self.nested is not None else 0.0
 
     def writes(self) -> list[tuple[str, Any]]:
         """Return V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers."""
@@ -174,7 +198,7 @@ def _taken(
         if type(context) is dict:
             context = dict(context)
     if (scratchpad := configurable.get(internals.SCRATCHPAD)) is not None:
-        resume, null_resume = scratchpad.resume, scratchpad.get_null_resume(False)  # True would steal V1's answer
+        resume, null_resume = scratchpad.resume, internals.waiting_answer(scratchpad)
     node_error = configurable.get(internals.NODE_ERROR) if internals.NODE_ERROR is not None else None
     whole = value, values, (user, metadata, (previous, context, resume, null_resume, node_error))
     if UNCOPYABLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -14,7 +15,10 @@ from otel_shadow._langgraph.captured_call import CapturedCall
 from otel_shadow._langgraph.decision import RoutingDecision, decided, decided_by, fields
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
-from otel_shadow._langgraph.v2_runnable import is_async
+from otel_shadow._langgraph.isolation.states import READS
+from otel_shadow._langgraph.isolation.stores import BEGUN
+from otel_shadow._langgraph.loop_calls import ENDED, LoopEndedError, call_on
+from otel_shadow._langgraph.v2_runnable import is_async, is_awaited_branch
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 from otel_shadow._runtime.redact import class_name
@@ -48,9 +52,9 @@ class NodeCapture(CapturedCall):
         writes = self._writes.restore()
         decision = _NO_DECISION
         if self._command is not None:
-            decision = decided_by(self._command.args[0], self.here)
+            decision = decided_by(self._command.args[0], self.here, self.channels)
         elif self._status is Status.SUCCESS:
-            decision = decided(writes)
+            decision = decided(writes, self.channels)
         error = self._error_class if self._status is Status.ERROR else None
         return ExecutionResult(self._status, decision.targets, fields(writes, self.channels), decision.sends, error)
 
@@ -92,10 +96,13 @@ class NodeCapture(CapturedCall):
         try:
             passed = value
             for writer in self._node.flat_writers:
-                passed = writer.invoke(passed, isolation.config)
+                if self.loop is not None and is_awaited_branch(writer):  # production awaits it on its loop, too
+                    passed = call_on(self.loop, partial(writer.ainvoke, passed, isolation.config))
+                else:
+                    passed = writer.invoke(passed, isolation.config)
         except BaseException as error:  # noqa: BLE001 - as above: path functions are user code
             return _undecided(isolation, value, error)
-        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes)))
+        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
 
     async def _arun(self, v2: AnyRunnable, scope: ShadowContext, enter: Enter) -> ExecutionResult:
         isolation = self._isolated(scope, enter, is_async=True)
@@ -116,11 +123,14 @@ class NodeCapture(CapturedCall):
             if _cancelled(error):
                 raise
             return _undecided(isolation, value, error)
-        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes)))
+        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
 
     def _isolated(self, scope: ShadowContext, enter: Enter, *, is_async: bool) -> Isolation:
         """Make the present context, a copy that is V2's own, the shadow's."""
         scope.state.setdefault("loop", self.loop)
+        if self.nested is not None:
+            scope.state.setdefault(READS, self.nested.reads)
+            scope.state.setdefault(BEGUN, self.nested.begun)
         isolation = isolate(self, scope, is_async=is_async)
         enter_shadow(scope, isolation.config)
         enter()
@@ -173,7 +183,7 @@ def _undecided(isolation: Isolation, value: Any, error: BaseException) -> Execut
 
 
 def _to_parent(isolation: Isolation, command: Command[Any]) -> ExecutionResult:
-    return _result(isolation, Status.SUCCESS, command, None, decided_by(command, isolation.here))
+    return _result(isolation, Status.SUCCESS, command, None, decided_by(command, isolation.here, isolation.channels))
 
 
 def _result(
@@ -183,5 +193,7 @@ def _result(
     error: BaseException | None,
     decision: RoutingDecision = _NO_DECISION,
 ) -> ExecutionResult:
+    if isolation.scope.state.get(ENDED):
+        return ExecutionResult(Status.CANCELLED, error=LoopEndedError())
     writes = fields(list(isolation.writes), isolation.channels)
     return ExecutionResult(status, decision.targets, writes, decision.sends, error, value, isolation.custom)

@@ -31,6 +31,10 @@ class Patches:
         setattr(owner, name, made)
         self._done.append((owner, name, own, made))
 
+    def has(self, owner: Any, name: str) -> bool:
+        """Return whether ``owner``'s ``name`` is replaced now."""
+        return any(at is owner and attribute == name for at, attribute, _, _ in self._done)
+
     def undo(self) -> None:
         """Put the originals back. What another library has wrapped since stays, with the replacement inside, inert."""
         while self._done:

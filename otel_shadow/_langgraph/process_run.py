@@ -162,7 +162,7 @@ def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -
         config=own,
         context=runtime.context if runtime is not None else None,
         previous=runtime.previous if runtime is not None else None,
-        answers=(list(scratchpad.resume), scratchpad.get_null_resume(False)) if scratchpad is not None else ([], None),
+        answers=internals.answers_of(scratchpad) if scratchpad is not None else ([], None),
         namespace=str(conf.get(internals.CHECKPOINT_NS) or ""),
         scope=ShadowContext(scope.graph, scope.node, scope.tools, scope.declared, carrier=scope.carrier),
     )
@@ -257,9 +257,7 @@ def _config(task: Task, awaited: bool) -> RunnableConfig:
         internals.SCRATCHPAD: PregelScratchpad(
             step=0,
             stop=1,
-            **internals.fresh_counters(),
-            get_null_resume=internals.answer_once(answer),
-            resume=resume,
+            **internals.Answers(resume, answer).fields(),
         ),
         internals.RUNTIME: Runtime(  # a worker has neither store nor stream
             context=task.context, store=None, stream_writer=lambda _: None, previous=task.previous

@@ -30,6 +30,12 @@ def is_async(v2: V2, default: bool = False) -> bool:
     return default if only is None else only
 
 
+def is_awaited_branch(writer: Any) -> bool:
+    """Return whether a node's ``writer`` is a conditional edge whose path function can only be awaited."""
+    path = getattr(getattr(getattr(writer, "func", None), "__self__", None), "path", None)
+    return isinstance(path, Runnable) and is_async(path)
+
+
 def _only(runnable: Any) -> bool | None:
     """Return True for a runnable that must be awaited, False for one that must be called, None for either."""
     if isinstance(runnable, RunnableCallable):

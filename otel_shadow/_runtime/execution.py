@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -56,7 +57,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call:
 class Execution(ExecutionData):
     """An execution from the entry to the exit of the node's wrapper: a context manager around everything that V1 does.
 
-    ``through`` runs V1 and returns what V1 produced; the wrapper sets ``result`` to what the caller is about to get.
+    What V1 ``produced`` or ``raised`` is noted; the wrapper sets ``result`` to what the caller is about to get.
     On leaving, the two are compared by identity: the evidence of "V1 always served". An exception passes unchanged.
     """
 
@@ -93,29 +94,48 @@ class Execution(ExecutionData):
         """Enter the execution; :meth:`__exit__` hands it over."""
         return self
 
+    # What runs V1 itself calls these three, so that no frame of otel-shadow but its own is below V1 on the stack.
+
+    def open_span(self) -> None:
+        """Open V1's span: V1 runs next."""
+        try:
+            self.span = self.node.services.spans.v1(self.fallback_reason)
+        except BaseException as fault:
+            if passes(fault):
+                raise
+            self._caught("span", fault)
+        self.overhead_s += perf_counter() - self.entered_s
+
+    def produced(self, value: Any) -> Any:
+        """Note ``value`` as what the serving version produced, and return it."""
+        self._produced = value
+        return value
+
+    def raised(self, error: BaseException) -> None:
+        """Note ``error`` as what V1 raised."""
+        self._raised = error
+
     def through(self, v1: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run V1 inside its span, and return its value or raise what it raised."""
-        self._open_span()
+        self.open_span()
         try:
-            self._produced = v1(*args, **kwargs)
+            return self.produced(v1(*args, **kwargs))
         except BaseException as error:
-            self._raised = error
+            self.raised(error)
             raise
-        return self._produced
 
     async def athrough(self, v1: Callable[P, Awaitable[Any]], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Await V1 inside its span, and return its value or raise what it raised."""
-        self._open_span()
+        self.open_span()
         try:
-            self._produced = await v1(*args, **kwargs)
+            return self.produced(await v1(*args, **kwargs))
         except BaseException as error:
-            self._raised = error
+            self.raised(error)
             raise
-        return self._produced
 
     def through_stream(self, chunks: Iterator[Any]) -> Iterator[Any]:
         """Yield V1's chunks inside its span, and raise what V1 raised."""
-        self._open_span()
+        self.open_span()
         try:
             for chunk in chunks:
                 self._produced = chunk
@@ -126,7 +146,7 @@ class Execution(ExecutionData):
 
     async def athrough_stream(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yield V1's chunks as they are awaited, inside its span, and raise what V1 raised."""
-        self._open_span()
+        self.open_span()
         try:
             async for chunk in chunks:
                 self._produced = chunk
@@ -134,11 +154,6 @@ class Execution(ExecutionData):
         except BaseException as error:
             self._raised = error
             raise
-
-    def through_v2(self, value: Any) -> Any:
-        """Return the value of a V2 that serves live."""
-        self._produced = value
-        return value
 
     def open_live_span(self) -> None:
         """Open ``v2.node``."""
@@ -156,15 +171,6 @@ class Execution(ExecutionData):
         with self.node.services.fault_barrier("span", self.node.name):
             span.close(v2, self.labels)
 
-    def _open_span(self) -> None:
-        try:
-            self.span = self.node.services.spans.v1(self.fallback_reason)
-        except BaseException as fault:
-            if passes(fault):
-                raise
-            self._caught("span", fault)
-        self.overhead_s += perf_counter() - self.entered_s
-
     # --- after V1 --------------------------------------------------------------------------------------------------
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -176,7 +182,7 @@ class Execution(ExecutionData):
         try:
             self._judge(error)
             if self.capture is not None:
-                self.capture.complete(error)
+                self._complete(self.capture, error)
         except BaseException as fault:
             self.capture = None
             if passes(fault):
@@ -212,9 +218,17 @@ class Execution(ExecutionData):
             self.status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
             if error is not None:
                 self.status = self.node.classify(error)
-                self.error_type = error_type(error) if self.status is Status.ERROR else None
+                self.error_type = _error_type(error) if self.status is Status.ERROR else None
         elif error is not None and self.v2 is not None:
             self.v2 = replace(self.v2, status=self.node.classify(error))
+
+    def _complete(self, capture: Capture, error: BaseException | None) -> None:
+        """Complete the capture; where no V2 can be compared with this V1, there is to be no shadow run."""
+        reason = capture.complete(error)
+        self.overhead_s += capture.spent_s
+        if reason is not None:
+            self.skip(reason)
+            self.capture = None
 
     def _hand_over(self) -> None:
         """Queue the shadow run, or the record of an execution without one."""
@@ -238,3 +252,8 @@ class Execution(ExecutionData):
         if self._shed_for is not None:
             self.node.limiter.refused(self._shed_for)
         return baseline(self, self.assignment.reason or "not_captured", self.v2)
+
+
+def _error_type(error: BaseException) -> str | None:
+    """Return the class's name; a cancellation that counts as an error is a time limit, whatever cancelled the node."""
+    return "TimeoutError" if isinstance(error, CancelledError) else error_type(error)

@@ -52,8 +52,16 @@ class Capture(Protocol):
     def size(self) -> int:
         """Bytes it holds while waiting."""
 
-    def complete(self, error: BaseException | None) -> None:
-        """Add what V1 did, on V1's path; ``error``, which V1 raised, is not to be kept. Copying may raise anything."""
+    @property
+    def spent_s(self) -> float:
+        """Seconds that it made V1 wait while V1 ran."""
+
+    def complete(self, error: BaseException | None) -> str | None:
+        """Add what V1 did, on V1's path; ``error``, which V1 raised, is not to be kept. Copying may raise anything.
+
+        Returns:
+            Why no V2 can be compared with this V1; None where one can.
+        """
 
     def state(self) -> Any:
         """Make a fresh copy of the input."""

@@ -97,7 +97,7 @@ def serve(execution: Execution, attempt: Attempt, v2: Callable[[], Any], v1: Cal
     with _V2Serves(execution, attempt):
         value = v2()
         attempt.commit()
-        return execution.through_v2(value)
+        return execution.produced(value)
     return execution.through(v1)
 
 
@@ -108,5 +108,5 @@ async def aserve(
     with _V2Serves(execution, attempt):
         value = await v2()
         attempt.commit()
-        return execution.through_v2(value)
+        return execution.produced(value)
     return await execution.athrough(v1)

@@ -14,6 +14,7 @@ from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
+from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
@@ -132,7 +133,7 @@ def pair(
     views = [observer.view(state, side.writes, configurable) for side in (v1, v2)]
     if comparison is None:
         comparison = node.comparator(v1, v2, (views[0].step, views[1].step) if observer.has_step else None)
-    if again is not None:
+    if again is not None and _ran(again):
         own = observer.view(state, again.writes, configurable).step
         floor = node.comparator(v1, again, (views[0].step, own) if observer.has_step else None)
         comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
@@ -147,6 +148,11 @@ def pair(
         intent=observer.intent(views[0]) or observer.intent(views[1]),
         **_measured(circumstances),
     )
+
+
+def _ran(again: ExecutionResult) -> bool:
+    """Return whether V1 could run a second time: not where it was cancelled, or called what a shadow may not."""
+    return again.status is not Status.CANCELLED and not isinstance(again.error, SideEffectBlockedError)
 
 
 def bare(

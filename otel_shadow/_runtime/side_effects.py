@@ -1,4 +1,4 @@
-"""Side effects of a shadow: blocked, unless ``[tools]`` of ``shadow.toml`` allows them or V1's result is replayed.
+"""Side effects of a shadow: blocked, unless ``[tools]`` of ``shadow.toml`` allows them or V1's outcome is replayed.
 
 Outside a shadow nothing here changes a call.
 """
@@ -9,23 +9,62 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from types import CodeType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, take
+from otel_shadow._runtime.snapshot import SnapshotError, take
 from otel_shadow.errors import SideEffectBlockedError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 CallKey = tuple[str, str]
 """Name of what is called, and its arguments as text."""
-Calls = dict[CallKey, list[Snapshot]]
+Calls = dict[CallKey, list["CallOutcome"]]
 
 _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
 """More than one where a node runs inside a node: both record."""
 _COUNTS = "replayed"
+
+
+class CallOutcome:
+    """What a call came to: the value that it returned, or the exception that it raised, a human's question too.
+
+    Raises:
+        SnapshotError: it can't be copied.
+    """
+
+    __slots__ = ("_parts", "_raised", "_whole")
+
+    def __init__(self, result: Any, *, raised: bool = False) -> None:
+        self._raised = type(result) if raised else None
+        self._whole = self._parts = None
+        try:
+            self._whole = take(result)
+        except SnapshotError:
+            if not raised:
+                raise
+        if raised:  # many exceptions can be pickled and not be made again
+            self._parts = take((result.args, vars(result) if self._whole is not None else {}))
+
+    def replay(self) -> Any:
+        """Return a copy of the value, or raise a copy of the exception."""
+        if self._raised is not None:
+            raise self._error(self._raised)
+        return self._whole.restore() if self._whole is not None else None
+
+    def _error(self, kind: Any) -> BaseException:
+        with suppress(Exception):
+            whole = self._whole.restore() if self._whole is not None else None
+            if isinstance(whole, kind):
+                return cast("BaseException", whole)
+        args, attributes = self._parts.restore() if self._parts is not None else ((), {})
+        error: BaseException = kind.__new__(kind)
+        error.args = args
+        vars(error).update(attributes)
+        return error
 
 
 class Recording:
@@ -48,14 +87,31 @@ def recorders() -> tuple[Calls, ...]:
     return _RECORDERS.get() if SHADOW.get() is None else ()
 
 
-def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
-    """Keep a copy of ``result``; one that can't be copied is left out, so its replay is blocked."""
-    try:
-        copied = take(result)
-    except SnapshotError:
-        return
-    for calls in places:
-        calls.setdefault(key, []).append(copied)
+class RecordedCall:
+    """A block that makes one call and sets ``value`` to what it returned; its outcome is kept in ``places``.
+
+    An outcome that can't be copied is left out, so its replay is blocked.
+    """
+
+    __slots__ = ("_key", "_places", "value")
+
+    def __init__(self, places: tuple[Calls, ...], key: CallKey) -> None:
+        self._places = places
+        self._key = key
+        self.value: Any = None
+
+    def __enter__(self) -> RecordedCall:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and not isinstance(error, Exception):
+            return  # a cancellation or an exit is no outcome
+        try:
+            outcome = CallOutcome(self.value) if error is None else CallOutcome(error, raised=True)
+        except SnapshotError:
+            return
+        for calls in self._places:
+            calls.setdefault(self._key, []).append(outcome)
 
 
 def call_key(name: str, arguments: Any) -> CallKey:
@@ -65,7 +121,7 @@ def call_key(name: str, arguments: Any) -> CallKey:
 
 def check_call(
     name: str, key: Callable[[], CallKey], *, read_only: bool = False, written: Callable[[], bool] = bool
-) -> Snapshot | None:
+) -> CallOutcome | None:
     """Check by ``[tools]`` whether a call may run here.
 
     Arguments:
@@ -75,10 +131,10 @@ def check_call(
         written: says whether the name is written in code, so that a record may carry it undeclared.
 
     Returns:
-        V1's result, to be replayed instead of the call; None where the call is to run (outside a shadow always).
+        V1's outcome, to be replayed instead of the call; None where the call is to run (outside a shadow always).
 
     Raises:
-        SideEffectBlockedError: the call may not run, and there is no result of V1's to replay; its name is added to
+        SideEffectBlockedError: the call may not run, and there is no outcome of V1's to replay; its name is added to
             ``ShadowContext.blocked``.
     """
     scope = SHADOW.get()
@@ -99,15 +155,15 @@ def names(function: Any, name: str) -> bool:
     return isinstance(code, CodeType) and code.co_name == name
 
 
-def _next(scope: ShadowContext, key: CallKey) -> Snapshot | None:
-    """Return V1's result of the same call; the n-th call gets the n-th result, later ones the last."""
-    results = scope.recorded_calls.get(key)
-    if not results:
+def _next(scope: ShadowContext, key: CallKey) -> CallOutcome | None:
+    """Return V1's outcome of the same call; the n-th call gets the n-th outcome, later ones the last."""
+    outcomes = scope.recorded_calls.get(key)
+    if not outcomes:
         return None
     counts = scope.state.setdefault(_COUNTS, {})
     at = counts.get(key, 0)
     counts[key] = at + 1
-    return cast("Snapshot", results[min(at, len(results) - 1)])
+    return cast("CallOutcome", outcomes[min(at, len(outcomes) - 1)])
 
 
 @overload
@@ -145,21 +201,25 @@ def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[...,
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
             if (replay := check_call(own, lambda: key(args, kwargs), written=written)) is not None:
-                return replay.restore()
-            result = await function(*args, **kwargs)
-            if places := recorders():
-                record(places, key(args, kwargs), result)
-            return result
+                return replay.replay()
+            places = recorders()
+            if not places:
+                return await function(*args, **kwargs)
+            with RecordedCall(places, key(args, kwargs)) as call:
+                call.value = await function(*args, **kwargs)
+            return call.value
 
         return awaited
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
         if (replay := check_call(own, lambda: key(args, kwargs), written=written)) is not None:
-            return replay.restore()
-        result = function(*args, **kwargs)
-        if places := recorders():
-            record(places, key(args, kwargs), result)
-        return result
+            return replay.replay()
+        places = recorders()
+        if not places:
+            return function(*args, **kwargs)
+        with RecordedCall(places, key(args, kwargs)) as call:
+            call.value = function(*args, **kwargs)
+        return call.value
 
     return called

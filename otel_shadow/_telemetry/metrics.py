@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 Attributes = Mapping[str, str | bool]
 
-_NO_SHADOW_DUE = ("sampled_out", "retry")
-"""Reasons of baselines that should have no shadow: a share that was left out, another attempt of the same execution."""
+_OF_NO_ARM = ("sampled_out", "retry")
+_NO_SHADOW_DUE = (*_OF_NO_ARM, "resumed_inside")
+"""Reasons of baselines that should have no shadow: a share that was left out, another attempt of the same execution, a
+V1 that went on inside."""
 
 
 class MetricsSink(Sink):
@@ -98,7 +100,7 @@ class MetricsSink(Sink):
 
     def _time(self, record: ShadowRecord, place: Attributes, arm: str, context: Context) -> None:
         duration = semconv.NODE_DURATION
-        if record.mode is Mode.V2_LIVE or record.reason in _NO_SHADOW_DUE:
+        if record.mode is Mode.V2_LIVE or record.reason in _OF_NO_ARM:
             arm = semconv.ARM_NONE  # as in the verdict: V1's time here says nothing of what a shadow costs
         timed = {**place, semconv.MODE: str(record.mode), semconv.ARM: arm}
         if record.v1.latency_s is not None:

@@ -246,6 +246,8 @@ class TestObserver:
             (("Maria",), "_other"),
             (("parent:other_node",), "parent:other_node"),
             (("parent:Maria",), "_other"),
+            (("deferred:other_node",), "deferred:other_node"),
+            (("deferred:Maria",), "_other"),
             (("error:ValueError",), "error:ValueError"),
             (("error:Maria Silva",), "error:_other"),
             (("Maria:other_node",), "_other"),

@@ -7,9 +7,9 @@ mode are what they were.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._runnable import RunnableSeq
@@ -18,6 +18,7 @@ from langgraph.pregel._read import PregelNode
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
+from otel_shadow._langgraph.nested_runs import NestedRuns
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._runtime.execution import Execution, begin
 from otel_shadow._runtime.fault_barrier import passes
@@ -31,6 +32,9 @@ from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError
 from otel_shadow._runtime.time_limit import OverdueV2s
 
 Call = Callable[..., Any]
+Sequence = TypeVar("Sequence", bound=RunnableSeq)
+_SHADOW = ("_shadowed", "_v2", "_overdue")
+"""Attributes that copies share."""
 _PASSING, _UNUSABLE = (GraphBubbleUp,), (InvalidUpdateError,)
 
 
@@ -50,12 +54,16 @@ class ShadowedSequence(RunnableSeq):
         execution = None if self._shadowed.off else self._begin(input, config, awaited=False)
         if execution is None or config is None:
             return super().invoke(input, config, **kwargs)
-        v1: Call = super().invoke
         with execution:
             if execution.live:
-                execution.result = self._serve(execution, v1, input, config, kwargs)
-            else:
-                execution.result = execution.through(v1, input, config, **kwargs)
+                execution.result = self._serve(execution, super().invoke, input, config, kwargs)
+                return execution.result
+            execution.open_span()
+            try:
+                execution.result = execution.produced(super().invoke(input, config, **kwargs))
+            except BaseException as error:
+                execution.raised(error)
+                raise
             return execution.result
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -63,12 +71,16 @@ class ShadowedSequence(RunnableSeq):
         execution = None if self._shadowed.off else self._begin(input, config, awaited=True)
         if execution is None or config is None:
             return await super().ainvoke(input, config, **kwargs)
-        v1: Call = super().ainvoke
         with execution:
             if execution.live:
-                execution.result = await self._aserve(execution, v1, input, config, kwargs)
-            else:
-                execution.result = await execution.athrough(v1, input, config, **kwargs)
+                execution.result = await self._aserve(execution, super().ainvoke, input, config, kwargs)
+                return execution.result
+            execution.open_span()
+            try:
+                execution.result = execution.produced(await super().ainvoke(input, config, **kwargs))
+            except BaseException as error:
+                execution.raised(error)
+                raise
             return execution.result
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
@@ -101,6 +113,29 @@ class ShadowedSequence(RunnableSeq):
             async for chunk in execution.athrough_stream(super().astream(input, config, **kwargs)):
                 execution.result = chunk
                 yield chunk
+
+    # --- copies ----------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> ShadowedSequence:
+        """Copy with the same steps and the same shadow."""
+        return _made(type(self), vars(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ShadowedSequence:
+        """Copy the steps as LangGraph's sequence is copied; the shadow, with its locks and threads, is the same one."""
+        twin = memo[id(self)] = _made(type(self), {})
+        same = {name for name in _SHADOW if vars(self).get(name) is not self._node.bound}  # V1 as its own V2 is copied
+        for name, item in vars(self).items():
+            setattr(twin, name, item if name in same else copy.deepcopy(item, memo))
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle LangGraph's own sequence: a shadow belongs to its process."""
+        return self._plain().__reduce_ex__(protocol)
+
+    def _plain(self) -> RunnableSeq:
+        """Return LangGraph's own sequence of the same steps."""
+        own = {name: item for name, item in vars(self).items() if name not in (*_SHADOW, "_node")}
+        return _made(RunnableSeq, own)
 
     # --- before V1 -------------------------------------------------------------------------------------------------
 
@@ -146,6 +181,7 @@ class ShadowedSequence(RunnableSeq):
             return None
         if settings.tools.replay:
             capture.recording = Recording()
+        capture.nested = NestedRuns(settings.limits.snapshot_bytes)
         return capture
 
     # --- live ------------------------------------------------------------------------------------------------------
@@ -177,11 +213,16 @@ class ShadowedSequence(RunnableSeq):
         """Return the sequence with V2, under its time limit, in V1's place; the writers stay the graph's own."""
         if self._v2 is None:
             raise NotImplementedError(f"node {self._shadowed.name!r} has no V2")
-        sequence: RunnableSeq = copy.copy(self)
-        sequence.__class__ = RunnableSeq
+        sequence = self._plain()
         limited = TimeLimited(self._v2, execution.assignment.timeout_s, self._overdue)
         sequence.steps = [limited, *self.steps[1:]]
         return sequence
+
+
+def _made(kind: type[Sequence], attributes: Mapping[str, Any]) -> Sequence:
+    made = object.__new__(kind)
+    vars(made).update(attributes)
+    return made
 
 
 def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None) -> bool:
@@ -189,8 +230,7 @@ def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None
     sequence = node.node
     if not isinstance(sequence, RunnableSeq) or isinstance(sequence, ShadowedSequence):
         return isinstance(sequence, ShadowedSequence)
-    wrapped: Any = copy.copy(sequence)
-    wrapped.__class__ = ShadowedSequence
+    wrapped = _made(ShadowedSequence, vars(sequence))
     wrapped._shadowed = shadowed
     wrapped._node = node
     wrapped._v2 = v2

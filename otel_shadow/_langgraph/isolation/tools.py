@@ -1,4 +1,4 @@
-"""LangChain tools inside a shadow: blocked, allowed, or answered with what V1's own call returned."""
+"""LangChain tools inside a shadow: blocked, allowed, or answered with what V1's own call came to."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.side_effects import CallKey, call_key, check_call, names, record, recorders
-from otel_shadow._runtime.snapshot import Snapshot
+from otel_shadow._runtime.side_effects import (
+    CallKey,
+    CallOutcome,
+    RecordedCall,
+    call_key,
+    check_call,
+    names,
+    recorders,
+)  # fmt: skip
 from otel_shadow.errors import SideEffectBlockedError
 
 READ_ONLY = "read_only"
@@ -39,14 +46,13 @@ def _run(original: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
         replay = _permitted(self, tool_input)
         if replay is not None:
-            return _answer(replay.restore(), kwargs.get("tool_call_id"))
+            return _answer(replay.replay(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return original(self, tool_input, *args, **kwargs)
-        key = _key(self, tool_input)  # a tool may change its arguments
-        result = original(self, tool_input, *args, **kwargs)
-        record(places, key, result)
-        return result
+        with RecordedCall(places, _key(self, tool_input)) as call:  # its key first: a tool may change its arguments
+            call.value = original(self, tool_input, *args, **kwargs)
+        return call.value
 
     return run
 
@@ -56,20 +62,19 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     async def arun(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
         replay = _permitted(self, tool_input)
         if replay is not None:
-            return _answer(replay.restore(), kwargs.get("tool_call_id"))
+            return _answer(replay.replay(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return await original(self, tool_input, *args, **kwargs)
-        key = _key(self, tool_input)
-        result = await original(self, tool_input, *args, **kwargs)
-        record(places, key, result)
-        return result
+        with RecordedCall(places, _key(self, tool_input)) as call:
+            call.value = await original(self, tool_input, *args, **kwargs)
+        return call.value
 
     return arun
 
 
-def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
-    """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
+def _permitted(tool: BaseTool, tool_input: Any) -> CallOutcome | None:
+    """Return V1's outcome where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
         key, written = partial(_key, tool, tool_input), partial(_is_written, tool)
         return check_call(tool.name, key, read_only=_read_only(tool), written=written)
