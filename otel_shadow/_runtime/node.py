@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from otel_shadow._runtime.assignment import Assignments
 from otel_shadow._runtime.compare import Comparator, Differ
+from otel_shadow._runtime.executors.loop_admission import LoopAdmission, V2Code
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.limits import Limiter, OverheadBudget
 from otel_shadow._runtime.observer import Observer
@@ -34,6 +35,7 @@ class ShadowedNode:
         table: the node's own configuration; default ``config.nodes[name]``.
         differ: a comparison function of the user's, instead of ``compare.function``.
         classify: gives the status that an exception of V1 stands for.
+        code: what V2's code is, where it is awaited; default: unknown.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ShadowedNode:
         table: NodeTable | None = None,
         differ: Differ | None = None,
         classify: Classify = classify,
+        code: V2Code | None = None,
     ) -> None:
         config = services.config
         self.services = services
@@ -58,6 +61,15 @@ class ShadowedNode:
         self.assignments = Assignments(config.arms, self.table)
         self.limiter = Limiter(name, config.limits)
         self.overhead_budget = OverheadBudget()
+        self.admission = LoopAdmission(
+            graph,
+            name,
+            services.v2_build,
+            code or V2Code(),
+            accepted=self.table.executor == "loop",
+            state=services.state,
+            trial=services.trial,
+        )
 
     @property
     def off(self) -> bool:

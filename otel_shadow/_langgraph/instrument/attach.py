@@ -13,7 +13,8 @@ from otel_shadow._langgraph.captured_call import classify
 from otel_shadow._langgraph.instrument.mark import ShadowMark, mark_of
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
 from otel_shadow._langgraph.process_run import Remote, importable
-from otel_shadow._langgraph.v2_runnable import as_runnable
+from otel_shadow._langgraph.v2_code import code_of
+from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import class_name, loggable
@@ -61,11 +62,26 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
             path = importable(node.bound if v2 == _SELF else v2, name, owner.config)
             runnable = Remote(path, runnable, owner.workers)
         differ = mark.differ if mark is not None else None
-        shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify)
+        code = code_of(v2, node.bound)
+        shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify, code)
+        if runnable is not None and table.executor != "process" and is_async(runnable):
+            _tell(shadowed)
         owner.add(shadowed)
         if wrap(node, shadowed, runnable):
             attached.append(name)
     return attached
+
+
+def _tell(shadowed: ShadowedNode) -> None:
+    """Say at the start what concerns an awaited V2: that it can't be tried, or that threads are not for it."""
+    if shadowed.table.executor == "thread":
+        logger.warning(
+            'shadow %r: executor = "thread" is not for an awaited V2, which would need a loop beside V1\'s; it is taken '
+            'as "auto", and the next release refuses it',
+            shadowed.name,
+        )
+    if (why := shadowed.admission.hindrance) is not None:
+        shadowed.admission.tell_untried(why)
 
 
 def detach(graph: Pregel[Any, Any, Any, Any], engine: Engine | None = None) -> None:
