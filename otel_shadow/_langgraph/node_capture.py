@@ -19,6 +19,7 @@ from otel_shadow._langgraph.isolation.guards import guarded
 from otel_shadow._langgraph.process_run import task_of
 from otel_shadow._langgraph.v2_runnable import is_async
 from otel_shadow._runtime.execution_result import ExecutionResult, Place
+from otel_shadow._runtime.executors.own_pools import enter_own_pools
 from otel_shadow._runtime.executors.trial import TrialJob
 from otel_shadow._runtime.fault_barrier import from_outside
 from otel_shadow._runtime.redact import class_name
@@ -137,6 +138,7 @@ class NodeCapture(CapturedCall):
         scope.state.setdefault("loop", self.loop)
         isolation = isolate(self, scope, is_async=is_async)
         enter_shadow(scope, isolation.config)
+        enter_own_pools()
         return isolation
 
 

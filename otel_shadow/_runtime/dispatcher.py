@@ -136,7 +136,6 @@ class Dispatcher(BackgroundQueue[Shadow]):
         with self._sums:
             self._aside += 1
         lane.append(item)
-        self.placement.note(item.loop)
         item.accepted()
 
     def _lane_of(self, shadow: Shadow) -> Hashable:
@@ -172,21 +171,28 @@ class Dispatcher(BackgroundQueue[Shadow]):
             for name, lane in list(self._lanes.items()):
                 executor = name if isinstance(name, str) else "thread"
                 while lane and self._has_room(executor):
-                    place = self.placement.place(lane[0]) if executor != name else None
+                    place = self._place(lane[0]) if executor != name else None
                     if isinstance(place, Later):
-                        self._wait(lane, place)
-                        break
+                        if self._waits(lane, place):
+                            break
+                        continue
                     self._admit(executor, lane, place)
         finally:
             self._launching = False
 
-    def _wait(self, lane: deque[Shadow], why: Later) -> None:
-        """Leave the first of ``lane`` there, unless its loop has not come back within its time limit."""
+    def _place(self, shadow: Shadow) -> LoopPlace | Later | str:
+        return self.placement.place(shadow, draining=bool(self._drains) or self._ending)
+
+    def _waits(self, lane: deque[Shadow], why: Later) -> bool:
+        """Leave the first of ``lane`` there, and return True, unless its loop does not come back in time."""
         head = lane[0]
-        if why is Later.NO_LOOP_NOW and perf_counter() - head.queued_at > head.timeout_s:
+        waited = perf_counter() - head.queued_at
+        if why is Later.NEVER or (why is Later.NO_LOOP_NOW and waited > head.timeout_s):
             shadow = self._take(lane)
             if shadow is not None:
                 shadow.give_up(cancelled=True, reason="loop_ended")
+            return False
+        return True
 
     def _admit(self, executor: str, lane: deque[Shadow], place: LoopPlace | str | None) -> None:
         shadow = self._take(lane)

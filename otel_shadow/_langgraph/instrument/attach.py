@@ -76,7 +76,7 @@ def _tell(shadowed: ShadowedNode) -> None:
     """Say at the start what concerns an awaited V2: that it can't be tried, or that threads are not for it."""
     if shadowed.table.executor == "thread":
         logger.warning(
-            'shadow %r: executor = "thread" is not for an awaited V2, which would need a loop beside V1\'s; it is taken '
+            'shadow %r: executor = "thread" is not for an awaited V2: it would need a loop beside V1\'s; it is taken '
             'as "auto", and the next release refuses it',
             shadowed.name,
         )

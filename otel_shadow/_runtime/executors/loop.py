@@ -13,6 +13,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
@@ -50,6 +51,8 @@ class LoopPlace:
     """What a record calls it."""
     ended_at: float | None = None
     """Monotonic seconds at which V2 ended."""
+    _ended: asyncio.AbstractEventLoop | None = None
+    """V1's loop, where it has ended."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, guard: LoopGuard | None, *, foreign: bool = False) -> None:
         self.loop = loop
@@ -92,7 +95,15 @@ class LoopPlace:
 
     def explains(self, error: object) -> bool:
         """Return whether V2 failed with ``error`` because this is not the loop of V1, to which it is bound."""
-        return self._foreign and isinstance(error, RuntimeError) and any(said in str(error) for said in _FOREIGN)
+        if not self._foreign:
+            return False
+        if isinstance(error, TimeoutError):
+            bound = self._ended in _CUT  # what a V2 that was cut off held there is held for ever
+        else:
+            bound = _speaks_of_a_loop(error)
+        if bound and self._ended is not None:
+            BOUND.add(self._ended)
+        return bound
 
     def give_up(self) -> None:
         """Wait no longer. V2 gets no further step, as soon as its loop gets to it."""
@@ -109,13 +120,20 @@ class LoopPlace:
             self.guard.ended()
 
 
+_CUT: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+"""Loops that ended while a V2 was in flight."""
+BOUND: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+"""Loops that have ended, and to which something that V2 awaits is bound: no V2 of theirs can run elsewhere."""
+
+
 class OwnLoopPlace(LoopPlace):
     """A place on a lasting loop of ours. A V2 that blocks it takes it along: the next call gets another."""
 
     executor = "thread"
 
-    def __init__(self, thread: LoopThread) -> None:
+    def __init__(self, thread: LoopThread, ended: asyncio.AbstractEventLoop | None) -> None:
         super().__init__(thread.loop, None, foreign=True)
+        self._ended = ended
         self._thread = thread
         thread.places.add(self)
 
@@ -186,6 +204,7 @@ class _Call:
         if guard is not None:
             WATCHDOG.leave(SIDES.of(self._place.loop))
         if drive is not None and drive.loop_ends:
+            _CUT.add(self._place.loop)
             self.settle(error=LoopEndedError())
         elif self._overdue:
             self.settle(error=TimeoutError())
@@ -204,6 +223,17 @@ class _Call:
                 self.future.set_exception(error)
             else:
                 self.future.set_result(result)
+
+
+def _speaks_of_a_loop(error: object) -> bool:
+    """Return whether asyncio raised ``error``, or what it was raised for, because an object belongs to another loop."""
+    seen: set[int] = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        if isinstance(error, RuntimeError) and any(said in str(error) for said in _FOREIGN):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class LoopThread(threading.Thread):

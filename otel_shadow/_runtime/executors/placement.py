@@ -6,10 +6,9 @@ import asyncio
 from enum import Enum
 from time import perf_counter
 from typing import Final
-from weakref import WeakSet
 
 from otel_shadow._runtime.executors import Shadow
-from otel_shadow._runtime.executors.loop import LoopPlace, LoopThread, OwnLoopPlace
+from otel_shadow._runtime.executors.loop import BOUND, LoopPlace, LoopThread, OwnLoopPlace
 from otel_shadow._runtime.executors.loop_side import SIDES
 from otel_shadow._runtime.executors.running_loops import running_loop
 
@@ -24,9 +23,10 @@ class Later(Enum):
     """Others run; it may wait as long as the queue allows."""
     NO_LOOP_NOW = "no loop now"
     """Its loop does not run, or another one does; it waits for its time limit at most."""
+    NEVER = "never"
+    """Its loop has ended, and what it awaits is bound to that loop."""
 
 
-_SEVERAL = 2
 NO_LOOP: Final = "no_loop"
 """The caller of a synchronous graph is the loop's own thread, which V2 would block or be blocked by."""
 
@@ -37,18 +37,6 @@ class Placement:
     def __init__(self) -> None:
         self._own: LoopThread | None = None
         self._left: list[LoopThread] = []
-        self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
-        self._loops_seen = 0
-
-    def note(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Note a loop on which V1 was awaited.
-
-        Where V1 runs on one loop after the other (one per request or task), what V1 and V2 share works on any loop, so
-        that a V2 whose loop has ended may run on ours. Else its clients may belong to the loop that is gone.
-        """
-        if loop is not None and loop not in self._loops:
-            self._loops.add(loop)
-            self._loops_seen += 1
 
     @property
     def stuck(self) -> int:
@@ -56,21 +44,29 @@ class Placement:
         self._left = [thread for thread in self._left if thread.is_alive()]
         return len(self._left) + sum(side.stuck for side in list(SIDES.by_loop.values()))
 
-    def place(self, shadow: Shadow) -> LoopPlace | Later | str:
-        """Return a place for ``shadow``, or that it must wait, or the reason why it can't run."""
+    def place(self, shadow: Shadow, *, draining: bool) -> LoopPlace | Later | str:
+        """Return a place for ``shadow``, or that it must wait, or the reason why it can't run.
+
+        Arguments:
+            shadow: a shadow run whose V2 is awaited.
+            draining: whether a caller waits for all shadow runs, or the process ends. A V2 whose loop has ended runs
+                then, on ours: V1 is done, and no loop of V1's will meet what V2 awaits.
+        """
         loop, foreign = shadow.loop, False
         if loop is None:
             if shadow.called_on_loop:
                 return NO_LOOP
             loop, foreign = self._elsewhere(), True
         elif loop.is_closed():
-            if self._loops_seen < _SEVERAL or self._elsewhere() is not None:
+            if loop in BOUND:
+                return Later.NEVER
+            if not draining or self._elsewhere() is not None:
                 return Later.NO_LOOP_NOW
             loop = None
         elif not loop.is_running():
             return Later.NO_LOOP_NOW
         if loop is None:
-            return OwnLoopPlace(self._lasting())
+            return OwnLoopPlace(self._lasting(), shadow.loop)
         admission = shadow.admission
         refused: str | None = admission.refuse(shadow)
         if refused is not None:
