@@ -196,10 +196,10 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     def _admit(self, executor: str, lane: deque[Shadow], place: LoopPlace | str | None) -> None:
         shadow = self._take(lane)
-        if shadow is None:
-            return
-        if isinstance(place, str):
+        if shadow is not None and isinstance(place, str):
             shadow.shed(place)
+        elif shadow is None:
+            pass  # some other thread took it
         elif self.abandoned >= self._limits.abandoned_threads:
             shadow.shed("abandoned")
         elif shadow.admit(place):

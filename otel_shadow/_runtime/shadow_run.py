@@ -304,10 +304,18 @@ class ShadowRun:
         return Circumstances(
             latency_s=self._latency_s,
             queue_s=max((self._started_at or self.queued_at) - self.queued_at, 0.0),
+            executor=self._ran_in,
             span_id=self._span.span_id if self._span else None,
             tokens=dict(self._scope.tokens),
             blocked_tools=tuple(dict.fromkeys(known(tool, declared) for tool in blocked)),
         )
+
+    @property
+    def _ran_in(self) -> str:
+        """The executor that ran V2, whatever was configured."""
+        if self._place is not None:
+            return self._place.executor
+        return "process" if self.executor == "process" else "thread"
 
     def _close_span(self, record: ShadowRecord) -> None:
         if self._span is not None:

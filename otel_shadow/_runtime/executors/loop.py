@@ -97,10 +97,8 @@ class LoopPlace:
         """Return whether V2 failed with ``error`` because this is not the loop of V1, to which it is bound."""
         if not self._foreign:
             return False
-        if isinstance(error, TimeoutError):
-            bound = self._ended in _CUT  # what a V2 that was cut off held there is held for ever
-        else:
-            bound = _speaks_of_a_loop(error)
+        # what a V2 that was cut off held there is held for ever
+        bound = self._ended in _CUT if isinstance(error, TimeoutError) else _speaks_of_a_loop(error)
         if bound and self._ended is not None:
             BOUND.add(self._ended)
         return bound
