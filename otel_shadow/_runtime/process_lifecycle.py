@@ -17,7 +17,6 @@ import wrapt
 
 _POLL_S = 0.01
 
-
 _RESETS: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
 """Methods to call in the child of a fork, by their object."""
 _ENDS: dict[Callable[[], object], util.Finalize] = {}
