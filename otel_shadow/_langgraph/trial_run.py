@@ -88,6 +88,6 @@ def _watch(side: LoopSide, recorder: _Recorder, timeout_s: float, send: Send) ->
         frame = sys._current_frames().get(side.clocks.ident)
         if seconds < MOST_S or frame is None or side.step is not step:
             continue
-        recorder.seen_at = position_of(frame)
+        recorder.seen_at = position_of(frame) or recorder.seen_at
         if seconds > timeout_s + _HANGS_S:
             send(TrialReport("blocked", recorder.seen_at, seconds))

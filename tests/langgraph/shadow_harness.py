@@ -203,7 +203,13 @@ def shadow(
     witness = _Witness(beside, enter)
     config = ShadowConfig.from_mapping({"v2_build": "t", "arms": {"holdout": 0.0}, "tools": tools or {}}, "the harness")
     engine = ShadowTrafficManager(
-        config, default_flags(config), log_file=os.devnull, sinks=[witness], spans=witness, inspect=witness.inspect
+        config,
+        default_flags(config),
+        log_file=os.devnull,
+        sinks=[witness],
+        spans=witness,
+        inspect=witness.inspect,
+        trials=False,
     )
     ENGINES.append(engine)
     attach(graph, engine, lambda _, name: v2 if name == node else None)

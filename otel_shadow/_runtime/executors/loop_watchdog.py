@@ -79,9 +79,9 @@ def _look(side: LoopSide) -> None:
     del frame
     if side.step is not step:
         return
-    guard.seen_at = position
+    guard.seen_at = position or guard.seen_at
     if seconds > HANGS_S:
-        guard.pause(PausePlace(position or guard.fallback, seconds))
+        guard.pause(PausePlace(guard.seen_at or guard.fallback, seconds))
 
 
 WATCHDOG = _Watchdog()
