@@ -24,6 +24,7 @@ from otel_shadow._langgraph.instrument.node_wrapper import ShadowedSequence
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.executors.loop import LoopThread, OwnLoopPlace
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow._runtime.sinks import NoSpan, Sink
 from otel_shadow.config import ShadowConfig
@@ -135,7 +136,8 @@ class WaitingSequence(ShadowedSequence):
             if self.before is not None:
                 run = execution.capture.run
                 scope = ShadowContext("graph", "node", self.engine.config.tools)
-                self.beside.executions.append(_in_thread(lambda: run(scope, self.before)))
+                place = OwnLoopPlace(LoopThread(), None) if execution.capture.is_async else None
+                self.beside.executions.append(_in_thread(lambda: run(scope, self.before, place)))
                 execution.capture = None
         return execution
 

@@ -23,7 +23,7 @@ async def good(state: Any) -> Any:
 async def sleeps(state: Any) -> Any:
     """Hold the loop."""
     HERE.append("sleeps")
-    time.sleep(0.06)  # noqa: ASYNC251 - the fault
+    time.sleep(0.06)
     return left(state)
 
 
@@ -31,7 +31,7 @@ async def hangs(state: Any) -> Any:
     """Hold the loop for ever."""
     HERE.append("hangs")
     while True:
-        time.sleep(0.01)  # noqa: ASYNC251 - the fault
+        time.sleep(0.01)
 
 
 async def loads_late(state: Any) -> Any:
@@ -50,6 +50,6 @@ async def fails(state: Any) -> Any:
 
 async def counts(state: Any) -> Any:
     """Write down that it ran, where the environment says."""
-    with open(os.environ["COUNT_FILE"], "a") as file:  # noqa: ASYNC230 - small
+    with open(os.environ["COUNT_FILE"], "a") as file:
         file.write(f"{os.getpid()}\n")
     return left(state)

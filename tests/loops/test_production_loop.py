@@ -1,4 +1,4 @@
-"""Awaited V2s on production's loop: V1 gets its answers whatever V2 shares with it, holds, cancels, stops or swallows."""
+"""Awaited V2s on production's loop: V1 gets its answers, whatever V2 shares, holds, cancels, stops or swallows."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_v2_that_holds_the_loop_is_paused_and_named(shadowed: Any, caplog: pytes
     """One step of 150 ms is enough; what follows is shed for this build, and the place and the remedy are told."""
 
     async def v2(state: Any) -> Any:
-        time.sleep(0.15)  # noqa: ASYNC251 - the fault
+        time.sleep(0.15)
         return left(state)
 
     capture, graph = shadowed(_v1, v2)
@@ -202,7 +202,7 @@ def test_a_child_task_that_holds_the_loop_is_seen(shadowed: Any) -> None:
     """V2 answers for the tasks it starts, and for what those start."""
 
     async def holds() -> None:
-        time.sleep(0.15)  # noqa: ASYNC251 - the fault
+        time.sleep(0.15)
 
     async def child() -> None:
         await asyncio.create_task(holds())
@@ -226,7 +226,7 @@ def test_v1_that_holds_the_loop_is_no_fault_of_v2(shadowed: Any) -> None:
     """Only V2's own steps are charged: V1 may sleep as it likes."""
 
     async def v1(state: Any) -> Any:
-        time.sleep(0.05)  # noqa: ASYNC251 - V1's own affair
+        time.sleep(0.05)
         return left(state)
 
     async def v2(state: Any) -> Any:
@@ -245,7 +245,7 @@ def test_v1_that_holds_the_loop_is_no_fault_of_v2(shadowed: Any) -> None:
 
 
 def test_v2s_threads_take_none_of_v1s(shadowed: Any) -> None:
-    """``to_thread`` and ``run_in_executor(None, …)`` of V2's wait in a pool of V2's own: V1's single thread stays free."""
+    """What V2 gives to threads waits in a pool of V2's own: V1's single thread stays free."""
     release = threading.Event()
 
     async def v1(state: Any) -> Any:
@@ -437,7 +437,7 @@ def test_v2s_context_is_its_own(shadowed: Any) -> None:
     assert told == [(True, "v2")]
 
 
-ENDS = '''
+ENDS = """
 import asyncio, sys
 from otel_shadow.testing.capture import ShadowCapture
 from small_graphs import left, small_graph
@@ -489,13 +489,11 @@ if sys.argv[2] == "uvloop":
 else:
     print(asyncio.run(main()), flush=True)
 print([record.reason for record in capture.records], flush=True)
-'''
+"""
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize(
-    "v2", ["cleans_up_for_ever", "swallows", "child_swallows", "leaves_one_behind", "in_a_thread"]
-)
+@pytest.mark.parametrize("v2", ["cleans_up_for_ever", "swallows", "child_swallows", "leaves_one_behind", "in_a_thread"])
 def test_the_end_of_a_loop_waits_for_no_v2(tmp_path: Path, v2: str, loop: str) -> None:
     """``asyncio.run`` returns and the process ends, though V2 would go on for ever; the pair says why it was cut."""
     if loop == "uvloop":
@@ -511,7 +509,8 @@ def test_the_end_of_a_loop_waits_for_no_v2(tmp_path: Path, v2: str, loop: str) -
         check=False,
     )
     assert done.stdout.splitlines() == ["['left', 'right']", "['cancelled:loop_ended']"], done.stderr
-    assert "Traceback" not in done.stderr and "never awaited" not in done.stderr and "destroyed" not in done.stderr
+    for noise in ("Traceback", "never awaited", "destroyed"):
+        assert noise not in done.stderr
 
 
 def test_a_loop_per_request(shadowed: Any) -> None:

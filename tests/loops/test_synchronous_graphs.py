@@ -1,4 +1,4 @@
-"""Synchronous graphs with an awaited V2: driven on a loop that runs elsewhere, on ours where none runs, or not at all."""
+"""Synchronous graphs with an awaited V2: on a loop that runs elsewhere, on ours where none runs, or not at all."""
 
 from __future__ import annotations
 

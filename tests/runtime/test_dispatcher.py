@@ -298,7 +298,7 @@ def test_a_shadow_that_comes_as_the_dispatcher_ends_is_cancelled() -> None:
     """One that found it open and is queued after its end is neither run nor lost."""
     told: queue.SimpleQueue[bool] = queue.SimpleQueue()
     late = SimpleNamespace(
-        executor="thread", size=1, accepted=lambda: None, give_up=lambda cancelled: told.put(cancelled)
+        executor="thread", is_async=False, size=1, accepted=lambda: None, give_up=lambda cancelled: told.put(cancelled)
     )
     dispatcher = Dispatcher(LimitsTable(), FaultBarrier())
     dispatcher.close(0.1)

@@ -20,6 +20,8 @@ from otel_shadow._runtime.executors.loop_side import SIDES, LoopSide
 from otel_shadow._runtime.fault_barrier import from_outside
 from otel_shadow._runtime.shadow_context import SHADOW
 
+_MOST_CLOSINGS = 32
+
 
 class V2EndedTaskError(Exception):
     """A task of V2's that raised ``SystemExit`` or ``KeyboardInterrupt``, which would end the loop."""
@@ -39,6 +41,8 @@ class Drive:
     """Whether somebody outside has cancelled the root: a loop that ends cancels all its tasks."""
     over = False
     """Whether the root gets no further step."""
+    is_last = False
+    """Whether a step is the last one: tasks that it starts get none."""
     stepped_at = 0.0
     """Monotonic seconds at which the last step ended."""
 
@@ -54,6 +58,8 @@ class Drive:
         self._side: LoopSide = SIDES.of(loop)
         self._theirs: Callable[..., Any] | None = None
         self._adopting = self._adopt
+        self._born_late: list[Driven] = []
+        self._closing = False
         self.root = DrivenTask(Driven(coroutine, self), loop=loop, context=context)
         _quiet(self.root, context.get(SHADOW))
 
@@ -88,8 +94,17 @@ class Drive:
         Raises:
             asyncio.CancelledError: always, to end the task.
         """
-        with suppress(Exception):
-            self._taken(driven, driven.coroutine.close)
+        self.is_last = self._closing = True
+        for _ in range(_MOST_CLOSINGS):  # each ends one handler that awaits; else the collector would, without a loop
+            try:
+                self._taken(driven, driven.coroutine.close)
+                break
+            except Exception:  # noqa: BLE001, S112 - V2 goes on awaiting, or its cleanup failed
+                continue
+        self._closing = False
+        for child in self._born_late:
+            child.coroutine.close()  # its loop may end before its first step, and Python would say so
+        self._born_late.clear()
         raise asyncio.CancelledError
 
     def _taken(self, driven: Driven, advance: Callable[..., Any], *args: Any) -> Any:
@@ -115,6 +130,11 @@ class Drive:
     def _adopt(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> Any:
         """Make a task of V2's, driven like V2 itself."""
         driven = Driven(coroutine, self)
+        if self._closing:
+            coroutine.close()
+            raise RuntimeError("this shadow run is being closed: no further task is started")
+        if self.is_last:
+            self._born_late.append(driven)
         task: Any = self._theirs(loop, driven, **more) if self._theirs else DrivenTask(driven, loop=loop, **more)
         _quiet(task, SHADOW.get())
         return task
@@ -137,8 +157,10 @@ class Driven(Coroutine[Any, Any, Any]):
     def throw(self, kind: Any, value: Any = None, trace: Any = None) -> Any:
         """Take the next step, which begins with an exception; the last one, where the loop ends."""
         error = kind if value is None else value
+        last = isinstance(error, asyncio.CancelledError) and self._loop_ends
+        self.drive.is_last |= last
         awaited = self.drive.step(self, self.coroutine.throw, error)
-        if isinstance(error, asyncio.CancelledError) and self._loop_ends:
+        if last:
             self.drive.end(self)
         return awaited
 

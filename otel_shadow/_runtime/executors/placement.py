@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from enum import Enum
 from time import perf_counter
 from typing import Final
@@ -85,8 +86,9 @@ class Placement:
             self._own.stop()
 
     def _elsewhere(self) -> asyncio.AbstractEventLoop | None:
-        ours = {thread.ident for thread in (self._own, *self._left) if thread is not None and thread.ident is not None}
-        return running_loop(frozenset(ours))
+        """Return a loop of the application's that runs now."""
+        ours = {thread.ident for thread in threading.enumerate() if isinstance(thread, LoopThread)}
+        return running_loop(frozenset(ident for ident in ours if ident is not None))
 
     def _lasting(self) -> LoopThread:
         if self._own is None or self._own.stopped:
