@@ -16,7 +16,6 @@ from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.process_run import Task, worker_config, worker_v2
 from otel_shadow._runtime.executors.code_position import position_of
 from otel_shadow._runtime.executors.driven import Drive
-from otel_shadow._runtime.executors.loop_clocks import charged
 from otel_shadow._runtime.executors.loop_guard import LoopGuard
 from otel_shadow._runtime.executors.loop_side import SIDES, LoopSide
 from otel_shadow._runtime.executors.trial import MOST_S, TrialReport
@@ -84,7 +83,7 @@ def _watch(side: LoopSide, recorder: _Recorder, timeout_s: float, send: Send) ->
         step = side.step
         if step is None:
             continue
-        seconds = charged(step[1], side.clocks.read())
+        seconds = side.clocks.charged(step[1], ended=False)
         frame = sys._current_frames().get(side.clocks.ident)
         if seconds < MOST_S or frame is None or side.step is not step:
             continue

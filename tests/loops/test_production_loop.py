@@ -155,7 +155,7 @@ def test_v1_and_v2_share_what_belongs_to_a_loop(shadowed: Any, what: str) -> Non
 
 
 def test_v2_that_holds_the_loop_is_paused_and_named(shadowed: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """One step of 150 ms is enough; what follows is shed for this build, and the place and the remedy are told."""
+    """One step of 400 ms is enough; what follows is shed for this build, and the place and the remedy are told."""
 
     async def v2(state: Any) -> Any:
         time.sleep(0.15)

@@ -14,7 +14,6 @@ from contextvars import Context
 from time import perf_counter
 from typing import Any
 
-from otel_shadow._runtime.executors.loop_clocks import charged
 from otel_shadow._runtime.executors.loop_guard import FREE_S, LoopGuard
 from otel_shadow._runtime.executors.loop_side import SIDES, LoopSide
 from otel_shadow._runtime.fault_barrier import from_outside
@@ -111,7 +110,7 @@ class Drive:
         side, guard = self._side, self._guard
         if side.step is not None:  # inside another step: an eager task
             return advance(*args)
-        modules, before = len(sys.modules), side.clocks.read()
+        modules, before = len(sys.modules), side.clocks.start()
         side.step = guard, before, modules
         self._theirs = side.enter(self.loop, self._adopting)
         try:
@@ -125,7 +124,7 @@ class Drive:
             side.step = None
             self.stepped_at = perf_counter()
             if guard is not None and self.stepped_at - before.wall > FREE_S:
-                driven.offended |= guard.charge(charged(before, side.clocks.read()), modules)
+                driven.offended |= guard.charge(side.clocks.charged(before), modules)
 
     def _adopt(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> Any:
         """Make a task of V2's, driven like V2 itself."""

@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
+import time
 from collections import defaultdict
 from contextlib import suppress
-from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 
 class Reading(NamedTuple):
-    """The clocks of one thread at one moment, in seconds."""
+    """The clocks of one thread at one moment, in seconds. What is read first and last errs in favour of the step."""
 
     wall: float
     processor: float
     process: float
     """Processor time of all threads of the process."""
-    queued: float
-    """Time that the thread waited for a core (Linux; 0 elsewhere)."""
     collected: float
     """Time that the thread spent in the garbage collector."""
-
-
-def charged(before: Reading, after: Reading) -> float:
-    """Return the seconds between two readings of one thread for which what ran there is to blame."""
-    wall, processor, process, queued, collected = (new - old for new, old in zip(after, before, strict=True))
-    waited = wall - collected - max(0.0, processor - collected) - queued - max(0.0, process - processor)
-    return max(0.0, processor - collected) + max(0.0, waited)
+    waits: int
+    """How often the thread gave its core away by itself, to sleep or to wait."""
 
 
 class ThreadClocks:
@@ -41,29 +35,69 @@ class ThreadClocks:
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
+        self._native = threading.get_native_id()
         self._clock = _clock_of(self.ident)
-        self._queue: int | None = None
+        self._file: int | None = None
         with suppress(OSError):
-            self._queue = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            self._file = os.open(f"/proc/self/task/{self._native}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        self._queue = [(time.perf_counter(), self._queued())] * 2
         _COLLECTOR.watch()
 
-    def read(self) -> Reading:
-        """Read all clocks."""
-        return Reading(perf_counter(), self._clock(), process_time(), self._queued(), _COLLECTOR.seconds[self.ident])
+    def start(self) -> Reading:
+        """Read the clocks as a step begins. No call here lets another thread have the interpreter."""
+        waits, collected, process, processor = (
+            _waits(),
+            _COLLECTOR.seconds[self.ident],
+            time.process_time(),
+            self._clock(),
+        )
+        return Reading(time.perf_counter(), processor, process, collected, waits)
+
+    def charged(self, began: Reading, *, ended: bool = True) -> float:
+        """Return the seconds since ``began`` for which the step is to blame.
+
+        Arguments:
+            began: the reading at its start.
+            ended: whether this is the loop's own thread, at the end of the step; else the step goes on.
+        """
+        wall = time.perf_counter() - began.wall
+        processor = self._clock() - began.processor
+        process = time.process_time() - began.process
+        collected = _COLLECTOR.seconds[self.ident] - began.collected
+        own = max(0.0, processor - collected)
+        waited = wall - collected - own - max(0.0, process - processor)
+        if ended:
+            waits = _waits() - began.waits
+            if waits == 0:
+                return own  # it was never away by itself
+            waited -= waits * sys.getswitchinterval()  # the interpreter's lock is waited for in pieces of that length
+        if waited > 0.0:
+            waited -= self._queued_since(began.wall)
+        return own + max(0.0, waited)
+
+    def note_queue(self) -> None:
+        """Note how long the thread has waited for a core so far: what comes later is told apart from that."""
+        self._queue = [self._queue[1], (time.perf_counter(), self._queued())]
+
+    def _queued_since(self, moment: float) -> float:
+        """Return the seconds for which the thread waited for a core since the last note before ``moment``."""
+        before = next((queued for at, queued in reversed(self._queue) if at <= moment), self._queue[0][1])
+        return self._queued() - before
 
     def _queued(self) -> float:
-        if self._queue is None:
+        """Return the seconds for which the thread waited for a core (Linux; 0 elsewhere)."""
+        if self._file is None:
             return 0.0
         try:
-            return int(os.pread(self._queue, 64, 0).split()[1]) / 1e9
+            return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
         except (OSError, IndexError, ValueError):  # the thread has ended, or the kernel keeps no such statistics
             return 0.0
 
     def __del__(self) -> None:
         """Close the file of the kernel's statistics."""
-        if self._queue is not None:
+        if self._file is not None:
             with suppress(OSError):
-                os.close(self._queue)
+                os.close(self._file)
 
 
 class _Collector:
@@ -79,7 +113,7 @@ class _Collector:
             gc.callbacks.append(self._note)
 
     def _note(self, phase: str, _: dict[str, Any]) -> None:
-        now = perf_counter()
+        now = time.perf_counter()
         if phase == "start":
             self._since = now
         else:
@@ -91,9 +125,20 @@ _COLLECTOR = _Collector()
 
 def _clock_of(ident: int) -> Any:
     """Return a function that reads the processor time of a thread, in seconds."""
-    import time
-
     if hasattr(time, "pthread_getcpuclockid"):
         clock = time.pthread_getcpuclockid(ident)
         return lambda: time.clock_gettime(clock)
     return time.thread_time  # macOS has no clocks of other threads: a watchdog's reading blames wall time there
+
+
+def _waits() -> int:
+    """Return how often this thread gave its core away by itself; 1 more each time where the system does not tell."""
+    return _rusage().ru_nvcsw if _rusage is not None else int(time.perf_counter() * 1e6)
+
+
+_rusage: Any = None
+with suppress(ImportError, AttributeError):
+    import resource
+    from functools import partial
+
+    _rusage = partial(resource.getrusage, resource.RUSAGE_THREAD)  # Linux

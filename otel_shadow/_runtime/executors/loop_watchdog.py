@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 
 from otel_shadow._runtime.executors.code_position import position_of
-from otel_shadow._runtime.executors.loop_clocks import charged
 from otel_shadow._runtime.executors.loop_guard import HANGS_S, PausePlace
 from otel_shadow._runtime.executors.loop_side import LoopSide
 from otel_shadow._runtime.process_lifecycle import on_fork
@@ -66,12 +65,13 @@ class _Watchdog:
 
 def _look(side: LoopSide) -> None:
     step = side.step
+    side.clocks.note_queue()
     if step is None:
         return
     guard, began, _ = step
     if guard is None:
         return
-    seconds = charged(began, side.clocks.read())
+    seconds = side.clocks.charged(began, ended=False)
     if seconds < _SEEN_S or side.step is not step:
         return
     frame = sys._current_frames().get(side.clocks.ident)
