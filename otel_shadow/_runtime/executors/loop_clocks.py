@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -123,7 +124,7 @@ class _Collector:
 _COLLECTOR = _Collector()
 
 
-def _clock_of(ident: int) -> Any:
+def _clock_of(ident: int) -> Callable[[], float]:
     """Return a function that reads the processor time of a thread, in seconds."""
     if hasattr(time, "pthread_getcpuclockid"):
         clock = time.pthread_getcpuclockid(ident)

@@ -18,6 +18,9 @@ from otel_shadow._runtime.executors.loop_guard import LoopGuard
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW
 
+_PRODUCTIONS = ("stop", "close", "set_task_factory", "set_default_executor", "set_exception_handler")
+"""Methods of a loop that only the application may call."""
+
 
 class LoopSide:
     """The side of one loop that belongs to V2: clocks, and the step that runs now. Made in the loop's own thread."""
@@ -27,7 +30,7 @@ class LoopSide:
         self.step: tuple[LoopGuard | None, Reading, int] | None = None
         """The step in progress: its guard, the clocks when it began, the modules loaded then."""
         self._pool = DaemonPool()
-        self._instead = {"run_in_executor": self._in_own_pool, "stop": _nothing, "close": _nothing}
+        self._instead = {"run_in_executor": self._in_own_pool, **dict.fromkeys(_PRODUCTIONS, _nothing)}
         self._before: dict[str, Any] = {}
 
     @property
@@ -38,7 +41,7 @@ class LoopSide:
     def enter(self, loop: asyncio.AbstractEventLoop, factory: Callable[..., Any]) -> Callable[..., Any] | None:
         """Replace what V2's step would reach through ``loop``, and return the application's task factory."""
         theirs = loop.get_task_factory()
-        loop.set_task_factory(factory)
+        type(loop).set_task_factory(loop, factory)
         attributes = vars(loop)
         self._before = {name: attributes[name] for name in self._instead if name in attributes}
         attributes.update(self._instead)
@@ -52,7 +55,7 @@ class LoopSide:
         for name in self._instead:
             attributes.pop(name, None)
         attributes.update(self._before)
-        loop.set_task_factory(theirs)
+        type(loop).set_task_factory(loop, theirs)
 
     def _in_own_pool(self, pool: Any, function: Callable[..., Any], *args: Any) -> Any:
         """Run ``function`` in V2's pool, where the loop's default one was meant."""
@@ -60,8 +63,8 @@ class LoopSide:
         return type(loop).run_in_executor(loop, self._pool if pool is None else pool, function, *args)
 
 
-def _nothing() -> None:
-    """Do nothing: V2 does not stop or close production's loop."""
+def _nothing(*_: Any) -> None:
+    """Do nothing: V2 does not stop, close or change production's loop."""
 
 
 _ALL_TASKS = asyncio.all_tasks
