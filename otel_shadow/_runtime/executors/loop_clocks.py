@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 
-class Reading(NamedTuple):
+class ClockReading(NamedTuple):
     """The clocks of one thread at one moment, in seconds. What is read first and last errs in favour of the step."""
 
     wall: float
@@ -44,7 +44,7 @@ class ThreadClocks:
         self._queue = [(time.perf_counter(), self._queued())] * 2
         _COLLECTOR.watch()
 
-    def start(self) -> Reading:
+    def start(self) -> ClockReading:
         """Read the clocks as a step begins. No call here lets another thread have the interpreter."""
         waits, collected, process, processor = (
             _waits(),
@@ -52,9 +52,9 @@ class ThreadClocks:
             time.process_time(),
             self._clock(),
         )
-        return Reading(time.perf_counter(), processor, process, collected, waits)
+        return ClockReading(time.perf_counter(), processor, process, collected, waits)
 
-    def charged(self, began: Reading, *, ended: bool = True) -> float:
+    def charged(self, began: ClockReading, *, ended: bool = True) -> float:
         """Return the seconds since ``began`` for which the step is to blame.
 
         Arguments:

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
-from otel_shadow._runtime.executors.loop_clocks import Reading, ThreadClocks
+from otel_shadow._runtime.executors.loop_clocks import ClockReading, ThreadClocks
 from otel_shadow._runtime.executors.loop_guard import LoopGuard
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW
@@ -27,7 +27,7 @@ class LoopSide:
 
     def __init__(self) -> None:
         self.clocks = ThreadClocks()
-        self.step: tuple[LoopGuard | None, Reading, int] | None = None
+        self.step: tuple[LoopGuard | None, ClockReading, int] | None = None
         """The step in progress: its guard, the clocks when it began, the modules loaded then."""
         self._pool = DaemonPool()
         self._instead = {"run_in_executor": self._in_own_pool, **dict.fromkeys(_PRODUCTIONS, _nothing)}
