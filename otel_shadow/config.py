@@ -99,7 +99,7 @@ class NodeTable(_Table):
     sample: Share = 1.0
     """Share of sessions that are shadowed."""
     timeout_ms: Annotated[int, Field(gt=0)] | None = None
-    executor: Literal["thread", "loop", "process"] = "thread"
+    executor: Literal["auto", "thread", "loop", "process"] = "auto"
     compare: CompareTable = CompareTable()
     observe: ObserveTable = ObserveTable()
 

@@ -128,6 +128,8 @@ KEYS = (
     Key("v2_span_id", "text", "V2's span.", lambda r, v2: v2.span_id, nullable=True),
     Key("queue_ms", "number", "Milliseconds for which the shadow waited to start.",
         lambda r, v2: milliseconds(r.queue_s)),
+    Key("executor", "text", "Where V2 ran: `thread`, `loop` (the application's event loop), `process`.",
+        lambda r, v2: r.executor, nullable=True),
     Key("decision_comparison", "table", "Where V1 went, and V2 would have gone.", cut=True),
     Key("decision_comparison.original_target", "text", "Where V1 went.",
         lambda r, v2: r.v1.target, "original_target", nullable=True),
@@ -180,7 +182,7 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "event", "event_type", "session_id", "user_message_hash", "original_stage", "shadow_stage", "shadow_status",
         "shadow_latency_ms", "decision_comparison", "timestamp", *_EVERY_LINE, "comparison", "steps_match",
         "v1_current_step", "v2_current_step", "diff_fields", "fields_compared", "comparison_error_type", "self_match",
-        "v2_error_type", "v2_location", "v2_span_id", "queue_ms", "observed", "tokens", "blocked_tools",
+        "v2_error_type", "v2_location", "v2_span_id", "queue_ms", "executor", "observed", "tokens", "blocked_tools",
     ),
     semconv.EVENT_COMPARISON: (
         "event", "event_type", "node_name", "session_id", "v1_current_step", "v2_current_step", "steps_match",

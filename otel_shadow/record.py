@@ -150,6 +150,8 @@ class ShadowRecord:
     trace_sampled: bool = False
     overhead_s: float = 0.0
     queue_s: float = 0.0
+    executor: str | None = None
+    """Where V2 ran: ``thread``, ``loop`` (the application's), ``process``."""
     tokens: Mapping[str, int] = field(default_factory=dict)
     blocked_tools: tuple[str, ...] = ()
     has_session_id: bool = True

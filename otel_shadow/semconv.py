@@ -25,6 +25,7 @@ ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"
 ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
 ENV_DEBUG: Final = "OTEL_SHADOW_DEBUG"
 """``true`` shows exceptions with messages and tracebacks on standard error: for a developer, never for production."""
+ENV_STATE_DIR: Final = "OTEL_SHADOW_STATE_DIR"
 ENV_RAISE: Final = "OTEL_SHADOW_RAISE"
 """``true`` makes the fault barrier raise what it would swallow: for tests, never for production."""
 
@@ -198,7 +199,10 @@ CRITERIA: Final = (
     CRITERION_COVERAGE,
 )  # fmt: skip
 
-LIMITER_REASONS: Final = ("queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead")
+LIMITER_REASONS: Final = (
+    "queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead", "blocks_loop", "trial", "untried",
+    "no_loop",
+)  # fmt: skip
 OPERATIONS: Final = (
     "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",
     "emit_dropped",

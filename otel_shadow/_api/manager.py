@@ -18,12 +18,14 @@ from otel_shadow._runtime.debug_mode import announce
 from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
+from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
+from otel_shadow._runtime.state_directory import StateDirectory
 from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow._telemetry.spans import OtelSpans
@@ -59,6 +61,8 @@ class ShadowTrafficManager(Engine):
         new_id: makes pair ids; random hex digits by default.
         executor: a pool of threads for V2s that block, instead of daemon threads.
         inspect: sees each record beside the raw results of V1 and V2; for a local run that shows values.
+        trials: whether an awaited V2 is tried in a worker before it runs on V1's loop; False in tests, where it runs
+            there at once, guarded, and nothing outlives the process.
 
     Raises:
         ConfigError: configuration or flags are wrong; every fault is listed.
@@ -82,6 +86,7 @@ class ShadowTrafficManager(Engine):
         new_id: Callable[[], str] | None = None,
         executor: Executor | None = None,
         inspect: Inspect | None = None,
+        trials: bool = True,
     ) -> None:
         announce()
         config = config if config is not None else ShadowConfig.load()
@@ -103,6 +108,8 @@ class ShadowTrafficManager(Engine):
             new_id=new_id or random_id,
             v2_build=config.v2_build or _build_from_environment(),
             config_digest=config.digest,
+            state=(state := StateDirectory()) if trials else None,
+            trial=Trial(state) if trials else None,
             inspect=inspect,
         )
         super().__init__(services, workers)

@@ -112,6 +112,7 @@ class CapturedCall:
         self.recursion_limit = config.get("recursion_limit", 25)
         self.configurable = configurable
         self.loop = asyncio.get_running_loop() if awaited else None
+        self.called_on_loop = not awaited and asyncio._get_running_loop() is not None
         self.context = context = contextvars.copy_context()
         context.run(_set_parent, None)  # it leads to the run; V2 gets a configuration of its own
         self._node = node

@@ -12,11 +12,9 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.shadow_context import LOOP_ENDED, SHADOW
 
 R = TypeVar("R")
-ENDED = "loop_ended"
-"""Set in the state of a shadow run that needed production's loop when that had ended."""
 _LOOK_AGAIN_S = 0.05
 
 
@@ -26,7 +24,7 @@ class LoopEndedError(RuntimeError):
     def __init__(self) -> None:
         super().__init__("production's event loop is closed")
         if (scope := SHADOW.get()) is not None:
-            scope.state[ENDED] = True
+            scope.state[LOOP_ENDED] = True
 
 
 def running_loop() -> Loop | None:

@@ -103,7 +103,7 @@ class Remote(Runnable[Any, Any]):
         scope = SHADOW.get()
         if scope is None or config is None:
             return self.native.invoke(input, config, **kwargs)
-        payload = pickle.dumps(_task(self.path, input, config, scope), 5)
+        payload = pickle.dumps(task_of(self.path, input, config, scope), 5)
         answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - a worker's
         value, error, noted = answer
         noted.add_to(scope)
@@ -126,7 +126,7 @@ def importable(v2: Any, node: str, config: ShadowConfig) -> str:
     where = f'nodes.{node}: executor = "process"'
     if config.tools.replay:
         raise ConfigError([f'{where} can\'t replay tool calls; empty tools.replay, or use executor = "thread"'])
-    path = v2 if isinstance(v2, str) else _path_of(v2)
+    path = v2 if isinstance(v2, str) else path_of(v2)
     if path is None or path.startswith("__main__:"):
         raise ConfigError([f'{where} needs a V2 that can be imported; name it "module:function", outside __main__'])
     lacking = [_LACKING[name] for name in _parameters(v2) if name in _LACKING]
@@ -145,7 +145,8 @@ def serve(payload: bytes) -> bytes:
 # --- the parent's side -----------------------------------------------------------------------------------------------
 
 
-def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -> Task:
+def task_of(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -> Task:
+    """Make what is sent to a worker: V2 at ``path`` on ``state``, and of ``config`` what can go there."""
     conf = config[internals.CONF]
     runtime, scratchpad = conf.get(internals.RUNTIME), conf.get(internals.SCRATCHPAD)
     own: RunnableConfig = {
@@ -192,14 +193,16 @@ def _can_go(item: Any) -> bool:
     return True
 
 
-def _function(v2: Any) -> Any:
+def function_of(v2: Any) -> Any:
+    """Return the plain function behind ``v2``, else ``v2`` itself."""
     if isinstance(v2, RunnableCallable):
         v2 = v2.func or v2.afunc
     return inspect.unwrap(v2) if callable(v2) else v2
 
 
-def _path_of(v2: Any) -> str | None:
-    function = _function(v2)
+def path_of(v2: Any) -> str | None:
+    """Return the import path of a module-level function; None where it has none."""
+    function = function_of(v2)
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or "<" in name:
         return None
@@ -207,7 +210,7 @@ def _path_of(v2: Any) -> str | None:
         found = resolve_name(f"{module}:{name}")
     except (ImportError, AttributeError, ValueError):
         return None
-    again = _function(found)
+    again = function_of(found)
     same = again == function if isinstance(function, MethodType) else again is function  # a class method is bound anew
     return f"{module}:{name}" if same else None
 
@@ -215,7 +218,7 @@ def _path_of(v2: Any) -> str | None:
 def _parameters(v2: Any) -> list[str]:
     try:
         found = resolve_name(v2) if isinstance(v2, str) else v2
-        return list(inspect.signature(_function(found)).parameters)
+        return list(inspect.signature(function_of(found)).parameters)
     except (ImportError, AttributeError, TypeError, ValueError):
         return []
 
@@ -226,9 +229,9 @@ def _parameters(v2: Any) -> list[str]:
 def _run(task: Task) -> tuple[Any, BaseException | None]:
     try:
         install_guards()
-        v2 = _v2(task.path)
+        v2 = worker_v2(task.path)
         awaited = is_async(v2)
-        config = _config(task, awaited)
+        config = worker_config(task, awaited)
         enter_shadow(task.scope, config)
         enter_in_worker(task.scope.carrier)
         if awaited:
@@ -241,12 +244,14 @@ def _run(task: Task) -> tuple[Any, BaseException | None]:
 
 
 @functools.lru_cache(256)
-def _v2(path: str) -> Runnable[Any, Any]:
+def worker_v2(path: str) -> Runnable[Any, Any]:
+    """Return the V2 at ``path``, imported."""
     with within_v2():
         return as_runnable(resolve_name(path))
 
 
-def _config(task: Task, awaited: bool) -> RunnableConfig:
+def worker_config(task: Task, awaited: bool) -> RunnableConfig:
+    """Return the configuration with which V2 is called; ``awaited``: whether it is awaited."""
     resume, answer = task.answers
     writes: deque[tuple[str, Any]] = deque()
     conf: dict[str, Any] = {

@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
+from itertools import takewhile
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -67,9 +68,15 @@ def code_file(error: BaseException) -> tuple[str, int] | None:
     return (found.file, found.line) if found is not None else None
 
 
-def thread_location(thread: int) -> str | None:
-    """Return ``module:line`` of where the thread with this identity is now, chosen as :func:`code_location` does."""
-    found = _chosen(list(_of_stack(sys._current_frames().get(thread)))[::-1])
+def thread_location(thread: int, below: str = "") -> str | None:
+    """Return ``module:line`` of where the thread with this identity is now, chosen as :func:`code_location` does.
+
+    Arguments:
+        thread: its identity.
+        below: name of a module; only what its frames have called counts.
+    """
+    places = list(takewhile(lambda place: place.module != below, _of_stack(sys._current_frames().get(thread))))
+    found = _chosen(places[::-1])
     return str(found) if found is not None else None
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from otel_shadow._runtime.executors.trial import TrialJob
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow.record import Status
+
+T = TypeVar("T")
 
 
 class Several(list[Any]):
@@ -37,6 +41,13 @@ class ExecutionResult:
     custom: Sequence[Any] = ()
 
 
+class Place(Protocol):
+    """A place on an event loop, at which a coroutine is run while the calling thread waits."""
+
+    def wait(self, make: Callable[[], Coroutine[Any, Any, T]], context: Context, timeout_s: float) -> T:
+        """Run what ``make`` makes in ``context`` for ``timeout_s`` seconds at most, and return its result."""
+
+
 class Capture(Protocol):
     """A copy of one execution's input and surroundings, from which V2 can run."""
 
@@ -47,6 +58,10 @@ class Capture(Protocol):
     @property
     def loop(self) -> AbstractEventLoop | None:
         """Production's loop, where there is one."""
+
+    @property
+    def called_on_loop(self) -> bool:
+        """Whether V1 was called, not awaited, in the thread of a running loop."""
 
     @property
     def size(self) -> int:
@@ -69,8 +84,20 @@ class Capture(Protocol):
     def v1(self) -> ExecutionResult:
         """Return what V1 did."""
 
-    def run(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
-        """Run V2 (``again``: V1, for the noise floor) isolated in this thread; ``enter`` is called just before it."""
+    def run(
+        self, scope: ShadowContext, enter: Callable[[], None], place: Place | None = None, *, again: bool = False
+    ) -> ExecutionResult:
+        """Run V2 isolated, awaited at ``place`` or called in this thread; ``enter`` is called just before it.
 
-    async def arun(self, scope: ShadowContext, enter: Callable[[], None], *, again: bool = False) -> ExecutionResult:
-        """Await V2 (``again``: V1) isolated on the running loop; ``enter`` is called just before it."""
+        Arguments:
+            scope: the shadow run's context.
+            enter: called where V2 begins.
+            place: the loop on which V2 is awaited; None: it is called.
+            again: run V1, for the noise floor.
+
+        Raises:
+            TimeoutError: V2 was awaited longer than its time limit.
+        """
+
+    def trial_job(self, scope: ShadowContext, path: str) -> TrialJob:
+        """Make the job of a trial of V2, which a worker finds at ``path``. Anything may be raised."""

@@ -11,6 +11,7 @@ from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dis import opname
 from time import monotonic
 from types import CodeType, TracebackType
 from typing import Any
@@ -42,6 +43,23 @@ def _from_a_signal(error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+def from_outside(error: BaseException) -> bool:
+    """Return whether ``error``, out of V2's code, is not V2's: a signal's, whichever handler turned it into this."""
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    return _from_a_signal(error) or (isinstance(error, KeyboardInterrupt) and not _raised_by_code(error))
+
+
+def _raised_by_code(error: BaseException) -> bool:
+    """Return whether a ``raise`` statement raised it; Python's own handler of Ctrl-C interrupts anywhere."""
+    trace: TracebackType | None = _TRACEBACK(error)
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _code(handler: Any) -> CodeType | None:

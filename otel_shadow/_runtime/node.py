@@ -8,6 +8,7 @@ from typing import Any
 
 from otel_shadow._runtime.assignment import Assignments
 from otel_shadow._runtime.compare import Comparator, Differ
+from otel_shadow._runtime.executors.loop_admission import LoopAdmission, V2Code
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.limits import Limiter, OverheadBudget
 from otel_shadow._runtime.observer import Observer
@@ -40,6 +41,7 @@ class ShadowedNode:
         tools: names of tools that a record may carry, besides those of ``[tools]``.
         classify: gives the status that an exception of V1 stands for.
         run_id: gives an id of the run to which a call of the node belongs: the session where there is no other.
+        code: what V2's code is, where it is awaited; default: unknown.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ShadowedNode:
         *,
         tools: frozenset[str] = frozenset(),
         run_id: RunId = random_run_id,
+        code: V2Code | None = None,
     ) -> None:
         config = services.config
         self.services = services
@@ -68,6 +71,15 @@ class ShadowedNode:
         self.assignments = Assignments(config.arms, self.table, run_id)
         self.limiter = Limiter(name, config.limits)
         self.overhead_budget = OverheadBudget()
+        self.admission = LoopAdmission(
+            graph,
+            name,
+            services.v2_build,
+            code or V2Code(),
+            accepted=self.table.executor == "loop",
+            state=services.state,
+            trial=services.trial,
+        )
 
     @property
     def off(self) -> bool:

@@ -94,6 +94,8 @@ class Circumstances:
     latency_s: float | None
     """V2's own time in seconds; None if it never began."""
     queue_s: float
+    executor: str
+    """Name of the executor that V2 ran in."""
     span_id: str | None
     tokens: Mapping[str, int]
     blocked_tools: tuple[str, ...]
@@ -203,6 +205,7 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
 def _measured(circumstances: Circumstances) -> dict[str, Any]:
     return {
         "queue_s": circumstances.queue_s,
+        "executor": circumstances.executor,
         "tokens": circumstances.tokens,
         "blocked_tools": circumstances.blocked_tools,
     }

@@ -33,6 +33,8 @@ class ShadowContext:
     """Where in the code V2 failed, where another process found it out."""
 
 
+LOOP_ENDED = "loop_ended"
+"""Why a shadow run was cancelled: a loop that V2 needs has ended. Set in the shadow run's state where V2 met it."""
 SHADOW: ContextVar[ShadowContext | None] = ContextVar("otel_shadow_scope", default=None)
 IN_V2: ContextVar[bool] = ContextVar("otel_shadow_in_v2", default=False)
 """Set while a V2 is imported, and while one serves live."""

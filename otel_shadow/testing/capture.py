@@ -91,6 +91,7 @@ class ShadowCapture:
             clock=lambda: MOMENT,
             new_id=lambda: f"{next(numbers):016x}",
             inspect=inspect,
+            trials=False,
         )
 
     @property

@@ -40,7 +40,7 @@ def manager_with_telemetry(
     return ShadowTrafficManager(
         config, flags, tracer_provider=signals.tracer, meter_provider=signals.meter, logger_provider=signals.logger,
         log_file=str(log_file), sinks=[signals.records], clock=clock, clock_name=name,
-        new_id=lambda: f"{next(numbers):016x}",
+        new_id=lambda: f"{next(numbers):016x}", trials=False,
     )  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from otel_shadow._langgraph.instrument.missing_nodes import note_graph
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
 from otel_shadow._langgraph.instrument.tool_names import tool_names
 from otel_shadow._langgraph.process_run import Remote, importable
-from otel_shadow._langgraph.v2_runnable import as_runnable
+from otel_shadow._langgraph.v2_code import code_of
+from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
@@ -78,7 +79,10 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
             classify,
             run_id=run_id,
             tools=own_tools | tool_names(runnable),
+            code=code_of(v2, node.bound),
         )
+        if runnable is not None and table.executor != "process" and is_async(runnable):
+            _tell(shadowed)
         owner.add(shadowed)
         if wrap(node, shadowed, runnable):
             attached.append(name)
@@ -100,6 +104,18 @@ _V2_GRAPHS: WeakSet[Pregel[Any, Any, Any, Any]] = WeakSet()
 def is_v2(graph: Any) -> bool:
     """Return whether ``graph`` is the V2 of a node."""
     return graph in _V2_GRAPHS
+
+
+def _tell(shadowed: ShadowedNode) -> None:
+    """Say at the start what concerns an awaited V2: that it can't be tried, or that threads are not for it."""
+    if shadowed.table.executor == "thread":
+        logger.warning(
+            'shadow %r: executor = "thread" is not for an awaited V2: it would need a loop beside V1\'s; it is taken '
+            'as "auto", and the next release refuses it',
+            shadowed.name,
+        )
+    if (why := shadowed.admission.hindrance) is not None:
+        shadowed.admission.tell_untried(why)
 
 
 def detach(graph: Pregel[Any, Any, Any, Any], engine: Engine | None = None) -> None:

@@ -50,8 +50,6 @@ class WorkerPool:
     imports the V2s that are configured to run in a process.
     """
 
-    stuck = 0
-
     def __init__(self, config: ShadowConfig, fault_barrier: FaultBarrier) -> None:
         self._size = config.process.workers
         self._options = _worker_options(config)
