@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 
 from otel_shadow._runtime.execution_result import Capture, ExecutionResult
+from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, longest_s
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
 from otel_shadow._runtime.services import Services
@@ -166,7 +167,8 @@ class ShadowRun:
         self._services.dispatcher.freed()
 
     def _set_deadline(self, started: float) -> None:
-        self.deadline = started + self._timeout_s + (_GRACE_S if self._ends_itself else 0.0)
+        longest = longest_s(self._timeout_s) if self.executor == "process" else self._timeout_s
+        self.deadline = started + longest + (_GRACE_S if self._ends_itself else 0.0)
 
     def _new_tokens(self) -> int:
         spent = sum(list(self._scope.tokens.values()))
@@ -195,8 +197,11 @@ class ShadowRun:
             self._never_began(result.error)
             return False
         now = perf_counter()
-        self._latency_s = now - (self._started_at or now)
-        if result.status is not Status.TIMEOUT and self._latency_s > self._timeout_s:
+        ran_s = self._scope.ran_s
+        self._latency_s = now - (self._started_at or now) if ran_s is None else ran_s
+        if isinstance(result.error, WorkerBusyError):
+            result = ExecutionResult(Status.CANCELLED, error=result.error)
+        elif result.status is not Status.TIMEOUT and self._latency_s >= self._timeout_s:
             result = ExecutionResult(Status.TIMEOUT, error=result.error)
         self._finished = result
         self.deadline = now + self._timeout_s  # the comparison has as long again

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,12 +25,13 @@ from otel_shadow._runtime.executors import worker_handle
 from otel_shadow._runtime.executors.frames import FrameSocket, FrameTooLargeError, WorkerFrame
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.run_time import RunTime
-from otel_shadow._runtime.executors.worker_handle import WorkerBusyError
+from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, WorkerHandle
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing.capture import ShadowCapture
 
 HERE = Path(__file__).parent
+NEVER = threading.Event()
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
 
@@ -94,6 +97,45 @@ def test_no_worker_is_no_fault_of_v2s(pool: WorkerPool, monkeypatch: pytest.Monk
     pool._idle.clear()
     with pytest.raises(WorkerBusyError):
         pool.call("v2_functions:late", b"0", 0.1)
+
+
+def test_a_pairs_latency_is_what_v2_ran(shadow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way to the worker and back is not in it, nor compared with the limit."""
+    way_s = 0.6
+
+    def slow(self: WorkerPool, target: str, payload: bytes, timeout_s: float) -> Any:
+        NEVER.wait(way_s)
+        return there(self, target, payload, timeout_s)
+
+    there = WorkerPool.call
+    monkeypatch.setattr(WorkerPool, "call", slow)
+    monkeypatch.setattr(WorkerHandle, "run", partialmethod(unlimited, WorkerHandle.run))
+    capture, graph = shadow("same", timeout_ms=500)
+    call(graph)
+    [record] = capture.records
+    assert record.v2.status == "success"
+    assert record.v2.latency_s < way_s
+
+
+def unlimited(
+    worker: WorkerHandle, run: Any, target: str, payload: bytes, begun_by: float, timeout_s: float, most: Any
+) -> Any:
+    """A busy machine's worker takes as long as it likes to begin."""
+    return run(worker, target, payload, begun_by + PATIENCE_S, timeout_s, most)
+
+
+def test_a_busy_worker_is_no_failure_of_v2s(shadow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that no worker took is cancelled: no error, no timeout."""
+
+    def busy(*_: Any) -> Any:
+        raise WorkerBusyError
+
+    monkeypatch.setattr(WorkerHandle, "run", busy)
+    capture, graph = shadow("same")
+    call(graph)
+    assert [(record.v2.status, record.v2.error_type) for record in capture.records] == [
+        ("cancelled", "WorkerBusyError")
+    ]
 
 
 @LINUX

@@ -30,6 +30,11 @@ class WorkerBusyError(Exception):
     """A worker that was not free, did not take the job or got no core: no fault of V2's, which may not have begun."""
 
 
+def longest_s(timeout_s: float) -> float:
+    """Return the seconds after which :meth:`WorkerHandle.run` has ended, whatever a worker does."""
+    return (1 + _STARVED) * (timeout_s + _GRACE_S) + 2 * HAND_OVER_S
+
+
 class WorkerHandle:
     """The parent's hold of one worker process, which leads a process group: both are ended together."""
 
