@@ -32,26 +32,28 @@ def hang(state: Any) -> Any:
 
 
 class Hanging(logging.Handler):
-    """A handler that never returns, from its record or from its flush, and holds its lock."""
+    """A handler that never returns from its record, and holds its lock."""
 
     def emit(self, record: logging.LogRecord) -> None:
         NEVER.wait()
 
+
+class HangingToo(Hanging):
+    """One that never returns from its flush either."""
+
     def flush(self) -> None:
-        if FORM == "handler_and_flush" and self.locked_once:
-            NEVER.wait()
-
-    locked_once = False
-
-
-HANDLER = Hanging()
+        NEVER.wait()
 
 
 def hang_in_a_handler(state: Any) -> Any:
     logger = logging.getLogger("v2's own")
-    logger.addHandler(HANDLER)
-    HANDLER.locked_once = True
+    logger.addHandler(HangingToo() if FORM == "handler_and_flush" else Hanging())
+    HANDLERS.extend(logger.handlers)
     logger.warning("hello")
+
+
+HANDLERS: list[logging.Handler] = []
+"""What V2 leaves behind."""
 
 
 async def hang_in_a_handler_awaited(state: Any) -> Any:

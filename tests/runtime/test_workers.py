@@ -255,6 +255,14 @@ def test_starts_that_fail_are_further_and_further_apart(shadow: Any, monkeypatch
     assert workers._retry_at > perf_counter() - 1.0
 
 
+def test_an_idle_worker_that_the_system_ends_is_replaced(pool: WorkerPool) -> None:
+    """At once, without a failure of any V2."""
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pool._idle and pid not in pool.pids)
+    assert pool.fault is None
+
+
 # --- ended whole ------------------------------------------------------------------------------------------------------
 
 

@@ -207,8 +207,9 @@ class WorkerPool:
             dead = [worker for worker in self._idle if worker.ended]
             for worker in dead:
                 self._idle.remove(worker)
-        for worker in dead:
-            self._failed("the process ended while it had nothing to do", worker)
+        for worker in dead:  # the system may have ended it: the first is replaced at once, and no V2 has failed
+            self._back_off(now)
+            self._ending.append(worker)
 
     def _start_missing(self) -> None:
         while len(self._everyone) - len(self._ending) < self._size and perf_counter() >= self._retry_at:
@@ -237,14 +238,18 @@ class WorkerPool:
                 self._failed(answer.body.decode(errors="replace"), worker)
 
     def _failed(self, fault: str, worker: WorkerHandle | None = None) -> None:
-        """Wait before the next start: twice as long each time, until a worker has done a job."""
-        self._failures += 1
         self.fault = fault
-        self._retry_at = perf_counter() + min(2.0**self._failures, _MAX_BACKOFF_S)
+        self._failures = max(self._failures, 1)
+        self._back_off(perf_counter())
         self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
         if worker is not None:
             worker.stop(0.0)
             self._ending.append(worker)
+
+    def _back_off(self, now: float) -> None:
+        """Wait before the next start: twice as long each time, until a worker has done a job."""
+        self._retry_at = now + (min(2.0**self._failures, _MAX_BACKOFF_S) if self._failures else 0.0)
+        self._failures += 1
 
 
 def _worker_options(config: ShadowConfig) -> WorkerOptions:
