@@ -45,15 +45,13 @@ class HangingToo(Hanging):
         NEVER.wait()
 
 
+HANDLER = HangingToo() if FORM == "handler_and_flush" else Hanging()
+
+
 def hang_in_a_handler(state: Any) -> Any:
     logger = logging.getLogger("v2's own")
-    logger.addHandler(HangingToo() if FORM == "handler_and_flush" else Hanging())
-    HANDLERS.extend(logger.handlers)
+    logger.addHandler(HANDLER)
     logger.warning("hello")
-
-
-HANDLERS: list[logging.Handler] = []
-"""What V2 leaves behind."""
 
 
 async def hang_in_a_handler_awaited(state: Any) -> Any:
