@@ -274,12 +274,14 @@ def exists(pid: int) -> bool:
         return False
 
 
-CHILDREN = pytest.mark.parametrize("children", ["pool_of_processes", "command_of_system", "fork_that_stays"])
+STARTED = ["pool_of_processes", "command_of_system", "fork_that_stays"]
 
 
 @LINUX
-@CHILDREN
-@pytest.mark.parametrize("how", ["hang", "leave"])
+@pytest.mark.parametrize(
+    ("children", "how"),
+    [*((name, how) for name in STARTED for how in ("hang", "leave")), ("command_of_a_session", "hang")],
+)
 def test_what_v2_started_ends_with_its_worker(
     shadow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: str, how: str
 ) -> None:
@@ -319,7 +321,7 @@ print(file.read_text(), *capture.manager.workers.pids, flush=True)
 
 
 @LINUX
-@CHILDREN
+@pytest.mark.parametrize("children", STARTED)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, None], ids=str)
 def test_what_v2_started_does_not_outlive_the_parent(children: str, how: signal.Signals | None, tmp_path: Path) -> None:
     """However the parent ends: killed, terminated, returned."""

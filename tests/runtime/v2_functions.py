@@ -143,6 +143,14 @@ def command_of_system(state: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def command_of_a_session(state: dict[str, Any]) -> dict[str, Any]:
+    """Likewise, through a command that leaves the process group."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+    Path(os.environ["TEST_CHILDREN"]).write_text(f"{child.pid}\n")
+    then(state["text"])
+    return {}
+
+
 def fork_that_stays(state: dict[str, Any]) -> dict[str, Any]:
     """Likewise, through a fork."""
     child = os.fork()

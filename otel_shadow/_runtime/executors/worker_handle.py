@@ -15,7 +15,7 @@ from time import perf_counter
 
 from otel_shadow._runtime.executors.frames import BEGUN, JOB, OPTIONS, STOP, FrameSocket, WorkerFrame
 from otel_shadow._runtime.executors.run_time import RunTime
-from otel_shadow._runtime.executors.worker_process import WorkerOptions
+from otel_shadow._runtime.executors.worker_process import WorkerOptions, end_descendants
 
 HAND_OVER_S = 2.0
 """Seconds beyond V2's time limit within which a worker must take a job and begin it, and those for its answer."""
@@ -126,9 +126,11 @@ class WorkerHandle:
             self.kill_at = 0.0
 
     def kill(self) -> None:
-        """End the process and whatever it has started in its group."""
-        with contextlib.suppress(OSError):
-            os.killpg(self.pid, signal.SIGKILL)  # before it is waited for: then its number may become another's
+        """End the process and whatever it has started."""
+        if self._process.returncode is None:  # once it was waited for, its number may be another's
+            end_descendants(self.pid)
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
         self.frames.close()

@@ -130,10 +130,26 @@ class JobServer:
 
 
 def end_group() -> None:
-    """End this process at once, and where it leads a process group everything in it."""
+    """End this process at once, and where it leads a process group everything in it, and what has left it."""
+    end_descendants(os.getpid())
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)
+
+
+def end_descendants(pid: int) -> None:
+    """End what the process ``pid`` has started, and what that has started: a new session leaves its group."""
+    children: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:
+                children.setdefault(int(file.read().rpartition(b")")[2].split()[1]), []).append(int(name))
+    ending = children.get(pid, [])
+    while ending:
+        child = ending.pop()
+        ending += children.get(child, [])
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGKILL)
 
 
 def _become_idle() -> None:
