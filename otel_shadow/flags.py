@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,20 +15,23 @@ from otel_shadow.config import FlagsTable, read_flags
 from otel_shadow.errors import ConfigError
 from otel_shadow.record import Mode
 
-_EXPECTED = {
-    "router_v2_enabled": "true or false",
-    "router_v2_shadow": "true or false",
-    "router_v2_percentage": "a number from 0 to 100, such as 10 or 0.5",
-    "v2_timeout_ms": "a whole number of milliseconds above 0",
-    "shadow_logging": "true or false",
+
+class Flag(NamedTuple):
+    """A flag: its key in ``[flags]``, its type as OpenFeature names it, and what its value is expected to be."""
+
+    key: str
+    kind: str
+    expected: str
+
+
+FLAGS = {
+    "router_v2_enabled": Flag("enabled", "boolean", "true or false"),
+    "router_v2_shadow": Flag("shadow", "boolean", "true or false"),
+    "router_v2_percentage": Flag("percentage", "float", "a number from 0 to 100, such as 10 or 0.5"),
+    "v2_timeout_ms": Flag("timeout_ms", "integer", "a whole number of milliseconds above 0"),
+    "shadow_logging": Flag("logging", "boolean", "true or false"),
 }
-_TABLE_NAMES = {
-    "enabled": "router_v2_enabled",
-    "shadow": "router_v2_shadow",
-    "percentage": "router_v2_percentage",
-    "timeout_ms": "v2_timeout_ms",
-    "logging": "shadow_logging",
-}
+"""The five flags, by the names of the fields of :class:`FeatureFlags`."""
 
 
 class FlagSource(Protocol):
@@ -78,9 +81,10 @@ class FeatureFlags(BaseSettings):
         Raises:
             ConfigError: as the constructor.
         """
+        by_key = {flag.key: name for name, flag in FLAGS.items()}
         values: dict[str, Any] = {}
         for given in (arguments or {}, table.model_dump(exclude_none=True) if table else {}):
-            values |= {_TABLE_NAMES.get(name, name): value for name, value in given.items()}
+            values |= {by_key.get(name, name): value for name, value in given.items()}
         return cls(**{name: value for name, value in values.items() if not in_environment(name)})
 
     @classmethod
@@ -120,5 +124,5 @@ def in_environment(name: str) -> bool:
 
 def _sentence(fault: Any) -> str:
     name = str(fault["loc"][0])
-    expected = _EXPECTED.get(name, f"one of {', '.join(sorted(_EXPECTED))}")
+    expected = FLAGS[name].expected if name in FLAGS else f"one of {', '.join(sorted(FLAGS))}"
     return f"{name.upper()}: got {fault['input']!r}, expected {expected}"

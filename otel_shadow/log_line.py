@@ -195,14 +195,10 @@ _CUTTABLE = frozenset(key.name for key in KEYS if key.cut)
 def lines(record: ShadowRecord) -> list[Line]:
     """Return the line objects of ``record`` in the order in which they are written."""
     v2 = record.v2 or _NEVER
-    if not v2.status.started or record.served == semconv.VERSION_V2 or record.fallback_reason:
+    if not record.is_pair:
         return [{name: source(record, v2) for name, source in _BASELINE}]
     pair = {name: source(record, v2) for name, source in _PAIR}
     return [pair, {name: pair[name] if source is None else source(record, v2) for name, source in _FOR_PEOPLE}]
-
-
-def _constant(value: str) -> FromRecord:
-    return lambda record, v2: value
 
 
 def _source(key: Key) -> FromRecord:
@@ -215,7 +211,7 @@ def _source(key: Key) -> FromRecord:
 
 def _sources(event: str) -> list[tuple[str, FromRecord]]:
     """Return the names of the keys of ``event`` in their order, each with what makes its value."""
-    own = {"event": _constant(event), "event_type": _constant(_EVENT_TYPES[event])}
+    own = {"event": lambda record, v2: event, "event_type": lambda record, v2: _EVENT_TYPES[event]}
     known = {key.name: _source(key) for key in KEYS} | own
     return [(name, known[name]) for name in ORDER[event]]
 

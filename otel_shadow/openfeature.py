@@ -12,15 +12,8 @@ from typing import Any
 from otel_shadow._runtime.background_log import logger
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.errors import ConfigError, require
-from otel_shadow.flags import FeatureFlags
+from otel_shadow.flags import FLAGS, FeatureFlags
 
-_KINDS = {
-    "router_v2_enabled": "boolean",
-    "router_v2_shadow": "boolean",
-    "router_v2_percentage": "float",
-    "v2_timeout_ms": "integer",
-    "shadow_logging": "boolean",
-}
 _DEFAULTS = ("DEFAULT", "DISABLED")
 """Reasons of an answer that is only the default value that the provider was given."""
 
@@ -72,7 +65,7 @@ class OpenFeatureFlags:
 
     def refresh(self) -> None:
         """Ask the provider now, in the calling thread."""
-        answers = {name: self._ask(name, kind) for name, kind in _KINDS.items()}
+        answers = {name: self._ask(name, flag.kind) for name, flag in FLAGS.items()}
         self._report(tuple(answer.problem for answer in answers.values() if answer.problem))
         values = {name: self._value(name, answer) for name, answer in answers.items()}
         limit = answers["v2_timeout_ms"]

@@ -155,5 +155,5 @@ class ShadowRecord:
 
     @property
     def is_pair(self) -> bool:
-        """Say whether a shadow run was started for this execution."""
-        return self.v2 is not None and self.v2.status.started
+        """Say whether V2 began in a shadow run of this execution; where it did not, ``reason`` says why."""
+        return self.v2 is not None and self.v2.status.started and self.reason is None

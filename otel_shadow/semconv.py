@@ -151,12 +151,9 @@ TOKENS: Final = Metric(
     (GRAPH, NODE, TOKEN_TYPE),
 )  # fmt: skip
 SLA_OBJECTIVE: Final = Metric(
-    "shadow.sla.objective",
-    "gauge",
-    "1",
-    "The bound of each SLA criterion; dashboards and rules draw this.",
+    "shadow.sla.objective", "gauge", "1", "The bound of each SLA criterion; dashboards and rules draw this.",
     (CRITERION,),
-)
+)  # fmt: skip
 LIMITER_STATE: Final = Metric(
     "shadow.limiter.state", "gauge", "1", "1 while a node's shadow is paused for this reason, else 0.",
     (GRAPH, NODE, REASON),

@@ -41,7 +41,6 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _attach: Callable[[Any], Any] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return the requirements of what is instrumented."""
         return ("langgraph >= 0.6",)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -101,7 +100,6 @@ class MissingNodes:
         self._started = False
 
     def compiled(self, graph: str, nodes: Collection[str]) -> None:
-        """Note that a graph was compiled, and its nodes."""
         self._graphs.add(graph)
         for name in nodes:
             if self._wanted.get(name, graph) in (None, graph):
@@ -113,7 +111,6 @@ class MissingNodes:
             timer.start()
 
     def log(self) -> None:
-        """Log the nodes that are missing."""
         if self._wanted:
             logger.warning(
                 "otel-shadow: no graph has a node %s: no shadow will run for it (graphs so far: %s); mend [nodes] or "

@@ -20,13 +20,11 @@ from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
-from otel_shadow._telemetry.log_events import LogEventSink
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
-from otel_shadow.record import ShadowRecord
 
 _FORMER_NAMES = {
     "emitter": "record_queue",
@@ -112,19 +110,6 @@ class ShadowTrafficManager(Engine):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         warn(f"ShadowTrafficManager.{name} is now {new}", DeprecationWarning, stacklevel=2)
         return attrgetter(new)(self)
-
-
-class WhileLogging(Sink):
-    """A sink that passes records on to ``inner`` while ``SHADOW_LOGGING`` is on."""
-
-    def __init__(self, flags: FlagSource, inner: Sink) -> None:
-        self._flags = flags
-        self._inner = inner
-
-    def emit(self, record: ShadowRecord) -> None:
-        """Emit ``record`` if logging is on."""
-        if self._flags.current.shadow_logging:
-            self._inner.emit(record)
 
 
 def _build_from_environment() -> str:

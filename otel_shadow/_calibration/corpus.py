@@ -18,13 +18,15 @@ from otel_shadow._calibration.pairs import Pair, PairSet
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.errors import ConfigError
 
+Said = tuple[str, str, str | None, str | None]
+"""Language, conversation and labels of a text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One text of the corpus and the pairs that it made.
 
     Arguments:
-        text: as it was written.
         lang: the language tag of its row (``pt``, ``en``), or empty.
         conversation: the one that said it first.
         intent: the row's own ``intent``, where it is a declared one: a person's label.
@@ -80,11 +82,8 @@ def _redactor(pairs: PairSet) -> Redactor:
     return redactor
 
 
-def _texts(
-    path: Path, declared: Sequence[str]
-) -> tuple[dict[str, tuple[str, str, str | None, str | None]], list[MalformedLine]]:
-    """Return every text once, with its language, conversation and labels, and the lines that have none."""
-    texts: dict[str, tuple[str, str, str | None, str | None]] = {}
+def _texts(path: Path, declared: Sequence[str]) -> tuple[dict[str, Said], list[MalformedLine]]:
+    texts: dict[str, Said] = {}
     malformed: list[MalformedLine] = []
     try:
         for item in read_conversations(path):

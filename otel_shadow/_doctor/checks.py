@@ -13,20 +13,12 @@ from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, import_graph
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._runtime.redact import Redactor
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig
 from otel_shadow.errors import ConfigError, MissingExtraError, require
-from otel_shadow.flags import FeatureFlags, in_environment
+from otel_shadow.flags import FLAGS, FeatureFlags, in_environment
 
 _EXPORT_TIMEOUT_S = 4
-_KEYS_OF_FLAGS = {
-    "router_v2_enabled": "enabled",
-    "router_v2_shadow": "shadow",
-    "router_v2_percentage": "percentage",
-    "v2_timeout_ms": "timeout_ms",
-    "shadow_logging": "logging",
-}
-"""Each flag's key in ``[flags]`` of ``shadow.toml``."""
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
@@ -77,8 +69,8 @@ def _flags(config: ShadowConfig | None) -> Iterator[Finding]:
         yield from (problem("flags", fault, "correct its value") for fault in error.problems)
         return
     told = []
-    for name, key in _KEYS_OF_FLAGS.items():
-        in_file = table is not None and getattr(table, key) is not None
+    for name, flag in FLAGS.items():
+        in_file = table is not None and getattr(table, flag.key) is not None
         origin = "environment" if in_environment(name) else "shadow.toml" if in_file else "default"
         told.append(f"{name.upper()}={getattr(flags, name)} ({origin})")
     yield ok("flags", "; ".join(told))
@@ -127,7 +119,6 @@ def _collector() -> Finding:
 
 
 def _send() -> bool:
-    """Send a test span to the OTLP endpoint that the environment names; return whether it was taken."""
     sdk = require("opentelemetry.sdk.trace", "otlp")
     export = require("opentelemetry.sdk.trace.export", "otlp")
     memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "otlp").InMemorySpanExporter()

@@ -16,14 +16,7 @@ class Severity(StrEnum):
 
 
 class Finding(NamedTuple):
-    """Result of one check.
-
-    Arguments:
-        severity: how bad it is.
-        subject: what was checked, in a word or two.
-        text: what was found.
-        remedy: what to do about it; empty where there is nothing to do.
-    """
+    """Result of one check; ``subject`` is what was checked, ``remedy`` is empty where there is nothing to do."""
 
     severity: Severity
     subject: str

@@ -38,36 +38,30 @@ def import_graph(path: str) -> Any:
     return compiled(found, path)
 
 
-def _called(function: Any, path: str) -> Any:
-    try:
-        return function()
-    except Exception as error:
-        raise ConfigError([f"{path}: calling it raised {type(error).__name__}; expected a graph"]) from error
-
-
 def compiled(found: Any, path: str) -> Any:
     """Return ``found``, a graph, a builder, or a function that makes one, compiled, or raise a ConfigError."""
     if isinstance(found, StateGraph):
         found = found.compile(checkpointer=InMemorySaver())
     if callable(found) and not isinstance(found, Pregel):
-        return compiled(_called(found, path), path)
+        try:
+            made = found()
+        except Exception as error:
+            raise ConfigError([f"{path}: calling it raised {type(error).__name__}; expected a graph"]) from error
+        return compiled(made, path)
     if not isinstance(found, Pregel):
         raise ConfigError([f"{path}: expected a graph, found {type(found).__name__}"])
     return found
 
 
 def node_names(graph: Any) -> list[str]:
-    """Return the names of the nodes that the user added."""
     return [name for name in graph.nodes if not name.startswith("__")]
 
 
 def state_keys(graph: Any) -> list[str]:
-    """Return the names of the fields of the graph's state."""
     return [name for name in graph.channels if not name.startswith(("__", "branch:", "join:"))]
 
 
 def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Finding]:
-    """Yield the findings on ``graph`` under ``config``."""
     names = node_names(graph)
     yield ok("graph", f"{graph.get_name()!r}: nodes {', '.join(names)}")
     for name in sorted(set(config.nodes) - set(names)):

@@ -59,10 +59,7 @@ class CapturedCall:
     """Everything that a call of a node would see, as it was before V1 ran, and what V1 wrote.
 
     Arguments:
-        value: the node's input.
-        config: the configuration it was called with.
-        node: the node; its writers make V2's decision.
-        v2: V2.
+        node: the node that was called with ``value`` and ``config``; its writers make V2's decision.
         awaited: whether V1 is awaited on the running loop.
         largest: bytes beyond which there is no snapshot.
 
@@ -119,8 +116,7 @@ class CapturedCall:
     def complete(self, error: BaseException | None) -> None:
         """Add V1's writes, now that its sequence of node and writers has ended.
 
-        Arguments:
-            error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
+        ``error``, what V1 raised, is not kept: its traceback holds V1's locals.
         """
         if self.recording is not None:
             self.recording.stop()
@@ -149,8 +145,7 @@ class CapturedCall:
     def restore(self) -> Parts:
         """Make fresh copies of all that was captured; aliases within it are kept.
 
-        Raises:
-            SnapshotError: a class can be captured and not be made again.
+        A class that can be captured and not be made again is a SnapshotError.
         """
         try:
             value, channels, (user, metadata, run) = self._parts.restore()

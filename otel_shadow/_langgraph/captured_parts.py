@@ -74,10 +74,7 @@ def channel_values(channels: Mapping[str, Any], given: Any) -> tuple[dict[str, A
 class PartSnapshots:
     """Snapshots part by part, where one part can't be copied: that one is shared by reference, its class remembered.
 
-    Stands in for one :class:`Snapshot` of the whole.
-
-    Raises:
-        SnapshotError: the input can't be copied.
+    Stands in for one :class:`Snapshot` of the whole. An input that can't be copied is a SnapshotError.
     """
 
     def __init__(self, whole: Whole) -> None:

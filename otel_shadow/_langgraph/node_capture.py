@@ -35,7 +35,6 @@ class NodeCapture(CapturedCall):
 
     @property
     def is_async(self) -> bool:
-        """Whether V2 has to be awaited."""
         return is_async(self._v2, default=self.loop is not None)
 
     def state(self) -> Any:
@@ -46,7 +45,6 @@ class NodeCapture(CapturedCall):
             return {}
 
     def v1(self) -> ExecutionResult:
-        """Return what V1 did."""
         writes = self._writes.restore()
         decision = _NO_DECISION
         if self._command is not None:

@@ -19,7 +19,6 @@ class Patches:
 
     @property
     def installed(self) -> bool:
-        """Whether anything is replaced now."""
         return bool(self._done)
 
     def replace(self, owner: Any, name: str, wrap: Wrap) -> None:

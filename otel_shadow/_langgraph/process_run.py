@@ -117,8 +117,7 @@ class Remote(Runnable[Any, Any]):
 def importable(v2: Any, node: str, config: ShadowConfig) -> str:
     """Return the import path by which a worker finds ``v2``.
 
-    Raises:
-        ConfigError: it has none, or process mode lacks what it needs.
+    A ConfigError says that it has none, or that process mode lacks what it needs.
     """
     where = f'nodes.{node}: executor = "process"'
     if config.tools.replay:
@@ -284,15 +283,13 @@ def _config(task: Task, awaited: bool) -> RunnableConfig:
             get_null_resume=internals.answer_once(answer),
             resume=resume,
         ),
-        internals.RUNTIME: Runtime(context=task.context, store=None, stream_writer=_nowhere, previous=task.previous),
+        internals.RUNTIME: Runtime(  # a worker has neither store nor stream
+            context=task.context, store=None, stream_writer=lambda _: None, previous=task.previous
+        ),
     }
     config: RunnableConfig = {**task.config, "callbacks": callbacks(task.scope, awaited), internals.CONF: conf}
     conf[internals.CALL] = LocalCalls().bind(config)
     return config
-
-
-def _nowhere(_: Any) -> None:
-    """Write nothing: a worker has no stream."""
 
 
 def _packed(value: Any, error: BaseException | None, ran_s: float, scope: ShadowContext) -> bytes:

@@ -21,8 +21,6 @@ class Assignment(NamedTuple):
 
     Arguments:
         session: the session's id, as the application has it.
-        mode: architecture mode.
-        arm: with a shadow, or held out.
         reason: why there is no shadow (``live``, ``holdout``, ``sampled_out``, …); None where there is one.
         noise: whether V1 runs a second time, as its own shadow.
         timeout_s: V2's time limit in seconds.
@@ -60,8 +58,7 @@ class Assignments:
 def assign(flags: FeatureFlags, arms: ArmsTable, table: NodeTable, session: str | None) -> Assignment | None:
     """Assign a session by its cohorts; one without an id is never live.
 
-    Returns:
-        None in mode ``v1_only``: V1 runs alone and nothing is recorded.
+    None in mode ``v1_only``: V1 runs alone and nothing is recorded.
     """
     shares = cohorts(session) if session is not None else None
     mode = flags.mode_of_bucket(shares.rollout if shares else None)

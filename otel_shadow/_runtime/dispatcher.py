@@ -62,11 +62,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
     # --- V1's path ---------------------------------------------------------------------------------------------------
 
     def submit(self, shadow: Shadow) -> str | None:
-        """Queue ``shadow`` without waiting or waking.
-
-        Returns:
-            None if it was queued, else the reason why it is shed.
-        """
+        """Queue ``shadow`` without waiting or waking; return the reason where it is shed instead."""
         return "shutdown" if self._ending else self.offer(shadow, shadow.size)
 
     # --- any thread --------------------------------------------------------------------------------------------------
@@ -78,7 +74,6 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     @property
     def inflight(self) -> int:
-        """The number of shadow runs that run."""
         return len(self._running)
 
     @property

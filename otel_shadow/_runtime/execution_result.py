@@ -20,7 +20,6 @@ class ExecutionResult:
     """What one version did, raw. Only observations made of it may leave the process.
 
     Arguments:
-        status: how it ended.
         targets: where the workflow goes next, sorted.
         writes: state fields it wrote; a field written several times has :class:`Several` values.
         sends: arguments of ``Send`` decisions, compared but never written anywhere.

@@ -27,9 +27,6 @@ class ShadowedNode:
     """One configured node of one graph.
 
     Arguments:
-        services: what its executions and shadow runs need.
-        graph: name of the graph.
-        name: name of the node.
         targets: names that a decision may have: the graph's nodes.
         table: the node's own configuration; default ``config.nodes[name]``.
         differ: a comparison function of the user's, instead of ``compare.function``.

@@ -56,7 +56,6 @@ class Observer:
 
     @property
     def has_step(self) -> bool:
-        """Whether a step is configured."""
         return self._step is not None
 
     def keys_of(self, configurable: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ _HANDLER_S = 0.25
 _OURS = "otel-shadow"
 """How the names of all threads of otel-shadow begin."""
 
+
 _RESETS: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
 """Methods to call in the child of a fork, by their object."""
 _ENDS: dict[Callable[[], object], util.Finalize] = {}

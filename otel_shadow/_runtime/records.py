@@ -51,12 +51,10 @@ class ExecutionData:
 
     @property
     def shadowed(self) -> bool:
-        """Whether V2 is to run in shadow on this execution."""
         return self.assignment.reason is None
 
     @property
     def live(self) -> bool:
-        """Whether V2 is to serve this execution."""
         return self.assignment.reason == LIVE
 
     @cached_property
@@ -124,12 +122,8 @@ def pair(
     """Make the record of an execution beside which V2 ran; reading a state may raise whatever its classes raise.
 
     Arguments:
-        execution: what is known of the execution.
         state: a copy of the input.
-        v1: what V1 did.
-        v2: what V2 did.
-        circumstances: what was measured of the shadow run.
-        comparison: None: compare the two here.
+        comparison: None: compare ``v1`` and ``v2`` here.
         again: what V1 did when it ran a second time, for the noise floor.
     """
     node, observer, configurable = execution.node, execution.node.observer, execution.configurable
@@ -165,7 +159,6 @@ def bare(
 
 
 def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
-    """Make a record of what is known of an execution apart from its shadow."""
     services, labels = execution.node.services, execution.labels
     return ShadowRecord(
         pair_id=labels.pair_id,

@@ -39,7 +39,6 @@ class Recording:
         _RECORDERS.set((*self._before, self.calls))
 
     def stop(self) -> None:
-        """Record no more: V1 is done."""
         _RECORDERS.set(self._before)
 
 

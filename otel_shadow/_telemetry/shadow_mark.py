@@ -85,6 +85,8 @@ def _adopt(node: NodeSpan, span: Any) -> None:
         inner = inner.outer
     else:
         return
+    if span.name == semconv.SPAN_V2_SHADOW:  # beside the node's span, wherever it is started
+        return
     span._parent = own  # the SDK asks the sampler first: a span that is there was let in below its old parent
 
 

@@ -47,19 +47,16 @@ class OtelV1Span:
 
     @property
     def trace_id(self) -> str | None:
-        """32 hex digits."""
         own = self.span.get_span_context()
         return trace.format_trace_id(own.trace_id) if own.is_valid else None
 
     @property
     def span_id(self) -> str | None:
-        """16 hex digits."""
         own = self.span.get_span_context()
         return trace.format_span_id(own.span_id) if own.is_valid else None
 
     @property
     def sampled(self) -> bool:
-        """Whether the trace is sampled."""
         return self.span.get_span_context().trace_flags.sampled
 
     def leave(self) -> None:
@@ -147,11 +144,9 @@ class OtelSpans:
             silence_instrumentations()
 
     def v1(self, fallback_reason: str | None) -> OtelV1Span:
-        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in place of a live V2, if it does."""
         return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, fallback_reason)
 
     def live(self) -> OtelV1Span:
-        """Open ``v2.node``: V2 serves."""
         return self._open(semconv.SPAN_V2_NODE, semconv.VERSION_V2, None)
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> OtelV2Span:

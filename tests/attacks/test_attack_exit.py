@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 
 APPLICATION = Path(__file__).with_name("hanging_application.py")
@@ -14,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(form: str, colour: str) -> list[str]:
     """What the application printed; it has ended by itself."""
-    command = [sys.executable, str(APPLICATION), form, colour]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+    code = APPLICATION.read_text(encoding="utf-8")
+    done = preloaded.run(code, str(APPLICATION), form, colour, cwd=ROOT, timeout=100)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

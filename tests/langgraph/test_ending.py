@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +47,7 @@ def played(program: str, folder: Path, *, expected: str | None = None) -> list[d
     log = folder / "app.log"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OTEL_SHADOW_LOG_FILE": str(log)}
     environment["PYTHONWARNINGS"] = "default::RuntimeWarning,default::ResourceWarning"
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + textwrap.dedent(program)],
-        capture_output=True, text=True, timeout=300, env=environment, cwd=folder, check=False,
-    )  # fmt: skip
+    done = preloaded.run(PRELUDE + textwrap.dedent(program), cwd=folder, environment=environment)
     upstream = ("allowed_objects", "import JsonPlus")  # what old versions say at their import
     known = (*upstream, expected) if expected else upstream
     said = [line for line in done.stderr.splitlines() if not any(part in line for part in known)]

@@ -21,7 +21,7 @@ from small_graphs import call, left, small_graph
 
 from otel_shadow import FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.evidence.line_fields import FieldReader
 from otel_shadow.log_line import KEYS, ORDER, Key, encode, lines, timestamp
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
@@ -102,6 +102,14 @@ def test_every_line_has_what_evidence_needs(make_shadow_capture: MakeCapture) ->
     assert {line["event"] for line in seen} == {"SHADOW_V2", "SHADOW_COMPARISON", "SHADOW_BASELINE"}
     assert [needed - set(line) for line in seen] == [set()] * 3
     assert {line["schema"] for line in seen} == {semconv.LINE_SCHEMA}
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "not_captured:ConnectionError", "live"])
+def test_a_record_with_a_reason_is_a_baseline_that_says_it(reason: str) -> None:
+    """V2 never began in a shadow, whatever its status says (not restored, served live): one line, with why."""
+    record = replace(RECORD, v2=Observation(Status.CANCELLED), reason=reason)
+    assert not record.is_pair
+    assert [(line["event"], line["reason"]) for line in lines(record)] == [("SHADOW_BASELINE", reason)]
 
 
 JSON_TYPES = {
@@ -243,7 +251,7 @@ class TestFile:
         log, writers, count = tmp_path / "app.log", 4, 500
         code = (
             "import sys, json\n"
-            "from otel_shadow._telemetry.log_file import LogFileSink\n"
+            "from otel_shadow._telemetry.log_sinks import LogFileSink\n"
             "sink, who = LogFileSink(sys.argv[1]), sys.argv[2]\n"
             f"for n in range({count}):\n"
             "    head = json.dumps({'who': who, 'n': n, 'pad': ''})\n"

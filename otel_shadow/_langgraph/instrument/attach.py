@@ -33,7 +33,6 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
     """Make shadowed nodes of those nodes of ``graph`` that have a V2: by ``resolve``, by mark, by ``[nodes.X]``.
 
     Arguments:
-        graph: a compiled graph.
         engine: runs the shadows of nodes whose mark names no manager of its own.
         resolve: names V2s; it outranks marks and configuration.
 
@@ -75,7 +74,6 @@ def detach(graph: Pregel[Any, Any, Any, Any], engine: Engine | None = None) -> N
 
 
 def has_shadow(graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Return whether a node of ``graph`` has a shadow."""
     return any(is_wrapped(node) for node in graph.nodes.values())
 
 

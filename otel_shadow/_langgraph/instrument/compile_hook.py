@@ -6,6 +6,7 @@ import functools
 import gc
 import logging
 from collections.abc import Callable
+from itertools import compress
 from typing import Any
 
 from langgraph.func import entrypoint
@@ -32,13 +33,14 @@ def install(attach: Attach, *, existing: bool = False) -> None:
         attach: gives the graph's nodes their shadows.
         existing: also for the graphs that are there already.
     """
-    if attach not in _attachers:
+    new = attach not in _attachers
+    if new:
         _attachers.append(attach)
     install_guards()  # also where another attacher came first: the guards may have been taken away since
     if not _patches.installed:
         _patches.replace(StateGraph, "compile", _wrapped)
         _patches.replace(entrypoint, "__call__", _wrapped)
-    if existing:
+    if existing and new:  # an attacher that was there has got each graph when it was compiled
         for graph in _compiled():
             _offer(attach, graph)
 
@@ -80,5 +82,8 @@ def _offer(attach: Attach, graph: Any) -> None:
 
 
 def _compiled() -> list[Any]:
-    # not isinstance: it asks every object there is for its __class__, and lazy ones then load what they stand for
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), Pregel)]
+    # not isinstance: it asks every object there is for its __class__, and lazy ones then load what they stand for;
+    # and each class is asked once: Pregel is an abstract class, whose issubclass is slow beside a million objects
+    things = gc.get_objects()
+    kinds = {kind for kind in set(map(type, things)) if issubclass(kind, Pregel)}
+    return list(compress(things, map(kinds.__contains__, map(type, things))))

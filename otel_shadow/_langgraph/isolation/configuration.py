@@ -162,7 +162,6 @@ def _runtime(runtime: Any, parts: Parts, store: Any, custom: list[Any], own: Map
 
 
 def _channels(captured: CapturedCall, parts: Parts) -> dict[str, Any]:
-    """Make channels with the values they had when V1 was called."""
     rebuilt: dict[str, Any] = {}
     for key, channel in captured.channels.items():
         kept = captured.channel_copies.get(key)

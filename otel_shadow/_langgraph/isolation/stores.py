@@ -33,7 +33,6 @@ def private_store(
 
 
 def private_saver(scope: ShadowContext, saver: BaseCheckpointSaver[Any]) -> PrivateSaver:
-    """Return the private saver that stands in for ``saver`` inside one shadow."""
     if isinstance(saver, PrivateSaver):
         return saver
     return cast("PrivateSaver", scope.state.setdefault(("saver", id(saver)), PrivateSaver(saver)))
@@ -71,13 +70,11 @@ class PrivateStore(BaseStore):
         self._lock = threading.Lock()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run ``ops``; writes stay here."""
         plan = [(op, self._through(op)) for op in ops]
         asked = [through for _, through in plan if through is not None]
         return self._results(plan, read_store(self.base, self._loop, asked) if asked else [])
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run ``ops``, awaiting the reads; writes stay here."""
         plan = [(op, self._through(op)) for op in ops]
         asked = [through for _, through in plan if through is not None]
         return self._results(plan, await aread_store(self.base, self._loop, asked) if asked else [])

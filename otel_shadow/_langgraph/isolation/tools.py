@@ -97,7 +97,6 @@ def _chosen(tool: BaseTool) -> frozenset[str] | None:
 
 
 def _answer(result: Any, tool_call_id: str | None) -> Any:
-    """Return V1's result as the answer to V2's own call."""
     if isinstance(result, ToolMessage) and tool_call_id is not None:
         return result.model_copy(update={"tool_call_id": tool_call_id})
     return result

@@ -1,15 +1,24 @@
-"""The sink that appends log lines to a file or a standard stream, one atomic append each, outside any logging."""
+"""The sinks of log lines: a file or a standard stream, outside any logging, and OpenTelemetry log events.
+
+Both write the same bytes, so that a Collector's file is evidence like any other.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime, timedelta
+
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
 
 from otel_shadow import semconv
 from otel_shadow._runtime.sinks import Sink
+from otel_shadow._telemetry.metrics import span_context
+from otel_shadow.flags import FlagSource
 from otel_shadow.log_line import encode, lines
 from otel_shadow.record import ShadowRecord
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 Identity = tuple[int, int]
 
 _STDERR = 2
@@ -19,6 +28,43 @@ _FLAGS = (
 )  # fmt: skip
 """Not blocking: to open a pipe without a reader would wait for one, and the application's start with it."""
 _STREAMS = {"stderr": _STDERR, "stdout": 1, "/dev/stderr": _STDERR, "/dev/stdout": 1}
+
+
+class WhileLogging(Sink):
+    """A sink that passes records on to ``inner`` while ``SHADOW_LOGGING`` is on."""
+
+    def __init__(self, flags: FlagSource, inner: Sink) -> None:
+        self._flags = flags
+        self._inner = inner
+
+    def emit(self, record: ShadowRecord) -> None:
+        if self._flags.current.shadow_logging:
+            self._inner.emit(record)
+
+
+class LogEventSink(Sink):
+    """A sink that emits each line as one event: its name is the line's ``event``, its body the line, byte for byte.
+
+    The default ``provider`` is the global one, also where that is set later.
+    """
+
+    def __init__(self, provider: LoggerProvider | None = None) -> None:
+        self._logger = get_logger(semconv.SCOPE, logger_provider=provider)
+
+    def emit(self, record: ShadowRecord) -> None:
+        """Emit the events of ``record``, in the context of its span."""
+        for line in lines(record):
+            self._logger.emit(
+                LogRecord(
+                    timestamp=(record.timestamp - _EPOCH) // timedelta(microseconds=1) * 1000,
+                    context=span_context(record, line.get("v2_span_id") or record.v1.span_id),
+                    severity_number=SeverityNumber.INFO,
+                    severity_text="INFO",
+                    body=encode(line).decode().rstrip("\n"),
+                    attributes={semconv.GRAPH: record.graph, semconv.NODE: record.node},
+                    event_name=str(line["event"]),
+                )
+            )
 
 
 class LogFileSink(Sink):
@@ -70,7 +116,6 @@ class LogFileSink(Sink):
             raise OSError(f"{self.path}: wrote {written} of {len(data)} bytes")
 
     def close(self) -> None:
-        """Close the file."""
         if self._is_ours():
             os.close(self._descriptor)
         self._descriptor, self._identity = -1, None
@@ -111,7 +156,6 @@ class LogFileSink(Sink):
         self._identity = _identity_of(self._descriptor)
 
     def _is_ours(self) -> bool:
-        """Return whether the descriptor is still the file that was opened."""
         return self._descriptor >= 0 and _identity_of(self._descriptor) == self._identity
 
 
