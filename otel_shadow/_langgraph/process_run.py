@@ -12,7 +12,7 @@ import functools
 import inspect
 import pickle
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import MethodType
@@ -31,6 +31,7 @@ from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.code_location import code_location
 from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.executors.process import WorkerPool
+from otel_shadow._runtime.executors.run_time import RunTime
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext, within_v2
 from otel_shadow._telemetry.spans import enter_in_worker
@@ -38,8 +39,6 @@ from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 
 _SERVE = "otel_shadow._langgraph.process_run:serve"
-Answer = tuple[Any, BaseException | None, "Noted"]
-"""What comes back: V2's value, what it raised, and what was noted meanwhile."""
 _LACKING = {"store": "the live store", "writer": "the stream writer"}
 
 
@@ -69,6 +68,16 @@ class RemoteError(Exception):
     """A V2's exception that could not be sent back; a subclass carries its name."""
 
 
+class Answer(NamedTuple):
+    """What comes back: V2's value, what it raised, what was noted meanwhile, and how long it ran."""
+
+    value: Any
+    error: BaseException | None
+    noted: Noted
+    ran_s: float
+    """Seconds of V2's own: without the way there and back, imports, and waiting for a core."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What is sent to the worker: V2's import path, its copy of the state, and what its configuration is made of."""
@@ -91,6 +100,7 @@ class Remote(Runnable[Any, Any]):
         self.path = path
         self.native = native
         self._pool = pool
+        pool.include(path)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Return V2's value.
@@ -98,18 +108,25 @@ class Remote(Runnable[Any, Any]):
         Raises:
             BaseException: what V2 raised, or a :class:`RemoteError` of its name.
             TimeoutError: V2 took too long, and its worker was ended.
+            WorkerBusyError: no worker could run V2, or V2 got no core: no fault of V2's.
             WorkerDiedError: V2 ended its process.
+            AnswerTooLargeError: what V2 returned is too large to be sent.
         """
         scope = SHADOW.get()
         if scope is None or config is None:
             return self.native.invoke(input, config, **kwargs)
         payload = pickle.dumps(task_of(self.path, input, config, scope), 5)
-        answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - a worker's
-        value, error, noted = answer
-        noted.add_to(scope)
-        if error is not None:
-            raise _named(error)
-        return value
+        try:
+            packed = self._pool.call(_SERVE, payload, scope.timeout_s)
+        except TimeoutError:
+            scope.ran_s = scope.timeout_s
+            raise
+        answer: Answer = pickle.loads(packed)  # noqa: S301 - a worker's
+        scope.ran_s = answer.ran_s
+        answer.noted.add_to(scope)
+        if answer.error is not None:
+            raise _named(answer.error)
+        return answer.value
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Await V2's value; inside a shadow call :meth:`invoke`, in another thread."""
@@ -135,11 +152,26 @@ def importable(v2: Any, node: str, config: ShadowConfig) -> str:
     return path
 
 
-def serve(payload: bytes) -> bytes:
-    """Run a task in the worker, and return what came of it; what V2 raises is in the answer."""
+def serve(payload: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
+    """Run a task in the worker, and return what came of it; what V2 raises is in the answer.
+
+    Arguments:
+        payload: a pickled :class:`Task`.
+        begin: called when V2's own time begins.
+    """
     task: Task = pickle.loads(payload)  # noqa: S301 - from the parent process
-    value, error = contextvars.copy_context().run(_run, task)
-    return _packed(value, error, task.scope)
+    return _packed(*contextvars.copy_context().run(_run, task, begin), task.scope)
+
+
+def rehearse(v2s: Sequence[str]) -> None:
+    """Do in a worker, before it is ready, all that a first job would find undone, without running any of ``v2s``."""
+    for path in v2s:
+        worker_v2(path)
+    nothing: RunnableConfig = {"tags": [], "metadata": {}, internals.CONF: {}}
+    for v2 in (_nothing, _awaited_nothing):
+        path = f"{__name__}:{v2.__name__}"
+        task = Task(path, {}, nothing, None, None, ([], None), "-", ShadowContext("-", "-"))
+        pickle.loads(serve(pickle.dumps(task, 5)))  # noqa: S301 - made here
 
 
 # --- the parent's side -----------------------------------------------------------------------------------------------
@@ -226,7 +258,10 @@ def _parameters(v2: Any) -> list[str]:
 # --- the worker's side -----------------------------------------------------------------------------------------------
 
 
-def _run(task: Task) -> tuple[Any, BaseException | None]:
+def _run(task: Task, begin: Callable[[], None]) -> tuple[Any, BaseException | None, float]:
+    """Run V2, and return its value, what it raised, and how long it ran."""
+    time: RunTime | None = None
+    value, raised = None, None
     try:
         install_guards()
         v2 = worker_v2(task.path)
@@ -234,13 +269,24 @@ def _run(task: Task) -> tuple[Any, BaseException | None]:
         config = worker_config(task, awaited)
         enter_shadow(task.scope, config)
         enter_in_worker(task.scope.carrier)
-        if awaited:
-            return asyncio.run(v2.ainvoke(task.state, config)), None
-        return v2.invoke(task.state, config), None
+        begin()
+        time = RunTime()
+        value = asyncio.run(v2.ainvoke(task.state, config)) if awaited else v2.invoke(task.state, config)
     except BaseException as error:  # noqa: BLE001 - V2 may raise anything; the parent is told
         task.scope.location = code_location(error)
         show(f"V2 of node {task.scope.node!r}", error)
-        return None, error
+        raised = error
+    return value, raised, time.seconds if time is not None else 0.0
+
+
+def _nothing(state: Any) -> Any:
+    """Do nothing, as a V2."""
+    return {}
+
+
+async def _awaited_nothing(state: Any) -> Any:
+    """Do nothing, as a V2 that is awaited."""
+    return {}
 
 
 @functools.lru_cache(256)
@@ -273,13 +319,13 @@ def worker_config(task: Task, awaited: bool) -> RunnableConfig:
     return config
 
 
-def _packed(value: Any, error: BaseException | None, scope: ShadowContext) -> bytes:
-    answer: Answer = value, error, Noted.of(scope)
+def _packed(value: Any, error: BaseException | None, ran_s: float, scope: ShadowContext) -> bytes:
+    answer = Answer(value, error, Noted.of(scope), ran_s)
     try:
         packed = pickle.dumps(answer, 5)
         if error is not None:
             pickle.loads(packed)  # noqa: S301 - made here; exceptions often pickle into what can't be restored
         return packed
     except Exception as fault:  # noqa: BLE001 - user classes raise anything
-        answer = None, RemoteError(class_name(type(error or fault))), Noted.of(scope)
-        return pickle.dumps(answer, 5)
+        remote = RemoteError(class_name(type(error or fault)))
+        return pickle.dumps(answer._replace(value=None, error=remote), 5)

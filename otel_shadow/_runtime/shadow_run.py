@@ -15,6 +15,7 @@ from otel_shadow._runtime.execution_result import Capture, ExecutionResult
 from otel_shadow._runtime.executors.loop import LoopPlace, V2CutOffError, V2PausedError
 from otel_shadow._runtime.executors.loop_admission import BLOCKS_LOOP, LoopAdmission
 from otel_shadow._runtime.executors.trial import TrialJob
+from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, longest_s
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
 from otel_shadow._runtime.services import Services
@@ -194,8 +195,9 @@ class ShadowRun:
         self._services.dispatcher.freed()
 
     def _set_deadline(self, started: float) -> None:
+        longest = longest_s(self.timeout_s) if self.executor == "process" else self.timeout_s
         ends_itself = self._place is not None or self.executor == "process"
-        self.deadline = started + self.timeout_s + (_GRACE_S if ends_itself else 0.0)
+        self.deadline = started + longest + (_GRACE_S if ends_itself else 0.0)
 
     def _new_tokens(self) -> int:
         spent = sum(list(self._scope.tokens.values()))
@@ -225,8 +227,11 @@ class ShadowRun:
             return False
         now = perf_counter()
         ended = (self._place.ended_at if self._place is not None else None) or now
-        self._latency_s = max(0.0, ended - (self._started_at or ended))
-        if result.status is not Status.TIMEOUT and self._latency_s > self.timeout_s:
+        ran_s = self._scope.ran_s
+        self._latency_s = max(0.0, ended - (self._started_at or ended)) if ran_s is None else ran_s
+        if isinstance(result.error, WorkerBusyError):
+            result = ExecutionResult(Status.CANCELLED, error=result.error)
+        elif result.status is not Status.TIMEOUT and self._latency_s >= self.timeout_s:
             result = ExecutionResult(Status.TIMEOUT, error=result.error)
         if result.error is not None and result.status is not Status.INTERRUPT:
             self._locate(result.error)

@@ -20,10 +20,13 @@ def run(form: str, colour: str) -> list[str]:
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
-@pytest.mark.parametrize("form", ["plain", "awaited", "thread", "graph", "parallel"])
+@pytest.mark.parametrize(
+    "form",
+    ["plain", "awaited", "thread", "graph", "parallel", "handler", "handler_and_flush", "handler_in_thread"],
+)
 def test_a_v2_that_hangs_keeps_no_process(form: str, colour: str) -> None:
-    """However V2 hangs (in a thread, a task, a pool of the loop's, LangGraph's or LangChain's): users are served, it is
-    a timeout, and the process ends.
+    """However V2 hangs (in a thread, a task, a pool of the loop's, LangGraph's or LangChain's, in a log handler of its
+    own, whose lock ``logging`` waits for at the end): users are served, it is a timeout, and the process ends.
     """
     *served, statuses = run(form, colour)
     assert served == ["['left', 'right']"] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
@@ -11,13 +12,13 @@ from contextlib import suppress
 from pkgutil import resolve_name
 
 from otel_shadow._runtime.executors.trial import TrialReport
-from otel_shadow._runtime.executors.worker_process import _become_idle, _die_with_parent
+from otel_shadow._runtime.executors.worker_process import become_idle, die_with_parent
 
 
 def main() -> None:
     """Read a job from the socket whose number is the first argument, run it, and send its report."""
-    _become_idle()
-    _die_with_parent()
+    become_idle()
+    die_with_parent(signal.SIGKILL)
     connection = socket.socket(fileno=int(sys.argv[1]))
     with connection.makefile("rb") as jobs:
         parent, path, target, payload, timeout_s = pickle.loads(jobs.read())  # noqa: S301 - from the parent process
