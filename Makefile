@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := $(VENV)/bench
 OUT ?= out
+# Byte code is made where it is used (of 8,000 modules, a quarter), and kept, whatever the shell says: hundreds of the
+# tests' processes import the same ones.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 .PHONY: demo test servers lint bench versions clean help
@@ -52,7 +55,7 @@ versions: $(READY)
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --no-compile --editable . --group dev
 	touch $@
 
 clean:

@@ -45,6 +45,8 @@ _MODULES = {
     "runtime.facts": "_runtime.execution_result",
     "runtime.site": "_runtime.node",
     "telemetry.lines": "log_line",
+    "telemetry.log_events": "_telemetry.log_sinks",
+    "telemetry.log_file": "_telemetry.log_sinks",
     "dashboards.names": "_dashboards.series_names",
     "calibration.command": "_calibration.calibrate_command",
     "calibration.result": "_calibration.calibration",
@@ -59,9 +61,7 @@ _MODULES = {
     "verdict.tally": "verdict.node_tally",
 }
 """Modules whose own name changed; a package whose name only gained an underscore is found by rule."""
-_PACKAGES = frozenset(
-    {"calibration", "dashboards", "demo", "doctor", "langgraph", "report", "runtime", "telemetry"}
-)  # fmt: skip
+_PACKAGES = frozenset({"calibration", "dashboards", "demo", "doctor", "langgraph", "report", "runtime", "telemetry"})
 
 
 class MovedModules(MetaPathFinder):
@@ -96,5 +96,4 @@ class _Alias(Loader):
 
 
 def install() -> None:
-    """Make the former names importable."""
     sys.meta_path.append(MovedModules())

@@ -26,7 +26,6 @@ FILE_IN = click.Path(dir_okay=False, path_type=Path)
 FILE_OUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
 
-
 _HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
 _LONGEST_H = 24 * 31
 
@@ -91,14 +90,12 @@ def cli() -> None:
               help="shadow.toml with [sla] and [[accept]].  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
 @click.option("--at", callback=moment, metavar="TIME", help="Judge as of this time (ISO 8601).  [default: now]")
 @click.option("--build", metavar="BUILD", help="Judge this V2 build.  [default: the latest in the evidence]")
-@click.option(
-    "--trace-url", callback=trace_link, metavar="URL", help="Link trace ids on the page: http://…/{trace_id}."
-)
+@click.option("--trace-url", callback=trace_link, metavar="URL",
+              help="Link trace ids on the page: http://…/{trace_id}.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="Judge repeatedly; with OTEL_EXPORTER_OTLP_* also export gauges.")
 @click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Time between verdicts.  [default: 30]")
-@click.option(
-    "--prometheus", metavar="URL", help="Show the counts in a Prometheus in place of a verdict from SOURCE..."
-)
+@click.option("--prometheus", metavar="URL",
+              help="Show the counts in a Prometheus in place of a verdict from SOURCE...")  # fmt: skip
 def verdict(**options: Any) -> int:
     """GO, NO-GO or WAIT from the evidence in SOURCE...
 
@@ -117,11 +114,13 @@ def verdict(**options: Any) -> int:
     if not options["sources"]:
         raise click.UsageError("Missing argument 'SOURCE...': a log file, a glob or a saved summary.")
     if watch:
-        _only_with("--watch", given, {"sources", "config", "build", "trace_url"})
+        _only_with("--watch", given, {"sources", "config", "build"})
         from otel_shadow._report.watch_command import watch as keep_watching
 
         return keep_watching(options["sources"], every or 30.0, options["config"], options["build"])
     _only_with("a single verdict", given, given, every)
+    if options["trace_url"] and options["html"] is None:
+        raise click.UsageError("--trace-url: links stand on the page; name it with --html FILE.")
     from otel_shadow._report.verdict_command import judge
 
     return judge(**options)
@@ -188,13 +187,8 @@ def dashboards(out: Path) -> None:
               help="Human labels: pair_id, and correct or target.  [default: agreement with V1]")  # fmt: skip
 @click.option("--alpha", type=float, default=0.05, show_default=True,
               help="Disagreement (with labels: error) tolerated among decisions not handed to a person.")  # fmt: skip
-@click.option(
-    "--delta",
-    type=float,
-    default=0.05,
-    show_default=True,
-    help="Probability that a threshold is wrong, for each threshold.",
-)
+@click.option("--delta", type=float, default=0.05, show_default=True,
+              help="Probability that a threshold is wrong, for each threshold.")  # fmt: skip
 @click.option("--out", type=FILE_OUT, metavar="FILE", help="Write the proposal as a TOML file, to be loaded.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one page with risk-coverage plots as well.")

@@ -8,6 +8,18 @@ from typing import NamedTuple
 _SCALE = 1.0 / 2**53
 
 
+_MANY, _OFTEN = 20, 100
+"""Executions of one session at one node: more than a conversation has in turns, and more than any has."""
+
+
+def is_crowd(executions: int, of: int) -> bool:
+    """Return whether one session has so many of a node's executions that it is hardly one conversation's.
+
+    It has more than 20 and half of them, or more than 100 and a tenth of them.
+    """
+    return (executions > _MANY and executions > 0.5 * of) or (executions > _OFTEN and executions > 0.1 * of)
+
+
 class Cohorts(NamedTuple):
     """Four independent numbers in [0, 1) of one session.
 
@@ -19,6 +31,20 @@ class Cohorts(NamedTuple):
     holdout: float
     sample: float
     noise: float
+
+
+_NO_IDS = frozenset({"null", "none", "undefined", "nan"})
+"""What programs write where they have no id: JSON, Python, JavaScript, a table's empty cell."""
+
+
+def is_id(session_id: str | None) -> bool:
+    """Return whether ``session_id`` names a session: it is neither empty nor a word for nothing, such as ``null``."""
+    if session_id is None or not session_id or session_id.isspace():
+        return False
+    return len(session_id) > _LONGEST_NO_ID or session_id.strip().lower() not in _NO_IDS
+
+
+_LONGEST_NO_ID = 12
 
 
 def cohorts(session_id: str) -> Cohorts:

@@ -12,12 +12,12 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
 from otel_shadow import semconv
 from otel_shadow.errors import ConfigError
 from otel_shadow.paths import compile_path
-from otel_shadow.policy import Policy
+from otel_shadow.policy import Policy, TableOfNumbers
 
 DEFAULT_FILE = "shadow.toml"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -32,7 +32,7 @@ StatePath = Annotated[str, AfterValidator(_is_path)]
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 
 
-class _Table(BaseModel):
+class _Table(TableOfNumbers):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -48,6 +48,9 @@ class FlagsTable(_Table):
 
 class SessionTable(_Table):
     """Where things are in the state.
+
+    ``id`` is the session's. A run without one, or with an empty one (``null``, ``none``, ``undefined`` and ``nan`` are
+    empty), is a session of its own, and live at 100 % only.
 
     Paths are a state key, dotted and indexed (``messages[-1].content``), or ``configurable.NAME`` for a key of the
     run's configuration. ``steps``, ``stages`` and ``intents`` declare the values that may leave the process as they
@@ -96,7 +99,7 @@ class NodeTable(_Table):
     sample: Share = 1.0
     """Share of sessions that are shadowed."""
     timeout_ms: Annotated[int, Field(gt=0)] | None = None
-    executor: Literal["thread", "loop", "process"] = "thread"
+    executor: Literal["auto", "thread", "loop", "process"] = "auto"
     compare: CompareTable = CompareTable()
     observe: ObserveTable = ObserveTable()
 
@@ -145,11 +148,14 @@ class ToolsTable(_Table):
     replay: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     """Blocked like all that is not named here; a record may name them. Others are ``_other`` there."""
+    stateless: tuple[str, ...] = ()
+    """Assistants on LangGraph servers whose runs are sent without thread and checkpoint."""
 
     @property
     def known(self) -> frozenset[str]:
         """Names that a record may carry."""
-        return frozenset((*self.allow, *self.replay, *self.block))
+        named = (*self.allow, *self.replay, *self.block, *self.stateless)
+        return frozenset((*named, *semconv.SERVER_WORDS.values()))
 
 
 class PrivacyTable(_Table):
@@ -225,7 +231,7 @@ class ShadowConfig(_Table):
         Raises:
             ConfigError: a named file does not exist or can't be read, or its content is not valid.
         """
-        named = path or os.environ.get(semconv.ENV_CONFIG)
+        named = path or os.environ.get(semconv.ENV_CONFIG, "").strip()
         file = Path(named or DEFAULT_FILE)
         if not named and not file.is_file():
             return cls()

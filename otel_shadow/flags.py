@@ -5,30 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from otel_shadow.cohorts import cohorts
+from otel_shadow.cohorts import cohorts, is_id
 from otel_shadow.config import FlagsTable, read_flags
 from otel_shadow.errors import ConfigError
+from otel_shadow.policy import TableOfNumbers
 from otel_shadow.record import Mode
 
-_EXPECTED = {
-    "router_v2_enabled": "true or false",
-    "router_v2_shadow": "true or false",
-    "router_v2_percentage": "a number from 0 to 100, such as 10 or 0.5",
-    "v2_timeout_ms": "a whole number of milliseconds above 0",
-    "shadow_logging": "true or false",
+_EVERYBODY = 100.0
+
+
+class Flag(NamedTuple):
+    """A flag: its key in ``[flags]``, its type as OpenFeature names it, and what its value is expected to be."""
+
+    key: str
+    kind: str
+    expected: str
+
+
+FLAGS = {
+    "router_v2_enabled": Flag("enabled", "boolean", "true or false"),
+    "router_v2_shadow": Flag("shadow", "boolean", "true or false"),
+    "router_v2_percentage": Flag("percentage", "float", "a number from 0 to 100, such as 10 or 0.5"),
+    "v2_timeout_ms": Flag("timeout_ms", "integer", "a whole number of milliseconds above 0"),
+    "shadow_logging": Flag("logging", "boolean", "true or false"),
 }
-_TABLE_NAMES = {
-    "enabled": "router_v2_enabled",
-    "shadow": "router_v2_shadow",
-    "percentage": "router_v2_percentage",
-    "timeout_ms": "v2_timeout_ms",
-    "logging": "shadow_logging",
-}
+"""The five flags, by the names of the fields of :class:`FeatureFlags`."""
 
 
 class FlagSource(Protocol):
@@ -39,7 +45,7 @@ class FlagSource(Protocol):
         """The flags as they are now."""
 
 
-class FeatureFlags(BaseSettings):
+class FeatureFlags(BaseSettings, TableOfNumbers):
     """The flags, read from the environment when constructed; keyword arguments outrank it.
 
     Arguments:
@@ -64,6 +70,14 @@ class FeatureFlags(BaseSettings):
     timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
     """Whether the time limit comes from the environment or OpenFeature: then it outranks ``nodes.X.timeout_ms``."""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _stripped(cls, value: Any, info: ValidationInfo) -> Any:
+        """Take the blanks away that files of variables leave (a carriage return, say); blanks alone are no value."""
+        if not isinstance(value, str) or info.field_name is None:
+            return value
+        return value.strip() or cls.model_fields[info.field_name].default
+
     def __init__(self, **values: Any) -> None:
         values.setdefault("timeout_is_explicit", in_environment("v2_timeout_ms"))
         try:
@@ -78,9 +92,10 @@ class FeatureFlags(BaseSettings):
         Raises:
             ConfigError: as the constructor.
         """
+        by_key = {flag.key: name for name, flag in FLAGS.items()}
         values: dict[str, Any] = {}
         for given in (arguments or {}, table.model_dump(exclude_none=True) if table else {}):
-            values |= {_TABLE_NAMES.get(name, name): value for name, value in given.items()}
+            values |= {by_key.get(name, name): value for name, value in given.items()}
         return cls(**{name: value for name, value in values.items() if not in_environment(name)})
 
     @classmethod
@@ -103,22 +118,30 @@ class FeatureFlags(BaseSettings):
         return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)
 
     def architecture_mode(self, session_id: str) -> Mode:
-        """Return a session's mode: live if enabled and its bucket is under the percentage, else shadow, else V1."""
-        return self.mode_of_bucket(cohorts(session_id).rollout)
+        """Return a session's mode: live if enabled and its bucket is under the percentage, else shadow, else V1.
+
+        An empty id is none: see :meth:`mode_of_bucket`.
+        """
+        return self.mode_of_bucket(cohorts(session_id).rollout if is_id(session_id) else None)
 
     def mode_of_bucket(self, bucket: float | None) -> Mode:
-        """Return the mode of a session by its rollout bucket in [0, 1); None (no session id) is never live."""
-        if self.router_v2_enabled and bucket is not None and bucket * 100.0 < self.router_v2_percentage:
+        """Return the mode of a session by its rollout bucket in [0, 1).
+
+        None stands for a run without a session id. It is live at 100 % only: below that, the turns of one conversation
+        would be answered by V1 and V2 in turn.
+        """
+        share = self.router_v2_percentage
+        if self.router_v2_enabled and (share >= _EVERYBODY if bucket is None else bucket * 100.0 < share):
             return Mode.V2_LIVE
         return Mode.V2_SHADOW if self.router_v2_shadow else Mode.V1_ONLY
 
 
 def in_environment(name: str) -> bool:
     """Return whether flag ``name`` is set (and not empty) in the environment."""
-    return any(key.lower() == name and os.environ.get(key) for key in os.environ)
+    return any(key.lower() == name and value.strip() for key, value in os.environ.items())
 
 
 def _sentence(fault: Any) -> str:
     name = str(fault["loc"][0])
-    expected = _EXPECTED.get(name, f"one of {', '.join(sorted(_EXPECTED))}")
+    expected = FLAGS[name].expected if name in FLAGS else f"one of {', '.join(sorted(FLAGS))}"
     return f"{name.upper()}: got {fault['input']!r}, expected {expected}"

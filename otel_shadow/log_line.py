@@ -82,6 +82,8 @@ KEYS = (
         lambda r, v2: r.pair_id, "pair_id", needed=True),
     Key("session_id", "text", "Session; hashed unless it matches the safe pattern.",
         lambda r, v2: r.session_id, "session", needed=True),
+    Key("has_session_id", "flag", "Whether the run had a session id; a run without one is a session of its own.",
+        lambda r, v2: r.has_session_id, "has_session"),
     Key("timestamp", "time", "When V1 started.", lambda r, v2: timestamp(r.timestamp), "time", needed=True),
     Key("clock", "text", "`system`, or `simulated` where the time was made up, as in a demo.",
         lambda r, v2: r.clock, "clock"),
@@ -121,9 +123,13 @@ KEYS = (
         lambda r, v2: milliseconds(v2.latency_s), "v2_ms", nullable=True),
     Key("v2_error_type", "text", "Class of V2's exception.",
         lambda r, v2: v2.error_type, "v2_error_type", nullable=True, cut=True),
+    Key("v2_location", "text", "Where in the code V2 failed, as `module:line`: the deepest frame in your own code.",
+        lambda r, v2: v2.location, nullable=True, cut=True),
     Key("v2_span_id", "text", "V2's span.", lambda r, v2: v2.span_id, nullable=True),
     Key("queue_ms", "number", "Milliseconds for which the shadow waited to start.",
         lambda r, v2: milliseconds(r.queue_s)),
+    Key("executor", "text", "Where V2 ran: `thread`, `loop` (the application's event loop), `process`.",
+        lambda r, v2: r.executor, nullable=True),
     Key("decision_comparison", "table", "Where V1 went, and V2 would have gone.", cut=True),
     Key("decision_comparison.original_target", "text", "Where V1 went.",
         lambda r, v2: r.v1.target, "original_target", nullable=True),
@@ -169,13 +175,14 @@ KEYS = (
 _EVERY_LINE = (
     "schema", "pair_id", "graph", "node", "mode", "arm", "intent", "v1_latency_ms", "v1_status", "v1_error_type",
     "v1_served", "overhead_ms", "v2_build", "config_digest", "key_id", "clock", "trace_id", "v1_span_id",
+    "has_session_id",
 )  # fmt: skip
 ORDER: Mapping[str, tuple[str, ...]] = {
     semconv.EVENT_V2: (
         "event", "event_type", "session_id", "user_message_hash", "original_stage", "shadow_stage", "shadow_status",
         "shadow_latency_ms", "decision_comparison", "timestamp", *_EVERY_LINE, "comparison", "steps_match",
         "v1_current_step", "v2_current_step", "diff_fields", "fields_compared", "comparison_error_type", "self_match",
-        "v2_error_type", "v2_span_id", "queue_ms", "observed", "tokens", "blocked_tools",
+        "v2_error_type", "v2_location", "v2_span_id", "queue_ms", "executor", "observed", "tokens", "blocked_tools",
     ),
     semconv.EVENT_COMPARISON: (
         "event", "event_type", "node_name", "session_id", "v1_current_step", "v2_current_step", "steps_match",
@@ -183,8 +190,8 @@ ORDER: Mapping[str, tuple[str, ...]] = {
     ),
     semconv.EVENT_BASELINE: (
         "event", "event_type", "session_id", "user_message_hash", "reason", "original_target", "timestamp",
-        *_EVERY_LINE, "served", "fallback_reason", "v2_status", "v2_latency_ms", "v2_error_type", "v2_span_id",
-        "observed",
+        *_EVERY_LINE, "served", "fallback_reason", "v2_status", "v2_latency_ms", "v2_error_type", "v2_location",
+        "v2_span_id", "observed",
     ),
 }  # fmt: skip
 """The keys of each event in the order in which they are written; tools read the first ones."""
@@ -195,14 +202,10 @@ _CUTTABLE = frozenset(key.name for key in KEYS if key.cut)
 def lines(record: ShadowRecord) -> list[Line]:
     """Return the line objects of ``record`` in the order in which they are written."""
     v2 = record.v2 or _NEVER
-    if not v2.status.started or record.served == semconv.VERSION_V2 or record.fallback_reason:
+    if not record.is_pair:
         return [{name: source(record, v2) for name, source in _BASELINE}]
     pair = {name: source(record, v2) for name, source in _PAIR}
     return [pair, {name: pair[name] if source is None else source(record, v2) for name, source in _FOR_PEOPLE}]
-
-
-def _constant(value: str) -> FromRecord:
-    return lambda record, v2: value
 
 
 def _source(key: Key) -> FromRecord:
@@ -215,7 +218,7 @@ def _source(key: Key) -> FromRecord:
 
 def _sources(event: str) -> list[tuple[str, FromRecord]]:
     """Return the names of the keys of ``event`` in their order, each with what makes its value."""
-    own = {"event": _constant(event), "event_type": _constant(_EVENT_TYPES[event])}
+    own = {"event": lambda record, v2: event, "event_type": lambda record, v2: _EVENT_TYPES[event]}
     known = {key.name: _source(key) for key in KEYS} | own
     return [(name, known[name]) for name in ORDER[event]]
 

@@ -12,15 +12,10 @@ from typing import Any
 from otel_shadow._runtime.background_log import logger
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.errors import ConfigError, require
-from otel_shadow.flags import FeatureFlags
+from otel_shadow.flags import FLAGS, FeatureFlags
 
-_KINDS = {
-    "router_v2_enabled": "boolean",
-    "router_v2_shadow": "boolean",
-    "router_v2_percentage": "float",
-    "v2_timeout_ms": "integer",
-    "shadow_logging": "boolean",
-}
+_OTHER_NUMBER = {"float": "integer", "integer": "float"}
+"""What a number may be given as: 10 where 10.0 is asked for, or the reverse."""
 _DEFAULTS = ("DEFAULT", "DISABLED")
 """Reasons of an answer that is only the default value that the provider was given."""
 
@@ -72,7 +67,7 @@ class OpenFeatureFlags:
 
     def refresh(self) -> None:
         """Ask the provider now, in the calling thread."""
-        answers = {name: self._ask(name, kind) for name, kind in _KINDS.items()}
+        answers = {name: self._ask(name, flag.kind) for name, flag in FLAGS.items()}
         self._report(tuple(answer.problem for answer in answers.values() if answer.problem))
         values = {name: self._value(name, answer) for name, answer in answers.items()}
         limit = answers["v2_timeout_ms"]
@@ -89,15 +84,15 @@ class OpenFeatureFlags:
         self._stopped.set()
         self._wake.set()
 
-    def _ask(self, name: str, kind: str) -> _Answer:
+    def _ask(self, name: str, kind: str, *, again: bool = False) -> _Answer:
         key, default = name.upper(), getattr(self._base, name)
         try:
             details = getattr(self._client, f"get_{kind}_details")(key, default)
         except Exception as error:  # noqa: BLE001 - hooks and providers may raise anything; the last answer stands
             return _Answer(problem=f"{key}: {type(error).__name__}")
         code = str(details.error_code or "")
-        if code == "TYPE_MISMATCH" and kind == "float":  # 10 where 10.0 is asked for
-            return self._ask(name, "integer")
+        if code == "TYPE_MISMATCH" and kind in _OTHER_NUMBER and not again:
+            return self._ask(name, _OTHER_NUMBER[kind], again=True)
         if code == "FLAG_NOT_FOUND" or (str(details.reason) in _DEFAULTS and details.value == default):
             return _Answer()
         return _Answer(problem=f"{key}: {code}") if code else self._checked(name, details.value)

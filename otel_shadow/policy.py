@@ -6,16 +6,36 @@ The runtime exports its bounds (``shadow.sla.objective``), the verdict applies t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from otel_shadow import semconv
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class Bounds(BaseModel):
+class TableOfNumbers(BaseModel):
+    """Base of tables in which a boolean is no number: Python takes ``true`` for 1, which is 100 % of a share."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean(cls, value: Any, info: ValidationInfo) -> Any:
+        given = value.values() if isinstance(value, Mapping) else (value,)
+        if any(isinstance(one, bool) for one in given) and info.field_name is not None:
+            kinds = _kinds(cls.model_fields[info.field_name].annotation)
+            if bool not in kinds and kinds & {int, float}:
+                raise PydanticCustomError("number", "expected a number, not true or false")
+        return value
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """Return the types that an annotation is made of."""
+    return {annotation}.union(*map(_kinds, get_args(annotation))) if get_args(annotation) else {annotation}
+
+
+class Bounds(TableOfNumbers):
     """The numbers a node is held to. Shares are in (0, 1), margins are relative (0.15 is +15 %)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -75,6 +75,7 @@ class Observation:
         step: the node's current step; a value that is not declared is ``_other``.
         stage: the workflow's stage; a value that is not declared is ``_other``.
         error_type: type name of the exception, never its message.
+        location: where in the code V2 failed, as ``module:line``; no path and no data.
         span_id: 16 hex digits, or None.
         observed: numbers, booleans and declared categories named in ``[nodes.X.observe]``.
     """
@@ -87,6 +88,7 @@ class Observation:
     error_type: str | None = None
     span_id: str | None = None
     observed: Observed = field(default_factory=dict)
+    location: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +150,16 @@ class ShadowRecord:
     trace_sampled: bool = False
     overhead_s: float = 0.0
     queue_s: float = 0.0
+    executor: str | None = None
+    """Where V2 ran: ``thread``, ``loop`` (the application's), ``process``."""
     tokens: Mapping[str, int] = field(default_factory=dict)
     blocked_tools: tuple[str, ...] = ()
+    has_session_id: bool = True
+    """Whether the run had a session id; a run without one is a session of its own."""
     clock: str = "system"
     """``simulated`` where the timestamp is made up, as in a demo that plays two days in a minute."""
 
     @property
     def is_pair(self) -> bool:
-        """Say whether a shadow run was started for this execution."""
-        return self.v2 is not None and self.v2.status.started
+        """Say whether V2 began in a shadow run of this execution; where it did not, ``reason`` says why."""
+        return self.v2 is not None and self.v2.status.started and self.reason is None

@@ -23,6 +23,9 @@ ENV_CONFIG: Final = "OTEL_SHADOW_CONFIG"
 ENV_LOG_FILE: Final = "OTEL_SHADOW_LOG_FILE"
 ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"
 ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
+ENV_DEBUG: Final = "OTEL_SHADOW_DEBUG"
+"""``true`` shows exceptions with messages and tracebacks on standard error: for a developer, never for production."""
+ENV_STATE_DIR: Final = "OTEL_SHADOW_STATE_DIR"
 ENV_RAISE: Final = "OTEL_SHADOW_RAISE"
 """``true`` makes the fault barrier raise what it would swallow: for tests, never for production."""
 
@@ -62,6 +65,7 @@ V2_BUILD: Final = "shadow.v2.build"
 CONFIG_DIGEST: Final = "shadow.config.digest"
 PAIR_ID: Final = "shadow.pair.id"
 STATUS: Final = "shadow.status"
+V2_LOCATION: Final = "shadow.v2.location"
 ORIGINAL_TARGET: Final = "shadow.decision.original_target"
 SHADOW_TARGET: Final = "shadow.decision.shadow_target"
 DECISION_MATCH: Final = "shadow.decision.match"
@@ -151,12 +155,9 @@ TOKENS: Final = Metric(
     (GRAPH, NODE, TOKEN_TYPE),
 )  # fmt: skip
 SLA_OBJECTIVE: Final = Metric(
-    "shadow.sla.objective",
-    "gauge",
-    "1",
-    "The bound of each SLA criterion; dashboards and rules draw this.",
+    "shadow.sla.objective", "gauge", "1", "The bound of each SLA criterion; dashboards and rules draw this.",
     (CRITERION,),
-)
+)  # fmt: skip
 LIMITER_STATE: Final = Metric(
     "shadow.limiter.state", "gauge", "1", "1 while a node's shadow is paused for this reason, else 0.",
     (GRAPH, NODE, REASON),
@@ -198,7 +199,10 @@ CRITERIA: Final = (
     CRITERION_COVERAGE,
 )  # fmt: skip
 
-LIMITER_REASONS: Final = ("queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead")
+LIMITER_REASONS: Final = (
+    "queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead", "blocks_loop", "trial", "untried",
+    "no_loop",
+)  # fmt: skip
 OPERATIONS: Final = (
     "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",
     "emit_dropped",
@@ -206,4 +210,9 @@ OPERATIONS: Final = (
 """Operations behind the fault barrier, in the order of an execution; ``emit_dropped`` counts records that a full
 record queue refused."""
 TOKEN_TYPES: Final = ("input", "output")
+SERVER_WORDS: Final = {
+    part: f"langgraph_sdk.{part}" for part in ("assistants", "threads", "runs", "crons", "store", "http")
+}
+"""Words for requests to LangGraph servers, in ``[tools]`` and as blocked tools, by the part of the client that makes
+them; ``http`` is any other."""
 FALLBACK_REASONS: Final = ("error", "timeout", "unusable_output", "not_implemented")

@@ -20,11 +20,12 @@ _KEPT = ("OTEL_SHADOW_UPDATE_GOLDEN",)
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No flag, configuration or exporter of the machine's own reaches a test, and no manager outlives one."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No flag, configuration, exporter or state of the machine's own reaches a test, and no manager outlives one."""
     for name in list(os.environ):
         if name.upper().startswith(_OURS) and name not in _KEPT:
             monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_SHADOW_STATE_DIR", str(tmp_path_factory.getbasetemp() / "state"))
     yield
     set_default_manager(None)
 

@@ -55,7 +55,8 @@ def test_every_sink_of_ours_gets_the_records(tmp_path: Path) -> None:
         if isinstance(item, type) and issubclass(item, Sink) and item.__module__ == module.name
     }
     manager = ShadowTrafficManager(ShadowConfig(), log_file=str(tmp_path / "app.log"))
-    fed = {type(getattr(sink, "_inner", sink)) for sink in manager.record_queue.sinks}
+    sinks = manager.record_queue.sinks
+    fed = {type(sink) for sink in (*sinks, *(getattr(sink, "_inner", sink) for sink in sinks))}
     manager.shutdown(1)
     assert len(ours) >= 3
     assert ours <= fed

@@ -369,10 +369,10 @@ def test_16_a_bug_of_ours_that_alters_v1s_answer_is_a_no_go(
     make_shadow_capture: MakeCapture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The evidence of "V1 always served" is taken apart from what it watches: a planted bug turns the verdict NO-GO."""
-    original = Execution.through
+    original = Execution.produced
 
-    def altering(self: Execution, v1: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        result = original(self, v1, *args, **kwargs)
+    def altering(self: Execution, value: Any) -> Any:
+        result = original(self, value)
         return {**result, "education_level": "altered"} if isinstance(result, dict) else result
 
     def run() -> tuple[Any, Any]:
@@ -386,7 +386,7 @@ def test_16_a_bug_of_ours_that_alters_v1s_answer_is_a_no_go(
     honest, served = run()
     assert served == {True}
     assert str(honest.decision) != "NO-GO"
-    monkeypatch.setattr(Execution, "through", altering)
+    monkeypatch.setattr(Execution, "produced", altering)
     verdict, served = run()
     assert served == {False}
     assert str(verdict.decision) == "NO-GO"

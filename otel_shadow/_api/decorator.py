@@ -72,7 +72,6 @@ def with_shadow_v2(
 
 
 def _look_for_marks() -> None:
-    """Look for marks in each graph that is compiled from now on."""
     from otel_shadow._langgraph.instrument.compile_hook import install
 
     install(_attach_marked)

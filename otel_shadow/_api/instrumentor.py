@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -14,6 +13,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type:
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager, set_default_manager
 from otel_shadow._langgraph.instrument.import_hook import when_langgraph_is_imported
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.redact import loggable
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
@@ -41,7 +41,6 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _attach: Callable[[Any], Any] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return the requirements of what is instrumented."""
         return ("langgraph >= 0.6",)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -50,17 +49,16 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         except Exception as error:
             if kwargs.get("raise_errors"):
                 raise
+            show("the start", error)
             problem = f"log file: {error}" if isinstance(error, OSError) else loggable(error, ConfigError)
             logger.error("otel-shadow is off, the application runs V1 only: %s", problem)
             return
         set_default_manager(self.manager)
         manager, resolve = self.manager, kwargs.get("resolve_v2")
-        missing = MissingNodes(manager.config)
 
         def attach(graph: Any) -> None:
             from otel_shadow._langgraph.instrument.attach import attach as give_shadows
 
-            missing.compiled(graph.get_name(), graph.nodes)
             try:
                 give_shadows(graph, manager, resolve)
             except ConfigError as error:
@@ -89,38 +87,6 @@ class ShadowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 manager.spans.close()
         if hooks is not None:
             hooks.clean_up()  # only now: what waited has run under the guards
-
-
-class MissingNodes:
-    """Nodes of ``shadow.toml`` that no graph has; they are logged once, ``after_s`` seconds after the first graph."""
-
-    def __init__(self, config: ShadowConfig, after_s: float = 5.0) -> None:
-        self._wanted = {name: table.graph for name, table in config.nodes.items()}
-        self._after_s = after_s
-        self._graphs: set[str] = set()
-        self._started = False
-
-    def compiled(self, graph: str, nodes: Collection[str]) -> None:
-        """Note that a graph was compiled, and its nodes."""
-        self._graphs.add(graph)
-        for name in nodes:
-            if self._wanted.get(name, graph) in (None, graph):
-                self._wanted.pop(name, None)
-        if not self._started and self._wanted:
-            self._started = True
-            timer = threading.Timer(self._after_s, self.log)
-            timer.daemon = True
-            timer.start()
-
-    def log(self) -> None:
-        """Log the nodes that are missing."""
-        if self._wanted:
-            logger.warning(
-                "otel-shadow: no graph has a node %s: no shadow will run for it (graphs so far: %s); mend [nodes] or "
-                "run otel-shadow doctor module:graph",
-                ", ".join(repr(name) for name in sorted(self._wanted)),
-                ", ".join(sorted(self._graphs)),
-            )
 
 
 def _manager(kwargs: dict[str, Any]) -> ShadowTrafficManager:

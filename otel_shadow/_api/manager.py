@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -12,21 +13,24 @@ from typing import Any
 from warnings import warn
 
 from otel_shadow import semconv
+from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.debug_mode import announce
 from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
+from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
-from otel_shadow._telemetry.log_events import LogEventSink
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
-from otel_shadow.record import ShadowRecord
 
 _FORMER_NAMES = {
     "emitter": "record_queue",
@@ -57,6 +61,8 @@ class ShadowTrafficManager(Engine):
         new_id: makes pair ids; random hex digits by default.
         executor: a pool of threads for V2s that block, instead of daemon threads.
         inspect: sees each record beside the raw results of V1 and V2; for a local run that shows values.
+        trials: whether an awaited V2 is tried in a worker before it runs on V1's loop; False in tests, where it runs
+            there at once, guarded, and nothing outlives the process.
 
     Raises:
         ConfigError: configuration or flags are wrong; every fault is listed.
@@ -80,7 +86,9 @@ class ShadowTrafficManager(Engine):
         new_id: Callable[[], str] | None = None,
         executor: Executor | None = None,
         inspect: Inspect | None = None,
+        trials: bool = True,
     ) -> None:
+        announce()
         config = config if config is not None else ShadowConfig.load()
         source: FlagSource = flags or FeatureFlags.resolve(config.flags)
         metrics = MetricsSink(meter_provider)
@@ -90,7 +98,7 @@ class ShadowTrafficManager(Engine):
         services = Services(
             config=config,
             flags=source,
-            redactor=redactor or Redactor(safe_id=config.privacy.safe_session_id),
+            redactor=redactor or _own_redactor(config),
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
             record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
@@ -100,6 +108,8 @@ class ShadowTrafficManager(Engine):
             new_id=new_id or random_id,
             v2_build=config.v2_build or _build_from_environment(),
             config_digest=config.digest,
+            state=(state := StateDirectory()) if trials else None,
+            trial=Trial(state) if trials else None,
             inspect=inspect,
         )
         super().__init__(services, workers)
@@ -114,22 +124,22 @@ class ShadowTrafficManager(Engine):
         return attrgetter(new)(self)
 
 
-class WhileLogging(Sink):
-    """A sink that passes records on to ``inner`` while ``SHADOW_LOGGING`` is on."""
+def _own_redactor(config: ShadowConfig) -> Redactor:
+    """Make the redactor by the environment's key, and warn once where that is easily guessed."""
+    redactor = Redactor(safe_id=config.privacy.safe_session_id)
+    weakness = redactor.weakness
+    if weakness and weakness not in _TOLD:
+        _TOLD.add(weakness)
+        say(logging.WARNING, "otel-shadow: %s %s: %s", semconv.ENV_HASH_KEY, weakness, WEAK_KEY)
+    return redactor
 
-    def __init__(self, flags: FlagSource, inner: Sink) -> None:
-        self._flags = flags
-        self._inner = inner
 
-    def emit(self, record: ShadowRecord) -> None:
-        """Emit ``record`` if logging is on."""
-        if self._flags.current.shadow_logging:
-            self._inner.emit(record)
+_TOLD: set[str] = set()
 
 
 def _build_from_environment() -> str:
     """Return which V2 this is: ``OTEL_SHADOW_V2_BUILD``, else the service's version (``OTEL_RESOURCE_ATTRIBUTES``)."""
-    if build := os.environ.get(semconv.ENV_V2_BUILD):
+    if build := os.environ.get(semconv.ENV_V2_BUILD, "").strip():
         return build
     pairs = (item.partition("=") for item in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
     return next((value for name, _, value in pairs if name.strip() == "service.version"), "unversioned")

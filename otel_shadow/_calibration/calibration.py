@@ -34,12 +34,10 @@ class Options:
         held_out: share of the sessions, the last ones, to show the proposal on.
         current: thresholds in force; ``current_nodes`` has those of single nodes, ``current_intents`` the intents'.
         budget: share of requests that may fall back (V2's errors and timeouts).
-        names: of the observed fields.
         strictness: each action's share of ``alpha``.
         start: coverage of the first threshold that is tested.
 
-    Raises:
-        ConfigError: numbers are out of range; each is named by its option of the command.
+    Numbers out of range are a ConfigError, which names each by its option of the command.
     """
 
     alpha: float = 0.05
@@ -73,7 +71,6 @@ class Options:
                 yield f"--strictness {name}={share:g}: expected a share of alpha in (0, 1]"
 
     def thresholds(self, node: str | None = None) -> dict[str, float]:
-        """Return the thresholds in force in ``node``."""
         return dict(self.current) | dict(dict(self.current_nodes).get(node or "", ()))
 
 
@@ -117,7 +114,6 @@ class Calibration:
 
     @property
     def proposes(self) -> bool:
-        """Whether anything is proposed."""
         return (
             any(scope.any_certified for scope in (self.overall, *self.nodes))
             or any(intent.certified for intent in self.intents)

@@ -40,7 +40,6 @@ def calibration_document(calibration: Calibration, *, drawn: bool) -> Document:
 
 
 def _promise(calibration: Calibration) -> str:
-    """Return what a certificate says and what it does not."""
     what = (
         "The label is agreement with V1: what is bounded is disagreement with V1, no error where V1 is wrong."
         if calibration.risk is not Risk.ERROR
@@ -74,7 +73,6 @@ def _router(name: str, proposals: Proposals, risk: Risk, drawn: bool) -> Section
 
 
 def _changed(change: Change, risk: Risk) -> str:
-    """Return what would change for the recorded pairs."""
     recorded = f"of {plural(change.pairs, 'recorded pair')}"
     handed = change.after["handoff"] - change.before["handoff"]
     wrong = change.wrong_after - change.wrong_before
@@ -127,7 +125,6 @@ def _moved(before: Effect, after: Effect) -> tuple[Cell, Cell]:
 
 
 def _outcome(proposal: Proposal, risk: Risk) -> str:
-    """Return what became of one threshold."""
     certificate = proposal.certificate
     alpha = _share(certificate.alpha)
     if proposal.certified:
@@ -158,7 +155,6 @@ def _timeouts(calibration: Calibration) -> Table:
 
 
 def _limit(check: TimeoutCheck) -> str:
-    """Return what became of a time limit."""
     proposal = check.proposal
     budget, runs = percent(proposal.budget), proposal.sessions
     if proposal.reason == "few":

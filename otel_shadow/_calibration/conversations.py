@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-DEMO_KEY = "otel-shadow demo"
+DEMO_KEY = "otel-shadow demo: every clone has this key"
 """The hash key of ``otel-shadow demo``, whose conversations are public."""
 _SNIPPET = 40
 # The dialogues of the Schema-Guided data set have no reference time of their own; their data set says what today is.
@@ -27,7 +27,6 @@ class Conversation:
     Arguments:
         id: the row's own, else made of the line's number.
         lang: the row's own tag, lower case, without region (`pt`, `en`), or empty.
-        turns: the user's messages.
         reference_datetime: the local time that relative dates are counted from.
         line: where the conversation stands in its file, from 1.
         rows: the JSON object of each turn, with whatever else it says, such as a person's labels.
@@ -50,7 +49,6 @@ class MalformedLine:
     reason: str
 
     def __str__(self) -> str:
-        """Name file, line and reason."""
         return f"{self.file}:{self.line}: {self.reason}"
 
 

@@ -18,13 +18,15 @@ from otel_shadow._calibration.pairs import Pair, PairSet
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.errors import ConfigError
 
+Said = tuple[str, str, str | None, str | None]
+"""Language, conversation and labels of a text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One text of the corpus and the pairs that it made.
 
     Arguments:
-        text: as it was written.
         lang: the language tag of its row (``pt``, ``en``), or empty.
         conversation: the one that said it first.
         intent: the row's own ``intent``, where it is a declared one: a person's label.
@@ -71,20 +73,19 @@ def read_corpus(path: Path, pairs: PairSet, declared: Sequence[str]) -> Corpus:
 
 
 def _redactor(pairs: PairSet) -> Redactor:
-    given = os.environ.get(semconv.ENV_HASH_KEY)
+    given = os.environ.get(semconv.ENV_HASH_KEY, "").strip()
     redactor = Redactor(given or DEMO_KEY)
     if redactor.key_id not in pairs.keys:
         told, seen = "is another key" if given else "is not set", ", ".join(pairs.keys)
         wanted = f"the lines were written with the key whose id is {seen}; set it to join texts"
+        if redactor.former_key_id in pairs.keys:
+            told, wanted = "is the lines' own", "but release 0.1 wrote them, whose hashes were others: take later lines"
         raise ConfigError([f"{semconv.ENV_HASH_KEY} {told}: {wanted}"])
     return redactor
 
 
-def _texts(
-    path: Path, declared: Sequence[str]
-) -> tuple[dict[str, tuple[str, str, str | None, str | None]], list[MalformedLine]]:
-    """Return every text once, with its language, conversation and labels, and the lines that have none."""
-    texts: dict[str, tuple[str, str, str | None, str | None]] = {}
+def _texts(path: Path, declared: Sequence[str]) -> tuple[dict[str, Said], list[MalformedLine]]:
+    texts: dict[str, Said] = {}
     malformed: list[MalformedLine] = []
     try:
         for item in read_conversations(path):

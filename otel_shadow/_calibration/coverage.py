@@ -25,7 +25,6 @@ class Row:
 
     Arguments:
         key: the intent, or node and V1's decision.
-        sessions, pairs: how many.
         compared, agreed: pairs that were compared, and whose decisions match.
         confidence: median of V2's confidence; None if it was not observed.
         unsure: pairs in which the router fell back or handed over to a person.
@@ -67,10 +66,8 @@ class Coverage:
 
     Arguments:
         intents: by intent, the commonest first; ``none`` where V2 recognised nothing.
-        routes: by node and V1's decision.
         unseen: declared intents that no pair has.
         few: declared intents with some sessions, but fewer than :data:`FEW_SESSIONS`.
-        spots: where to look.
     """
 
     pairs: int
@@ -84,7 +81,6 @@ class Coverage:
 
 
 def coverage_of(pairs: Sequence[Pair], declared: Sequence[str], names: Names) -> Coverage:
-    """Return what ``pairs`` cover of the ``declared`` intents."""
     by_intent: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
     by_route: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
     for pair in pairs:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ScoredDecision:
-    """One decision of V2.
+    """One decision of V2; ``id`` is its pair's.
 
     Arguments:
-        id: of its pair.
-        session: whose.
-        node: where.
         at: epoch seconds.
         score: confidence in [0, 1].
         wrong: whether it differs from V1's, or from the label.
@@ -43,7 +40,6 @@ class Split:
 
     @property
     def all(self) -> tuple[ScoredDecision, ...]:
-        """Both."""
         return self.chosen_on + self.held_out
 
     def where(self, node: str | None = None, group: str | None = None) -> Split:
@@ -56,7 +52,6 @@ class Split:
         )
 
     def one_each(self) -> Split:
-        """Return one decision of each session."""
         return Split(tuple(one_per_session(self.chosen_on)), tuple(one_per_session(self.held_out)))
 
 

@@ -10,13 +10,11 @@ Picking the lowest threshold whose *empirical* risk is at most α instead breaks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otel_shadow.errors import require
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 START = 0.50
 """Coverage of the first threshold tested."""

@@ -30,7 +30,6 @@ class Gap:
         terms: phrases that set the messages apart, the commonest first; at least three conversations of the group share
             each, and every number in them is ``0``.
         messages, sessions: how many texts, and how many sessions said one.
-        langs: texts per language tag.
         meant: texts per label of a person, or per decision of V1.
     """
 
@@ -73,7 +72,6 @@ class _Reading:
 
 
 def find_gaps(corpus: Corpus, names: Names) -> Gaps:
-    """Group the texts that V2 does not recognise."""
     human = any(message.intent or message.node for message in corpus.messages)
     word = r"[a-z0]+(?:'[a-z]+)?"
     phrases = CountVectorizer(preprocessor=fold, token_pattern=word, ngram_range=(1, 3)).build_analyzer()

@@ -27,8 +27,7 @@ class Names:
         confidence: the router's, a number in [0, 1].
         action: what the router did; ``handoff`` is a person.
         planned: where it would have gone without the threshold; the label of decisions that were handed over.
-        intent: the detected intent.
-        intent_score: its score, a number in [0, 1].
+        intent_score: the score of the detected intent, a number in [0, 1].
     """
 
     confidence: str = "router_confidence"
@@ -142,14 +141,10 @@ def intent_decisions(pairs: PairSet, names: Names, labels: Labels | None = None)
 
     Pairs without the score, or with 0 (nothing was recognised), are left out; an empty list says it is not observed.
     """
-    found = []
-    for pair, score, judged in _scored(pairs, names.intent_score, names, labels):
+    found, field = [], names.intent_score
+    for pair, score, judged in _scored(pairs, field, names, labels):
         intent = pair.v2.get(names.intent, pair.intent)
-        if (
-            isinstance(intent, str)
-            and (value := _in_range(score, names.intent_score, pair))
-            and intent != semconv.OTHER
-        ):
+        if isinstance(intent, str) and (value := _in_range(score, field, pair)) and intent != semconv.OTHER:
             found.append(ScoredDecision(pair.pair_id, pair.session, pair.node, pair.at, value, *judged, group=intent))
     return found
 
@@ -207,7 +202,6 @@ def _not_observed(pairs: PairSet, name: str, seen: set[str]) -> str:
 
 
 def _in_range(score: float, name: str, pair: Pair) -> float:
-    """Return ``score`` as a float; outside [0, 1] it is an EvidenceError."""
     if not 0 <= score <= 1:
         raise EvidenceError(f"pair {pair.pair_id}: {name}={score}; expected a confidence in [0, 1]")
     return float(score)

@@ -67,7 +67,6 @@ class PairSet:
 
     @property
     def sessions(self) -> int:
-        """Number of sessions that they come from."""
         return len({pair.session for pair in self.pairs})
 
 

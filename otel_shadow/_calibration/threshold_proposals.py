@@ -36,9 +36,7 @@ class Proposal:
     Arguments:
         name: the action, or the intent.
         node: whose; None is every node's.
-        current: the threshold in force.
         proposed: the new one; equal to ``current`` (or raised to the one below it) where nothing was certified.
-        certificate: what the calibration sessions say.
         before, after: effects on the calibration sessions, one decision each.
         held_out_before, held_out_after: likewise on the sessions it was not chosen on.
         assumed: decisions of the calibration sessions whose label is not known and was taken as wrong.
@@ -93,7 +91,6 @@ class Proposals:
 
     @property
     def any_certified(self) -> bool:
-        """Whether there is anything new in it."""
         return any(proposal.certified for proposal in self.thresholds)
 
     def values(self) -> dict[str, float]:
@@ -161,7 +158,6 @@ def _propose(
 
 
 def effect(decisions: Sequence[ScoredDecision], threshold: float, delta: float) -> Effect:
-    """Return what ``threshold`` accepts of ``decisions``."""
     accepted = [one for one in decisions if one.score >= threshold]
     wrong, total = sum(one.wrong for one in accepted), len(decisions)
     return Effect(

@@ -10,14 +10,8 @@ from otel_shadow.errors import require
 def write_dashboards(out: Path) -> list[Path]:
     """Write the four dashboards (JSON for Grafana's provisioning) and the rules (YAML for Prometheus).
 
-    Arguments:
-        out: a folder; it is made if need be, and files of the same names are replaced.
-
-    Returns:
-        The files written.
-
-    Raises:
-        MissingExtraError: grafanalib or PyYAML is not installed.
+    The files are returned. The folder ``out`` is made if need be, and files of the same names are replaced. A
+    MissingExtraError says that grafanalib or PyYAML is not installed.
     """
     require("grafanalib", "dashboards")
     require("yaml", "dashboards")

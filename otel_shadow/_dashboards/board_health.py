@@ -6,8 +6,8 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
+from otel_shadow._dashboards import panels as p
 from otel_shadow._dashboards.dashboard import dashboard
-from otel_shadow._dashboards.panels import GREEN, RED, legend, lines, panel, query, row, words
 from otel_shadow._dashboards.series_names import label
 
 BOARD: Final = dashboard(
@@ -15,63 +15,63 @@ BOARD: Final = dashboard(
     "own health",
     "What shadowing adds to V1's path, what is shed or paused, which errors were swallowed, and what was lost.",
     [
-        row("On V1's path"),
-        lines(
+        p.row("On V1's path"),
+        p.lines(
             "Time added on V1's path",
             "Snapshot, flags, span: measured on every execution.",
-            {f"{name} {legend(q.NODE)}": expr for name, expr in q.OVERHEAD.items()},
+            {f"{name} {p.legend(q.NODE)}": expr for name, expr in q.OVERHEAD.items()},
             "s",
         ),
-        lines(
+        p.lines(
             "Added time, of V1's p95",
             "p95 of the added time over V1's p95. The SLA's margin is for both together.",
-            {legend(q.NODE): q.OVERHEAD_SHARE},
+            {p.legend(q.NODE): q.OVERHEAD_SHARE},
             "percentunit",
         ),
-        row("Shadow runs that don't start"),
-        lines(
+        p.row("Shadow runs that don't start"),
+        p.lines(
             "Waiting and running",
             "Shadow runs that wait, and shadow runs under way, per instance.",
             {"waiting {{instance}}": q.QUEUE, "running {{instance}}": q.INFLIGHT},
             "short",
             (8, 8),
         ),
-        lines(
+        p.lines(
             "Shed",
             "Shadow runs per second that never started, and why.",
-            {legend(label(semconv.STATUS)): q.NOT_RUN},
+            {p.legend(label(semconv.STATUS)): q.NOT_RUN},
             "reqps",
             (8, 8),
         ),
-        panel(
+        p.panel(
             "state-timeline",
             "Paused",
             "Which limit pauses which node's shadow.",
-            [query(q.LIMITERS, legend(q.NODE, label(semconv.REASON)))],
+            [p.query(q.LIMITERS, p.legend(q.NODE, label(semconv.REASON)))],
             (8, 8),
-            fields={"mappings": words({0: "runs", 1: "paused"}, {0: GREEN, 1: RED})},
+            fields={"mappings": p.words({0: "runs", 1: "paused"}, {0: p.GREEN, 1: p.RED})},
         ),
-        row("Cost and errors"),
-        lines(
+        p.row("Cost and errors"),
+        p.lines(
             "Tokens spent by V2 in shadow, per hour",
             "From the models' own usage metadata.",
-            {legend(q.NODE, label(semconv.TOKEN_TYPE)): q.TOKENS},
+            {p.legend(q.NODE, label(semconv.TOKEN_TYPE)): q.TOKENS},
             "short",
         ),
-        lines(
+        p.lines(
             "Errors of otel-shadow that its fault barrier caught",
             "None of them reached V1; each operation is named.",
-            {legend(label(semconv.OPERATION)): q.SWALLOWED},
+            {p.legend(label(semconv.OPERATION)): q.SWALLOWED},
             "short",
         ),
-        row("The Collector"),
-        lines(
+        p.row("The Collector"),
+        p.lines(
             "Refused and failed",
             "Items per second that the Collector refused (memory) or could not deliver.",
             q.PIPELINE,
             "cps",
         ),
-        lines(
+        p.lines(
             "The Collector's sending queues",
             "How full they are; full means that a backend does not answer.",
             {"{{exporter}} {{data_type}}": q.COLLECTOR_QUEUE},

@@ -6,25 +6,10 @@ from typing import Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries as q
+from otel_shadow._dashboards import panels as p
 from otel_shadow._dashboards.dashboard import dashboard
-from otel_shadow._dashboards.panels import (
-    AMBER,
-    GREEN,
-    RED,
-    Json,
-    column,
-    columns,
-    legend,
-    lines,
-    matrix,
-    panel,
-    query,
-    row,
-    steps,
-    words,
-)
 
-_ANSWERS: Final = words({1: "GO", 0: "WAIT", -1: "NO-GO"}, {1: GREEN, 0: AMBER, -1: RED})
+_ANSWERS: Final = p.words({1: "GO", 0: "WAIT", -1: "NO-GO"}, {1: p.GREEN, 0: p.AMBER, -1: p.RED})
 TITLES: Final = {
     semconv.CRITERION_OVERALL: "Overall",
     semconv.CRITERION_PARITY: "Functional parity (at least)",
@@ -45,40 +30,40 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def _coloured(how: str) -> Json:
+def _coloured(how: str) -> p.Json:
     """Return the property of a coloured cell, as Grafana 9 and as later ones read it."""
     return {"custom_displayMode": how, "custom_cellOptions": {"type": how}}
 
 
-def _trend(criterion: str) -> Json:
-    return lines(
+def _trend(criterion: str) -> p.Json:
+    return p.lines(
         TITLES[criterion].partition(" (")[0],
         _DESCRIPTIONS[criterion],
-        {legend(q.NODE): q.trend(criterion), "whole graph": q.trend(criterion, "graph"), "bound": q.bound(criterion)},
+        {p.legend(q.NODE): q.trend(criterion), "whole graph": q.trend(criterion, "graph"), "bound": q.bound(criterion)},
         "percentunit",
         (8, 8),
     )
 
 
-def _why() -> Json:
+def _why() -> p.Json:
     refs = {chr(65 + index): name for index, name in enumerate(q.WHY)}
     renamed = {q.CRITERION: "Criterion"} | {f"Value #{ref}": name for ref, name in refs.items()}
     hidden = ("Time", *(f"Time {index + 1}" for index in range(len(refs))))
-    return panel(
+    return p.panel(
         "table",
         "Why",
         "Each criterion: what the evidence says, the estimate with its always-valid band, and the bound it is held to. "
         "A criterion says WAIT while the bound lies inside the band. What a GO still needs: `otel-shadow verdict`.",
-        [query(q.WHY[name], ref=ref, instant=True) for ref, name in refs.items()],
+        [p.query(q.WHY[name], ref=ref, instant=True) for ref, name in refs.items()],
         (16, 10),
         transformations=[
             {"id": "joinByField", "options": {"byField": q.CRITERION, "mode": "outer"}},
-            columns(renamed, hidden, ordered=True),
+            p.columns(renamed, hidden, ordered=True),
         ],
         overrides=[
-            column("Criterion", mappings=words(TITLES), custom_width=420),
-            column("Says", mappings=_ANSWERS, **_coloured("color-background")),
-            *(column(name, unit="percentunit", decimals=2) for name in q.WHY if name != "Says"),
+            p.column("Criterion", mappings=p.words(TITLES), custom_width=420),
+            p.column("Says", mappings=_ANSWERS, **_coloured("color-background")),
+            *(p.column(name, unit="percentunit", decimals=2) for name in q.WHY if name != "Says"),
         ],
     )
 
@@ -88,48 +73,48 @@ BOARD: Final = dashboard(
     "SLA window",
     "May V2 go live, and if not, why: the verdict, each criterion against its bound, and the evidence so far.",
     [
-        panel(
+        p.panel(
             "stat",
             "May V2 go live?",
             "The verdict of `otel-shadow verdict --watch` over all evidence. WAIT means that the evidence does not "
             "suffice yet, for either answer. The worst of the chosen graphs is shown.",
-            [query(q.VERDICT)],
+            [p.query(q.VERDICT)],
             (8, 10),
             fields={"mappings": _ANSWERS, "noValue": "NO VERDICT: `otel-shadow verdict --watch` is not running"},
             options={"textMode": "value"},
         ),
         _why(),
-        row("Where each node stands ($window, from counts)"),
-        panel(
+        p.row("Where each node stands ($window, from counts)"),
+        p.panel(
             "table",
             "Distance to the bound",
             "How far each node is on the good side of each bound; red is beyond it. From counts, without a band: "
             "the verdict above decides.",
-            [query(q.MARGIN, instant=True)],
+            [p.query(q.MARGIN, instant=True)],
             (24, 7),
-            transformations=[matrix(q.NODE, q.CRITERION)],
-            thresholds=steps((None, RED), (0, GREEN)),
+            transformations=[p.matrix(q.NODE, q.CRITERION)],
+            thresholds=p.steps((None, p.RED), (0, p.GREEN)),
             fields={"unit": "percentunit"},
             overrides=[
-                column(f"{q.NODE}\\{q.CRITERION}", displayName="Node", unit="string"),
+                p.column(f"{q.NODE}\\{q.CRITERION}", displayName="Node", unit="string"),
                 *(
-                    column(name, displayName=title, decimals=2, **_coloured("color-text"))
+                    p.column(name, displayName=title, decimals=2, **_coloured("color-text"))
                     for name, title in TITLES.items()
                 ),
             ],
         ),
         *(_trend(criterion) for criterion in _DESCRIPTIONS),
-        row("Evidence"),
-        panel(
+        p.row("Evidence"),
+        p.panel(
             "stat",
             "Pairs compared ($window)",
             "How many pairs of each node the counts above rest on.",
-            [query(q.EVIDENCE)],
+            [p.query(q.EVIDENCE)],
             (8, 8),
             fields={"unit": "short", "decimals": 0},
             options={"colorMode": "none", "textMode": "value_and_name", "orientation": "horizontal"},
         ),
-        lines(
+        p.lines(
             "Shadow runs: expected and executed",
             "Executions per second that should have had a shadow, and shadow runs executed. A gap is shed, paused or "
             "broken.",
@@ -137,11 +122,11 @@ BOARD: Final = dashboard(
             "reqps",
             (8, 8),
         ),
-        panel(
+        p.panel(
             "state-timeline",
             "Verdict per node and criterion",
             "How the verdict came about: GO, WAIT or NO-GO over time.",
-            [query(q.VERDICT_NODES, legend(q.NODE, q.CRITERION))],
+            [p.query(q.VERDICT_NODES, p.legend(q.NODE, q.CRITERION))],
             (8, 8),
             fields={"mappings": _ANSWERS},
         ),

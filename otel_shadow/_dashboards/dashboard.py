@@ -28,7 +28,6 @@ class Encoder(DashboardEncoder):  # type: ignore[misc]  # grafanalib has no type
     """Encoder that leaves out what is not set and what Grafana outgrew."""
 
     def default(self, value: Any) -> Json:
-        """Return one of grafanalib's objects as JSON."""
         fields = super().default(value)
         return {key: item for key, item in fields.items() if item is not None and key not in _OUTGROWN}
 
@@ -37,7 +36,6 @@ class Variable(Template):  # type: ignore[misc]  # grafanalib has no types
     """Variable of a dashboard, its choice written as Grafana does: all values, one of them, or nothing yet."""
 
     def to_json_data(self) -> Json:
-        """Return the variable as Grafana reads it."""
         fields = super().to_json_data()
         everything = {"selected": True, "text": ["All"], "value": ["$__all"]}
         chosen = {key: value for key, value in fields["current"].items() if value is not None}
@@ -54,7 +52,7 @@ def dashboard(
         description=description,
         tags=[TAG],
         links=[DashboardLink(title="Shadow", tags=[TAG], includeVars=True, keepTime=True)],
-        templating=Templating([*_variables(), *(_trace_variables() if traces else ())]),
+        templating=Templating(list(_variables(traces))),
         time=Time(since, "now"),
         timezone="browser",
         refresh="1m",
@@ -65,7 +63,6 @@ def dashboard(
 
 
 def as_json(board: Dashboard) -> str:
-    """Return the text of the dashboard's file."""
     return json.dumps(board, indent=2, sort_keys=True, cls=Encoder) + "\n"
 
 
@@ -80,17 +77,13 @@ def _placed(panels: Sequence[Json]) -> Iterator[Json]:
         x, tallest = x + size["w"], max(tallest, size["h"])
 
 
-def _variables() -> Iterator[Variable]:
+def _variables(traces: bool) -> Iterator[Variable]:
     yield Variable(name="datasource", label="Metrics", query="prometheus", type="datasource")
     several = {"refresh": 2, "multi": True, "includeAll": True, "allValue": ".*"}
     for name, query in q.VARIABLES.items():
         yield Variable(name=name, label=name.capitalize(), query=query, dataSource=PROMETHEUS, **several)
     yield Variable(name="window", label="Window", query=",".join(WINDOWS), type="custom", default="24h")
-
-
-def _trace_variables() -> list[Variable]:
-    return [
-        Variable(name="tempo", label="Traces", query="tempo", type="datasource"),
-        Variable(name="jaeger", label="Jaeger", query=JAEGER_URL, type="textbox", default=JAEGER_URL),
-        Variable(name="trace", label="Trace id", query="", type="textbox", default=""),
-    ]
+    if traces:
+        yield Variable(name="tempo", label="Traces", query="tempo", type="datasource")
+        yield Variable(name="jaeger", label="Jaeger", query=JAEGER_URL, type="textbox", default=JAEGER_URL)
+        yield Variable(name="trace", label="Trace id", query="", type="textbox", default="")

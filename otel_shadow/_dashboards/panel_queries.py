@@ -20,7 +20,6 @@ CRITERION: Final = label(semconv.CRITERION)
 VERSION: Final = label(semconv.VERSION)
 _RANGE: Final = "$__rate_interval"
 
-
 SERVICES: Final = f'{SERVICE}=~"$service"'
 GRAPHS: Final = f'{GRAPH}=~"$graph"'
 PLACE: Final = f'{SERVICES},{GRAPHS},{NODE}=~"$node"'
@@ -36,7 +35,6 @@ def _runs(*labels: str, **only: str | tuple[str, ...]) -> str:
 
 
 def _gained(metric: Metric, *labels: str, scope: str = PLACE, over: str = "$__range") -> str:
-    """Return the increase within ``over``; by default within the dashboard's time range."""
     return by(labels, increase(metric, where(scope), over))
 
 
@@ -87,7 +85,6 @@ def trend(criterion: str, level: str = "node") -> str:
 
 
 def bound(criterion: str) -> str:
-    """Return the criterion's bound."""
     return _gauge(semconv.SLA_OBJECTIVE, SERVICES, CRITERION=criterion)
 
 
@@ -149,16 +146,9 @@ _TRACE_PLACE: Final = (
     f'resource.service.name =~ "$service" && span.{semconv.GRAPH} =~ "$graph" && span.{semconv.NODE} =~ "$node"'
 )
 _SHOWN: Final = (
-    semconv.NODE,
-    semconv.ORIGINAL_TARGET,
-    semconv.SHADOW_TARGET,
-    semconv.STEPS_MATCH,
-    semconv.STATUS,
-    semconv.V1_LATENCY_MS,
-    semconv.V2_LATENCY_MS,
-    semconv.DIFF_FIELDS,
-    semconv.ERROR_TYPE,
-)
+    semconv.NODE, semconv.ORIGINAL_TARGET, semconv.SHADOW_TARGET, semconv.STEPS_MATCH, semconv.STATUS,
+    semconv.V1_LATENCY_MS, semconv.V2_LATENCY_MS, semconv.DIFF_FIELDS, semconv.ERROR_TYPE,
+)  # fmt: skip
 
 
 def _pairs(condition: str) -> str:

@@ -78,7 +78,6 @@ def trace_query(traceql: str) -> Json:
 
 
 def legend(*labels: str) -> str:
-    """Return a legend that shows the values of ``labels``."""
     return " ".join(f"{{{{{label}}}}}" for label in labels)
 
 
@@ -133,7 +132,6 @@ _BOUND: Final = matching(
 
 
 def row(title: str) -> Json:
-    """Return a heading over the whole width."""
     return _frame("row", title, (24, 1), [], []) | {"collapsed": False, "panels": []}
 
 
@@ -197,7 +195,6 @@ def lines(
 
 
 def _frame(kind: str, title: str, size: Size, targets: Sequence[Json], thresholds: Sequence[Json]) -> Json:
-    """Return what panels of every type have."""
     return {
         "type": kind,
         "title": title,

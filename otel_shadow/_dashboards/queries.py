@@ -46,7 +46,6 @@ def where(*more: str, **labels: str | tuple[str, ...]) -> str:
 
 
 def by(labels: tuple[str, ...], expression: str, *more: str, function: str = "sum") -> str:
-    """Return ``function by (labels, more) (expression)``."""
     return f"{function} by ({', '.join((*labels, *more))}) ({expression})"
 
 
@@ -57,7 +56,6 @@ def increase(metric: Metric, selector: str = "", over: str = STEP) -> str:
 
 # --- five-minute increases ------------------------------------------------------------------------------------------
 def recorded(metric: Metric) -> str:
-    """Return the name of the recorded increases of ``metric``."""
     return f"node:{series(metric)}:increase{STEP}"
 
 
@@ -70,7 +68,6 @@ _COUNTED: Final = (
 
 
 def increases() -> dict[str, str]:
-    """Return the recorded increases: name to expression."""
     counted = {recorded(metric): by(NODE, increase(metric, scope), label(kept)) for metric, scope, kept in _COUNTED}
     return counted | {recorded(semconv.NODE_DURATION): _durations()}
 

@@ -29,7 +29,6 @@ def recording_yaml() -> str:
 
 
 def alerts_yaml() -> str:
-    """Return all alerts as a file's text."""
     return _as_yaml([{"name": "otel-shadow-alerts", "rules": [alert.rule() for alert in ALERTS]}])
 
 
@@ -71,7 +70,6 @@ class Alert:
     summary: str
 
     def rule(self) -> Rules:
-        """Return the rule as Prometheus reads it."""
         return {
             "alert": self.name,
             "expr": self.expression,
@@ -142,7 +140,6 @@ def _silent() -> str:
 
 
 def _of(attribute: str) -> str:
-    """Return what a summary writes for the value of an attribute."""
     return f"{{{{ $labels.{label(attribute)} }}}}"
 
 

@@ -15,7 +15,6 @@ CONVERSATIONS = Path(__file__).with_name("conversations.jsonl")
 
 
 def bundled_config() -> ShadowConfig:
-    """Return the configuration of the enrolment assistant."""
     text = Path(__file__).with_name("shadow.toml").read_text(encoding="utf-8")
     return ShadowConfig.from_mapping(tomllib.loads(text), "the demo's shadow.toml")
 

@@ -49,10 +49,7 @@ class Round:
     """One window and what it said.
 
     Arguments:
-        build: V2's.
         played: ``first half`` or ``second half`` of the conversations.
-        verdict: of the window.
-        sessions, pairs: how many.
         why: the heaviest kinds of mismatch: ``node: original → shadow`` and how many pairs.
         handed: share of pairs that V2 handed to a person.
         unsure: share in which it fell back to asking again, or handed over.
@@ -148,7 +145,6 @@ def _shadow(
 
 
 def _round(build: str, half: str, log: Path, end: datetime, gold: Mapping[str, str]) -> Round:
-    """Judge the window's log, write its page, and count."""
     summary = evidence.read([str(log)])
     verdict = evaluate(summary, Policy(), end)
     told = verdict_document(verdict, evidence.view_of(summary, verdict), page=True)
@@ -185,7 +181,6 @@ def _is_wrong(pair: Pair, target: str | None, label: str) -> bool:
 
 
 def _learn(out: Path, log: Path, corpus: Path, gold: Mapping[str, str]) -> Path | None:
-    """Return the file of thresholds from the first window, None where none can be proposed."""
     thresholds, config = out / "thresholds.toml", out / "shadow.toml"
     config.write_text(f"[session]\nintents = {json.dumps(bundled_config().session.intents)}\n", encoding="utf-8")
     with (out / "calibration.txt").open("w", encoding="utf-8") as file, redirect_stdout(file):
@@ -236,7 +231,6 @@ def _story(told: Round) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the loop with the arguments of a command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m otel_shadow._demo.closed_loop", description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JSON Lines of conversations")
     parser.add_argument("--out", type=Path, default=Path("otel-shadow-loop"))

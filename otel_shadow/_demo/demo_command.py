@@ -50,8 +50,7 @@ def run_demo(
         simulate_window: spread the sessions over this span before now, under a simulated clock.
         show_values: show differing values on this terminal (they go nowhere else).
 
-    Returns:
-        0; the verdict itself is printed (``otel-shadow verdict`` has exit codes for it).
+    The exit code is 0 whatever the verdict, which is printed (``otel-shadow verdict`` has exit codes for it).
     """
     for module in (*_NEEDED, *(() if graph else _NEEDED_BY_V2)):  # before anything is played
         require(module, "demo")
@@ -132,7 +131,6 @@ def _fresh_log(out: Path) -> Path:
 
 
 def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
-    """Return the graph to play, with its shadows attached."""
     sys.path.insert(0, os.getcwd())
     found = import_graph(path or "otel_shadow._demo.workflow:graph")
     if not attach(found, manager):
@@ -144,7 +142,6 @@ def _graph(path: str | None, manager: ShadowTrafficManager) -> Any:
 
 
 def _scenarios(graph: Any, manager: ShadowTrafficManager, tally: Tally, screen: Screen) -> None:
-    """Play the three scenarios, each a session of its own, and print their table."""
     for scenario in SCENARIOS:
         turn = {**as_input(scenario.message, manager.config.session.message), **scenario.state}
         updates = graph.stream(turn, {"configurable": {"thread_id": scenario.id}}, stream_mode="updates")

@@ -36,7 +36,6 @@ class SimulatedClock:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """Return the simulated time, in epoch seconds."""
         return self.now
 
 
@@ -51,7 +50,6 @@ class Tally(Sink):
         self.keep = True
 
     def emit(self, record: ShadowRecord) -> None:
-        """Count ``record``."""
         if record.is_pair and record.v2 is not None:
             self.pairs[str(record.v2.status)] += 1
             self.outcomes[str(record.comparison.outcome)] += 1
@@ -149,5 +147,4 @@ def session_starts(count: int, window: timedelta, end: datetime, seed: int) -> l
 
 
 def this_minute() -> datetime:
-    """Return the time, in UTC, to the minute."""
     return datetime.now(UTC).replace(second=0, microsecond=0)

@@ -35,11 +35,9 @@ class Screen:
         self._errors = Console(stderr=True, highlight=False)
 
     def heading(self, text: str) -> None:
-        """Print a line of its own."""
         self._out.print(f"\n[bold]{escape(text)}[/bold]")
 
     def scenarios(self, scenarios: Sequence[Scenario], records: Mapping[str, Sequence[ShadowRecord]]) -> None:
-        """Print one row per pair of the three scenarios."""
         table = Table(title="Three scenarios: V1 served, V2 in its shadow", title_justify="left")
         for column in ("session", "message", "node", "V1 → decision", "V2 → decision", "agree", "V1 ms", "V2 ms"):
             table.add_column(column, justify="right" if column.endswith("ms") else "left")
@@ -72,7 +70,6 @@ class Screen:
     def summary(
         self, played: Played, tally: Tally, bad: Sequence[MalformedLine], swallowed: Mapping[str, int], complete: bool
     ) -> None:
-        """Print what was played and what became of every execution; nothing is left uncounted."""
         self.heading("Played")
         lines = [
             f"{played.conversations} conversations, {played.turns} turns",
@@ -95,7 +92,6 @@ class Screen:
             )
 
     def where(self, log: Path, page: Path, exporting: bool) -> None:
-        """Print where to look next."""
         self.heading("Look further")
         sent = "sent over OTLP" if exporting else "not sent: set OTEL_EXPORTER_OTLP_ENDPOINT to send it over OTLP"
         for line in (

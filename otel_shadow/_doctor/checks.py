@@ -9,24 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_shadow import semconv
+from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, import_graph
+from otel_shadow._doctor.recent_lines import check_recent_lines
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
+from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.redact import Redactor
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig
 from otel_shadow.errors import ConfigError, MissingExtraError, require
-from otel_shadow.flags import FeatureFlags, in_environment
 
 _EXPORT_TIMEOUT_S = 4
-_KEYS_OF_FLAGS = {
-    "router_v2_enabled": "enabled",
-    "router_v2_shadow": "shadow",
-    "router_v2_percentage": "percentage",
-    "v2_timeout_ms": "timeout_ms",
-    "shadow_logging": "logging",
-}
-"""Each flag's key in ``[flags]`` of ``shadow.toml``."""
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
@@ -48,16 +42,17 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
     return [
         *(problem("configuration", fault, "correct this key") for fault in faults),
         *(_configuration(config, config_path) if config is not None else ()),
-        *_flags(config),
+        *check_flags(config),
+        *check_variables(),
         *_identity(config),
-        _log(),
+        *_log(),
         _collector(),
         *_graph(graph_path, config),
     ]
 
 
 def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]:
-    named = path or os.environ.get(semconv.ENV_CONFIG)
+    named = path or os.environ.get(semconv.ENV_CONFIG, "").strip()
     if not named and not Path(DEFAULT_FILE).is_file():
         remedy = "doctor --write module:graph writes a draft"
         yield note("configuration", f"there is no {DEFAULT_FILE} here: defaults hold", remedy)
@@ -69,28 +64,13 @@ def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]
         yield note("session", text, "list the values of the step in [session] steps")
 
 
-def _flags(config: ShadowConfig | None) -> Iterator[Finding]:
-    table = config.flags if config is not None else None
-    try:
-        flags = FeatureFlags.resolve(table)
-    except ConfigError as error:
-        yield from (problem("flags", fault, "correct its value") for fault in error.problems)
-        return
-    told = []
-    for name, key in _KEYS_OF_FLAGS.items():
-        in_file = table is not None and getattr(table, key) is not None
-        origin = "environment" if in_environment(name) else "shadow.toml" if in_file else "default"
-        told.append(f"{name.upper()}={getattr(flags, name)} ({origin})")
-    yield ok("flags", "; ".join(told))
-    if flags.off:
-        yield problem("flags", "V2 runs nowhere: neither shadow nor live", f"set {semconv.ENV_V2_SHADOW}=true")
-
-
 def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
     redactor = Redactor()
     if redactor.random_key:
         text = f"{semconv.ENV_HASH_KEY} is not set: each process hashes with a random key of its own"
         yield note("hash key", text, "set the same secret for all processes")
+    elif redactor.weakness:
+        yield problem("hash key", f"{semconv.ENV_HASH_KEY} {redactor.weakness}", WEAK_KEY)
     else:
         yield ok("hash key", f"set, key id {redactor.key_id}")
     named = os.environ.get(semconv.ENV_V2_BUILD) or (config.v2_build if config else None)
@@ -99,14 +79,20 @@ def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
         yield note("V2 build", text, f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES")
 
 
-def _log() -> Finding:
+def _log() -> Iterator[Finding]:
     try:
         sink = LogFileSink()
     except OSError as error:
         text = f"{os.environ.get(semconv.ENV_LOG_FILE, '')}: {error.strerror}"
-        return problem("log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")
+        yield problem("log file", text, f"name a writable file in {semconv.ENV_LOG_FILE}")
+        return
+    except ConfigError as error:
+        yield problem("log file", str(error), "correct its value")
+        return
     sink.close()
-    return ok("log file", f"lines go to {sink.path}")
+    yield ok("log file", f"lines go to {sink.path}")
+    if Path(sink.path).is_file():
+        yield from check_recent_lines(Path(sink.path), Redactor())
 
 
 def _collector() -> Finding:
@@ -127,7 +113,6 @@ def _collector() -> Finding:
 
 
 def _send() -> bool:
-    """Send a test span to the OTLP endpoint that the environment names; return whether it was taken."""
     sdk = require("opentelemetry.sdk.trace", "otlp")
     export = require("opentelemetry.sdk.trace.export", "otlp")
     memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "otlp").InMemorySpanExporter()
@@ -150,6 +135,6 @@ def _graph(path: str | None, config: ShadowConfig | None) -> Iterator[Finding]:
     try:
         graph = import_graph(path)
     except ConfigError as error:
-        yield from (problem("graph", fault, "name it as module:attribute") for fault in error.problems)
+        yield from (problem("graph", fault, "it has to be importable as module:attribute") for fault in error.problems)
         return
     yield from check_graph(graph, config or ShadowConfig())

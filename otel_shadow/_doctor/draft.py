@@ -14,7 +14,6 @@ _INTENT = ("intent", "detected_intent")
 
 
 def draft(graph: Any) -> str:
-    """Return the text of a commented ``shadow.toml`` for ``graph``."""
     keys = state_keys(graph)
     lines = [
         f"# shadow.toml for the graph {graph.get_name()!r}, drafted by `otel-shadow doctor --write`.",

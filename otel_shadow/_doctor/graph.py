@@ -12,9 +12,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import StateGraph
 from langgraph.pregel import Pregel
 
-from otel_shadow._doctor.findings import Finding, note, ok, problem
+from otel_shadow._doctor.findings import Finding, explained, note, ok, problem
 from otel_shadow._langgraph.instrument.mark import mark_of
 from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
+from otel_shadow._runtime.code_location import code_file
 from otel_shadow.config import NodeTable, ShadowConfig
 from otel_shadow.errors import ConfigError
 
@@ -31,18 +32,14 @@ def import_graph(path: str) -> Any:
         raise ConfigError([f"{path}: expected module:attribute, such as myapp.workflow:graph"])
     try:
         found = resolve_name(path)
-    except ModuleNotFoundError as error:
-        raise ConfigError([f"{path}: no module named {error.name!r}"]) from None
-    except AttributeError:
-        raise ConfigError([f"{path}: module {module!r} has no {attribute!r}"]) from None
+    except Exception as error:  # importing the user's module may raise anything
+        inside = code_file(error) is not None
+        if isinstance(error, ModuleNotFoundError) and not inside:
+            raise ConfigError([f"{path}: no module named {error.name!r}"]) from None
+        if isinstance(error, AttributeError) and not inside:
+            raise ConfigError([f"{path}: module {module!r} has no {attribute!r}"]) from None
+        raise ConfigError([f"{path}: importing it raised {explained(error)}"]) from error
     return compiled(found, path)
-
-
-def _called(function: Any, path: str) -> Any:
-    try:
-        return function()
-    except Exception as error:
-        raise ConfigError([f"{path}: calling it raised {type(error).__name__}; expected a graph"]) from error
 
 
 def compiled(found: Any, path: str) -> Any:
@@ -50,24 +47,25 @@ def compiled(found: Any, path: str) -> Any:
     if isinstance(found, StateGraph):
         found = found.compile(checkpointer=InMemorySaver())
     if callable(found) and not isinstance(found, Pregel):
-        return compiled(_called(found, path), path)
+        try:
+            made = found()
+        except Exception as error:
+            raise ConfigError([f"{path}: calling it raised {explained(error)}; expected a graph"]) from error
+        return compiled(made, path)
     if not isinstance(found, Pregel):
         raise ConfigError([f"{path}: expected a graph, found {type(found).__name__}"])
     return found
 
 
 def node_names(graph: Any) -> list[str]:
-    """Return the names of the nodes that the user added."""
     return [name for name in graph.nodes if not name.startswith("__")]
 
 
 def state_keys(graph: Any) -> list[str]:
-    """Return the names of the fields of the graph's state."""
     return [name for name in graph.channels if not name.startswith(("__", "branch:", "join:"))]
 
 
 def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Finding]:
-    """Yield the findings on ``graph`` under ``config``."""
     names = node_names(graph)
     yield ok("graph", f"{graph.get_name()!r}: nodes {', '.join(names)}")
     for name in sorted(set(config.nodes) - set(names)):
@@ -95,7 +93,7 @@ def _check_v2(subject: str, v2: Any) -> Finding:
     try:
         found = resolve_name(v2) if isinstance(v2, str) else v2
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
-        return problem(subject, f"V2 {v2!r} can't be imported: {type(error).__name__}", "correct module or path")
+        return problem(subject, f"V2 {v2!r} can't be imported: {explained(error)}", "correct module or path")
     try:
         as_runnable(found)
     except TypeError:

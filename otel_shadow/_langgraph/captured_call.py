@@ -27,8 +27,11 @@ from langgraph.types import Send
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.captured_parts import UNCOPYABLE, Parts, PartSnapshots, channel_values
+from otel_shadow._langgraph.limits_of_v1 import ended_at_limit
+from otel_shadow._langgraph.nested_runs import RESUMED, NestedRuns
 from otel_shadow._langgraph.store_reads import note_file
 from otel_shadow._runtime.redact import class_name
+from otel_shadow._runtime.services import random_id
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import ATOMS, Snapshot, SnapshotError, TooLargeError, take
 from otel_shadow.record import Status
@@ -46,24 +49,30 @@ def _user_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def classify(error: BaseException) -> Status:
-    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation."""
+    """Return the status of a node's exception: a parent command is a decision, a drain a cancellation.
+
+    A cancellation by one of LangGraph's time limits is an error of the node's.
+    """
     if isinstance(error, GraphInterrupt):
         return Status.INTERRUPT
     if isinstance(error, ParentCommand):
         return Status.SUCCESS
     if isinstance(error, GraphBubbleUp | asyncio.CancelledError | GeneratorExit):
-        return Status.CANCELLED
+        return Status.ERROR if isinstance(error, asyncio.CancelledError) and ended_at_limit() else Status.CANCELLED
     return Status.ERROR
+
+
+def run_id(config: RunnableConfig | None) -> str:
+    """Return an id of the graph's run in which a node is called with ``config``: LangChain's, which callbacks see."""
+    run = getattr((config or {}).get("callbacks"), "parent_run_id", None)
+    return f"run {run}" if run is not None else random_id()
 
 
 class CapturedCall:
     """Everything that a call of a node would see, as it was before V1 ran, and what V1 wrote.
 
     Arguments:
-        value: the node's input.
-        config: the configuration it was called with.
-        node: the node; its writers make V2's decision.
-        v2: V2.
+        node: the node that was called with ``value`` and ``config``; its writers make V2's decision.
         awaited: whether V1 is awaited on the running loop.
         largest: bytes beyond which there is no snapshot.
         until: this thread's processor time (s) at which the snapshot is to be done.
@@ -80,6 +89,8 @@ class CapturedCall:
     """Whether the same execution was captured before, at an earlier attempt."""
     recording: Recording | None = None
     """V1's own calls of tools, where some are to be replayed."""
+    nested: NestedRuns | None = None
+    """What V1 does with graphs inside."""
     _status = Status.SUCCESS
     _command: ParentCommand | None = None
     _error_class: type[BaseException] | None = None
@@ -105,6 +116,7 @@ class CapturedCall:
         self.recursion_limit = config.get("recursion_limit", 25)
         self.configurable = configurable
         self.loop = asyncio.get_running_loop() if awaited else None
+        self.called_on_loop = not awaited and asyncio._get_running_loop() is not None
         self.context = context = contextvars.copy_context()
         context.run(_set_parent, None)  # it leads to the run; V2 gets a configuration of its own
         self._node = node
@@ -121,25 +133,46 @@ class CapturedCall:
         self.size = self._parts.size
         self._largest = largest
 
-    def complete(self, error: BaseException | None, until: float = inf) -> None:
+    def complete(self, error: BaseException | None, until: float = inf) -> str | None:
         """Add V1's writes, now that its sequence of node and writers has ended.
 
         Arguments:
             error: what V1 raised, if it did; it is not kept (its traceback holds V1's locals).
             until: this thread's processor time (s) at which the snapshot of the writes is to be done.
 
+        Returns:
+            Why no V2 can be compared with this V1; None where one can.
+
         Raises:
-            TooLargeError: both snapshots would be larger than allowed.
+            TooLargeError: all snapshots would be larger than allowed.
             TooSlowError: it takes longer.
         """
         if self.recording is not None:
             self.recording.stop()
+        if self.nested is not None:
+            self.nested.stop()
+            if self.nested.resumed:
+                return RESUMED
+            if self.nested.reads or self.nested.begun:
+                self.size += self.nested.size
         if error is not None:
             self._status = classify(error)
             self._command = ParentCommand(error.args[0]) if isinstance(error, ParentCommand) else None
-            self._error_class = type(error)
-        self._writes = _kept(self.writes(), self._largest - self.size, until)
+            cancelled = isinstance(error, asyncio.CancelledError)  # an error where a time limit did it
+            self._error_class = TimeoutError if cancelled else type(error)
+        self._writes = _kept(self.writes(), self.left, until)
         self.size += self._writes.size
+        return None
+
+    @property
+    def left(self) -> int:
+        """Bytes that further copies may have."""
+        return self._largest - self.size
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that copies took while V1 ran."""
+        return self.nested.spent_s if self.nested is not None else 0.0
 
     def writes(self) -> list[tuple[str, Any]]:
         """Return V1's writes so far: state fields, branches, joins and sends, no errors, questions or answers."""
@@ -159,8 +192,7 @@ class CapturedCall:
     def restore(self) -> Parts:
         """Make fresh copies of all that was captured; aliases within it are kept.
 
-        Raises:
-            SnapshotError: a class can be captured and not be made again.
+        A class that can be captured and not be made again is a SnapshotError.
         """
         try:
             value, channels, (user, metadata, run) = self._parts.restore()
@@ -187,7 +219,7 @@ def _taken(
         if type(context) is dict:
             context = dict(context)
     if (scratchpad := configurable.get(internals.SCRATCHPAD)) is not None:
-        resume, null_resume = scratchpad.resume, scratchpad.get_null_resume(False)  # True would steal V1's answer
+        resume, null_resume = scratchpad.resume, internals.waiting_answer(scratchpad)
     node_error = configurable.get(internals.NODE_ERROR) if internals.NODE_ERROR is not None else None
     whole = value, values, (user, metadata, (previous, context, resume, null_resume, node_error))
     if UNCOPYABLE:

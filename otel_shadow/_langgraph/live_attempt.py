@@ -58,7 +58,7 @@ class LiveAttempt:
         def get_null_resume(consume: bool = False) -> Any:
             if self._consumed:
                 return None
-            answer = scratchpad.get_null_resume(False)
+            answer = internals.waiting_answer(scratchpad)
             self._consumed = consume and answer is not None
             return answer
 

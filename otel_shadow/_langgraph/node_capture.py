@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import Runnable
@@ -14,16 +15,25 @@ from otel_shadow._langgraph.captured_call import CapturedCall
 from otel_shadow._langgraph.decision import RoutingDecision, decided, decided_by, fields
 from otel_shadow._langgraph.isolation.configuration import Isolation, enter_shadow, isolate
 from otel_shadow._langgraph.isolation.guards import guarded
-from otel_shadow._langgraph.v2_runnable import is_async
-from otel_shadow._runtime.execution_result import ExecutionResult
-from otel_shadow._runtime.executors.daemon_pool import DaemonPool
+from otel_shadow._langgraph.isolation.states import READS
+from otel_shadow._langgraph.isolation.stores import BEGUN
+from otel_shadow._langgraph.loop_calls import LoopEndedError, call_on
+from otel_shadow._langgraph.process_run import task_of
+from otel_shadow._langgraph.v2_runnable import is_async, is_awaited_branch
+from otel_shadow._runtime.execution_result import ExecutionResult, Place
+from otel_shadow._runtime.executors.own_pools import enter_own_pools
+from otel_shadow._runtime.executors.trial import TrialJob
+from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import class_name
-from otel_shadow._runtime.shadow_context import ShadowContext
+from otel_shadow._runtime.shadow_context import LOOP_ENDED, ShadowContext
 from otel_shadow._runtime.snapshot import SnapshotError
+from otel_shadow._runtime.snapshot.pickling import dumps_for_another_process
 from otel_shadow.record import Status
 
 AnyRunnable = Runnable[Any, Any]
 Enter = Callable[[], None]
+TRIAL = "otel_shadow._langgraph.trial_run:try_twice"
+"""What a worker runs to try V2."""
 _NO_DECISION = RoutingDecision()
 
 
@@ -35,7 +45,6 @@ class NodeCapture(CapturedCall):
 
     @property
     def is_async(self) -> bool:
-        """Whether V2 has to be awaited."""
         return is_async(self._v2, default=self.loop is not None)
 
     def state(self) -> Any:
@@ -46,46 +55,51 @@ class NodeCapture(CapturedCall):
             return {}
 
     def v1(self) -> ExecutionResult:
-        """Return what V1 did."""
         writes = self._writes.restore()
         decision = _NO_DECISION
         if self._command is not None:
-            decision = decided_by(self._command.args[0], self.here)
+            decision = decided_by(self._command.args[0], self.here, self.channels)
         elif self._status is Status.SUCCESS:
-            decision = decided(writes)
+            decision = decided(writes, self.channels)
         error = self._error_class if self._status is Status.ERROR else None
         return ExecutionResult(self._status, decision.targets, fields(writes, self.channels), decision.sends, error)
 
-    def run(self, scope: ShadowContext, enter: Enter, *, again: bool = False) -> ExecutionResult:
-        """Run V2 (``again``: V1) in this thread; one that can only be awaited gets an event loop of its own."""
-        v2 = self._subject(scope, again)
-        if is_async(v2):
-            return asyncio.run(_with_own_pool(self.arun(scope, enter, again=again)))
-        try:
-            with guarded():
-                return self.context.copy().run(self._run, v2, scope, enter)
-        except SnapshotError as error:
-            return ExecutionResult(Status.CANCELLED, error=error)
+    def run(
+        self, scope: ShadowContext, enter: Enter, place: Place | None = None, *, again: bool = False
+    ) -> ExecutionResult:
+        """Run V2 (``again``: V1) in its isolation, which is built in this thread: called here, or awaited at ``place``.
 
-    async def arun(self, scope: ShadowContext, enter: Enter, *, again: bool = False) -> ExecutionResult:
-        """Await V2 (``again``: V1) on this loop, in a task with a context of its own.
-
-        Cancelling the caller cancels V2 and every task it started.
+        Raises:
+            TimeoutError: it was awaited longer than its time limit.
         """
         v2 = self._subject(scope, again)
+        context = self.context.copy()
         try:
             with guarded():
-                return await asyncio.create_task(self._arun(v2, scope, enter), context=self.context.copy())
+                isolation = context.run(self._isolated, scope, is_async=place is not None)
+                if place is None:
+                    return context.run(self._run, v2, isolation, enter)
+                return place.wait(partial(self._arun, v2, isolation, enter), context, scope.timeout_s)
         except SnapshotError as error:
             return ExecutionResult(Status.CANCELLED, error=error)
+
+    def trial_job(self, scope: ShadowContext, path: str) -> TrialJob:
+        """Make the job of a trial of V2, which is found at ``path``, on the captured state.
+
+        Raises:
+            Exception: the state can't be restored, or not be sent.
+        """
+        isolation = self.context.copy().run(self._isolated, scope, is_async=True)
+        task = task_of(path, isolation.state, isolation.config, scope)
+        return TrialJob(TRIAL, dumps_for_another_process(task))
 
     def _subject(self, scope: ShadowContext, again: bool) -> AnyRunnable:
         if self.recording is not None:
             scope.recorded_calls = self.recording.calls
         return self._node.bound if again else self._v2
 
-    def _run(self, v2: AnyRunnable, scope: ShadowContext, enter: Enter) -> ExecutionResult:
-        isolation = self._isolated(scope, enter, is_async=False)
+    def _run(self, v2: AnyRunnable, isolation: Isolation, enter: Enter) -> ExecutionResult:
+        enter()
         try:
             value = v2.invoke(isolation.state, isolation.config)
         except BaseException as error:  # noqa: BLE001 - V2 may raise anything; SystemExit too ends nothing but V2
@@ -94,17 +108,20 @@ class NodeCapture(CapturedCall):
         try:
             passed = value
             for writer in self._node.flat_writers:
-                passed = writer.invoke(passed, isolation.config)
+                if self.loop is not None and is_awaited_branch(writer):  # production awaits it on its loop, too
+                    passed = call_on(self.loop, partial(writer.ainvoke, passed, isolation.config))
+                else:
+                    passed = writer.invoke(passed, isolation.config)
         except BaseException as error:  # noqa: BLE001 - as above: path functions are user code
             return _undecided(isolation, value, error)
-        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes)))
+        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
 
-    async def _arun(self, v2: AnyRunnable, scope: ShadowContext, enter: Enter) -> ExecutionResult:
-        isolation = self._isolated(scope, enter, is_async=True)
+    async def _arun(self, v2: AnyRunnable, isolation: Isolation, enter: Enter) -> ExecutionResult:
+        enter()
         try:
             value = await v2.ainvoke(isolation.state, isolation.config)
         except BaseException as error:
-            if _cancelled(error):
+            if _passes(error):
                 raise
             if (value := _command_here(isolation, error)) is None:
                 return _failed(isolation, error)
@@ -115,30 +132,29 @@ class NodeCapture(CapturedCall):
             for writer in self._node.flat_writers:
                 passed = await writer.ainvoke(passed, isolation.config)
         except BaseException as error:
-            if _cancelled(error):
+            if _passes(error):
                 raise
             return _undecided(isolation, value, error)
-        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes)))
+        return _result(isolation, Status.SUCCESS, value, None, decided(list(isolation.writes), isolation.channels))
 
-    def _isolated(self, scope: ShadowContext, enter: Enter, *, is_async: bool) -> Isolation:
+    def _isolated(self, scope: ShadowContext, *, is_async: bool) -> Isolation:
         """Make the present context, a copy that is V2's own, the shadow's."""
         scope.state.setdefault("loop", self.loop)
+        if self.nested is not None:
+            scope.state.setdefault(READS, self.nested.reads)
+            scope.state.setdefault(BEGUN, self.nested.begun)
         isolation = isolate(self, scope, is_async=is_async)
         enter_shadow(scope, isolation.config)
-        enter()
+        enter_own_pools()
         return isolation
 
 
-async def _with_own_pool(running: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
-    """Await on a loop whose pool can be left behind: a loop waits at its end for the threads of its pool."""
-    asyncio.get_running_loop().set_default_executor(DaemonPool())
-    return await running
-
-
-def _cancelled(error: BaseException) -> bool:
-    """Return whether V2's task is being cancelled, rather than V2 raising the exception itself."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+def _passes(error: BaseException) -> bool:
+    """Return whether V2 did not raise ``error`` itself: its task is being cancelled, or a signal arrived."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) or is_from_outside(error)
 
 
 def _command_here(isolation: Isolation, error: BaseException) -> Command[Any] | None:
@@ -175,7 +191,7 @@ def _undecided(isolation: Isolation, value: Any, error: BaseException) -> Execut
 
 
 def _to_parent(isolation: Isolation, command: Command[Any]) -> ExecutionResult:
-    return _result(isolation, Status.SUCCESS, command, None, decided_by(command, isolation.here))
+    return _result(isolation, Status.SUCCESS, command, None, decided_by(command, isolation.here, isolation.channels))
 
 
 def _result(
@@ -185,5 +201,7 @@ def _result(
     error: BaseException | None,
     decision: RoutingDecision = _NO_DECISION,
 ) -> ExecutionResult:
+    if isolation.scope.state.get(LOOP_ENDED):
+        return ExecutionResult(Status.CANCELLED, error=LoopEndedError())
     writes = fields(list(isolation.writes), isolation.channels)
     return ExecutionResult(status, decision.targets, writes, decision.sends, error, value, isolation.custom)

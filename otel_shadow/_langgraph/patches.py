@@ -19,7 +19,6 @@ class Patches:
 
     @property
     def installed(self) -> bool:
-        """Whether anything is replaced now."""
         return bool(self._done)
 
     def replace(self, owner: Any, name: str, wrap: Wrap) -> None:
@@ -31,6 +30,10 @@ class Patches:
         made = wrap(found)
         setattr(owner, name, made)
         self._done.append((owner, name, own, made))
+
+    def has(self, owner: Any, name: str) -> bool:
+        """Return whether ``owner``'s ``name`` is replaced now."""
+        return any(at is owner and attribute == name for at, attribute, _, _ in self._done)
 
     def undo(self) -> None:
         """Put the originals back. What another library has wrapped since stays, with the replacement inside, inert."""

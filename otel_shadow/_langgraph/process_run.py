@@ -12,11 +12,11 @@ import functools
 import inspect
 import pickle
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._runnable import RunnableCallable
@@ -28,22 +28,55 @@ from otel_shadow._langgraph.isolation.configuration import callbacks, enter_shad
 from otel_shadow._langgraph.isolation.guards import install_guards
 from otel_shadow._langgraph.isolation.tasks import LocalCalls
 from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
+from otel_shadow._runtime.code_location import code_location
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.executors.process import WorkerPool
+from otel_shadow._runtime.executors.run_time import RunTime
 from otel_shadow._runtime.redact import class_name, class_of_name
-from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
+from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext, within_v2
 from otel_shadow._runtime.snapshot.pickling import dumps_for_another_process
 from otel_shadow._telemetry.spans import enter_in_worker
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
 
 _SERVE = "otel_shadow._langgraph.process_run:serve"
-Answer = tuple[Any, BaseException | None, dict[str, int], list[str]]
-"""What comes back: V2's value, what it raised, tokens by kind, and the tools that were blocked."""
 _LACKING = {"store": "the live store", "writer": "the stream writer"}
+
+
+class Noted(NamedTuple):
+    """What a shadow's context in the worker holds at the end: tokens by kind, names of tools, where V2 failed."""
+
+    tokens: dict[str, int]
+    blocked: list[str]
+    declared: set[str]
+    location: str | None
+
+    @classmethod
+    def of(cls, scope: ShadowContext) -> Noted:
+        """Return it of the worker's ``scope``."""
+        return cls(scope.tokens, scope.blocked, scope.declared, scope.location)
+
+    def add_to(self, scope: ShadowContext) -> None:
+        """Add it to the parent's ``scope``."""
+        for kind, spent in self.tokens.items():
+            scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
+        scope.blocked.extend(self.blocked)
+        scope.declared.update(self.declared)
+        scope.location = self.location
 
 
 class RemoteError(Exception):
     """A V2's exception that could not be sent back; a subclass carries its name."""
+
+
+class Answer(NamedTuple):
+    """What comes back: V2's value, what it raised, what was noted meanwhile, and how long it ran."""
+
+    value: Any
+    error: BaseException | None
+    noted: Noted
+    ran_s: float
+    """Seconds of V2's own: without the way there and back, imports, and waiting for a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +101,7 @@ class Remote(Runnable[Any, Any]):
         self.path = path
         self.native = native
         self._pool = pool
+        pool.include(path)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Return V2's value.
@@ -75,20 +109,25 @@ class Remote(Runnable[Any, Any]):
         Raises:
             BaseException: what V2 raised, or a :class:`RemoteError` of its name.
             TimeoutError: V2 took too long, and its worker was ended.
+            WorkerBusyError: no worker could run V2, or V2 got no core: no fault of V2's.
             WorkerDiedError: V2 ended its process.
+            AnswerTooLargeError: what V2 returned is too large to be sent.
         """
         scope = SHADOW.get()
         if scope is None or config is None:
             return self.native.invoke(input, config, **kwargs)
-        payload = dumps_for_another_process(_task(self.path, input, config, scope))
-        answer: Answer = pickle.loads(self._pool.call(_SERVE, payload, scope.timeout_s))  # noqa: S301 - a worker's
-        value, error, tokens, blocked = answer
-        for kind, spent in tokens.items():
-            scope.tokens[kind] = scope.tokens.get(kind, 0) + spent
-        scope.blocked.extend(blocked)
-        if error is not None:
-            raise _named(error)
-        return value
+        payload = dumps_for_another_process(task_of(self.path, input, config, scope))
+        try:
+            packed = self._pool.call(_SERVE, payload, scope.timeout_s)
+        except TimeoutError:
+            scope.ran_s = scope.timeout_s
+            raise
+        answer: Answer = pickle.loads(packed)  # noqa: S301 - a worker's
+        scope.ran_s = answer.ran_s
+        answer.noted.add_to(scope)
+        if answer.error is not None:
+            raise _named(answer.error)
+        return answer.value
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Await V2's value; inside a shadow call :meth:`invoke`, in another thread."""
@@ -100,13 +139,12 @@ class Remote(Runnable[Any, Any]):
 def importable(v2: Any, node: str, config: ShadowConfig) -> str:
     """Return the import path by which a worker finds ``v2``.
 
-    Raises:
-        ConfigError: it has none, or process mode lacks what it needs.
+    A ConfigError says that it has none, or that process mode lacks what it needs.
     """
     where = f'nodes.{node}: executor = "process"'
     if config.tools.replay:
         raise ConfigError([f'{where} can\'t replay tool calls; empty tools.replay, or use executor = "thread"'])
-    path = v2 if isinstance(v2, str) else _path_of(v2)
+    path = v2 if isinstance(v2, str) else path_of(v2)
     if path is None or path.startswith("__main__:"):
         raise ConfigError([f'{where} needs a V2 that can be imported; name it "module:function", outside __main__'])
     lacking = [_LACKING[name] for name in _parameters(v2) if name in _LACKING]
@@ -115,17 +153,33 @@ def importable(v2: Any, node: str, config: ShadowConfig) -> str:
     return path
 
 
-def serve(payload: bytes) -> bytes:
-    """Run a task in the worker, and return what came of it; what V2 raises is in the answer."""
+def serve(payload: bytes, begin: Callable[[], None] = lambda: None) -> bytes:
+    """Run a task in the worker, and return what came of it; what V2 raises is in the answer.
+
+    Arguments:
+        payload: a pickled :class:`Task`.
+        begin: called when V2's own time begins.
+    """
     task: Task = pickle.loads(payload)  # noqa: S301 - from the parent process
-    value, error = contextvars.copy_context().run(_run, task)
-    return _packed(value, error, task.scope)
+    return _packed(*contextvars.copy_context().run(_run, task, begin), task.scope)
+
+
+def rehearse(v2s: Sequence[str]) -> None:
+    """Do in a worker, before it is ready, all that a first job would find undone, without running any of ``v2s``."""
+    for path in v2s:
+        worker_v2(path)
+    nothing: RunnableConfig = {"tags": [], "metadata": {}, internals.CONF: {}}
+    for v2 in (_nothing, _awaited_nothing):
+        path = f"{__name__}:{v2.__name__}"
+        task = Task(path, {}, nothing, None, None, ([], None), "-", ShadowContext("-", "-"))
+        pickle.loads(serve(pickle.dumps(task, 5)))  # noqa: S301 - made here
 
 
 # --- the parent's side -----------------------------------------------------------------------------------------------
 
 
-def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -> Task:
+def task_of(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -> Task:
+    """Make what is sent to a worker: V2 at ``path`` on ``state``, and of ``config`` what can go there."""
     conf = config[internals.CONF]
     runtime, scratchpad = conf.get(internals.RUNTIME), conf.get(internals.SCRATCHPAD)
     own: RunnableConfig = {
@@ -142,9 +196,9 @@ def _task(path: str, state: Any, config: RunnableConfig, scope: ShadowContext) -
         config=own,
         context=runtime.context if runtime is not None else None,
         previous=runtime.previous if runtime is not None else None,
-        answers=(list(scratchpad.resume), scratchpad.get_null_resume(False)) if scratchpad is not None else ([], None),
+        answers=internals.answers_of(scratchpad) if scratchpad is not None else ([], None),
         namespace=str(conf.get(internals.CHECKPOINT_NS) or ""),
-        scope=ShadowContext(scope.graph, scope.node, scope.tools, carrier=scope.carrier),
+        scope=ShadowContext(scope.graph, scope.node, scope.tools, scope.declared, carrier=scope.carrier),
     )
 
 
@@ -169,14 +223,16 @@ def _can_go(item: Any) -> bool:
     return True
 
 
-def _function(v2: Any) -> Any:
+def function_of(v2: Any) -> Any:
+    """Return the plain function behind ``v2``, else ``v2`` itself."""
     if isinstance(v2, RunnableCallable):
         v2 = v2.func or v2.afunc
     return inspect.unwrap(v2) if callable(v2) else v2
 
 
-def _path_of(v2: Any) -> str | None:
-    function = _function(v2)
+def path_of(v2: Any) -> str | None:
+    """Return the import path of a module-level function; None where it has none."""
+    function = function_of(v2)
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name or "<" in name:
         return None
@@ -184,7 +240,7 @@ def _path_of(v2: Any) -> str | None:
         found = resolve_name(f"{module}:{name}")
     except (ImportError, AttributeError, ValueError):
         return None
-    again = _function(found)
+    again = function_of(found)
     same = again == function if isinstance(function, MethodType) else again is function  # a class method is bound anew
     return f"{module}:{name}" if same else None
 
@@ -192,7 +248,7 @@ def _path_of(v2: Any) -> str | None:
 def _parameters(v2: Any) -> list[str]:
     try:
         found = resolve_name(v2) if isinstance(v2, str) else v2
-        return list(inspect.signature(_function(found)).parameters)
+        return list(inspect.signature(function_of(found)).parameters)
     except (ImportError, AttributeError, TypeError, ValueError):
         return []
 
@@ -200,27 +256,46 @@ def _parameters(v2: Any) -> list[str]:
 # --- the worker's side -----------------------------------------------------------------------------------------------
 
 
-def _run(task: Task) -> tuple[Any, BaseException | None]:
+def _run(task: Task, begin: Callable[[], None]) -> tuple[Any, BaseException | None, float]:
+    """Run V2, and return its value, what it raised, and how long it ran."""
+    time: RunTime | None = None
+    value, raised = None, None
     try:
         install_guards()
-        v2 = _v2(task.path)
+        v2 = worker_v2(task.path)
         awaited = is_async(v2)
-        config = _config(task, awaited)
+        config = worker_config(task, awaited)
         enter_shadow(task.scope, config)
         enter_in_worker(task.scope.carrier)
-        if awaited:
-            return asyncio.run(v2.ainvoke(task.state, config)), None
-        return v2.invoke(task.state, config), None
+        begin()
+        time = RunTime()
+        value = asyncio.run(v2.ainvoke(task.state, config)) if awaited else v2.invoke(task.state, config)
     except BaseException as error:  # noqa: BLE001 - V2 may raise anything; the parent is told
-        return None, error
+        task.scope.location = code_location(error)
+        show(f"V2 of node {task.scope.node!r}", error)
+        raised = error
+    return value, raised, time.seconds if time is not None else 0.0
+
+
+def _nothing(state: Any) -> Any:
+    """Do nothing, as a V2."""
+    return {}
+
+
+async def _awaited_nothing(state: Any) -> Any:
+    """Do nothing, as a V2 that is awaited."""
+    return {}
 
 
 @functools.lru_cache(256)
-def _v2(path: str) -> Runnable[Any, Any]:
-    return as_runnable(resolve_name(path))
+def worker_v2(path: str) -> Runnable[Any, Any]:
+    """Return the V2 at ``path``, imported."""
+    with within_v2():
+        return as_runnable(resolve_name(path))
 
 
-def _config(task: Task, awaited: bool) -> RunnableConfig:
+def worker_config(task: Task, awaited: bool) -> RunnableConfig:
+    """Return the configuration with which V2 is called; ``awaited``: whether it is awaited."""
     resume, answer = task.answers
     writes: deque[tuple[str, Any]] = deque()
     conf: dict[str, Any] = {
@@ -231,28 +306,24 @@ def _config(task: Task, awaited: bool) -> RunnableConfig:
         internals.SCRATCHPAD: PregelScratchpad(
             step=0,
             stop=1,
-            **internals.fresh_counters(),
-            get_null_resume=internals.answer_once(answer),
-            resume=resume,
+            **internals.Answers(resume, answer).fields(),
         ),
-        internals.RUNTIME: Runtime(context=task.context, store=None, stream_writer=_nowhere, previous=task.previous),
+        internals.RUNTIME: Runtime(  # a worker has neither store nor stream
+            context=task.context, store=None, stream_writer=lambda _: None, previous=task.previous
+        ),
     }
     config: RunnableConfig = {**task.config, "callbacks": callbacks(task.scope, awaited), internals.CONF: conf}
     conf[internals.CALL] = LocalCalls().bind(config)
     return config
 
 
-def _nowhere(_: Any) -> None:
-    """Write nothing: a worker has no stream."""
-
-
-def _packed(value: Any, error: BaseException | None, scope: ShadowContext) -> bytes:
-    answer: Answer = value, error, scope.tokens, scope.blocked
+def _packed(value: Any, error: BaseException | None, ran_s: float, scope: ShadowContext) -> bytes:
+    answer = Answer(value, error, Noted.of(scope), ran_s)
     try:
         packed = dumps_for_another_process(answer)
         if error is not None:
             pickle.loads(packed)  # noqa: S301 - made here; exceptions often pickle into what can't be restored
         return packed
     except Exception as fault:  # noqa: BLE001 - user classes raise anything
-        answer = None, RemoteError(class_name(type(error or fault))), scope.tokens, scope.blocked
-        return pickle.dumps(answer, 5)
+        remote = RemoteError(class_name(type(error or fault)))
+        return pickle.dumps(answer._replace(value=None, error=remote), 5)

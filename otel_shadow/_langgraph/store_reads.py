@@ -9,27 +9,24 @@ anew, for reading only. A store that has no file can't be read.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from asyncio import AbstractEventLoop as Loop
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
 from langgraph.store.base import BaseStore, Op, Result
 from langgraph.store.base.batch import AsyncBatchedBaseStore
+from langgraph.store.memory import InMemoryStore
 
-R = TypeVar("R")
-Loop = asyncio.AbstractEventLoop
+from otel_shadow._langgraph.loop_calls import await_on, call_on, running_loop
 
 _FILES: WeakKeyDictionary[BaseStore, str] = WeakKeyDictionary()
 _OTHERS: set[type] = set()
 """Store classes seen to have no SQLite connection."""
-_LOOK_AGAIN_S = 0.05
 _TRIES = 5
 
 
@@ -50,23 +47,26 @@ def read_store(store: BaseStore, loop: Loop | None, asked: list[Op]) -> list[Res
     """Run reading operations on production's ``store``, on its ``loop`` where it has one.
 
     Raises:
-        RuntimeError: production's loop has ended; a SQLite store is in memory, or its file was never noted.
+        LoopEndedError: production's loop has ended.
+        RuntimeError: a SQLite store is in memory, or its file was never noted.
         sqlite3.OperationalError: the file of a SQLite store is gone.
     """
     if _is_sqlite(store):
         return _read_file(store, asked)
-    if loop is None or loop is _running_loop() or not isinstance(store, AsyncBatchedBaseStore):
+    if loop is None or loop is running_loop() or not isinstance(store, AsyncBatchedBaseStore):
         return _read_here(store, asked)
-    return _call_on(loop, lambda: store.abatch(asked))
+    return call_on(loop, lambda: store.abatch(asked))
 
 
 async def aread_store(store: BaseStore, loop: Loop | None, asked: list[Op]) -> list[Result]:
     """Await reading operations on ``store``; arguments and exceptions are those of :func:`read_store`."""
     if _is_sqlite(store):
         return _read_file(store, asked)
-    if loop is None or loop is _running_loop():
+    if type(store).abatch is InMemoryStore.abatch:  # bound to no loop
+        return await _await_here(store, asked)
+    if loop is None or loop is running_loop():
         return await store.abatch(asked)
-    return await _await_on(loop, lambda: store.abatch(asked))
+    return await await_on(loop, lambda: store.abatch(asked))
 
 
 def _read_here(store: BaseStore, asked: list[Op]) -> list[Result]:
@@ -75,9 +75,23 @@ def _read_here(store: BaseStore, asked: list[Op]) -> list[Result]:
         try:
             return store.batch(asked)
         except RuntimeError as error:
-            if "during iteration" not in str(error):
-                raise
+            _raise_unless_changed(error)
     return store.batch(asked)
+
+
+async def _await_here(store: BaseStore, asked: list[Op]) -> list[Result]:
+    """Await what :func:`_read_here` reads: an index may have embeddings that are awaited."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await store.abatch(asked)
+        except RuntimeError as error:
+            _raise_unless_changed(error)
+    return await store.abatch(asked)
+
+
+def _raise_unless_changed(error: RuntimeError) -> None:
+    if "during iteration" not in str(error):
+        raise error
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------
@@ -117,63 +131,3 @@ def _on_connection(store: Any, connection: sqlite3.Connection) -> BaseStore:
     twin._ttl_sweeper_thread = None
     found: BaseStore = twin
     return found
-
-
-# --- production's loop -----------------------------------------------------------------------------------------------
-
-
-def _running_loop() -> Loop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-def _call_on(loop: Loop, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Run ``make()`` on ``loop`` and wait for it in this thread, which is not the loop's."""
-    future = _start(loop, make)
-    while True:
-        try:
-            return future.result(_LOOK_AGAIN_S)
-        except TimeoutError:
-            if future.done():  # raised by what ran, not by the waiting
-                raise
-            _check(loop, future)
-
-
-async def _await_on(loop: Loop, make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Run ``make()`` on ``loop`` and await it on another loop."""
-    future = _start(loop, make)
-    waiting = asyncio.wrap_future(future)
-    while True:
-        done, _ = await asyncio.wait({waiting}, timeout=_LOOK_AGAIN_S)
-        if done:
-            return await waiting
-        _check(loop, future)
-
-
-def _start(loop: Loop, make: Callable[[], Coroutine[Any, Any, R]]) -> Future[R]:
-    """Make the coroutine on the loop: one that is made here would stay unawaited if the loop ended first."""
-    future: Future[R] = Future()
-
-    def start() -> None:
-        if future.set_running_or_notify_cancel():
-            loop.create_task(make()).add_done_callback(lambda task: _hand_over(task, future))
-
-    loop.call_soon_threadsafe(start)
-    return future
-
-
-def _hand_over(task: asyncio.Task[R], future: Future[R]) -> None:
-    if task.cancelled():
-        future.set_exception(RuntimeError("production's event loop ended meanwhile"))
-    elif (error := task.exception()) is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(task.result())
-
-
-def _check(loop: Loop, future: Future[Any]) -> None:
-    if not future.done() and not loop.is_running():
-        future.cancel()
-        raise RuntimeError("production's event loop is closed")

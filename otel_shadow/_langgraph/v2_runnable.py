@@ -14,8 +14,7 @@ V2 = Runnable[Any, Any] | Callable[..., Any]
 def as_runnable(v2: V2) -> Runnable[Any, Any]:
     """Return ``v2`` as a runnable, made as LangGraph makes its nodes: parameters are injected by signature.
 
-    Raises:
-        TypeError: it is neither callable nor a runnable.
+    What is neither callable nor a runnable is a TypeError.
     """
     return coerce_to_runnable(v2, name=getattr(v2, "__name__", None) or type(v2).__name__, trace=False)
 
@@ -23,13 +22,18 @@ def as_runnable(v2: V2) -> Runnable[Any, Any]:
 def is_async(v2: V2, default: bool = False) -> bool:
     """Return whether ``v2`` has to be awaited.
 
-    Arguments:
-        default: the answer for what can do both (a compiled graph, a chat model, a chain): how production called V1.
+    ``default`` is the answer for what can do both (a compiled graph, a chat model, a chain): how production called V1.
     """
     if not isinstance(v2, Runnable):
         return is_async_callable(v2)
     only = _only(v2)
     return default if only is None else only
+
+
+def is_awaited_branch(writer: Any) -> bool:
+    """Return whether a node's ``writer`` is a conditional edge whose path function can only be awaited."""
+    path = getattr(getattr(getattr(writer, "func", None), "__self__", None), "path", None)
+    return isinstance(path, Runnable) and is_async(path)
 
 
 def _only(runnable: Any) -> bool | None:

@@ -138,7 +138,6 @@ class Section:
 
     Arguments:
         anchor, nav: address on the page, and name in the page's head.
-        lead: what the section shows.
         partial: a template of the page with further text.
         state, remark: beside the title of a folded section.
         unfolded: whether a section inside another is open at first.
@@ -176,11 +175,8 @@ class Document:
         kind: what the document is, in one word.
         title: title of the page's window.
         state: the decision; ``heading`` stands in its place where there is none.
-        headline: the answer in one sentence.
-        remarks: sentences below it.
         banner: what has to be seen before everything else.
         lists: sentences to know, side by side on the page.
-        facts: what the answer rests on.
     """
 
     kind: str
@@ -196,6 +192,5 @@ class Document:
 
 
 def fact_table(facts: Iterable[Fact], title: str = "") -> Table:
-    """Return ``facts`` as a table without heads."""
     rows = tuple((Cell(fact.name), Cell(fact.value), Cell(fact.remark, tint="muted")) for fact in facts)
     return Table((Column(), Column(), Column()), rows, title)

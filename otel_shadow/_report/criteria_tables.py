@@ -59,8 +59,6 @@ def by_node(nodes: Sequence[NodeVerdict], anchors: Mapping[str, str]) -> Table:
 
 
 def parts(result: CriterionResult) -> Table:
-    """Return the blocks of hours and the intents of one criterion of one node."""
-
     def cells(one: Part) -> tuple[Cell, ...]:
         start = "" if one.kind == "intent" else units.moment(datetime.fromisoformat(one.label))
         return (
@@ -87,7 +85,6 @@ def state(result: CriterionResult) -> State:
 
 
 def estimate(result: CriterionResult) -> str:
-    """Return the estimate of a criterion in words."""
     served, recorded = (result.counts.get(name) for name in ("served", "recorded"))
     if served is not None and recorded:
         return f"{units.count(served)} of {units.count(recorded)}"

@@ -21,11 +21,7 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|h|min|UTC)(?:\W|$))|(?<=[≥≤]) ")
 
 
 def page(document: Document) -> str:
-    """Return ``document`` as the text of a page.
-
-    Raises:
-        MissingExtraError: jinja2 is not installed.
-    """
+    """Return ``document`` as the text of a page; a MissingExtraError says that jinja2 is not installed."""
     jinja2 = require("jinja2", "analysis")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("otel_shadow._report", "templates"),
@@ -49,8 +45,7 @@ def page(document: Document) -> str:
 def write(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` at once: a reader sees the old page or the new one, never half of one.
 
-    Raises:
-        ShadowError: it can't be written.
+    A ShadowError says that it can't be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

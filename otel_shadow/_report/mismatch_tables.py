@@ -64,7 +64,6 @@ def confusion(found: Confusion) -> Table:
 
 
 def latency(histograms: Sequence[LatencyHistogram]) -> Table:
-    """Return the quantiles of both versions in both arms."""
     columns = (Column("Node"), Column("Version"), *(Column(head, number=True) for head in ("Executions", "p50", "p95")))
     rows = tuple(
         tuple(map(Cell, (one.node, _version(one), units.count(sum(one.counts)), units.latency(one.p50_ms),

@@ -33,16 +33,10 @@ Place = tuple[str, ...]
 
 
 def show_counts(url: str, config: Path | None = None) -> int:
-    """Print the counts of the policy's window.
+    """Print the counts of the policy's window from the Prometheus whose base address is ``url``.
 
-    Arguments:
-        url: base address of a Prometheus, such as ``http://localhost:9090``.
-
-    Returns:
-        3: counts are not enough for a verdict, whatever they say.
-
-    Raises:
-        EvidenceError: ``url`` does not answer, is no Prometheus, or holds no metric of otel-shadow.
+    The exit code is 3: counts are not enough for a verdict, whatever they say. An EvidenceError says that ``url`` does
+    not answer, is no Prometheus, or holds no metric of otel-shadow.
     """
     policy = ShadowConfig.load(config).sla
     rows = sorted(_rows(url, policy), key=lambda row: row[0])
@@ -70,7 +64,6 @@ def show_counts(url: str, config: Path | None = None) -> int:
 
 
 def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
-    """Yield a row for each criterion and node that the Prometheus at ``url`` knows."""
     window = f"{round(policy.window_hours * 60)}m"
     resting = queries.evidence("node", window)
     for criterion, expression in queries.estimates("node", window).items():
@@ -78,19 +71,16 @@ def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
         events = _ask(url, queries.unrecorded(resting[criterion]))
         for place, estimate in _ask(url, queries.unrecorded(expression)).items():
             objectives = policy.model_copy(update=policy.bounds(place[2]).model_dump()).objectives()
-            yield (
-                place,
-                (
-                    Cell(about.title),
-                    Cell(wording.value(about.quantity, estimate)),
-                    Cell(wording.bound(about.quantity, objectives[criterion], about.limit)),
-                    Cell(units.plural(round(events.get(place, 0.0)), about.event)),
-                ),
+            cells = (
+                Cell(about.title),
+                Cell(wording.value(about.quantity, estimate)),
+                Cell(wording.bound(about.quantity, objectives[criterion], about.limit)),
+                Cell(units.plural(round(events.get(place, 0.0)), about.event)),
             )
+            yield place, cells
 
 
 def _ask(url: str, expression: str) -> dict[Place, float]:
-    """Return the instant vector of ``expression`` by service, graph and node."""
     if not url.startswith(("http://", "https://")):
         raise EvidenceError(f"--prometheus {url}: expected a base address such as {_EXAMPLE}")
     address = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"

@@ -30,7 +30,6 @@ class Providers:
     exporting: bool
 
     def shutdown(self) -> None:
-        """Export what is buffered, and end."""
         for provider in (self.tracer, self.meter, self.logger):
             provider.shutdown()
 
@@ -50,14 +49,12 @@ def protocol(signal: str) -> str:
 
 
 def exporter(signal: str, **settings: Any) -> Any:
-    """Return the OTLP exporter of a signal."""
     package = "http" if protocol(signal).startswith("http") else "grpc"
     module, name = _EXPORTERS[signal]
     return getattr(require(f"opentelemetry.exporter.otlp.proto.{package}.{module}", _EXTRA), name)(**settings)
 
 
 def meter_provider(resource: Any = None) -> Any:
-    """Return a meter provider that exports where there is an endpoint."""
     sdk = require("opentelemetry.sdk.metrics", _EXTRA)
     export = require("opentelemetry.sdk.metrics.export", _EXTRA)
     readers = [export.PeriodicExportingMetricReader(exporter("METRICS"))] if endpoint("METRICS") else []

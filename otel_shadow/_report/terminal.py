@@ -47,7 +47,6 @@ def clean(text: str) -> str:
 
 
 def show(document: Document, out: Console) -> None:
-    """Print ``document``."""
     head = _state(document.state) if document.state else _styled(document.heading, "bold")
     out.print(Styled.assemble(head, "  ", clean(document.headline)))
     if document.banner:

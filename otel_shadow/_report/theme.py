@@ -96,7 +96,6 @@ def drawn(name: str, label: str, draw: Callable[[Axes, bool], None]) -> tuple[st
 
 
 def legend(axes: Axes, columns: int, small: bool) -> None:
-    """Put the legend above the plot."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, frameon=False, borderaxespad=0.2,
         handlelength=1.6, columnspacing=1.2, fontsize=8 if small else 9,

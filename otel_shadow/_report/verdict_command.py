@@ -87,13 +87,9 @@ def json_text(verdict: Verdict, shown: evidence.EvidenceView) -> str:
 
 
 def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:
-    """Return the verdict of one V2 build, and the evidence it is about.
+    """Return the verdict of one V2 build (default: the newest), and the evidence it is about.
 
-    Arguments:
-        build: default: the newest.
-
-    Raises:
-        EvidenceError: there is no evidence of ``build``.
+    An EvidenceError says that there is no evidence of ``build``, and of which there is.
     """
     verdict = evaluate(summary, policy, at)
     if build is None or verdict.build is None or verdict.build.build == build:

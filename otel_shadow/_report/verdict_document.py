@@ -38,9 +38,6 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
     Arguments:
         page: whether plots and the details of each node are there too, for the page.
         trace_url: a link with ``{trace_id}`` in it, for the traces of mismatches.
-
-    Raises:
-        MissingExtraError: plots are to be drawn and matplotlib is not installed.
     """
     state, at = STATES[verdict.decision], units.moment(verdict.at)
     eta = verdict.eta if verdict.decision is Decision.WAIT else None
@@ -109,7 +106,6 @@ _LEADS: Mapping[str, str] = {
 
 # --- the head --------------------------------------------------------------------------------------------------------
 def headline(verdict: Verdict) -> str:
-    """Return why, in one sentence."""
     if verdict.window is None:
         return f"Not enough evidence: {verdict.reason}"
     if verdict.decision is Decision.WAIT:

@@ -37,11 +37,7 @@ _FEW_SESSIONS = 10
 def bands(verdict: Verdict, evidence: EvidenceView, criterion: str, title: str = "") -> dict[str, Figure]:
     """Return the band of parity or handoff over time, by node; nodes with fewer than two points have none.
 
-    Arguments:
-        title: default: the node's name.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
+    A figure without ``title`` has the node's name.
     """
     points: dict[str, list[BandPoint]] = defaultdict(list)
     for point in sorted(evidence.bands, key=lambda point: point.at):
@@ -101,7 +97,6 @@ def _hours(evidence: EvidenceView, node: str, parity: bool) -> Hours:
 
 
 def _cycles(verdict: Verdict, points: Sequence[BandPoint]) -> list[datetime]:
-    """Return the ends of the whole cycles that the points span."""
     if verdict.window is None:
         return []
     length = timedelta(hours=verdict.policy.cycle_hours)
@@ -169,9 +164,6 @@ def latencies(evidence: EvidenceView, kind: str, first: Side, second: Side, titl
         kind: tells the figures of one comparison from those of another.
         first, second: version, arm, and name in the legend.
         title: default: the node's name.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     found = {(one.node, one.version, one.arm): one for one in evidence.latency if sum(one.counts)}
     drawn = {}

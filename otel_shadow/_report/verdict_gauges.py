@@ -19,10 +19,7 @@ class VerdictGauges:
     """Gauges of the newest verdict: decision, estimate and band of every criterion, per node and over all.
 
     The series over all have no node attribute; the overall decision's criterion is ``overall``. A quantity without
-    evidence has no series.
-
-    Arguments:
-        provider: default: the global meter provider.
+    evidence has no series. The default ``provider`` is the global one.
     """
 
     def __init__(self, provider: MeterProvider | None = None) -> None:

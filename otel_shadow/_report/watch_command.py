@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from select import select
+from socket import socketpair
 from time import perf_counter
 
 import click
@@ -40,19 +41,14 @@ def watch(sources: Sequence[str], every: float, config: Path | None, build: str 
 
     On a terminal the whole verdict is redrawn; otherwise a line is printed when it changes. Where the environment
     names an OTLP endpoint, the verdict goes there as gauges (``shadow.verdict`` and its bands). Sources that are not
-    there yet are waited for.
-
-    Arguments:
-        every: seconds between two looks; more where a look takes long.
-
-    Returns:
-        the exit code of the last verdict; 3 if there was none.
+    there yet are waited for. There are ``every`` seconds between two looks, more where a look takes long. The exit code
+    is that of the last verdict; 3 if there was none.
     """
     provider = meter_provider() if endpoint("METRICS") else None
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
     try:
-        with _until_told() as told, closing(_looks(sources, config, build)) as looks:
+        with _signals() as told, closing(_looks(sources, config, build)) as looks:
             while True:
                 began = perf_counter()
                 found = next(looks)
@@ -60,7 +56,7 @@ def watch(sources: Sequence[str], every: float, config: Path | None, build: str 
                 if gauges is not None:
                     gauges.verdict = verdict
                 show(found)
-                if told.wait(max(every, _AT_REST * (perf_counter() - began))):
+                if told(max(every, _AT_REST * (perf_counter() - began))):
                     return verdict.exit_code if verdict else EXIT_NOTHING
     finally:
         if provider is not None:
@@ -88,15 +84,23 @@ def _looks(sources: Sequence[str], config: Path | None, build: str | None) -> Ge
 
 
 @contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set."""
-    told = threading.Event()
-    before = {one: signal.signal(one, lambda *_: told.set()) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _signals() -> Iterator[Callable[[float], bool]]:
+    """Yield a wait of some seconds, which SIGINT and SIGTERM end: it returns whether one has come, also before it.
+
+    CPython takes a signal between two instructions of the main thread. One that comes just before a sleep, or in
+    another thread, would be taken after it; but its number is written to a socket at once, and that ends this wait.
+    """
+    told, teller = socketpair()
+    with told, teller:
+        teller.setblocking(False)
+        handlers = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
+        former = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+        try:
+            yield lambda seconds: bool(select([told], [], [], seconds)[0])
+        finally:
+            signal.set_wakeup_fd(former)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _on_terminal(every: float) -> Callable[[Look], None]:

@@ -27,8 +27,7 @@ class BackgroundQueue(ABC, Generic[T]):
 
     Arguments:
         name: of the thread.
-        bound: items that may wait.
-        bound_bytes: bytes that the waiting items may hold together.
+        bound, bound_bytes: items that may wait, and the bytes that they may hold together.
     """
 
     poll_s: ClassVar[float] = 0.02
@@ -93,12 +92,10 @@ class BackgroundQueue(ABC, Generic[T]):
 
     @property
     def depth(self) -> int:
-        """The number of items that wait."""
         return len(self._queue) + self._aside
 
     @property
     def waiting_bytes(self) -> int:
-        """The bytes that the waiting items hold."""
         return self._bytes
 
     @property
@@ -107,11 +104,7 @@ class BackgroundQueue(ABC, Generic[T]):
         return bool(self._queue) or self._working
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing waits and nothing is worked on.
-
-        Returns:
-            Whether that was so within ``timeout_s`` seconds.
-        """
+        """Wait until nothing waits or is worked on; return whether that was so within ``timeout_s`` seconds."""
         end = perf_counter() + timeout_s
         self._drains.append(None)
         try:
@@ -143,7 +136,6 @@ class BackgroundQueue(ABC, Generic[T]):
         return self._ending and not self._queue
 
     def _turn(self) -> None:
-        """Take every item off the queue and work on it."""
         self._working = True
         try:
             while self._queue:

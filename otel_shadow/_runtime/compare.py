@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any
 
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.equality import Equality
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.fault_barrier import is_from_outside
@@ -55,6 +56,7 @@ class Comparator:
         except BaseException as error:  # the user's function and the user's __eq__ raise anything
             if is_from_outside(error):
                 raise
+            show("the comparison of V1 with V2", error)
             return Comparison(Outcome.ERROR, error_type=error_type(error))
 
     def _compare(self, v1: ExecutionResult, v2: ExecutionResult, steps: tuple[Any, Any] | None) -> Comparison:

@@ -7,15 +7,18 @@ gives up those that are over their time. The end of a shadow run wakes it, if ot
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from concurrent.futures import Executor as FutureExecutor
 from time import perf_counter
 from typing import NamedTuple
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
 from otel_shadow._runtime.executors import Executor, Shadow, Slot
-from otel_shadow._runtime.executors.loop import ProductionLoop
+from otel_shadow._runtime.executors.loop import LoopPlace
+from otel_shadow._runtime.executors.placement import Later, Placement
 from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.shadow_context import LOOP_ENDED
 from otel_shadow.config import LimitsTable
 
 
@@ -50,11 +53,11 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     def _reset(self) -> None:
         super()._reset()
-        threads = ThreadExecutor(self._threads, most=self._limits.concurrency)
-        self._executors: dict[str, Executor] = {"thread": threads, "loop": ProductionLoop(threads)}
+        self._executors: dict[str, Executor] = {"thread": ThreadExecutor(self._threads, most=self._limits.concurrency)}
         if self._processes is not None:
             self._executors["process"] = self._processes
-        self._lanes: dict[str, deque[Shadow]] = {name: deque() for name in self._executors}
+        self.placement = Placement()
+        self._lanes: dict[Hashable, deque[Shadow]] = {name: deque() for name in self._executors}
         self._running: list[_Running] = []
         self._launching = False
         self._abandoned: list[Slot] = []
@@ -62,35 +65,30 @@ class Dispatcher(BackgroundQueue[Shadow]):
     # --- V1's path ---------------------------------------------------------------------------------------------------
 
     def submit(self, shadow: Shadow) -> str | None:
-        """Queue ``shadow`` without waiting or waking.
-
-        Returns:
-            None if it was queued, else the reason why it is shed.
-        """
+        """Queue ``shadow`` without waiting or waking; return the reason where it is shed instead."""
         return "shutdown" if self._ending else self.offer(shadow, shadow.size)
 
     # --- any thread --------------------------------------------------------------------------------------------------
 
     def freed(self) -> None:
         """Wake the thread if a shadow run waits for the place of one that has reported."""
-        if any(self._lanes.values()):
+        if any(list(self._lanes.values())):
             self._wake.set()
 
     @property
     def inflight(self) -> int:
-        """The number of shadow runs that run."""
         return len(self._running)
 
     @property
     def abandoned(self) -> int:
         """The number of threads and tasks that were given up and have not ended."""
         given_up = sum(slot.alive() for slot in self._abandoned)
-        return given_up + sum(executor.stuck for executor in self._executors.values())
+        return given_up + self.placement.stuck
 
     @property
     def busy(self) -> bool:
         """Whether a shadow run waits or runs; asked in the order in which it moves, so as to miss none."""
-        if super().busy or any(self._lanes.values()) or self._launching:
+        if super().busy or any(list(self._lanes.values())) or self._launching:
             return True
         return any(not running.shadow.reported for running in self._running)
 
@@ -108,10 +106,11 @@ class Dispatcher(BackgroundQueue[Shadow]):
         self._wake.set()
         for executor in self._executors.values():
             executor.stop(max(end - perf_counter(), 0.0))
+        self.placement.stop()
 
     def _cancel_waiting(self) -> None:
         super()._turn()
-        for lane in self._lanes.values():
+        for lane in list(self._lanes.values()):
             while (shadow := self._take(lane)) is not None:
                 shadow.give_up(cancelled=True)
 
@@ -129,11 +128,17 @@ class Dispatcher(BackgroundQueue[Shadow]):
                 self._fault_barrier.caught("dispatch", "-", error)
 
     def _work_on(self, item: Shadow) -> None:
-        lane = self._lanes[item.executor]
+        lane = self._lanes.setdefault(self._lane_of(item), deque())
         with self._sums:
             self._aside += 1
         lane.append(item)
         item.accepted()
+
+    def _lane_of(self, shadow: Shadow) -> Hashable:
+        """Return the lane of ``shadow``: one per executor, and one per V2 that is awaited."""
+        if shadow.executor == "process":
+            return "process"
+        return shadow.admission if shadow.is_async else "thread"
 
     def _end_running(self) -> None:
         """Free the places of the shadow runs that have reported, and time out those that are over their time."""
@@ -145,13 +150,10 @@ class Dispatcher(BackgroundQueue[Shadow]):
         shadow, slot = running
         if shadow.reported:
             return False
-        if slot.lost():
-            shadow.give_up(cancelled=True)
-        elif now > shadow.deadline:
+        if now > shadow.deadline:
             self._time_out(shadow, slot)
-        else:
-            return True
-        return False
+            return False
+        return True
 
     def _time_out(self, shadow: Shadow, slot: Slot) -> None:
         """Report V2 as timed out, and leave its thread or task to itself."""
@@ -162,20 +164,45 @@ class Dispatcher(BackgroundQueue[Shadow]):
     def _launch(self) -> None:
         self._launching = True  # between its lane and the list of the running a shadow run is in neither
         try:
-            for name, lane in self._lanes.items():
-                while lane and self._has_room(name):
-                    self._admit(name, lane)
+            for name, lane in list(self._lanes.items()):
+                executor = name if isinstance(name, str) else "thread"
+                while lane and self._has_room(executor):
+                    place = self._place(lane[0]) if executor != name else None
+                    if isinstance(place, Later):
+                        if self._waits(lane, place):
+                            break
+                        continue
+                    self._admit(executor, lane, place)
         finally:
             self._launching = False
 
-    def _admit(self, name: str, lane: deque[Shadow]) -> None:
+    def _place(self, shadow: Shadow) -> LoopPlace | Later | str:
+        return self.placement.place(shadow, draining=bool(self._drains) or self._ending)
+
+    def _waits(self, lane: deque[Shadow], why: Later) -> bool:
+        """Leave the first of ``lane`` there, and return True, unless its loop does not come back in time."""
+        head = lane[0]
+        waited = perf_counter() - head.queued_at
+        if why is Later.NEVER or (why is Later.NO_LOOP_NOW and waited > head.timeout_s):
+            shadow = self._take(lane)
+            if shadow is not None:
+                shadow.give_up(cancelled=True, reason=LOOP_ENDED)
+            return False
+        return True
+
+    def _admit(self, executor: str, lane: deque[Shadow], place: LoopPlace | str | None) -> None:
         shadow = self._take(lane)
-        if shadow is None:
-            return
-        if self.abandoned >= self._limits.abandoned_threads:
+        if shadow is not None and isinstance(place, str):
+            shadow.shed(place)
+        elif shadow is None:
+            pass  # some other thread took it
+        elif self.abandoned >= self._limits.abandoned_threads:
             shadow.shed("abandoned")
-        elif shadow.admit():
-            self._begin(name, shadow)
+        elif shadow.admit(place):
+            self._begin(executor, shadow)
+            return
+        if isinstance(place, LoopPlace):
+            place.release()
 
     def _begin(self, name: str, shadow: Shadow) -> None:
         """Start ``shadow``, or report it as cancelled where the system has no thread or descriptor left."""
@@ -189,7 +216,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         capacity = self._executors[name].capacity
         if capacity is not None:
             return sum(running.shadow.executor == name for running in self._running) < capacity
-        shared = sum(self._executors[running.shadow.executor].capacity is None for running in self._running)
+        shared = sum(running.shadow.executor != "process" for running in self._running)
         return shared < self._limits.concurrency
 
     def _take(self, lane: deque[Shadow]) -> Shadow | None:

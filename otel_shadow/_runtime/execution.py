@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from math import inf
 from time import perf_counter, thread_time
 from typing import Any, ParamSpec
@@ -13,10 +15,11 @@ from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
-from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.shadow_context import IN_V2, SHADOW
 from otel_shadow._runtime.shadow_run import ShadowRun
+from otel_shadow._runtime.sinks import V1Span
 from otel_shadow._runtime.snapshot import TooLargeError, TooSlowError
-from otel_shadow._runtime.waits import LONG_WAIT_S, begin_stretch, blocked_s
+from otel_shadow._runtime.waits import begin_stretch, stretch_s
 from otel_shadow.record import Observation, ShadowRecord, Status
 
 NOTHING: Any = object()
@@ -24,22 +27,28 @@ NOTHING: Any = object()
 P = ParamSpec("P")
 
 
-def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Execution | None:
+def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call: Any = None) -> Execution | None:
     """Begin an execution of ``node`` with input ``state``, on V1's path: it waits for nothing.
 
+    Arguments:
+        node: the node.
+        state: its input.
+        configurable: the run's configuration.
+        call: what tells the run to which this call of the node belongs.
+
     Returns:
-        None where V1 is to run with nothing around it: in mode ``v1_only``, inside a shadow run, and after a fault of
+        None where V1 is to run with nothing around it: in mode ``v1_only``, inside a V2, and after a fault of
         otel-shadow, which is counted.
     """
-    entered, worked = perf_counter(), thread_time()
+    worked, entered = thread_time(), perf_counter()
     try:
         flags = node.services.flags.current
-        if flags.off or SHADOW.get() is not None:
+        if flags.off or SHADOW.get() is not None or IN_V2.get():
             return None
         session = node.session_path(state, configurable)
         if session is not None and type(session) is not str:
             session = str(session)
-        assignment = node.assignments.of(flags, session)
+        assignment = node.assignments.of(flags, session, call)
         if assignment is None:
             return None
         execution = Execution(node, assignment, configurable, entered)
@@ -55,7 +64,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any]) -> Ex
 class Execution(ExecutionData):
     """An execution from the entry to the exit of the node's wrapper: a context manager around everything that V1 does.
 
-    ``through`` runs V1 and returns what V1 produced; the wrapper sets ``result`` to what the caller is about to get.
+    What V1 ``produced`` or ``raised`` is noted; the wrapper sets ``result`` to what the caller is about to get.
     On leaving, the two are compared by identity: the evidence of "V1 always served". An exception passes unchanged.
     """
 
@@ -80,13 +89,9 @@ class Execution(ExecutionData):
 
     def end_work(self) -> float:
         """End the stretch, for a version runs next, and return the time: what the stretch took is overhead."""
-        worked = thread_time() - self._worked_s
         now = self._away_since_s = perf_counter()
+        self.overhead_s += stretch_s(self._began_s, self._worked_s, now)
         self._at_work = False
-        self.overhead_s += worked
-        waited = now - self._began_s - worked
-        if waited > LONG_WAIT_S:
-            self.overhead_s += blocked_s(waited)
         return now
 
     @property
@@ -119,29 +124,48 @@ class Execution(ExecutionData):
         """Enter the execution; :meth:`__exit__` hands it over."""
         return self
 
+    # What runs V1 itself calls these three, so that no frame of otel-shadow but its own is below V1 on the stack.
+
+    def open_span(self) -> None:
+        """Open V1's span: V1 runs next."""
+        try:
+            self.span = self.node.services.spans.v1(self.fallback_reason)
+        except BaseException as fault:
+            if is_from_outside(fault):
+                raise
+            self._caught("span", fault)
+        self.end_work()
+
+    def produced(self, value: Any) -> Any:
+        """Note ``value`` as what the serving version produced, and return it."""
+        self._produced = value
+        return value
+
+    def raised(self, error: BaseException) -> None:
+        """Note ``error`` as what V1 raised."""
+        self._raised = error
+
     def through(self, v1: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run V1 inside its span, and return its value or raise what it raised."""
-        self._open_span()
+        self.open_span()
         try:
-            self._produced = v1(*args, **kwargs)
+            return self.produced(v1(*args, **kwargs))
         except BaseException as error:
-            self._raised = error
+            self.raised(error)
             raise
-        return self._produced
 
     async def athrough(self, v1: Callable[P, Awaitable[Any]], *args: P.args, **kwargs: P.kwargs) -> Any:
         """Await V1 inside its span, and return its value or raise what it raised."""
-        self._open_span()
+        self.open_span()
         try:
-            self._produced = await v1(*args, **kwargs)
+            return self.produced(await v1(*args, **kwargs))
         except BaseException as error:
-            self._raised = error
+            self.raised(error)
             raise
-        return self._produced
 
     def through_stream(self, chunks: Iterator[Any]) -> Iterator[Any]:
         """Yield V1's chunks inside its span, and raise what V1 raised."""
-        self._open_span()
+        self.open_span()
         try:
             for chunk in chunks:
                 self._produced = chunk
@@ -152,7 +176,7 @@ class Execution(ExecutionData):
 
     async def athrough_stream(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Yield V1's chunks as they are awaited, inside its span, and raise what V1 raised."""
-        self._open_span()
+        self.open_span()
         try:
             async for chunk in chunks:
                 self._produced = chunk
@@ -161,31 +185,21 @@ class Execution(ExecutionData):
             self._raised = error
             raise
 
-    def through_v2(self, value: Any) -> Any:
-        """Return the value of a V2 that serves live."""
-        self._produced = value
-        return value
-
     def open_live_span(self) -> None:
         """Open ``v2.node``."""
         with self.node.services.fault_barrier("span", self.node.name):
             self.span = self.node.services.spans.live()
 
     def close_live_span(self) -> None:
-        """End ``v2.node`` of a V2 that failed; V1's own span follows."""
+        """Leave ``v2.node`` of a V2 that failed, which is ended off the path; V1's own span follows."""
         with self.node.services.fault_barrier("span", self.node.name):
             if self.v2 is not None:
                 self.span.leave()
-                self.span.close(self.v2, self.labels)
+                self.node.services.record_queue.put(partial(self._end_live_span, self.span, self.v2))
 
-    def _open_span(self) -> None:
-        try:
-            self.span = self.node.services.spans.v1(self.fallback_reason)
-        except BaseException as fault:
-            if is_from_outside(fault):
-                raise
-            self._caught("span", fault)
-        self.end_work()
+    def _end_live_span(self, span: V1Span, v2: Observation) -> None:
+        with self.node.services.fault_barrier("span", self.node.name):
+            span.close(v2, self.labels)
 
     # --- after V1 --------------------------------------------------------------------------------------------------
 
@@ -194,14 +208,14 @@ class Execution(ExecutionData):
 
         Whatever breaks here is counted, and what V1 produced reaches the caller.
         """
-        returned = self.entered_s if self._at_work else perf_counter()
-        away = returned - self._away_since_s
+        worked, returned = thread_time(), perf_counter()
+        away = 0.0 if self._at_work else returned - self._away_since_s
         try:
             if not self._at_work:
-                self.begin_work(returned, thread_time())
+                self.begin_work(returned, worked)
             self._judge(error)
             if self.capture is not None:
-                self.capture.complete(error, self.until)
+                self._complete(self.capture, error)
         except TooLargeError:
             self._drop("memory")
         except TooSlowError:
@@ -222,7 +236,7 @@ class Execution(ExecutionData):
         try:
             self._hand_over()
             self.latency_s = self.end_work() - self.entered_s  # the caller waits for the way out of otel-shadow, too
-            self.node.overhead_budget.settle(self.overhead_s, max(away, 0.0))
+            self.node.overhead_budget.settle(self.overhead_s, away)
         except BaseException as fault:
             if is_from_outside(fault):
                 raise
@@ -244,9 +258,17 @@ class Execution(ExecutionData):
             self.status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
             if error is not None:
                 self.status = self.node.classify(error)
-                self.error_type = error_type(error) if self.status is Status.ERROR else None
+                self.error_type = _error_type(error) if self.status is Status.ERROR else None
         elif error is not None and self.v2 is not None:
             self.v2 = replace(self.v2, status=self.node.classify(error))
+
+    def _complete(self, capture: Capture, error: BaseException | None) -> None:
+        """Complete the capture; where no V2 can be compared with this V1, there is to be no shadow run."""
+        reason = capture.complete(error, self.until)
+        self.overhead_s += capture.spent_s
+        if reason is not None:
+            self.skip(reason)
+            self.capture = None
 
     def _hand_over(self) -> None:
         """Queue the shadow run, or the record of an execution without one."""
@@ -270,3 +292,8 @@ class Execution(ExecutionData):
         if self._shed_for is not None:
             self.node.limiter.refused(self._shed_for)
         return baseline(self, self.assignment.reason or "not_captured", self.v2)
+
+
+def _error_type(error: BaseException) -> str | None:
+    """Return the class's name; a cancellation that counts as an error is a time limit, whatever cancelled the node."""
+    return "TimeoutError" if isinstance(error, CancelledError) else error_type(error)

@@ -19,6 +19,7 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.redact import class_name
 
 _LOG_EVERY_S = 60.0
@@ -121,6 +122,7 @@ class FaultBarrier:
         self.counts[operation] += 1
         if self._raises:
             raise error
+        show(f"otel-shadow's {operation} at node {node!r}", error)
         kind = class_name(type(error))
         now = monotonic()
         if now - self._logged.get((operation, kind), -_LOG_EVERY_S) >= _LOG_EVERY_S:

@@ -15,7 +15,9 @@ from otel_shadow.record import Status
 
 _FAILED = (Status.ERROR, Status.TIMEOUT)
 _HOUR_S = 3600.0
-_LASTING = ("breaker", "budget")
+_TOLD_ELSEWHERE = ("blocks_loop", "untried")
+"""Reasons that are told with more than their name, by what finds them."""
+_LASTING = ("breaker", "budget", *_TOLD_ELSEWHERE)
 _HOLD_S = 5.0
 """Seconds for which a reason that may change with each shadow run (``rate``, ``queue``, …) is kept."""
 _SHARE = 0.1
@@ -103,7 +105,7 @@ class Limiter:
             held = before is not None and before not in _LASTING and now < self._held_until
             self._paused = before if held else reason
             self._held_until = now + _HOLD_S
-        if self._paused != before:
+        if self._paused != before and not {self._paused, before} & {*_TOLD_ELSEWHERE}:
             state = f"paused ({self._paused})" if self._paused else "running again"
             say(logging.WARNING, "shadow %r: %s", self._node, state)
 

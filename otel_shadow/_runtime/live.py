@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter, thread_time
 from typing import Any
 
+from otel_shadow._runtime.code_location import code_location
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.execution import Execution
 from otel_shadow._runtime.fault_barrier import passes
 from otel_shadow._runtime.redact import error_type
@@ -55,8 +57,8 @@ class _V2Serves:
         self._started = self._execution.end_work()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        self._ended = perf_counter()
-        self._execution.begin_work(self._ended, thread_time())
+        worked, self._ended = thread_time(), perf_counter()
+        self._execution.begin_work(self._ended, worked)
         if error is None:
             self._served(Status.SUCCESS)
         elif isinstance(error, self._attempt.passing):
@@ -77,7 +79,10 @@ class _V2Serves:
     def _failed(self, error: BaseException) -> None:
         reason = self._attempt.reason(error)
         self._execution.fallback_reason = reason
-        self._execution.v2 = self._observation(_FAILURES.get(reason, Status.ERROR), error_type(error))
+        failed = self._observation(_FAILURES.get(reason, Status.ERROR), error_type(error))
+        location = code_location(error) if reason != "timeout" else None  # that is raised by otel-shadow
+        self._execution.v2 = replace(failed, location=location)
+        show(f"live V2 of node {self._execution.node.name!r}", error)
         self._execution.close_live_span()
 
     def _observation(self, status: Status, kind: str | None) -> Observation:
@@ -93,7 +98,7 @@ def serve(execution: Execution, attempt: Attempt, v2: Callable[[], Any], v1: Cal
     with _V2Serves(execution, attempt):
         value = v2()
         attempt.commit()
-        return execution.through_v2(value)
+        return execution.produced(value)
     return execution.through(v1)
 
 
@@ -104,5 +109,5 @@ async def aserve(
     with _V2Serves(execution, attempt):
         value = await v2()
         attempt.commit()
-        return execution.through_v2(value)
+        return execution.produced(value)
     return await execution.athrough(v1)

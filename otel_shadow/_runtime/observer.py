@@ -18,6 +18,16 @@ from otel_shadow.record import Observation, Observed, Status
 _HUGE = 2**63
 """Integers from here on are no measured quantity, and no reader of JSON need hold them."""
 _LAST = "[-1]."
+_MOST_TARGETS = 4096
+
+_elsewhere: set[str] = {semconv.END}
+"""Names of nodes of other graphs, which a decision for the parent graph may name."""
+
+
+def declare_targets(names: Iterable[str]) -> None:
+    """Take ``names`` of a graph's nodes for words that code has declared, as long as there are not thousands."""
+    if len(_elsewhere) < _MOST_TARGETS:
+        _elsewhere.update(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,6 @@ class Observer:
 
     @property
     def has_step(self) -> bool:
-        """Whether a step is configured."""
         return self._step is not None
 
     def keys_of(self, configurable: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +124,8 @@ class Observer:
         kind, colon, name = target.rpartition(":")
         if kind == "error":
             return kind + colon + type_name(name)
-        return target if name in self._targets and kind in ("", "parent") else semconv.OTHER
+        declared_here = name in self._targets and kind in ("", "parent", "deferred")
+        return target if declared_here or (kind == "parent" and name in _elsewhere) else semconv.OTHER
 
     def _observed(self, after: Mapping[str, Any], configurable: Mapping[str, Any]) -> Observed:
         seen: dict[str, float | str | bool] = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import logging
 import os
+import re
 import threading
 from collections.abc import Callable
 from multiprocessing import util
@@ -16,6 +18,10 @@ from weakref import WeakKeyDictionary
 import wrapt
 
 _POLL_S = 0.01
+_HANDLER_S = 0.25
+"""Seconds in which a log handler of which V2 is holding the lock may let it go, and then flush, at the end."""
+_OURS = "otel-shadow"
+"""How the names of all threads of otel-shadow begin."""
 
 
 _RESETS: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
@@ -102,3 +108,34 @@ async def _shutdown(shutdown: Callable[..., Any], server: Any, args: Any, kwargs
         while any(thread.is_alive() for thread in threads):  # each callback keeps a deadline of its own
             await asyncio.sleep(_POLL_S)
     return result
+
+
+def _leave_stuck_log_handlers() -> None:
+    """Take the log handlers in which a thread of otel-shadow hangs, V2's among them, from what ``logging`` ends.
+
+    At the end of the process ``logging`` waits for the lock of every handler, for as long as it takes. A handler that
+    is left out is flushed by a daemon thread, if it still can be.
+    """
+    for reference in list(logging._handlerList):  # type: ignore[attr-defined,unused-ignore]
+        handler = reference()
+        lock: Any = getattr(handler, "lock", None)
+        if handler is None or lock is None or not _is_ours(lock):
+            continue
+        if lock.acquire(timeout=_HANDLER_S):
+            lock.release()
+            continue
+        logging._handlerList.remove(reference)  # type: ignore[attr-defined,unused-ignore]
+        handler.lock = threading.RLock()
+        flushing = threading.Thread(target=handler.flush, name="otel-shadow-end", daemon=True)
+        flushing.start()
+        flushing.join(_HANDLER_S)
+
+
+def _is_ours(lock: Any) -> bool:
+    """Return whether a thread of otel-shadow holds ``lock``, an ``RLock``: its text alone says who does."""
+    owner = re.search(r"owner=(\d+)", repr(lock))
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return owner is not None and names.get(int(owner[1]), "").startswith(_OURS)
+
+
+atexit.register(_leave_stuck_log_handlers)  # later than logging's, hence called before it

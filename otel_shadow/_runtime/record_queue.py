@@ -31,8 +31,7 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
     Arguments:
         sinks: take the records, one after the other.
         fault_barrier: counts the exceptions of sinks and of making records.
-        bound: records that may wait.
-        bound_bytes: bytes that they may hold together.
+        bound, bound_bytes: records that may wait, and the bytes that they may hold together.
     """
 
     def __init__(

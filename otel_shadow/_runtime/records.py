@@ -14,6 +14,7 @@ from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
+from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
@@ -51,17 +52,15 @@ class ExecutionData:
 
     @property
     def shadowed(self) -> bool:
-        """Whether V2 is to run in shadow on this execution."""
         return self.assignment.reason is None
 
     @property
     def live(self) -> bool:
-        """Whether V2 is to serve this execution."""
         return self.assignment.reason == LIVE
 
     @cached_property
     def labels(self) -> ExecutionLabels:
-        """What every span of this execution carries; an execution without a session is a session of its own."""
+        """What every span of this execution carries."""
         services, assignment = self.node.services, self.assignment
         identifier = services.redactor.identifier
         thread = self.configurable.get("thread_id")
@@ -72,7 +71,7 @@ class ExecutionData:
             arm=assignment.arm,
             v2_build=services.v2_build,
             pair_id=self.pair_id,
-            session_id=identifier(assignment.session or self.pair_id),
+            session_id=identifier(assignment.session),
             thread_id=identifier(str(thread)) if thread is not None else None,
         )
 
@@ -95,10 +94,14 @@ class Circumstances:
     latency_s: float | None
     """V2's own time in seconds; None if it never began."""
     queue_s: float
+    executor: str
+    """Name of the executor that V2 ran in."""
     span_id: str | None
     tokens: Mapping[str, int]
     blocked_tools: tuple[str, ...]
     """Names of tools that V2 tried and may not use; ``_other`` for names that are not declared."""
+    location: str | None = None
+    """Where in the code V2 failed."""
 
 
 def baseline(execution: ExecutionData, reason: str, v2: Observation | None = None) -> ShadowRecord:
@@ -124,30 +127,34 @@ def pair(
     """Make the record of an execution beside which V2 ran; reading a state may raise whatever its classes raise.
 
     Arguments:
-        execution: what is known of the execution.
         state: a copy of the input.
-        v1: what V1 did.
-        v2: what V2 did.
-        circumstances: what was measured of the shadow run.
-        comparison: None: compare the two here.
+        comparison: None: compare ``v1`` and ``v2`` here.
         again: what V1 did when it ran a second time, for the noise floor.
     """
     node, observer, configurable = execution.node, execution.node.observer, execution.configurable
     views = [observer.view(state, side.writes, configurable) for side in (v1, v2)]
     if comparison is None:
         comparison = node.comparator(v1, v2, (views[0].step, views[1].step) if observer.has_step else None)
-    if again is not None:
+    if again is not None and _ran(again):
         own = observer.view(state, again.writes, configurable).step
         floor = node.comparator(v1, again, (views[0].step, own) if observer.has_step else None)
         comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
     return replace(
         _record(execution, observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)),
-        v2=observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
+        v2=replace(
+            observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
+            location=circumstances.location,
+        ),
         comparison=comparison,
         user_message_hash=node.services.redactor.message(observer.user_message(state, configurable)),
         intent=observer.intent(views[0]) or observer.intent(views[1]),
         **_measured(circumstances),
     )
+
+
+def _ran(again: ExecutionResult) -> bool:
+    """Return whether V1 could run a second time: not where it was cancelled, or called what a shadow may not."""
+    return again.status is not Status.CANCELLED and not isinstance(again.error, SideEffectBlockedError)
 
 
 def bare(
@@ -158,14 +165,19 @@ def bare(
     failed = Comparison(Outcome.ERROR, error_type=error_type(broken))
     return replace(
         _record(execution, execution.observation()),
-        v2=Observation(v2.status, circumstances.latency_s, error_type=kind, span_id=circumstances.span_id),
+        v2=Observation(
+            v2.status,
+            circumstances.latency_s,
+            error_type=kind,
+            span_id=circumstances.span_id,
+            location=circumstances.location,
+        ),
         comparison=failed if v2.status in COMPARABLE else NOT_COMPARED,
         **_measured(circumstances),
     )
 
 
 def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
-    """Make a record of what is known of an execution apart from its shadow."""
     services, labels = execution.node.services, execution.labels
     return ShadowRecord(
         pair_id=labels.pair_id,
@@ -174,6 +186,7 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         mode=labels.mode,
         arm=labels.arm,
         session_id=labels.session_id,
+        has_session_id=execution.assignment.has_id,
         timestamp=datetime.fromtimestamp(execution.epoch_s, UTC),
         v1=v1,
         v1_served=None if execution.live else execution.delivered,
@@ -192,6 +205,7 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
 def _measured(circumstances: Circumstances) -> dict[str, Any]:
     return {
         "queue_s": circumstances.queue_s,
+        "executor": circumstances.executor,
         "tokens": circumstances.tokens,
         "blocked_tools": circumstances.blocked_tools,
     }

@@ -8,19 +8,23 @@ import os
 import re
 import sys
 from collections.abc import Container, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from otel_shadow import semconv
+from otel_shadow._runtime.hash_key import stretched, weakness
 
 _HEX_DIGITS = 12
+_KEY_ID = "otel-shadow key id"
 _LONGEST_ID = 128
 _CLASS_NAME = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
 
 
 class Redactor:
     """A maker of keyed hashes (HMAC-SHA-256, RFC 2104, first 12 hex digits) from what identifies a person.
+
+    The key is made of the secret at the first hash, which takes some 50 ms: the first hash is made off V1's path.
 
     Arguments:
         key: the secret; default ``OTEL_SHADOW_HASH_KEY``, else a random one for this process (then hashes of two
@@ -29,14 +33,31 @@ class Redactor:
     """
 
     def __init__(self, key: bytes | str | None = None, safe_id: str | None = None) -> None:
-        given = key if key is not None else os.environ.get(semconv.ENV_HASH_KEY, "")
+        given = key if key is not None else os.environ.get(semconv.ENV_HASH_KEY, "").strip()
         secret = given.encode("utf-8", "surrogateescape") if isinstance(given, str) else given  # any bytes may be a key
+        self._secret = secret or os.urandom(32)
         self.random_key = not secret
-        self._key = secret or os.urandom(32)
         self._short = lru_cache(4096)(self._identifier)
         self._safe = re.compile(safe_id) if safe_id else None
-        self.key_id = self.digest("otel-shadow key id")[:8]
+
+    @property
+    def weakness(self) -> str | None:
+        """Why the secret is easily guessed; None if it is not."""
+        return None if self.random_key else weakness(self._secret)
+
+    @cached_property
+    def key_id(self) -> str:
         """Eight hex digits that tell keys apart and say nothing of the key."""
+        return self.digest(_KEY_ID)[:8]
+
+    @property
+    def former_key_id(self) -> str:
+        """The key id that release 0.1 wrote, which hashed with the secret itself."""
+        return _mac(self._secret, _KEY_ID)[:8]
+
+    @cached_property
+    def _key(self) -> bytes:
+        return self._secret if self.random_key else stretched(self._secret)
 
     def identifier(self, value: str) -> str:
         """Return a session or thread id: as it is if it matches the safe pattern, else hashed."""
@@ -44,8 +65,7 @@ class Redactor:
 
     def digest(self, text: str) -> str:
         """Return 12 hex digits of the keyed hash of ``text``."""
-        mac = hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return mac.hexdigest()[:_HEX_DIGITS]
+        return _mac(self._key, text)[:_HEX_DIGITS]
 
     def _identifier(self, value: str) -> str:
         if self._safe is not None and self._safe.fullmatch(value):
@@ -56,6 +76,10 @@ class Redactor:
         """Return the hash of a message's text (content blocks are hashed as their text); None if there is none."""
         text = _text(value)
         return self.digest(text) if text else None
+
+
+def _mac(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def declared(value: Any, allowed: Container[str]) -> str | None:

@@ -8,11 +8,13 @@ from random import Random
 
 from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.sinks import Spans
+from otel_shadow._runtime.state_directory import StateDirectory
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FlagSource
 from otel_shadow.record import ShadowRecord
@@ -40,6 +42,10 @@ class Services:
     v2_build: str
     config_digest: str
     """12 hex digits that change with whatever changes the pairs."""
+    state: StateDirectory | None = None
+    """Keeps what outlives a restart; None: nothing does."""
+    trial: Trial | None = None
+    """Tries awaited V2s in a worker before they run on V1's loop; None: they run there at once, guarded."""
     inspect: Inspect | None = None
     """Sees each record beside the raw results of V1 and V2, in a local run that shows values."""
 

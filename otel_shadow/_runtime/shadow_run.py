@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from threading import get_ident
 from time import perf_counter
 
+from otel_shadow._runtime.code_location import code_location, thread_location
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.execution_result import Capture, ExecutionResult
+from otel_shadow._runtime.executors.loop import LoopPlace, V2CutOffError, V2PausedError
+from otel_shadow._runtime.executors.loop_admission import BLOCKS_LOOP, LoopAdmission
+from otel_shadow._runtime.executors.trial import TrialJob
+from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, longest_s
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
 from otel_shadow._runtime.services import Services
-from otel_shadow._runtime.shadow_context import ShadowContext
+from otel_shadow._runtime.shadow_context import LOOP_ENDED, ShadowContext
 from otel_shadow._runtime.sinks import V2Span
 from otel_shadow._runtime.snapshot import SnapshotError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, ShadowRecord, Status
@@ -27,7 +35,6 @@ class ShadowRun:
 
     deadline = float("inf")
     """Monotonic seconds after which it is given up."""
-    is_async = False
     reported = False
     """Whether its record is with the record queue."""
     _started_at: float | None = None
@@ -35,15 +42,17 @@ class ShadowRun:
     _admitted = False
     _finished: ExecutionResult | None = None
     _latency_s: float | None = None
+    _location: str | None = None
+    _thread: int | None = None
     _span: V2Span | None = None
-    _ends_itself = False
+    _place: LoopPlace | None = None
     _counted_tokens = 0
     _scope: ShadowContext
 
     def __init__(self, execution: ExecutionData, capture: Capture) -> None:
         self._execution = execution
         self._capture = capture
-        self._queued_at = perf_counter()
+        self.queued_at = perf_counter()
         self._right_to_report = [True]
         self.size = capture.size + _OWN_BYTES
 
@@ -53,9 +62,33 @@ class ShadowRun:
         return self._execution.node.table.executor
 
     @property
+    def is_async(self) -> bool:
+        """Whether V2 is to be awaited in this process."""
+        return self.executor != "process" and self._capture.is_async
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """Production's loop, where V1 was awaited."""
         return self._capture.loop
+
+    @property
+    def called_on_loop(self) -> bool:
+        """Whether V1 was called, not awaited, in the thread of a running loop."""
+        return self._capture.called_on_loop
+
+    @property
+    def admission(self) -> LoopAdmission:
+        """What says whether this V2 may run on a loop of the application."""
+        return self._execution.node.admission
+
+    @property
+    def timeout_s(self) -> float:
+        """V2's time limit in seconds."""
+        return self._execution.assignment.timeout_s
+
+    def trial_job(self, path: str) -> TrialJob:
+        """Make the job of a trial of V2, which a worker finds at ``path``. Anything may be raised."""
+        return self._capture.trial_job(self._fresh_scope(), path)
 
     # --- the dispatcher's side -------------------------------------------------------------------------------------
 
@@ -63,14 +96,15 @@ class ShadowRun:
         """End V1's span, now that the run has left V1's path."""
         self._services.record_queue.put(self._execution.end_span)
 
-    def admit(self) -> bool:
-        """Ask the node's limiter whether to start; a refusal is reported."""
+    def admit(self, place: LoopPlace | None = None) -> bool:
+        """Ask the node's limiter whether to start, awaited at ``place``; a refusal is reported."""
         reason = self._execution.node.limiter.refuse()
         if reason is not None:
             self.shed(reason)
             return False
-        self.is_async = self._capture.is_async and self.executor != "process"
-        self._ends_itself = self.is_async or self.executor == "process"
+        with self._services.fault_barrier("span", self._execution.node.name):
+            self._execution.labels  # noqa: B018 - made here: a process's first hash takes 50 ms, too long for a loop
+        self._place = place
         self._scope = self._fresh_scope()
         self._set_deadline(perf_counter())
         self._admitted = True
@@ -81,72 +115,67 @@ class ShadowRun:
         if self._claim():
             self._report(partial(shed, self._execution, reason))  # without this run, which holds the snapshot
 
-    def give_up(self, cancelled: bool) -> None:
-        """Report V2 as timed out or cancelled; a V2 that had finished keeps its status and is not compared."""
+    def give_up(self, cancelled: bool, reason: str | None = None) -> None:
+        """Report V2 as timed out or cancelled; a V2 that had finished keeps its status and is not compared.
+
+        Arguments:
+            cancelled: whether it is no fault of V2's.
+            reason: why it was cancelled.
+        """
         if not self._claim():
             return
+        if (place := self._place) is not None:
+            if place.has_ended and self._finished is None:
+                cancelled, reason = True, LOOP_ENDED
+            place.give_up()
+        told = f"cancelled:{reason}" if reason else None
         limiter = self._execution.node.limiter
         if self._started_at is None:
             if self._admitted:
                 limiter.finished(Status.CANCELLED, 0)
-            self._report(partial(baseline, self._execution, "cancelled", Observation(Status.CANCELLED)))
+            self._report(partial(baseline, self._execution, told or "cancelled", Observation(Status.CANCELLED)))
             return
         over = Status.TIMEOUT if self._entered and not cancelled else Status.CANCELLED
         result = self._finished or ExecutionResult(over)  # V2 has not begun while the state's own classes restore it
         if self._latency_s is None:
             self._latency_s = perf_counter() - self._started_at
+        if self._thread is not None and not self._finished and over is Status.TIMEOUT:
+            self._location = thread_location(self._thread)
         limiter.finished(result.status, self._new_tokens())
         if self._finished or not self._entered:  # what hangs is the user's code that a whole record would run again
-            self._report(partial(self._bare, result, TimeoutError))
+            self._report(partial(self._bare, result, TimeoutError, told))
         else:
-            self._report(partial(self._uncompared, result), self.size)
+            self._report(partial(self._uncompared, result, told), self.size)
 
     def run(self) -> None:
         """Run V2 in this thread, to the report."""
+        self._thread = get_ident()
         self._start()
         try:
-            result = self._capture.run(self._scope, self._enter)
-        except BaseException as error:  # noqa: BLE001 - a worker thread outlives SystemExit and the like
-            result = ExecutionResult(Status.ERROR, error=error)
-        if self._stop(result):
-            self._conclude(self._again() if self._wants_again else None)
-
-    async def arun(self, aside: Callable[[Callable[[], None]], object] | None = None) -> None:
-        """Await V2 on this loop, within its time limit, to the report.
-
-        Arguments:
-            aside: runs the comparison in another thread; default: it is made here.
-
-        Raises:
-            asyncio.CancelledError: this task was cancelled; the run is reported as cancelled.
-        """
-        self._start()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                result = await self._capture.arun(self._scope, self._enter)
+            result = self._capture.run(self._scope, self._enter, self._place)
+        except V2CutOffError:
+            self.give_up(cancelled=True, reason=LOOP_ENDED)
+            return
+        except V2PausedError:
+            self.give_up(cancelled=True, reason=BLOCKS_LOOP)
+            return
         except TimeoutError as error:
             result = ExecutionResult(Status.TIMEOUT, error=error)
-        except asyncio.CancelledError:
-            self.give_up(cancelled=True)
-            raise
-        except BaseException as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - a worker thread outlives SystemExit and the like
             result = ExecutionResult(Status.ERROR, error=error)
-        if self._stop(result):
-            conclude = partial(self._conclude, await self._aagain() if self._wants_again else None)
-            if aside is None:
-                conclude()
-            else:
-                aside(conclude)
+        finally:
+            if self._place is not None:
+                self._place.release()
+        if self._scope.state.get(LOOP_ENDED) or (self._place is not None and self._place.explains(result.error)):
+            self.give_up(cancelled=True, reason=LOOP_ENDED)
+        elif self._stop(result):
+            self._conclude(self._again() if self._wants_again else None)
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
     @property
     def _services(self) -> Services:
         return self._execution.node.services
-
-    @property
-    def _timeout_s(self) -> float:
-        return self._execution.assignment.timeout_s
 
     @property
     def _wants_again(self) -> bool:
@@ -166,7 +195,9 @@ class ShadowRun:
         self._services.dispatcher.freed()
 
     def _set_deadline(self, started: float) -> None:
-        self.deadline = started + self._timeout_s + (_GRACE_S if self._ends_itself else 0.0)
+        longest = longest_s(self.timeout_s) if self.executor == "process" else self.timeout_s
+        ends_itself = self._place is not None or self.executor == "process"
+        self.deadline = started + longest + (_GRACE_S if ends_itself else 0.0)
 
     def _new_tokens(self) -> int:
         spent = sum(list(self._scope.tokens.values()))
@@ -176,7 +207,7 @@ class ShadowRun:
     def _start(self) -> None:
         with self._services.fault_barrier("span", self._execution.node.name):
             self._span = self._services.spans.v2(self._execution.labels, self._execution.span)
-        self._scope.timeout_s = self._timeout_s
+        self._scope.timeout_s = self.timeout_s
         if self.executor == "process" and self._span is not None:
             self._scope.carrier = self._span.carrier()
         self._started_at = perf_counter()
@@ -195,12 +226,25 @@ class ShadowRun:
             self._never_began(result.error)
             return False
         now = perf_counter()
-        self._latency_s = now - (self._started_at or now)
-        if result.status is not Status.TIMEOUT and self._latency_s > self._timeout_s:
+        ended = (self._place.ended_at if self._place is not None else None) or now
+        ran_s = self._scope.ran_s
+        self._latency_s = max(0.0, ended - (self._started_at or ended)) if ran_s is None else ran_s
+        if isinstance(result.error, WorkerBusyError):
+            result = ExecutionResult(Status.CANCELLED, error=result.error)
+        elif result.status is not Status.TIMEOUT and self._latency_s >= self.timeout_s:
             result = ExecutionResult(Status.TIMEOUT, error=result.error)
+        if result.error is not None and result.status is not Status.INTERRUPT:
+            self._locate(result.error)
         self._finished = result
-        self.deadline = now + self._timeout_s  # the comparison has as long again
+        self.deadline = now + self.timeout_s  # the comparison has as long again
         return True
+
+    def _locate(self, error: object) -> None:
+        """Note where in the code V2 failed, and show it in the debug mode."""
+        with self._services.fault_barrier("record", self._execution.node.name):
+            if self.executor != "process":
+                show(f"V2 of node {self._execution.node.name!r}", error)
+            self._location = self._scope.location or code_location(error)
 
     def _conclude(self, again: ExecutionResult | None) -> None:
         """Compare and report, in this thread."""
@@ -235,26 +279,24 @@ class ShadowRun:
         if isinstance(error, BaseException):
             self._caught("capture", error)
 
-    def _again(self) -> ExecutionResult:
-        """Run V1 a second time, in the shadow's isolation: the noise floor."""
-        self.deadline = perf_counter() + 2 * self._timeout_s
+    def _again(self) -> ExecutionResult | None:
+        """Run V1 a second time, in the shadow's isolation: the noise floor. None where its loop has ended."""
+        self.deadline = perf_counter() + 2 * self.timeout_s
+        place = None
+        if self._capture.loop is not None:
+            place = self._services.dispatcher.placement.v1_place(self._capture.loop)
+            if place is None:
+                return None
         try:
-            return self._capture.run(self._fresh_scope(), _enter_no_span, again=True)
+            return self._capture.run(self._fresh_scope(), _enter_no_span, place, again=True)
+        except V2CutOffError:
+            return None
         except BaseException as error:  # noqa: BLE001 - V1's second run may fail like any other
-            return ExecutionResult(Status.ERROR, error=error)
-
-    async def _aagain(self) -> ExecutionResult:
-        """Await V1 a second time, within V2's time limit."""
-        self.deadline = perf_counter() + 2 * self._timeout_s
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._capture.arun(self._fresh_scope(), _enter_no_span, again=True)
-        except Exception as error:  # noqa: BLE001 - likewise; a cancellation ends this task
             return ExecutionResult(Status.ERROR, error=error)
 
     def _fresh_scope(self) -> ShadowContext:
         node = self._execution.node
-        return ShadowContext(node.graph, node.name, self._services.config.tools)
+        return ShadowContext(node.graph, node.name, self._services.config.tools, set(node.tools))
 
     # --- its record ------------------------------------------------------------------------------------------------
 
@@ -268,28 +310,37 @@ class ShadowRun:
             self._services.inspect(record, v1, result)
         return record
 
-    def _uncompared(self, result: ExecutionResult) -> ShadowRecord:
+    def _uncompared(self, result: ExecutionResult, reason: str | None) -> ShadowRecord:
         """Make the record of a run that was given up, off its thread: a bare one if its state can't be read."""
         try:
-            return self._pair(result, NOT_COMPARED)
+            return replace(self._pair(result, NOT_COMPARED), reason=reason)
         except BaseException as fault:  # noqa: BLE001 - the user's classes raise anything
             self._caught("record", fault)
-            return self._bare(result, type(fault))
+            return self._bare(result, type(fault), reason)
 
-    def _bare(self, result: ExecutionResult, broken: type[BaseException]) -> ShadowRecord:
-        record = bare(self._execution, result, self._circumstances(), broken)
+    def _bare(self, result: ExecutionResult, broken: type[BaseException], reason: str | None = None) -> ShadowRecord:
+        record = replace(bare(self._execution, result, self._circumstances(), broken), reason=reason)
         self._close_span(record)
         return record
 
     def _circumstances(self) -> Circumstances:
-        blocked, declared = self._scope.blocked, self._scope.tools.known
+        blocked, declared = self._scope.blocked, self._scope.declared
         return Circumstances(
             latency_s=self._latency_s,
-            queue_s=max((self._started_at or self._queued_at) - self._queued_at, 0.0),
+            queue_s=max((self._started_at or self.queued_at) - self.queued_at, 0.0),
+            executor=self._ran_in,
             span_id=self._span.span_id if self._span else None,
             tokens=dict(self._scope.tokens),
+            location=self._location,
             blocked_tools=tuple(dict.fromkeys(known(tool, declared) for tool in blocked)),
         )
+
+    @property
+    def _ran_in(self) -> str:
+        """The executor that ran V2, whatever was configured."""
+        if self._place is not None:
+            return self._place.executor
+        return "process" if self.executor == "process" else "thread"
 
     def _close_span(self, record: ShadowRecord) -> None:
         if self._span is not None:

@@ -1,4 +1,4 @@
-"""Side effects of a shadow: blocked, unless ``[tools]`` of ``shadow.toml`` allows them or V1's result is replayed.
+"""Side effects of a shadow: blocked, unless ``[tools]`` of ``shadow.toml`` allows them or V1's outcome is replayed.
 
 Outside a shadow nothing here changes a call.
 """
@@ -9,27 +9,72 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
+from types import CodeType
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow._runtime.snapshot import Snapshot, SnapshotError, TooLargeError, take
+from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError, take
 from otel_shadow.errors import SideEffectBlockedError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 CallKey = tuple[str, str]
 """Name of what is called, and its arguments as text."""
-Calls = dict[CallKey, list[Snapshot]]
+Calls = dict[CallKey, list["CallOutcome"]]
 
 _RECORDERS: ContextVar[tuple[Calls, ...]] = ContextVar("otel_shadow_recorders", default=())
 """More than one where a node runs inside a node: both record."""
 _COUNTS = "replayed"
 _UNWRITTEN = count()
 _LARGEST = 16 * 1024 * 1024
-"""Bytes of a result that is kept for a replay."""
+"""Bytes of an outcome that is kept for a replay."""
+_ARGS = BaseException.__dict__["args"].__get__
+_ATTRIBUTES = BaseException.__dict__["__dict__"].__get__
+"""What an exception has, whatever its class answers."""
+
+
+class CallOutcome:
+    """What a call came to: the value that it returned, or the exception that it raised, a human's question too.
+
+    Raises:
+        SnapshotError: it can't be copied, or has a finalizer.
+        TooLargeError: it is too large to be kept.
+    """
+
+    __slots__ = ("_parts", "_raised", "_whole")
+
+    def __init__(self, result: Any, *, raised: bool = False) -> None:
+        self._raised = type(result) if raised else None
+        self._whole = self._parts = None
+        try:
+            self._whole = take(result, _LARGEST)
+        except SnapshotError:
+            if not raised:
+                raise
+        if raised:  # many exceptions can be pickled and not be made again
+            attributes = _ATTRIBUTES(result) if self._whole is not None else {}
+            self._parts = take((_ARGS(result), attributes), _LARGEST)
+
+    def replay(self) -> Any:
+        """Return a copy of the value, or raise a copy of the exception."""
+        if self._raised is not None:
+            raise self._error(self._raised)
+        return self._whole.restore() if self._whole is not None else None
+
+    def _error(self, kind: Any) -> BaseException:
+        with suppress(Exception):
+            whole = self._whole.restore() if self._whole is not None else None
+            if isinstance(whole, kind):
+                return cast("BaseException", whole)
+        args, attributes = self._parts.restore() if self._parts is not None else ((), {})
+        error: BaseException = kind.__new__(kind)
+        error.args = args
+        vars(error).update(attributes)
+        return error
 
 
 class Recording:
@@ -44,7 +89,6 @@ class Recording:
         _RECORDERS.set((*self._before, self.calls))
 
     def stop(self) -> None:
-        """Record no more: V1 is done."""
         _RECORDERS.set(self._before)
 
 
@@ -53,14 +97,31 @@ def recorders() -> tuple[Calls, ...]:
     return _RECORDERS.get() if SHADOW.get() is None else ()
 
 
-def record(places: tuple[Calls, ...], key: CallKey, result: Any) -> None:
-    """Keep a copy of ``result``; one that can't be copied, or is too large, is left out, so its replay is blocked."""
-    try:
-        copied = take(result, _LARGEST)
-    except (SnapshotError, TooLargeError):
-        return
-    for calls in places:
-        calls.setdefault(key, []).append(copied)
+class RecordedCall:
+    """A block that makes one call and sets ``value`` to what it returned; its outcome is kept in ``places``.
+
+    An outcome that can't be copied, or is too large, is left out, so its replay is blocked.
+    """
+
+    __slots__ = ("_key", "_places", "value")
+
+    def __init__(self, places: tuple[Calls, ...], key: CallKey) -> None:
+        self._places = places
+        self._key = key
+        self.value: Any = None
+
+    def __enter__(self) -> RecordedCall:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is not None and not isinstance(error, Exception):
+            return  # a cancellation or an exit is no outcome
+        try:
+            outcome = CallOutcome(self.value) if error is None else CallOutcome(error, raised=True)
+        except (SnapshotError, TooLargeError):
+            return
+        for calls in self._places:
+            calls.setdefault(self._key, []).append(outcome)
 
 
 def call_key(name: str, arguments: Any) -> CallKey:
@@ -76,19 +137,22 @@ def call_key(name: str, arguments: Any) -> CallKey:
         return name, f"unwritten {next(_UNWRITTEN)}"
 
 
-def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False) -> Snapshot | None:
+def check_call(
+    name: str, key: Callable[[], CallKey], *, read_only: bool = False, written: Callable[[], bool] = bool
+) -> CallOutcome | None:
     """Check by ``[tools]`` whether a call may run here.
 
     Arguments:
         name: the tool or function.
         key: makes the call's key; called only where the call is to be replayed.
         read_only: whether the call is marked as changing nothing.
+        written: says whether the name is written in code, so that a record may carry it undeclared.
 
     Returns:
-        V1's result, to be replayed instead of the call; None where the call is to run (outside a shadow always).
+        V1's outcome, to be replayed instead of the call; None where the call is to run (outside a shadow always).
 
     Raises:
-        SideEffectBlockedError: the call may not run, and there is no result of V1's to replay; its name is added to
+        SideEffectBlockedError: the call may not run, and there is no outcome of V1's to replay; its name is added to
             ``ShadowContext.blocked``.
     """
     scope = SHADOW.get()
@@ -97,19 +161,27 @@ def check_call(name: str, key: Callable[[], CallKey], *, read_only: bool = False
     replay = _next(scope, key()) if name in scope.tools.replay else None
     if replay is None and not (read_only or name in scope.tools.allow):
         scope.blocked.append(name)
+        if written():
+            scope.declared.add(name)
         raise SideEffectBlockedError(name)
     return replay
 
 
-def _next(scope: ShadowContext, key: CallKey) -> Snapshot | None:
-    """Return V1's result of the same call; the n-th call gets the n-th result, later ones the last."""
-    results = scope.recorded_calls.get(key)
-    if not results:
+def names(function: Any, name: str) -> bool:
+    """Return whether ``name`` is the one by which the source code of ``function`` defines it."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    return isinstance(code, CodeType) and code.co_name == name
+
+
+def _next(scope: ShadowContext, key: CallKey) -> CallOutcome | None:
+    """Return V1's outcome of the same call; the n-th call gets the n-th outcome, later ones the last."""
+    outcomes = scope.recorded_calls.get(key)
+    if not outcomes:
         return None
     counts = scope.state.setdefault(_COUNTS, {})
     at = counts.get(key, 0)
     counts[key] = at + 1
-    return cast("Snapshot", results[min(at, len(results) - 1)])
+    return cast("CallOutcome", outcomes[min(at, len(outcomes) - 1)])
 
 
 @overload
@@ -133,34 +205,39 @@ def side_effect(function: Any = None, /, *, name: str | None = None) -> Any:
 
 
 def _guarded(function: Callable[..., Any], *, name: str | None) -> Callable[..., Any]:
-    known = name or function.__name__
+    own = name or function.__name__
     signature = inspect.signature(function)
+    written = functools.partial(names, function, own)
 
     def key(args: tuple[Any, ...], kwargs: dict[str, Any]) -> CallKey:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return call_key(known, {key: value for key, value in bound.arguments.items() if key != "self"})
+        return call_key(own, {key: value for key, value in bound.arguments.items() if key != "self"})
 
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def awaited(*args: Any, **kwargs: Any) -> Any:
-            if (replay := check_call(known, lambda: key(args, kwargs))) is not None:
-                return replay.restore()
-            result = await function(*args, **kwargs)
-            if places := recorders():
-                record(places, key(args, kwargs), result)
-            return result
+            if (replay := check_call(own, lambda: key(args, kwargs), written=written)) is not None:
+                return replay.replay()
+            places = recorders()
+            if not places:
+                return await function(*args, **kwargs)
+            with RecordedCall(places, key(args, kwargs)) as call:
+                call.value = await function(*args, **kwargs)
+            return call.value
 
         return awaited
 
     @functools.wraps(function)
     def called(*args: Any, **kwargs: Any) -> Any:
-        if (replay := check_call(known, lambda: key(args, kwargs))) is not None:
-            return replay.restore()
-        result = function(*args, **kwargs)
-        if places := recorders():
-            record(places, key(args, kwargs), result)
-        return result
+        if (replay := check_call(own, lambda: key(args, kwargs), written=written)) is not None:
+            return replay.replay()
+        places = recorders()
+        if not places:
+            return function(*args, **kwargs)
+        with RecordedCall(places, key(args, kwargs)) as call:
+            call.value = function(*args, **kwargs)
+        return call.value
 
     return called

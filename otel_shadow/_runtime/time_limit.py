@@ -1,7 +1,7 @@
 """The time limit of a live V2, in a thread or awaited, and the V2s that go on after it.
 
 A shadow run's time limit is kept elsewhere: by ``dispatcher.Dispatcher._time_out`` in a thread, by
-``shadow_run.ShadowRun.arun`` where V2 is awaited, by ``executors.process.WorkerPool.call`` in a worker process.
+``executors.loop._Call`` where V2 is awaited, by ``executors.worker_handle`` in a worker process.
 """
 
 from __future__ import annotations

@@ -50,6 +50,19 @@ def own_code_runs() -> None:
         _stretch.elsewhere = Elsewhere()
 
 
+def stretch_s(began_s: float, worked_s: float, now_s: float) -> float:
+    """Return the seconds of this stretch that are otel-shadow's doing: processor time, and waits to blame it for.
+
+    Arguments:
+        began_s: when it began.
+        worked_s: this thread's processor time then.
+        now_s: when it ended: just now.
+    """
+    worked = thread_time() - worked_s
+    waited = now_s - began_s - worked
+    return worked + blocked_s(waited) if waited > LONG_WAIT_S else worked
+
+
 def blocked_s(waited_s: float) -> float:
     """Return for how many of the seconds for which this stretch has waited the state's own code is to blame."""
     elsewhere = _stretch.elsewhere

@@ -22,21 +22,16 @@ if TYPE_CHECKING:
 
 Attributes = Mapping[str, str | bool]
 
-_SHADOW_STATUSES = (
-    Status.SUCCESS, Status.ERROR, Status.TIMEOUT, Status.INTERRUPT, Status.CANCELLED,
-    Status.NOT_IMPLEMENTED, Status.SHED, Status.BREAKER_OPEN, Status.OVER_BUDGET,
-)  # fmt: skip
-
-
-_NO_SHADOW_DUE = ("sampled_out", "retry")
-"""Reasons of baselines that should have no shadow: a share that was left out, another attempt of the same execution."""
+_OF_NO_ARM = ("sampled_out", "retry")
+_NO_SHADOW_DUE = (*_OF_NO_ARM, "resumed_inside")
+"""Reasons of baselines that should have no shadow: a share that was left out, another attempt of the same execution, a
+V1 that went on inside."""
 
 
 class MetricsSink(Sink):
     """A sink that counts and times records, with no attributes but those that ``semconv`` lists for the metric.
 
-    Arguments:
-        provider: default: the global meter provider, also one that is set later.
+    The default ``provider`` is the global one, also where that is set later.
     """
 
     def __init__(self, provider: MeterProvider | None = None) -> None:
@@ -68,7 +63,7 @@ class MetricsSink(Sink):
         place: dict[str, str | bool] = {semconv.GRAPH: graph, semconv.NODE: node}
         for arm in Arm:
             self._add(semconv.ELIGIBLE, 0, {**place, semconv.ARM: str(arm)})
-        for status in _SHADOW_STATUSES:
+        for status in (one for one in Status if one is not Status.NOT_RUN):
             self._add(semconv.EXECUTIONS, 0, {**place, semconv.STATUS: str(status)})
         for reason in semconv.FALLBACK_REASONS:
             self._add(semconv.FALLBACKS, 0, {**place, semconv.REASON: reason})
@@ -87,7 +82,6 @@ class MetricsSink(Sink):
         return [*matches, *mismatches, _compared(Outcome.ERROR, None, None)]
 
     def emit(self, record: ShadowRecord) -> None:
-        """Count and time ``record``."""
         place: dict[str, str | bool] = {semconv.GRAPH: record.graph, semconv.NODE: record.node}
         arm = str(record.arm)
         context = span_context(record, record.v1.span_id)
@@ -106,7 +100,7 @@ class MetricsSink(Sink):
 
     def _time(self, record: ShadowRecord, place: Attributes, arm: str, context: Context) -> None:
         duration = semconv.NODE_DURATION
-        if record.mode is Mode.V2_LIVE or record.reason in _NO_SHADOW_DUE:
+        if record.mode is Mode.V2_LIVE or record.reason in _OF_NO_ARM:
             arm = semconv.ARM_NONE  # as in the verdict: V1's time here says nothing of what a shadow costs
         timed = {**place, semconv.MODE: str(record.mode), semconv.ARM: arm}
         if record.v1.latency_s is not None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import Token
-from functools import cache
 from time import time_ns
 from typing import Any
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_shadow import semconv
-from otel_shadow._runtime.shadow_context import SHADOW
 from otel_shadow._runtime.sinks import ExecutionLabels, V1Span
+from otel_shadow._telemetry.shadow_mark import FOLLOWED, NODE, NodeSpan, mark_providers, parent_of
+from otel_shadow._telemetry.silence import silence_instrumentations
 from otel_shadow.record import Mode, Observation, ShadowRecord, Status
 
-_SUPPRESS = ("suppress_instrumentation", "suppress_language_model_instrumentation")
-"""Context keys that instrumentations honour (OpenTelemetry's own, OpenLLMetry's)."""
+_SILENT = "otel-shadow-silent"
+"""The header by which a worker process is told that instrumentations are to be silent there, too."""
 
 
 class OtelV1Span:
@@ -30,31 +31,32 @@ class OtelV1Span:
     there. A sampler therefore sees the name and the parent, not the attributes.
     """
 
-    __slots__ = ("_ended_ns", "_fallback_reason", "_token", "_version", "parent", "span")
+    __slots__ = ("_ended_ns", "_fallback_reason", "_node", "_token", "_version", "outer", "parent", "span")
 
-    def __init__(self, span: Span, parent: Context, version: str, fallback_reason: str | None) -> None:
+    def __init__(
+        self, span: Span, parent: Context, outer: NodeSpan | None, version: str, fallback_reason: str | None
+    ) -> None:
         self._version = version
         self._fallback_reason = fallback_reason
         self._ended_ns: int | None = None
         self.parent = parent
+        self.outer = outer
         self.span = span
         self._token: object = context.attach(trace.set_span_in_context(span, parent))
+        self._node = NODE.set(self)
 
     @property
     def trace_id(self) -> str | None:
-        """32 hex digits."""
         own = self.span.get_span_context()
         return trace.format_trace_id(own.trace_id) if own.is_valid else None
 
     @property
     def span_id(self) -> str | None:
-        """16 hex digits."""
         own = self.span.get_span_context()
         return trace.format_span_id(own.span_id) if own.is_valid else None
 
     @property
     def sampled(self) -> bool:
-        """Whether the trace is sampled."""
         return self.span.get_span_context().trace_flags.sampled
 
     def leave(self) -> None:
@@ -65,6 +67,7 @@ class OtelV1Span:
                 token.var.reset(token)
             else:  # the application has brought a context of its own kind
                 context.detach(token)  # type: ignore[arg-type]
+            NODE.reset(self._node)
         except (ValueError, RuntimeError):  # a task that is destroyed with its loop ends in no context of its own
             pass  # the API's detach would log that, here and now, with a traceback and the message of what V1 raised
         self._ended_ns = time_ns()
@@ -85,21 +88,23 @@ class OtelV1Span:
 class OtelV2Span:
     """``v2.shadow``."""
 
-    __slots__ = ("_ended", "_span", "_started_ns", "_suppress", "span_id")
+    __slots__ = ("_ended", "_silent", "_started_ns", "outer", "parent", "span", "span_id")
 
-    def __init__(self, span: Span, started_ns: int, suppress: bool) -> None:
+    def __init__(self, span: Span, parent: Context | None, started_ns: int, silent: bool) -> None:
         own = span.get_span_context()
         self.span_id = trace.format_span_id(own.span_id) if own.is_valid else None
-        self._span = span
+        self.span = span
+        self.parent = parent or Context()
+        self.outer: NodeSpan | None = None
         self._started_ns = started_ns
-        self._suppress = suppress
+        self._silent = silent
         self._ended = False
 
     def carrier(self) -> dict[str, str]:
         """Return its trace context and the mark of the shadow as W3C headers, for :func:`enter_in_worker`."""
-        headers: dict[str, str] = {}
+        headers = {_SILENT: "true"} if self._silent else {}
         inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
-        inside = trace.set_span_in_context(self._span, inside)
+        inside = trace.set_span_in_context(self.span, inside)
         TraceContextTextMapPropagator().inject(headers, inside)
         W3CBaggagePropagator().inject(headers, inside)
         return headers
@@ -108,18 +113,18 @@ class OtelV2Span:
         """Make it current in the calling context, and put the mark into the baggage for outgoing calls."""
         self._started_ns = time_ns()  # V2's latency counts from here: the end is V2's own end, not earlier
         inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW))
-        for key in _SUPPRESS if self._suppress else ():
-            inside = context.set_value(key, True, inside)
-        context.attach(trace.set_span_in_context(self._span, inside))
+        context.attach(trace.set_span_in_context(self.span, _silent(inside) if self._silent else inside))
+        self.outer = NODE.get()
+        NODE.set(self)
 
     def close(self, record: ShadowRecord) -> None:
         """End it at V2's own end, with what is known of the pair."""
         if self._ended or record.v2 is None:
             return
         self._ended = True
-        self._span.set_attributes(_pair_attributes(record, record.v2))
-        _conclude(self._span, record.v2)
-        self._span.end(self._started_ns + round((record.v2.latency_s or 0.0) * 1e9))
+        self.span.set_attributes(_pair_attributes(record, record.v2))
+        _conclude(self.span, record.v2)
+        self.span.end(self._started_ns + round((record.v2.latency_s or 0.0) * 1e9))
 
 
 class OtelSpans:
@@ -131,23 +136,21 @@ class OtelSpans:
     """
 
     def __init__(self, provider: TracerProvider | None = None, *, suppress: bool = False) -> None:
-        self._provider = provider
-        self._suppress = suppress
+        self._silent = suppress
         self._tracer = trace.get_tracer(semconv.SCOPE, tracer_provider=provider)
-        self._mark = ShadowSpanProcessor()
-        self._marked: TracerProvider | None = None
+        FOLLOWED.add(self)
+        mark_providers()
+        if suppress:
+            silence_instrumentations()
 
     def v1(self, fallback_reason: str | None) -> OtelV1Span:
-        """Open ``v1.node``; ``fallback_reason`` says why V1 answers in place of a live V2, if it does."""
         return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, fallback_reason)
 
     def live(self) -> OtelV1Span:
-        """Open ``v2.node``: V2 serves."""
         return self._open(semconv.SPAN_V2_NODE, semconv.VERSION_V2, None)
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> OtelV2Span:
         """Open ``v2.shadow``: a sibling of the span ``beside`` (its child where that is the root), linked to it."""
-        self.mark()
         links: list[Link] = []
         parent: Context | None = None
         if isinstance(beside, OtelV1Span):
@@ -164,36 +167,40 @@ class OtelSpans:
             record_exception=False,
             set_status_on_exception=False,
         )
-        return OtelV2Span(span, started_ns, self._suppress)
+        return OtelV2Span(span, parent, started_ns, self._silent)
 
     def close(self) -> None:
-        """Make the mark inert: a span processor can't be removed from a provider."""
-        self._mark.active = False
+        """Have the mark that other processes send ignored, unless another opener of spans is in use."""
+        FOLLOWED.discard(self)
 
     def _open(self, name: str, version: str, fallback_reason: str | None) -> OtelV1Span:
-        parent = context.get_current()
+        parent, outer = context.get_current(), NODE.get()
         span = self._tracer.start_span(name, parent, record_exception=False, set_status_on_exception=False)
-        return OtelV1Span(span, parent, version, fallback_reason)
-
-    def mark(self) -> None:
-        """See to it that the real provider, once it is there, marks spans that start inside a shadow."""
-        provider = self._provider or trace.get_tracer_provider()
-        add = getattr(provider, "add_span_processor", None)
-        if add is not None and self._marked is not provider:
-            self._marked = provider
-            add(self._mark)
-
-
-@cache
-def _spans_of_worker() -> OtelSpans:
-    return OtelSpans()
+        if outer is not None:
+            parent = parent_of(span, parent)
+        return OtelV1Span(span, parent, outer, version, fallback_reason)
 
 
 def enter_in_worker(carrier: Mapping[str, str]) -> None:
     """Continue in a worker process what :meth:`OtelV2Span.carrier` describes; spans started from now on are marked."""
     inside = TraceContextTextMapPropagator().extract(carrier, Context())
-    context.attach(W3CBaggagePropagator().extract(carrier, inside))
-    _spans_of_worker().mark()
+    inside = W3CBaggagePropagator().extract(carrier, inside)
+    if _SILENT in carrier:
+        silence_instrumentations()
+        inside = _silent(inside)
+    context.attach(inside)
+    FOLLOWED.add(enter_in_worker)  # threads that V2 starts by hand may carry the baggage alone
+    mark_providers()
+
+
+def _silent(inside: Context) -> Context:
+    """Return ``inside`` with the keys by which instrumentations are told to record nothing."""
+    token = context.attach(context.set_value("suppress_language_model_instrumentation", True, inside))  # OpenLLMetry's
+    try:
+        with suppress_instrumentation():  # OpenTelemetry's own key has a new name in each process
+            return context.get_current()
+    finally:
+        context.detach(token)
 
 
 def flush_in_worker(seconds: float) -> None:
@@ -201,42 +208,6 @@ def flush_in_worker(seconds: float) -> None:
     force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
     if force_flush is not None:
         force_flush(max(int(seconds * 1000), 1))
-
-
-_BAGGAGE = next(iter(baggage.set_baggage("key", "value", Context())))
-"""The key under which the API keeps baggage in a context: every span of the process asks, and most have none."""
-
-
-class ShadowSpanProcessor:
-    """A processor that marks every span started inside a shadow, by any library: ``shadow.mode=v2_shadow``.
-
-    Implements the SDK's ``SpanProcessor`` interface without importing the SDK.
-    """
-
-    def __init__(self) -> None:
-        self.active = True
-
-    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-        """Mark ``span`` if it belongs to a shadow run of this process, or of a calling one (by baggage)."""
-        if not self.active:
-            return
-        inside = context.get_current() if parent_context is None else parent_context
-        carried = _BAGGAGE in inside and baggage.get_baggage(semconv.BAGGAGE_MODE, inside)
-        if carried == Mode.V2_SHADOW or SHADOW.get() is not None:
-            span.set_attribute(semconv.MODE, str(Mode.V2_SHADOW))
-
-    def _on_ending(self, span: Any) -> None:
-        """Do nothing."""
-
-    def on_end(self, span: Any) -> None:
-        """Do nothing."""
-
-    def shutdown(self) -> None:
-        """Do nothing."""
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Return True: nothing is buffered."""
-        return True
 
 
 def _common_attributes(labels: ExecutionLabels, version: str) -> dict[str, str]:
@@ -282,6 +253,8 @@ def _pair_attributes(record: ShadowRecord, v2: Observation) -> dict[str, Any]:
 def _conclude(span: Span, observation: Observation) -> None:
     if observation.error_type is not None:
         span.set_attribute(semconv.ERROR_TYPE, observation.error_type)
+    if observation.location is not None:
+        span.set_attribute(semconv.V2_LOCATION, observation.location)
     if observation.status is Status.TIMEOUT:
         span.set_attribute(semconv.ERROR_TYPE, "timeout")
     if observation.status in (Status.ERROR, Status.TIMEOUT, Status.NOT_IMPLEMENTED):

@@ -19,7 +19,7 @@ from otel_shadow.verdict.latency import buckets
 from otel_shadow.verdict.lines_read import Reading
 
 _SAMPLES = 10
-_MADE = {"pair": "event", "simulated": "clock"}
+_MADE = {"pair": "event", "simulated": "clock", "anonymous": "has_session"}
 """Fields of a kind that are made from another field of the line."""
 KIND_FIELDS = tuple(_MADE.get(item.name, item.name) for item in fields(ExecutionKind))
 _COLUMNS = {"pair": "Q", "session": "Q", "time": "q", "kind": "l", "v1": "d", "v2": "d"}
@@ -32,6 +32,7 @@ def kind_of(line: Mapping[str, Any]) -> ExecutionKind:
     values = {name: line[name] for name in KIND_FIELDS}
     values["pair"] = values.pop("event") == semconv.EVENT_V2
     values["simulated"] = values.pop("clock") == SIMULATED
+    values["anonymous"] = values.pop("has_session") is False
     values["fields_compared"] = values["fields_compared"] is True
     values["served"] = values["served"] or semconv.VERSION_V1
     return ExecutionKind(**values)

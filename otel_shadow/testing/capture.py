@@ -22,7 +22,7 @@ from otel_shadow._runtime.services import Inspect
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import require
-from otel_shadow.flags import FeatureFlags, FlagSource
+from otel_shadow.flags import FLAGS, FeatureFlags, FlagSource
 from otel_shadow.record import ShadowRecord
 
 MOMENT = 1736418645.123
@@ -72,23 +72,26 @@ class ShadowCapture:
         hash_key: str = HASH_KEY,
         inspect: Inspect | None = None,
     ) -> None:
-        settings = config if isinstance(config, ShadowConfig) else _settings(config or {})
+        if not isinstance(config, ShadowConfig):
+            given = {"v2_build": "test", "arms": {"holdout": 0.0}, **(config or {})}
+            config = ShadowConfig.from_mapping(given, "ShadowCapture")
         self._folder = TemporaryDirectory(prefix="otel-shadow-")
         self.log_file = Path(self._folder.name) / "app.log"
         self._signals, self._records = _Signals(), _Records()
         numbers = itertools.count(1)
         self.manager = ShadowTrafficManager(
-            settings,
-            flags or default_flags(settings),
+            config,
+            flags or default_flags(config),
             tracer_provider=self._signals.tracer,
             meter_provider=self._signals.meter,
             logger_provider=self._signals.logger,
             log_file=str(self.log_file),
             sinks=[self._records],
-            redactor=Redactor(hash_key, settings.privacy.safe_session_id),
+            redactor=Redactor(hash_key, config.privacy.safe_session_id),
             clock=lambda: MOMENT,
             new_id=lambda: f"{next(numbers):016x}",
             inspect=inspect,
+            trials=False,
         )
 
     @property
@@ -150,7 +153,11 @@ class ShadowCapture:
         spans = map(_captured, self._signals.spans.get_finished_spans())
         found = sorted(spans, key=lambda span: (span.started_ns, span.span_id))
         chosen = [span for span in found if name in (None, span.name)]
-        return [_still_span(span) for span in chosen] if still else chosen
+        if not still:
+            return chosen
+        return [
+            replace(one, attributes=_still(one.attributes, _SPAN_DURATIONS), started_ns=0, ended_ns=0) for one in chosen
+        ]
 
     def metrics(self) -> dict[str, dict[frozenset[tuple[str, Any]], Any]]:
         """Return the metrics by name, then by attribute set: a number, or the count of a histogram's values."""
@@ -171,16 +178,11 @@ class ShadowCapture:
 
 def default_flags(config: ShadowConfig) -> FeatureFlags:
     """Return the flags by their defaults and ``[flags]``, whatever the environment says."""
-    names = ("router_v2_enabled", "router_v2_shadow", "router_v2_percentage", "v2_timeout_ms", "shadow_logging")
-    values: dict[str, Any] = {name: FeatureFlags.model_fields[name].default for name in names}
-    for name, given in zip(("enabled", "shadow", "percentage", "timeout_ms", "logging"), names, strict=True):
-        if (value := getattr(config.flags, name)) is not None:
-            values[given] = value
+    written = {name: getattr(config.flags, flag.key) for name, flag in FLAGS.items()}
+    values = {
+        name: FeatureFlags.model_fields[name].default if value is None else value for name, value in written.items()
+    }
     return FeatureFlags(**values, timeout_is_explicit=False)
-
-
-def _settings(given: Mapping[str, Any]) -> ShadowConfig:
-    return ShadowConfig.from_mapping({"v2_build": "test", "arms": {"holdout": 0.0}, **given}, "ShadowCapture")
 
 
 def _otel(module: str) -> Any:
@@ -188,8 +190,6 @@ def _otel(module: str) -> Any:
 
 
 class _Records(Sink):
-    """A sink that keeps what it gets."""
-
     def __init__(self) -> None:
         self.seen: list[ShadowRecord] = []
 
@@ -251,8 +251,6 @@ class _Events:
 
 
 def _ids() -> Any:
-    """Ids of traces and spans that count up."""
-
     class Counting(_otel("sdk.trace.id_generator").IdGenerator):  # type: ignore[misc]
         def __init__(self) -> None:
             self._traces, self._spans = itertools.count(1), itertools.count(1)
@@ -280,10 +278,6 @@ def _captured(span: Any) -> CapturedSpan:
         started_ns=span.start_time,
         ended_ns=span.end_time,
     )
-
-
-def _still_span(span: CapturedSpan) -> CapturedSpan:
-    return replace(span, attributes=_still(span.attributes, _SPAN_DURATIONS), started_ns=0, ended_ns=0)
 
 
 def _still(values: Mapping[str, Any], durations: tuple[str, ...]) -> dict[str, Any]:

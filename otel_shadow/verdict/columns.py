@@ -19,7 +19,7 @@ _TEXTS = (
     "graph", "mode", "v1_status", "intent", "original_target", "shadow_target", "v1_step", "v2_step",
     "build", "digest", "key_id", "reason", "served", "fallback_reason",
 )  # fmt: skip
-_FLAGS = ("v1_served", "self_match", "decisions_match", "steps_match", "fields_compared")
+_FLAGS = ("v1_served", "self_match", "decisions_match", "steps_match", "fields_compared", "anonymous")
 _ALLOWED = {
     "status": {"", *Status},
     "v1_status": {*Status},
@@ -223,7 +223,7 @@ def _distinct(codes: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], N
 
 def _signature(row: dict[str, Any]) -> ExecutionKind:
     match, status, arm = row.pop("match"), row.pop("status"), row["arm"]
-    row["fields_compared"] = bool(row.get("fields_compared"))
+    row |= {name: bool(row.get(name)) for name in ("fields_compared", "anonymous")}
     pair = bool(status) and arm == Arm.SHADOWED and row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW
     started = pair and Status(status).started
     if not started:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from otel_shadow import semconv
+from otel_shadow.cohorts import is_crowd
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
@@ -140,7 +141,8 @@ def _overall(
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
-    why, besides = _why(decision, required), (*_warnings(summary, policy, found, at), *_notes(summary, found))
+    warnings = (*_warnings(summary, policy, found, at), *_session_ids(nodes))
+    why, besides = _why(decision, required), (*warnings, *_notes(summary, found))
     return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict)))
 
 
@@ -266,6 +268,20 @@ def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> t
         ),
         *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if silent > 1.0 else []),
     )
+
+
+def _session_ids(nodes: Sequence[NodeTally]) -> list[Reason]:
+    """Return warnings about executions that are counted by session and had no id, or the id of too many others."""
+    found = []
+    executions, without = (sum(node.counts[name] for node in nodes) for name in ("executions", "anonymous"))
+    if without:
+        found.append(Reason(Role.WARNING, ReasonKind.NO_SESSION_ID, have=without / executions, of=executions))
+    for node in nodes:
+        own = node.counts["executions"]
+        if is_crowd(node.busiest, own):
+            share = node.busiest / own
+            found.append(Reason(Role.WARNING, ReasonKind.ONE_SESSION, node=node.name, have=share, of=own))
+    return found
 
 
 def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from otel_shadow.record import Arm, Mode, Outcome, Status
 
-NOT_ELIGIBLE = frozenset({"holdout", "sampled_out", "live", "v1_only", "retry"})
+NOT_ELIGIBLE = frozenset({"holdout", "sampled_out", "live", "v1_only", "retry", "resumed_inside"})
 """Reasons of an intended absence of a shadow; with any other reason there should have been one."""
+_OF_NO_ARM = NOT_ELIGIBLE - {"resumed_inside"}
+"""Reasons with which V1's time belongs to no arm. The held-out arm has V1s that go on inside as well."""
 _FINISHED = frozenset({Status.SUCCESS, Status.INTERRUPT})
 _FAILED = frozenset({Status.ERROR, Status.TIMEOUT})
 
@@ -48,6 +50,8 @@ class ExecutionKind:
     v1_error_type: str = ""
     v2_error_type: str = ""
     simulated: bool = False
+    anonymous: bool = False
+    """Whether the run had no session id, and is a session of its own."""
 
     @property
     def compared(self) -> bool:
@@ -96,7 +100,7 @@ class ExecutionKind:
             return None
         if self.arm == Arm.HOLDOUT:
             return None if self.pair else Arm.HOLDOUT.value
-        return None if self.reason in NOT_ELIGIBLE else Arm.SHADOWED.value
+        return None if self.reason in _OF_NO_ARM else Arm.SHADOWED.value
 
     @property
     def same_request(self) -> bool:

@@ -157,6 +157,7 @@ class Summary:
             v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason: as in the log
             line. By default V1 served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status
             defaults to ``shed``.
+            anonymous: whether the run had no session id; by default it had one.
 
         Raises:
             ValueError: columns of different lengths, or a value that is not one of those allowed.

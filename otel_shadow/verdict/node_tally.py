@@ -46,6 +46,8 @@ class NodeTally:
     ratios: Mapping[str, Ratios]
     counts: Mapping[str, int]
     constant_decision: bool
+    busiest: int
+    """Executions of the session that has the most of them, open or closed."""
 
 
 def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
@@ -117,6 +119,7 @@ class _Piece:
     slots: Mapping[str, Slots]
     intents: Mapping[str, tuple[Slots, Slots]]
     latency: Mapping[str, CycleSplit]
+    busiest: int
 
     @classmethod
     def merged(cls, pieces: Sequence[_Piece]) -> _Piece:
@@ -137,6 +140,7 @@ class _Piece:
                 for intent in first.intents
             },
             {name: CycleSplit.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
+            max(piece.busiest for piece in pieces),
         )
 
 
@@ -205,6 +209,7 @@ class _Plan:
             ratios={name: ratio for name, ratio in ratios.items() if ratio is not None},
             counts=_counts(self.kinds, self.accepted, mine),
             constant_decision=_constant(self.kinds, self.compared * mine),
+            busiest=piece.busiest,
         )
 
 
@@ -296,6 +301,7 @@ class _Node:
                 for intent, mine in plan.of_intent.items()
             },
             latency=self.latency(),
+            busiest=int(np.diff(np.r_[self.starts, len(self.rows)]).max()),
         )
 
     def latency(self) -> dict[str, CycleSplit]:
@@ -348,6 +354,7 @@ def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kin
         "holdout": lambda kind: kind.latency_arm == Arm.HOLDOUT,
         "holdout_v1_error": lambda kind: kind.latency_arm == Arm.HOLDOUT and kind.v1_status == Status.ERROR,
         "noise": lambda kind: kind.disagreement is not None,
+        "anonymous": lambda kind: kind.anonymous,
     }
     found = {
         name: int(sum(count for kind, count in zip(kinds, per_kind.tolist(), strict=True) if count and test(kind)))

@@ -38,7 +38,6 @@ DOWN: Final[Floats] = np.geomspace(0.004, 0.6, 14)
 """Bets that the mean is lower: spaced evenly in the logarithm, because a loss of 1 − m is small."""
 _BISECTIONS = 40
 _PRECISION = 5e-6
-_NEAREST = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +211,20 @@ def crossing(evidence: Callable[[float], float], mean: float, end: float, log_th
         if last:
             return end
         weak, below, step = strong, above, min(step * 4.0, 1.0)
-    while abs(strong - weak) > _PRECISION:
+    held = 0  # how often in a row the weak end has moved; less than 0: the strong one
+    while (width := abs(strong - weak)) > _PRECISION:
         # Along the chord, but never so near to an end that the other one stays where it is.
-        share = min(max((log_threshold - below) / (above - below), _NEAREST), 1.0 - _NEAREST)
+        nearest = min(_PRECISION / 2 / width, 0.5)
+        share = min(max((log_threshold - below) / (above - below), nearest), 1.0 - nearest)
         middle = weak + share * (strong - weak)
         found = evidence(middle)
+        # Illinois: an end that stays where it is twice counts with half its distance from the threshold.
         if found >= log_threshold:
-            strong, above = middle, found
+            strong, above, held = middle, found, min(held, 0) - 1
+            below = (below + log_threshold) / 2 if held < -1 else below
         else:
-            weak, below = middle, found
+            weak, below, held = middle, found, max(held, 0) + 1
+            above = (above + log_threshold) / 2 if held > 1 else above
     return strong
 
 

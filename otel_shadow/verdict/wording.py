@@ -194,7 +194,8 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.UNCERTIFIED_INTENT: lambda one: f"{_more(one, 'closed session')} with the intent {one.names[0]!r}",
     ReasonKind.KEYS: lambda one: (
         f"the lines were written with {len(one.names)} hash keys ({', '.join(one.names)}), so that one session may "
-        f"count as several: give all replicas the same {semconv.ENV_HASH_KEY}, and judge a log that begins after that"
+        f"count as several: give all replicas the same {semconv.ENV_HASH_KEY} and the same release (0.1 gave every key "
+        "another id), and judge a log that begins after that"
     ),
     ReasonKind.GAP: lambda one: (
         f"no execution for {_length(one.hours)} from {moment(one.since)}: nothing is known of that time (if the "
@@ -241,6 +242,15 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.TRUNCATED: lambda one: f"{_were(one, 'last line', ' of a file')} incomplete and skipped",
     ReasonKind.EXPIRED: lambda one: (
         f"the accepted difference {one.names[0]!r} ([[accept]]) expired on {one.day} and was not accepted"
+    ),
+    ReasonKind.NO_SESSION_ID: lambda one: (
+        f"{percent(one.have)} of {plural(one.of or 0, 'execution')} had no session id: each run counts as a session of "
+        "its own, so that the turns of one conversation count as independent; name the id in [session] of shadow.toml, "
+        "and send one with each run"
+    ),
+    ReasonKind.ONE_SESSION: lambda one: (
+        f"one session holds {percent(one.have)} of {plural(one.of or 0, 'execution')} of node {one.node!r}: if these "
+        "were many conversations, they share an id; see [session] id in shadow.toml"
     ),
     ReasonKind.SILENT: lambda one: f"the evidence ends {_length(one.hours)} before the time of this verdict",
     ReasonKind.SMALL_TRAFFIC: _small_traffic,

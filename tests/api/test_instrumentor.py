@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from langgraph.func import entrypoint
 from langgraph.graph.state import StateGraph
 from small_graphs import call, left, small_graph
 
-from otel_shadow import ConfigError, ShadowInstrumentor, with_shadow_v2
+from otel_shadow import ConfigError, ShadowConfig, ShadowInstrumentor, with_shadow_v2
 from otel_shadow.testing.capture import ShadowCapture
 
 MakeCapture = Callable[..., ShadowCapture]
@@ -135,18 +137,89 @@ def test_errors_are_raised_where_asked_for(instrumentor: ShadowInstrumentor) -> 
         instrumentor.instrument(config={"nodez": {}}, raise_errors=True)
 
 
-def test_a_node_that_no_graph_has_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A misspelt node, or one of another graph, is named with the remedy; a node that some graph has is not."""
-    from otel_shadow._api.instrumentor import MissingNodes
-    from otel_shadow.config import ShadowConfig
+def test_a_node_that_no_graph_has_is_told() -> None:
+    """A misspelt node, or one of another graph, is named with the nearest; a node that some graph has is not."""
+    from otel_shadow._langgraph.instrument.missing_nodes import MissingNodes
 
-    nodes = {"greeting": {}, "greting": {}, "elsewhere": {"graph": "other"}}
-    missing = MissingNodes(ShadowConfig.from_mapping({"nodes": nodes}), after_s=3600.0)
-    missing.compiled("enrolment", ["greeting", "elsewhere"])
-    missing.log()
-    (record,) = caplog.records
-    assert "'elsewhere', 'greting': no shadow will run" in record.getMessage()
-    missing.compiled("other", ["elsewhere", "greting"])
-    caplog.clear()
-    missing.log()
-    assert not caplog.records
+    nodes = {"greeting": {}, "greting": {}, "elsewhere": {"graph": "enrolmnt"}, "zzz": {}}
+    missing = MissingNodes(ShadowConfig.from_mapping({"nodes": nodes}))
+    missing.compiled("enrolment", ["__start__", "greeting", "elsewhere"])
+    assert missing.sentences() == [
+        "graph 'enrolmnt' of [nodes.elsewhere] is none, did you mean 'enrolment'?",
+        "no graph has a node 'greting', did you mean 'greeting'?",
+        "no graph has a node 'zzz'",
+    ]
+    missing.compiled("enrolmnt", ["elsewhere", "greting", "zzz"])
+    assert missing.sentences() == []
+
+
+MISSPELT = """
+import asyncio, logging
+{before}
+from typing import TypedDict
+from langgraph.graph import StateGraph
+
+class State(TypedDict, total=False):
+    text: str
+
+def triage(state): return {{"text": "one"}}
+def fails(state): raise ValueError("Ana")
+
+logging.basicConfig(format="%(levelname)s %(message)s")
+{inner}
+graph = StateGraph(State).add_node("triage", {node}).set_entry_point("triage").compile(name="desk")
+for _ in range(3):
+    try:
+        {run}
+    except ValueError:
+        pass
+"""
+AUTO = "from otel_shadow import ShadowInstrumentor; ShadowInstrumentor().instrument(skip_dep_check=True)"
+INNER = 'inner = StateGraph(State).add_node("part", triage).set_entry_point("part").compile(name="inner")'
+RUN, ARUN = "graph.invoke({'text': 'x'})", "asyncio.run(graph.ainvoke({'text': 'x'}))"
+
+
+@pytest.mark.parametrize(
+    ("before", "inner", "node", "run"),
+    [
+        (AUTO, "", "triage", RUN),
+        (AUTO, "", "triage", ARUN),
+        (AUTO, "", "triage", "list(graph.stream({'text': 'x'}))"),
+        (AUTO, "", "fails", RUN),
+        (AUTO, INNER, "inner", RUN),
+        ("", "from otel_shadow import with_shadow_v2", "with_shadow_v2('self')(triage)", RUN),
+    ],
+    ids=["invoke", "ainvoke", "stream", "raising", "subgraph", "decorator"],
+)
+def test_a_misspelt_node_is_told_when_the_first_run_ends(
+    tmp_path: Path, before: str, inner: str, node: str, run: str
+) -> None:
+    """A script of a second says it too: one warning, with the nearest name, and LangGraph is as it was."""
+    (tmp_path / "shadow.toml").write_text('[nodes.tirage]\nv2 = "self"\n')
+    code = MISSPELT.format(before=before, inner=inner, node=node, run=run)
+    done = subprocess.run(
+        [sys.executable, "-c", code + UNTOUCHED], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    told = [line for line in done.stderr.splitlines() if "tirage" in line]
+    graphs = "desk, inner" if node == "inner" else "desk"
+    expected = (
+        "WARNING otel-shadow: no shadow runs for what shadow.toml names: no graph has a node 'tirage', did you mean "
+        f"'triage'? (graphs so far: {graphs}); otel-shadow doctor module:graph checks them"
+    )
+    assert told == [expected]
+    assert done.stdout == "untouched\n"
+
+
+UNTOUCHED = """
+from langgraph.pregel._loop import AsyncPregelLoop, SyncPregelLoop
+ends = SyncPregelLoop.__exit__, AsyncPregelLoop.__aexit__
+print("touched" if any(hasattr(end, "__wrapped__") for end in ends) else "untouched")
+"""
+
+
+def test_nothing_is_told_where_every_node_is_found(tmp_path: Path) -> None:
+    """Nor is the end of a run wrapped."""
+    (tmp_path / "shadow.toml").write_text('[nodes.triage]\nv2 = "self"\n')
+    code = MISSPELT.format(before=AUTO, inner="", node="triage", run=RUN)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "no shadow runs" not in done.stderr

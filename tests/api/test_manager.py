@@ -62,6 +62,38 @@ def test_the_exported_manager_makes_spans_metrics_and_lines_by_default(tmp_path:
     assert events == ["SHADOW_V2", "SHADOW_COMPARISON"]
 
 
+WEAK = """
+import logging, sys
+from otel_shadow import ShadowConfig, ShadowTrafficManager
+logging.basicConfig(format="%(message)s")
+managers = [ShadowTrafficManager(ShadowConfig()) for _ in range(2)]
+for manager in managers:
+    manager.shutdown()
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("demo", "has 4 bytes, and 16 are the least"),
+        ("one-secret-for-all-replicas", "is made of common words only"),
+        ("b8e2f4a6c0d1e3f5", None),
+        ("", None),
+    ],
+)
+def test_a_weak_hash_key_is_told_once_at_the_start(key: str, told: str | None) -> None:
+    """One warning a process, without the key itself; a good key and none at all are no reason for one."""
+    env = {**os.environ, "OTEL_SHADOW_HASH_KEY": key}
+    done = subprocess.run(
+        [sys.executable, "-c", WEAK], cwd=TESTS.parent, env=env, capture_output=True, text=True, check=True
+    )
+    lines = [line for line in done.stderr.splitlines() if "OTEL_SHADOW_HASH_KEY" in line]
+    assert [line.partition(": ")[2].partition(": ")[0] for line in lines] == (
+        [f"OTEL_SHADOW_HASH_KEY {told}"] if told else []
+    )
+    assert not key or key not in done.stderr
+
+
 def test_the_former_factory_makes_the_same_manager_and_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     """``otel_shadow.assembly.build_manager`` still leads to it, for one release."""
     monkeypatch.delitem(sys.modules, "otel_shadow.assembly", raising=False)

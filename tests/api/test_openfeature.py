@@ -90,6 +90,27 @@ def test_a_whole_number_is_a_percentage_too(connect: Any) -> None:
     assert flags.current.router_v2_percentage == 10.0
 
 
+@pytest.mark.parametrize(("flag", "kept"), [("ROUTER_V2_PERCENTAGE", 10.0), ("V2_TIMEOUT_MS", 300)])
+def test_a_boolean_for_a_number_is_not_used(
+    connect: Any, caplog: pytest.LogCaptureFixture, flag: str, kept: float
+) -> None:
+    """``true`` is neither 1 % nor 1 ms: the flag keeps its last value, and the log names it."""
+    provider, flags = connect(**{flag: kept})
+    provider.set(**{flag: True})
+    flags.refresh()
+    assert getattr(flags.current, flag.lower()) == kept
+    assert f"{flag}: got True, expected a" in caplog.text
+
+
+def test_a_number_with_a_point_is_a_time_limit_too(connect: Any) -> None:
+    """A vendor that knows only numbers answers 3000.0; a part of a millisecond is refused."""
+    provider, flags = connect(V2_TIMEOUT_MS=3000.0)
+    assert flags.current.v2_timeout_ms == 3000
+    provider.set(V2_TIMEOUT_MS=0.5)
+    flags.refresh()
+    assert flags.current.v2_timeout_ms == 3000
+
+
 def test_flags_change_without_a_restart(connect: Any) -> None:
     """The provider says that its configuration changed, and the mode of a running process follows."""
     provider, flags = connect(ROUTER_V2_ENABLED=False)

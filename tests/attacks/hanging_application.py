@@ -6,6 +6,7 @@ The second argument is ``sync`` or ``async``. Run by ``test_attack_exit.py``.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,33 @@ def hang(state: Any) -> Any:
     NEVER.wait()
 
 
+class Hanging(logging.Handler):
+    """A handler that never returns from its record, and holds its lock."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        NEVER.wait()
+
+
+class HangingToo(Hanging):
+    """One that never returns from its flush either."""
+
+    def flush(self) -> None:
+        NEVER.wait()
+
+
+HANDLER = HangingToo() if FORM == "handler_and_flush" else Hanging()
+
+
+def hang_in_a_handler(state: Any) -> Any:
+    logger = logging.getLogger("v2's own")
+    logger.addHandler(HANDLER)
+    logger.warning("hello")
+
+
+async def hang_in_a_handler_awaited(state: Any) -> Any:
+    await asyncio.to_thread(hang_in_a_handler, state)
+
+
 async def hang_awaited(state: Any) -> Any:
     while True:
         try:
@@ -52,6 +80,9 @@ FORMS: dict[str, Any] = {
     "awaited": lambda: hang_awaited,
     "thread": lambda: hang_in_a_thread,
     "graph": hanging_graph,
+    "handler": lambda: hang_in_a_handler,
+    "handler_and_flush": lambda: hang_in_a_handler,
+    "handler_in_thread": lambda: hang_in_a_handler_awaited,
     "parallel": lambda: RunnableParallel(a=RunnableLambda(hang), b=RunnableLambda(hang)),
 }
 

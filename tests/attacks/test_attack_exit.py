@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 
 APPLICATION = Path(__file__).with_name("hanging_application.py")
@@ -14,17 +13,20 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(form: str, colour: str) -> list[str]:
     """What the application printed; it has ended by itself."""
-    command = [sys.executable, str(APPLICATION), form, colour]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT)
+    code = APPLICATION.read_text(encoding="utf-8")
+    done = preloaded.run(code, str(APPLICATION), form, colour, cwd=ROOT, timeout=100)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])
-@pytest.mark.parametrize("form", ["plain", "awaited", "thread", "graph", "parallel"])
+@pytest.mark.parametrize(
+    "form",
+    ["plain", "awaited", "thread", "graph", "parallel", "handler", "handler_and_flush", "handler_in_thread"],
+)
 def test_a_v2_that_hangs_keeps_no_process(form: str, colour: str) -> None:
-    """However V2 hangs (in a thread, a task, a pool of the loop's, LangGraph's or LangChain's): users are served, it is
-    a timeout, and the process ends.
+    """However V2 hangs (in a thread, a task, a pool of the loop's, LangGraph's or LangChain's, in a log handler of its
+    own, whose lock ``logging`` waits for at the end): users are served, it is a timeout, and the process ends.
     """
     *served, statuses = run(form, colour)
     assert served == ["['left', 'right']"] * 3

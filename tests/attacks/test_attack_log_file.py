@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from small_graphs import call, left, small_graph
 
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,7 +67,7 @@ def test_standard_error_is_closed(tmp_path: Path) -> None:
     code = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 database = os.open("app.db", os.O_RDWR | os.O_CREAT)
 try:
     LogFileSink("stderr").write(b"line\\n")

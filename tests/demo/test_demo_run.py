@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import command_line
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -159,20 +160,24 @@ builder.add_edge(START, "answer")
 )
 def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     """What is wrong and what was expected, on standard error; no traceback."""
-    done = demo(*arguments, "--out", "out", cwd=tmp_path)
+    done = command_line.run("demo", *arguments, "--out", "out", cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 6
 
 
+def test_bad_input_is_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Nothing is added there, by an import or at the end."""
+    arguments = ("--graph", "no_such_module:graph", "--out", "out")
+    done = demo(*arguments, cwd=tmp_path)
+    inside = command_line.run("demo", *arguments, cwd=tmp_path, COLUMNS="100")
+    assert (done.returncode, done.stdout, done.stderr) == (inside.returncode, inside.stdout, inside.stderr)
+
+
 def test_bad_flags_are_one_error(tmp_path: Path) -> None:
     """A bad environment is told in one go."""
-    code = "import sys; from otel_shadow.cli import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "demo", "--out", "out"], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={"ROUTER_V2_PERCENTAGE": "150", "V2_TIMEOUT_MS": "soon"}, timeout=120,
-    )  # fmt: skip
+    done = command_line.run("demo", "--out", "out", cwd=tmp_path, ROUTER_V2_PERCENTAGE="150", V2_TIMEOUT_MS="soon")
     assert done.returncode == 2
     assert "ROUTER_V2_PERCENTAGE: got '150'" in done.stderr
     assert "V2_TIMEOUT_MS: got 'soon'" in done.stderr

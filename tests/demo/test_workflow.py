@@ -31,7 +31,9 @@ Decisions = dict[tuple[str, str], set[str]]
 def turn(graph: Any, text: str, thread: str = "t1", now: str = NOW) -> dict[str, Any]:
     """One turn of the user's."""
     config = {"configurable": {"thread_id": thread, "reference_datetime": now}}
-    result: dict[str, Any] = graph.invoke({"messages": [HumanMessage(text)]}, config)
+    result: dict[str, Any] = graph.invoke(
+        {"messages": [HumanMessage(text)]}, config, durability="exit" if graph.checkpointer else None
+    )
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from otel_shadow.errors import ConfigError
 
 GRAPH = "small_graphs:small_graph"
 Told = tuple[str, str, str]
+NO_ARGUMENTS = (
+    f"{__name__}:greedy_v2: calling it raised TypeError: greedy_v2() missing 2 required positional arguments: "
+    "'state' and 'database'; expected a graph"
+)
 
 
 def good_v2(state: object) -> dict[str, object]:
@@ -62,7 +67,8 @@ def of(subject: str, findings: list[Finding]) -> Finding:
         (f"{__name__}:deaf_v2", ("problem", "nodes.left", "V2 takes no argument: it can't see the state")),
         (f"{__name__}:greedy_v2", ("problem", "nodes.left", "V2 needs database, which LangGraph does not give")),
         (f"{__name__}:GRAPH", ("problem", "nodes.left", "V2 is a str")),
-        ("nowhere:v2", ("problem", "nodes.left", "V2 'nowhere:v2' can't be imported: ModuleNotFoundError")),
+        ("nowhere:v2", ("problem", "nodes.left",
+                        "V2 'nowhere:v2' can't be imported: ModuleNotFoundError: No module named 'nowhere'")),
     ],
 )  # fmt: skip
 def test_v2_is_imported_and_its_signature_checked(v2: str, told: Told) -> None:
@@ -118,6 +124,118 @@ def test_a_shadow_that_runs_nowhere_is_a_problem(monkeypatch: pytest.MonkeyPatch
     assert [finding.remedy for finding in problems] == ["set ROUTER_V2_SHADOW=true"]
 
 
+@pytest.mark.parametrize(
+    ("values", "subject", "text"),
+    [
+        (
+            {"ROUTER_V2_PERCENTAGE": "10"},
+            "flags",
+            "ROUTER_V2_PERCENTAGE=10 does nothing while V2 is not enabled",
+        ),
+        (
+            {"ROUTER_V2_ENABLED": "true"},
+            "flags",
+            "ROUTER_V2_ENABLED=true does nothing while ROUTER_V2_PERCENTAGE is 0",
+        ),
+        (
+            {"SHADOW_LOGGING": "false"},
+            "flags",
+            "SHADOW_LOGGING=false: no line and no log event is written, so the verdict will have no evidence",
+        ),
+        ({"ROUTER_V2_PERCENTGE": "10"}, "environment", "ROUTER_V2_PERCENTGE is no variable of otel-shadow"),
+        ({"ROUTER_V2_X": "1"}, "environment", "ROUTER_V2_X is no variable of otel-shadow"),
+        ({"SHADOW_LOGS": "1"}, "environment", "SHADOW_LOGS is no variable of otel-shadow"),
+        ({"OTEL_SHADW_HASH_KEY": "1"}, "environment", "OTEL_SHADW_HASH_KEY is no variable of otel-shadow"),
+        ({"otel_shadow_log_file": "x"}, "environment", "otel_shadow_log_file is no variable of otel-shadow"),
+    ],
+)
+def test_what_does_nothing_is_noted(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], subject: str, text: str
+) -> None:
+    """A flag that does nothing as the others are, and a misspelt variable, have a word each, with the remedy."""
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    told = [finding for finding in examine() if (finding.subject, finding.text) == (subject, text)]
+    assert [finding.severity for finding in told] == [Severity.NOTE]
+    assert told[0].remedy
+
+
+def test_variables_of_other_programs_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only begins like one of otel-shadow's is the application's own; flags may be written in small letters."""
+    for name in ("V2_API_URL", "SHADOW_DATABASE_URL", "OTEL_SERVICE_NAME", "LOG_FILE", "router_v2_percentage"):
+        monkeypatch.setenv(name, "1")
+    assert [finding.text for finding in examine() if finding.subject == "environment"] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "severity", "text"),
+    [
+        ("demo", "problem", "OTEL_SHADOW_HASH_KEY has 4 bytes, and 16 are the least"),
+        ("change-me-in-production", "problem", "OTEL_SHADOW_HASH_KEY is made of common words only"),
+        ("b8e2f4a6c0d1e3f5", "ok", "set, key id 142ab173"),
+    ],
+)
+def test_a_weak_hash_key_is_a_problem(monkeypatch: pytest.MonkeyPatch, key: str, severity: str, text: str) -> None:
+    """A key that is guessed makes the hash of every phone number a phone number: the doctor fails."""
+    monkeypatch.setenv(semconv.ENV_HASH_KEY, key)
+    finding = of("hash key", examine())
+    assert (str(finding.severity), finding.text) == (severity, text)
+    assert finding.remedy == "" or "openssl rand -hex 32" in finding.remedy
+
+
+def lines(tmp_path: Path, *told: dict[str, object]) -> None:
+    (tmp_path / "app.log").write_text("".join(f"{json.dumps({'event': 'SHADOW_V2', **one})}\n" for one in told))
+
+
+def test_the_log_says_how_much_traffic_has_no_session_id(tmp_path: Path) -> None:
+    """Three of five executions came without an id: a note, with where the id is configured."""
+    lines(
+        tmp_path,
+        *({"node": "left", "session_id": f"s{n}", "has_session_id": n > 2} for n in range(5)),
+        {"event": "SHADOW_COMPARISON", "node": "left", "session_id": "s9", "has_session_id": False},
+    )
+    finding = of("session ids", examine())
+    assert (finding.severity, finding.text) == (
+        Severity.NOTE,
+        "3 of the last 5 executions in app.log had none: each run is a session of its own",
+    )
+    assert "[session] id" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("same", "others", "noted"), [(25, 10, True), (150, 850, True), (20, 0, False), (60, 100, False)]
+)
+def test_the_log_says_where_one_id_is_everybodys(tmp_path: Path, same: int, others: int, noted: bool) -> None:
+    """An id that is a constant, or ``null`` of many clients, makes one session of all conversations."""
+    ids = ["constant"] * same + [f"s{n}" for n in range(others)]
+    lines(tmp_path, *({"node": "left", "session_id": one, "has_session_id": True} for one in ids))
+    told = [finding.text for finding in examine() if finding.subject == "session ids"]
+    whole = f"{same} of the last {same + others} executions of node 'left' in app.log are of one session"
+    assert told == ([whole] if noted else [])
+
+
+def test_lines_of_the_release_before_are_told_by_their_key_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same secret has another key id now: the log that holds both is not one window."""
+    monkeypatch.setenv(semconv.ENV_HASH_KEY, "b8e2f4a6c0d1e3f5")
+    lines(tmp_path, {"node": "left", "session_id": "s1", "key_id": "47cd8187"}, {"node": "left", "key_id": "142ab173"})
+    told = [finding.text for finding in examine() if finding.subject == "hash key"]
+    assert told == [
+        "set, key id 142ab173",
+        "app.log has lines of release 0.1, where this key has the id 47cd8187; now it is 142ab173",
+    ]
+
+
+def test_a_log_file_in_quotes_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Env files keep quotes; the doctor says what to write, and makes no file."""
+    monkeypatch.setenv(semconv.ENV_LOG_FILE, '"app.log"')
+    finding = of("log file", examine())
+    assert (finding.severity, finding.text) == (
+        Severity.PROBLEM,
+        'OTEL_SHADOW_LOG_FILE: got "app.log", expected the path without quotes and blanks around it: app.log',
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_log_file_that_can_not_be_written_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The log is opened, not only named."""
     monkeypatch.setenv(semconv.ENV_LOG_FILE, str(tmp_path))
@@ -139,7 +257,7 @@ def test_a_collector_that_is_not_there_is_a_problem(monkeypatch: pytest.MonkeyPa
         ("nowhere:graph", "nowhere:graph: no module named 'nowhere'"),
         ("small_graphs:none", "small_graphs:none: module 'small_graphs' has no 'none'"),
         ("small_graphs:END", "small_graphs:END: expected a graph, found str"),
-        (f"{__name__}:greedy_v2", f"{__name__}:greedy_v2: calling it raised TypeError; expected a graph"),
+        (f"{__name__}:greedy_v2", NO_ARGUMENTS),
     ],
 )
 def test_what_is_no_graph_is_named(path: str, problem: str) -> None:
@@ -147,6 +265,38 @@ def test_what_is_no_graph_is_named(path: str, problem: str) -> None:
     with pytest.raises(ConfigError) as error:
         import_graph(path)
     assert error.value.problems == (problem,)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import math\nprice = 1 / 0\n", "ZeroDivisionError: division by zero (broken_app.py, line 2)"),
+        ("def v2(state)\n    pass\n", "SyntaxError: expected ':' (broken_app.py, line 1)"),
+        ("import json\n\njson.loads('')\n",
+         "JSONDecodeError: Expecting value: line 1 column 1 (char 0) (broken_app.py, line 3)"),
+        ("import nowhere_at_all\n", "ModuleNotFoundError: No module named 'nowhere_at_all' (broken_app.py, line 1)"),
+        ("import os\nos.nothing\n",
+         "AttributeError: module 'os' has no attribute 'nothing' (broken_app.py, line 2)"),
+        ("raise RuntimeError('no database\\n at db')\n", "RuntimeError: no database at db (broken_app.py, line 1)"),
+    ],
+)  # fmt: skip
+def test_what_an_import_raises_is_told_with_message_file_and_line(tmp_path: Path, code: str, told: str) -> None:
+    """On the developer's own terminal nothing is hidden: of a V2, and of the graph's own module."""
+    (tmp_path / "broken_app.py").write_text(code)
+    sys.path.insert(0, str(tmp_path))
+    sys.modules.pop("broken_app", None)
+    assert ("problem", "nodes.left", f"V2 'broken_app:v2' can't be imported: {told}") in found(
+        {"nodes": {"left": {"v2": "broken_app:v2"}}}
+    )
+    assert of("graph", examine("broken_app:graph")).text == f"broken_app:graph: importing it raised {told}"
+
+
+def test_what_making_the_graph_raises_is_told_with_file_and_line(tmp_path: Path) -> None:
+    """A function that returns the graph may fail deep inside the application."""
+    (tmp_path / "maker.py").write_text("def graph():\n    return {}['db']\n")
+    sys.modules.pop("maker", None)
+    told = of("graph", examine("maker:graph")).text
+    assert told == "maker:graph: calling it raised KeyError: 'db' (maker.py, line 2); expected a graph"
 
 
 def test_a_graph_is_found_by_its_function() -> None:

@@ -174,3 +174,32 @@ def test_the_demo_has_a_valid_file() -> None:
     """The bundled ``shadow.toml`` is what a user starts from."""
     file = Path(__file__).parents[2] / "otel_shadow" / "_demo" / "shadow.toml"
     assert set(ShadowConfig.load(file).nodes) == {"greeting", "qualification", "information", "scheduling"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "flags.percentage", "flags.timeout_ms", "arms.holdout", "arms.noise", "limits.queue", "limits.tokens_per_hour",
+        "process.memory_bytes", "nodes.greeting.sample", "nodes.greeting.timeout_ms", "sla.parity", "sla.min_sessions",
+        "sla.max_gap_hours",
+    ],
+)  # fmt: skip
+def test_a_boolean_is_no_number(path: str) -> None:
+    """``holdout = true`` would hold out everybody: a number is asked for by name."""
+    with pytest.raises(ConfigError) as caught:
+        with_change(path, True)
+    assert caught.value.problems == (f"configuration: {path}: got True; expected a number, not true or false",)
+
+
+def test_a_boolean_is_no_number_inside_a_table_of_numbers() -> None:
+    """Tolerances and the bounds of single nodes are numbers too."""
+    with pytest.raises(ConfigError, match=r"tolerance: got .* expected a number, not true or false"):
+        with_change("nodes.greeting.compare", {"tolerance": {"score": True}})
+    with pytest.raises(ConfigError, match=r"sla\.nodes\.greeting\.parity: got True; expected a number"):
+        with_change("sla.nodes", {"greeting": {"parity": True}})
+
+
+def test_what_is_true_or_false_stays_a_boolean() -> None:
+    """Only numbers are asked for."""
+    config = with_change("nodes.greeting.live", False)
+    assert config.nodes["greeting"].live is False

@@ -17,7 +17,7 @@ from small_graphs import call, left, small_graph
 
 from otel_shadow import ConfigError, FeatureFlags, Mode, ShadowInstrumentor, semconv, with_shadow_v2
 from otel_shadow._runtime.execution import begin
-from otel_shadow.cohorts import cohorts
+from otel_shadow.cohorts import cohorts, is_id
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -85,6 +85,33 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
         v2_timeout_ms=5000,
         shadow_logging=True,
         timeout_is_explicit=False,
+    )
+
+
+@pytest.mark.parametrize("blank", [" ", "\r", "\t ", "\n"])
+def test_blanks_around_a_value_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """Files of variables leave blanks and carriage returns behind a value; blanks alone are no value."""
+    values = {
+        "ROUTER_V2_ENABLED": "true", "ROUTER_V2_SHADOW": "false", "ROUTER_V2_PERCENTAGE": "10",
+        "V2_TIMEOUT_MS": "250", "SHADOW_LOGGING": "false",
+    }  # fmt: skip
+    set_all(monkeypatch, {name: f"{blank}{value}{blank}" for name, value in values.items()})
+    flags = FeatureFlags()
+    assert (flags.router_v2_enabled, flags.router_v2_shadow, flags.shadow_logging) == (True, False, False)
+    assert (flags.router_v2_percentage, flags.v2_timeout_ms, flags.timeout_is_explicit) == (10.0, 250, True)
+    set_all(monkeypatch, dict.fromkeys(values, blank))
+    flags = FeatureFlags()
+    assert (flags.router_v2_enabled, flags.router_v2_shadow, flags.shadow_logging) == (False, True, True)
+    assert (flags.router_v2_percentage, flags.v2_timeout_ms, flags.timeout_is_explicit) == (0.0, 5000, False)
+
+
+def test_a_boolean_is_no_number() -> None:
+    """``True`` is 1 to Python: as a percentage it would serve V2 to one session in a hundred."""
+    with pytest.raises(ConfigError) as caught:
+        FeatureFlags(router_v2_percentage=True, v2_timeout_ms=True)
+    assert caught.value.problems == (
+        "ROUTER_V2_PERCENTAGE: got True, expected a number from 0 to 100, such as 10 or 0.5",
+        "V2_TIMEOUT_MS: got True, expected a whole number of milliseconds above 0",
     )
 
 
@@ -202,10 +229,19 @@ def test_modes() -> None:
     assert FeatureFlags(**everybody, router_v2_shadow=False).architecture_mode("s") is Mode.V2_LIVE
 
 
-def test_an_execution_without_a_session_is_never_live() -> None:
-    """Without an id nobody could be served the same version twice."""
-    flags = FeatureFlags(router_v2_enabled=True, router_v2_percentage=100)
-    assert flags.mode_of_bucket(None) is Mode.V2_SHADOW
+@pytest.mark.parametrize("session", ["", " ", "\t\n", "null", "None", "undefined", "NaN"])
+def test_a_session_without_an_id_is_live_at_100_percent_only(session: str) -> None:
+    """Below that, V1 and V2 would answer one conversation in turn; an empty id, or a word for nothing, is none."""
+    for percentage, mode in ((2, Mode.V2_SHADOW), (99.9, Mode.V2_SHADOW), (100, Mode.V2_LIVE)):
+        flags = FeatureFlags(router_v2_enabled=True, router_v2_percentage=percentage)
+        assert flags.mode_of_bucket(None) is mode
+        assert flags.architecture_mode(session) is mode
+
+
+@pytest.mark.parametrize("session", ["0", "none of them", "nullable", "-", "undefined " * 2])
+def test_other_ids_are_ids(session: str) -> None:
+    """Only what is written where there is no id is none."""
+    assert is_id(session)
 
 
 def test_the_environment_outranks_shadow_toml_which_outranks_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from otel_shadow._langgraph.instrument.node_wrapper import ShadowedSequence
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.executors.loop import LoopThread, OwnLoopPlace
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 from otel_shadow._runtime.sinks import NoSpan, Sink
 from otel_shadow.config import ShadowConfig
@@ -135,7 +136,8 @@ class WaitingSequence(ShadowedSequence):
             if self.before is not None:
                 run = execution.capture.run
                 scope = ShadowContext("graph", "node", self.engine.config.tools)
-                self.beside.executions.append(_in_thread(lambda: run(scope, self.before)))
+                place = OwnLoopPlace(LoopThread(), None) if execution.capture.is_async else None
+                self.beside.executions.append(_in_thread(lambda: run(scope, self.before, place)))
                 execution.capture = None
         return execution
 
@@ -203,7 +205,13 @@ def shadow(
     witness = _Witness(beside, enter)
     config = ShadowConfig.from_mapping({"v2_build": "t", "arms": {"holdout": 0.0}, "tools": tools or {}}, "the harness")
     engine = ShadowTrafficManager(
-        config, default_flags(config), log_file=os.devnull, sinks=[witness], spans=witness, inspect=witness.inspect
+        config,
+        default_flags(config),
+        log_file=os.devnull,
+        sinks=[witness],
+        spans=witness,
+        inspect=witness.inspect,
+        trials=False,
     )
     ENGINES.append(engine)
     attach(graph, engine, lambda _, name: v2 if name == node else None)

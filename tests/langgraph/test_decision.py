@@ -225,10 +225,11 @@ def test_v2s_decision_is_what_it_would_be_as_v1(kind: Any, is_async: bool) -> No
         (fan_out, ("b",), ("b",)),
         (sent, ("c",), ("b",)),
         (join, ("c",), ("c",)),
+        (deferred, ("deferred:c",), ("b", "deferred:c")),
     ],
 )
 def test_decisions_by_name(kind: Any, small: tuple[str, ...], large: tuple[str, ...]) -> None:
-    """The names are those of the graph's nodes, sorted; nowhere to go is END."""
+    """The names are those of the graph's nodes, sorted; nowhere to go is END; a node that waits for all is marked."""
     world = World(ISOLATED, False)
     assert played(world, kind, 1, 1).executions[0].targets == small
     assert played(world, kind, 5, 5).executions[0].targets == large
@@ -259,6 +260,30 @@ def test_a_command_to_the_parent_graph(is_async: bool) -> None:
     assert world.invoke(parent, {})["log"] == ["b"]
     assert beside.targets == [("parent:b",)]
     assert (beside.executions[0].status, beside.executions[0].targets) == (Status.SUCCESS, ("parent:c",))
+
+
+@pytest.mark.usefixtures("guards")
+def test_a_target_in_the_parent_graph_is_named() -> None:
+    """Nodes of the parent graph are declared words, of a deferred node too; a name of no graph is not."""
+    child = StateGraph(State)
+    child.add_node("a", lambda state: Command(graph=Command.PARENT, goto=state["log"][0]))
+    child.add_edge(START, "a")
+    inner = child.compile()
+    beside = World(ISOLATED, False).shadow(inner, "a", lambda state: Command(graph=Command.PARENT, goto="b"))
+    graph = skeleton(inner).add_node("late", says("late"), defer=True).compile()
+    for name in ("b", "late", "__end__", "Ana Lima"):
+        graph.invoke({"log": [name]})
+    targets = [(record.v1.target, record.v2.target) for record in beside.records if record.v2 is not None]
+    assert targets == [("parent:b", "parent:b"), ("parent:late", "parent:b"), ("parent:__end__", "parent:b"),
+                       ("_other", "parent:b")]  # fmt: skip
+
+
+def test_a_deferred_target_is_named() -> None:
+    """The record says that the node waits for all others."""
+    beside = played(World(ISOLATED, False), deferred, 5, 1)
+    record = beside.records[0]
+    assert record.v2 is not None
+    assert (record.v1.target, record.v2.target) == ("b+deferred:c", "deferred:c")
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

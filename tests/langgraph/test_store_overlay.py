@@ -145,9 +145,20 @@ def test_a_closed_loop_is_an_error_and_no_noise() -> None:
     """Production's ``asyncio.run`` is over: V2 gets an exception, and no coroutine is left unawaited."""
     loop = asyncio.new_event_loop()
     loop.close()
-    overlay = PrivateStore(InMemoryStore(), loop)
+    overlay = PrivateStore(Recording(), loop)
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(overlay.asearch(NS))
+
+
+def test_a_store_in_memory_needs_no_loop() -> None:
+    """Production's ``asyncio.run`` is over: a store that is bound to no loop is read all the same."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    base = InMemoryStore()
+    base.put(NS, "a", {"v": 1})
+    found = asyncio.run(PrivateStore(base, loop).aget(NS, "a"))
+    assert found is not None
+    assert found.value == {"v": 1}
 
 
 def test_one_overlay_per_store() -> None:

@@ -11,9 +11,13 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
-from langchain_core.tools import BaseTool, tool
+from langchain_core.tools import BaseTool, ToolException, tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphInterrupt
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, ToolNode
+from langgraph.types import Command, Interrupt, interrupt
+from pydantic import BaseModel, ValidationError
 from shadow_harness import ISOLATED, World, shadow
 
 from otel_shadow import side_effect
@@ -286,6 +290,96 @@ async def test_marked_functions_are_replayed() -> None:
     with pytest.raises(SideEffectBlockedError):
         await charge_card(4)
     assert SENT == ["monday", "monday", "3"]
+
+
+class TwoFields(Exception):
+    """An exception that pickles, and can't be made again from its pickle."""
+
+    def __init__(self, code: int, who: str) -> None:
+        super().__init__(f"{code} from {who}")
+        self.code = code
+
+
+class HoldsALock(Exception):
+    """An exception that can't be copied whole."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+class Answer(BaseModel):
+    """What a tool validates."""
+
+    age: int
+
+
+def _invalid() -> Exception:
+    try:
+        return Answer(age="old")  # type: ignore[arg-type,return-value]
+    except ValidationError as error:
+        return error
+
+
+RAISED = [ValueError("no"), FileNotFoundError(2, "gone"), TwoFields(7, "the bank"), HoldsALock("busy"), _invalid(),
+          GraphInterrupt([Interrupt(value={"sure": True}, id="0" * 32)])]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+async def test_what_v1s_call_raised_is_raised(error: Exception, is_async: bool) -> None:
+    """A call that failed, or asked a human, is replayed as that: a copy of the exception, of its class and words."""
+
+    @side_effect
+    def charge() -> None:
+        raise error
+
+    @side_effect(name="charge")
+    async def acharge() -> None:
+        raise error
+
+    async def raised() -> BaseException:
+        with pytest.raises(type(error)) as caught:
+            await acharge() if is_async else charge()
+        return caught.value
+
+    with recording() as calls:
+        assert await raised() is error
+    SHADOW.set(ShadowContext("g", "n", ToolsTable(replay=("charge",)), recorded_calls=calls))
+    for _ in range(2):
+        again = await raised()
+        assert again is not error
+        assert (type(again), str(again), repr(again)) == (type(error), str(error), repr(error))
+
+
+@tool
+def ask_first(to: str) -> str:
+    """Send a mail if a human agrees."""
+    if interrupt({"send to": to}) != "yes":
+        raise ToolException("refused")
+    SENT.append(to)
+    return f"sent to {to}"
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_v1s_question_and_failure_are_replayed_to_the_same_v2(
+    answer: str, is_async: bool, make_shadow_capture: Any
+) -> None:
+    """V2 asks where V1 asked, and fails where V1's tool failed; it never runs the tool and is not blocked."""
+    capture = make_shadow_capture({
+        "nodes": {"tools": {"v2": "self", "compare": {"fields": ["*"]}}}, "tools": {"replay": ["ask_first"]},
+    })  # fmt: skip
+    graph = StateGraph(MessagesState).add_node("tools", ToolNode([ask_first], handle_tool_errors=True))
+    compiled = capture.attach(graph.add_edge(START, "tools").compile(checkpointer=InMemorySaver()))
+    world, thread = World(ISOLATED, is_async), {"configurable": {"thread_id": "session_1"}}
+    world.invoke(compiled, asks("ask_first", "ana", "c1"), thread)
+    world.invoke(compiled, Command(resume=answer), thread)
+    assert [(record.v2.status, record.comparison.outcome, record.blocked_tools) for record in capture.records] == [
+        ("interrupt", "match", ()),
+        ("success", "match", ()),
+    ]
+    assert len(SENT) == (answer == "yes")
 
 
 async def test_a_shadow_records_nothing() -> None:

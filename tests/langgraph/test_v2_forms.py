@@ -290,27 +290,6 @@ def test_tasks_that_v2_forgot_are_cancelled() -> None:
     assert started[0].cancelled()
 
 
-async def test_cancelling_the_shadow_cancels_v2() -> None:
-    """Cancellation from outside goes through V2 and comes out as cancellation."""
-    began, ended = asyncio.Event(), []
-
-    async def v2(state: State) -> None:
-        try:
-            began.set()
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
-
-    graph = build()
-    capture = NodeCapture({"n": 0}, {}, graph.nodes["a"], as_runnable(v2), awaited=True)
-    running = asyncio.create_task(capture.arun(ShadowContext("g", "a"), lambda: None))
-    await began.wait()
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    assert ended == [True]
-
-
 def test_outside_of_a_graph() -> None:
     """A bare configuration is enough: then there are no channels, and V2 simply runs."""
     v2 = as_runnable(lambda state: {"n": state["n"] + 1})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
@@ -22,6 +23,8 @@ from typing_extensions import TypedDict
 from waiting import PATIENCE_S, until
 
 from otel_shadow import Mode, ShadowIntegrationMiddleware, is_shadow, semconv, side_effect, with_shadow_v2
+from otel_shadow._runtime.executors.loop_admission import LoopAdmission, V2Code
+from otel_shadow._runtime.executors.loop_guard import PausePlace
 
 Node = Callable[..., Any]
 HOW = ("invoke", "ainvoke", "stream", "astream")
@@ -139,7 +142,7 @@ def within(inner: Any) -> Any:
 def turn(graph: Any, session: str | None = "session_1", how: str = "invoke", given: Any = None) -> Any:
     """One turn of a session; its value, or its chunks."""
     value = {"messages": [("user", "Good morning")]} if given is None else given
-    config = {"configurable": {"thread_id": session} if session else {}}
+    config: Any = {"configurable": {"thread_id": session}} if session else {"run_id": UUID(int=1)}
     if how == "stream":
         return list(graph.stream(value, config))
     if how == "astream":
@@ -737,6 +740,64 @@ def executor_loop(run: Run) -> None:
         await asyncio.to_thread(run.settle)
 
     asyncio.run(lives_on())
+
+
+@scene(work={"executor": "loop"})
+def kept_off_the_loop(run: Run) -> None:
+    """An awaited V2 that held the loop, one on trial, and one that can't be tried: none of them runs there."""
+    admission = _admitted(run)
+    admission.guard.pause(PausePlace("recorded_scenes:1", 0.5), told=False)
+    _awaited_turn(run)
+    admission.guard.resume()
+    admission._accepted, admission._attempts, admission.code = False, 5, V2Code("recorded_scenes:v1")
+    _awaited_turn(run)
+    admission.tell_untried("it is a closure")
+    _awaited_turn(run)
+
+
+@scene(work={"executor": "loop"})
+def called_in_the_loops_thread(run: Run) -> None:
+    """The caller of a synchronous graph is the thread that runs the loop: there is no place for an awaited V2."""
+    graph = attach(run, desk(), awaited(v1))
+
+    async def handler() -> None:
+        turn(graph)
+        await asyncio.to_thread(run.settle)
+
+    asyncio.run(handler())
+
+
+@scene(work={"executor": "loop", "timeout_ms": 3_600_000})
+def the_loop_ends(run: Run) -> None:
+    """``asyncio.run`` is over while V2 is in flight."""
+    began = asyncio.Event()
+
+    async def forever(state: State) -> Any:
+        began.set()
+        await asyncio.Event().wait()
+
+    graph = attach(run, desk(awaited(v1)), forever)
+
+    async def short() -> None:
+        await graph.ainvoke({"trail": []}, {"configurable": {"thread_id": "session_1"}})
+        await began.wait()
+
+    asyncio.run(short())
+    run.settle()
+
+
+def _admitted(run: Run) -> LoopAdmission:
+    run.graph = attach(run, desk(awaited(v1)), awaited(v1))  # type: ignore[attr-defined]
+    return run.manager.nodes[("desk", "work")].admission
+
+
+def _awaited_turn(run: Run) -> None:
+    async def request() -> None:
+        graph: Any = run.graph  # type: ignore[attr-defined]
+        await graph.ainvoke({"trail": []}, {"configurable": {"thread_id": "session_1"}})
+        await asyncio.to_thread(run.settle)
+
+    asyncio.run(request())
 
 
 @scene(work={"executor": "process", "v2": "recorded_scenes:v1"})

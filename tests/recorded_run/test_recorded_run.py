@@ -40,7 +40,8 @@ NEVER_V2 = {Status.NOT_RUN: "V1 of an execution that V2 served live"}
 NEVER_TOLD = {Mode.V1_ONLY: "nothing is recorded then; the scene v1_only asserts the mode and an empty log"}
 BASELINES = {
     "holdout", "sampled_out", "live", "retry", "not_captured:Slow", "not_captured:ConnectionError", "cancelled",
-    "not_implemented", "shed:shutdown", *(f"shed:{reason}" for reason in semconv.LIMITER_REASONS),
+    "cancelled:loop_ended", "not_implemented", "shed:shutdown",
+    *(f"shed:{reason}" for reason in semconv.LIMITER_REASONS),
 }  # fmt: skip
 """A bare ``not_captured`` is not among them: it takes a fault of our own while the state is captured."""
 

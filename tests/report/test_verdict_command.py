@@ -143,6 +143,7 @@ def test_what_is_skipped_is_counted(folder: Path, tmp_path: Path) -> None:
     [
         (["--at", "yesterday"], "expected ISO 8601"),
         (["--trace-url", "tempo/"], "{trace_id} once"),
+        (["--trace-url", "http://tempo/{trace_id}"], "--trace-url: links stand on the page; name it with --html FILE"),
         (["--html", "missing/page.html"], "missing/page.html: can't be written"),
         (["--save", "missing/summary"], "missing/summary: can't be written"),
         (["--config", "missing.toml"], "missing.toml: no such file"),
@@ -246,6 +247,59 @@ def test_a_watch_waits_for_its_file_and_reads_what_is_added(folder: Path, tmp_pa
             assert line, "it has ended"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 1
+    finally:
+        process.kill()
+        _, errors = process.communicate()
+    assert errors == ""
+
+
+def test_a_watch_makes_no_links(folder: Path) -> None:
+    """A watch draws no page: --trace-url would have no effect, and is refused."""
+    done = run("wait.log", "--watch", "--trace-url", "http://tempo/{trace_id}", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--trace-url: not together with --watch" in done.stderr
+
+
+SIGNALLED = """
+import signal, sys, threading, time
+from otel_shadow.cli import main
+
+MAIN = threading.main_thread().ident
+
+def place():
+    frame = sys._current_frames()[MAIN]
+    return frame.f_code, frame.f_lasti
+
+def stands_still():
+    before = place()
+    time.sleep(0.2)
+    return place() == before
+
+def send():  # after a line on standard input, to this thread: no system call of the main thread is interrupted
+    sys.stdin.readline()
+    while not stands_still():
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=send, daemon=True).start()
+main(sys.argv[1:])
+"""
+
+
+def test_a_signal_ends_a_watch_that_sleeps(folder: Path) -> None:
+    """A signal that does not interrupt the long sleep (it came just before, or in another thread) ends it at once."""
+    arguments = ("verdict", "no-go.log", "--watch", "--every", "80000", "--config", "policy.toml")
+    process = subprocess.Popen(
+        [sys.executable, "-c", SIGNALLED, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, cwd=folder, env=environment(),
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert " NO-GO " in process.stdout.readline()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.wait(60) == 1
     finally:
         process.kill()
         _, errors = process.communicate()

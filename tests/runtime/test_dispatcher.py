@@ -149,9 +149,9 @@ def test_blocked_loop_takes_its_neighbours_with_it_and_is_replaced(shadow: Any, 
     assert [record.v2.status for record in capture.records] == ["timeout", "success"]
 
 
-@pytest.mark.parametrize("executor", ["thread", "loop"])
+@pytest.mark.parametrize("executor", ["auto", "thread", "loop"])
 def test_awaited_v2_over_its_time_is_cancelled(shadow: Any, executor: str) -> None:
-    """It sees its cancellation, on its own loop and on production's."""
+    """It sees its cancellation on production's loop, the only one for an awaited V2."""
     seen: list[str] = []
 
     async def v1(state: Any) -> Any:
@@ -171,7 +171,7 @@ def test_awaited_v2_over_its_time_is_cancelled(shadow: Any, executor: str) -> No
         await asyncio.to_thread(until, lambda: seen)
 
     asyncio.run(main())
-    assert seen == ["MainThread" if executor == "loop" else "otel-shadow-loop"]
+    assert seen == ["MainThread"]
     assert capture.manager.flush(PATIENCE_S)
     assert [record.v2.status for record in capture.records] == ["timeout"]
 
@@ -202,7 +202,7 @@ def test_production_loop_runs_v2_only(shadow: Any) -> None:
         await asyncio.to_thread(until, lambda: "compare" in threads)
 
     asyncio.run(main())
-    assert threads == {"v2": "MainThread", "compare": "otel-shadow-aside"}
+    assert threads == {"v2": "MainThread", "compare": "otel-shadow-worker"}
 
 
 def test_end_of_production_loop_cancels_its_shadows(shadow: Any) -> None:
@@ -225,7 +225,7 @@ def test_end_of_production_loop_cancels_its_shadows(shadow: Any) -> None:
 
     asyncio.run(main())
     assert capture.manager.flush(PATIENCE_S)
-    assert [record.v2.status for record in capture.records] == ["cancelled"]
+    assert [(record.v2.status, record.reason) for record in capture.records] == [("cancelled", "cancelled:loop_ended")]
 
 
 def test_executor_of_the_users(make_shadow_capture: Make) -> None:
@@ -298,7 +298,7 @@ def test_a_shadow_that_comes_as_the_dispatcher_ends_is_cancelled() -> None:
     """One that found it open and is queued after its end is neither run nor lost."""
     told: queue.SimpleQueue[bool] = queue.SimpleQueue()
     late = SimpleNamespace(
-        executor="thread", size=1, accepted=lambda: None, give_up=lambda cancelled: told.put(cancelled)
+        executor="thread", is_async=False, size=1, accepted=lambda: None, give_up=lambda cancelled: told.put(cancelled)
     )
     dispatcher = Dispatcher(LimitsTable(), FaultBarrier())
     dispatcher.close(0.1)

@@ -53,6 +53,15 @@ def pairs(capture: ShadowCapture) -> list[Any]:
     return capture.records
 
 
+def test_where_v2_failed_comes_back_with_its_exception(shadow: Any) -> None:
+    """An exception loses its traceback on the way, and one that can't be sent loses more: the place is told."""
+    source = (HERE / "v2_functions.py").read_text(encoding="utf-8").splitlines()
+    (line,) = [number for number, text in enumerate(source, 1) if text.strip() == "raise OddError(1, 2)"]
+    capture, graph = shadow("odd")
+    call(graph)
+    assert [told["v2_location"] for told in capture.lines("SHADOW_V2")] == [f"v2_functions:{line}"]
+
+
 @pytest.mark.parametrize("v2", ["same", "same_async"])
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_pair_is_the_same_as_in_a_thread(shadow: Any, v2: str, is_async: bool) -> None:
@@ -108,7 +117,7 @@ def test_worker_over_its_time_is_killed_and_replaced(shadow: Any, v2: str) -> No
     call(graph)
     assert [record.v2.status for record in pairs(capture)] == ["timeout", "timeout"]
     until(lambda: not any(exists(pid) for pid in before))
-    assert capture.manager.dispatcher.abandoned == 0
+    until(lambda: capture.manager.dispatcher.abandoned == 0)
 
 
 @pytest.mark.parametrize(

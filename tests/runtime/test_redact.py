@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from otel_shadow import semconv
 from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.hash_key import stretched
 from otel_shadow._runtime.observer import Observer
 from otel_shadow._runtime.redact import Redactor, class_name, declared, error_type
 from otel_shadow.config import NodeTable, PrivacyTable, ShadowConfig
@@ -34,11 +35,13 @@ def redactor(key: str = "k") -> Redactor:
 
 
 def test_the_hash_is_an_hmac_of_twelve_hex_digits() -> None:
-    """HMAC-SHA-256 (RFC 2104) under the key, its first 12 hex digits."""
-    expected = hmac.new(b"secret", "olá".encode(), hashlib.sha256).hexdigest()[:12]
-    assert Redactor("secret").digest("olá") == expected
+    """HMAC-SHA-256 (RFC 2104) under the stretched key, its first 12 hex digits: the same in every process, for ever."""
+    key = hashlib.scrypt(b"secret", salt=b"otel-shadow", n=2**14, r=8, p=1, dklen=32)
+    expected = hmac.new(key, "olá".encode(), hashlib.sha256).hexdigest()[:12]
+    assert Redactor("secret").digest("olá") == expected == "4c97a4cc2d2d"
 
 
+@settings(deadline=None)  # the first hash under a key takes its time
 @given(Text, Text)
 def test_one_key_joins_and_another_does_not(text: str, other: str) -> None:
     """Under one key a text has one hash; under another key, another (a keyless hash of a phone number is no secret)."""
@@ -47,6 +50,7 @@ def test_one_key_joins_and_another_does_not(text: str, other: str) -> None:
     assert text == other or redactor("a").digest(text) != redactor("a").digest(other)
 
 
+@settings(deadline=None)
 @given(Text)
 def test_an_id_is_hashed_unless_it_is_of_the_safe_pattern(value: str) -> None:
     """Whatever an id looks like, what is written is its hash, or a whole match of the pattern."""
@@ -80,6 +84,78 @@ def test_the_key_id_tells_keys_apart_and_is_no_part_of_a_hash() -> None:
     assert Redactor(None).random_key
     assert Redactor(None).key_id != Redactor(None).key_id
     assert not redactor().random_key
+
+
+def test_no_hash_and_no_id_is_made_with_the_bare_secret() -> None:
+    """A guess costs some 50 ms of scrypt: neither key id nor hash can be tried with a plain HMAC."""
+    for secret in ("a", "demo", "correct horse battery staple"):
+        bare = hmac.new(secret.encode(), b"otel-shadow key id", hashlib.sha256).hexdigest()
+        assert redactor(secret).former_key_id == bare[:8]
+        assert redactor(secret).key_id != bare[:8]
+        assert redactor(secret).digest("x") != hmac.new(secret.encode(), b"x", hashlib.sha256).hexdigest()[:12]
+
+
+def test_the_key_is_stretched_at_the_first_hash_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Making a redactor costs the start of the application nothing, and further hashes are plain ones."""
+    calls: list[bytes] = []
+
+    def counted(secret: bytes) -> bytes:
+        calls.append(secret)
+        return b"k" * 32
+
+    monkeypatch.setattr("otel_shadow._runtime.redact.stretched", counted)
+    made = redactor("secret")
+    assert calls == []
+    for text in ("x", "y"):
+        made.digest(text)
+    assert made.key_id
+    assert calls == [b"secret"]
+
+
+def test_where_scrypt_is_forbidden_the_key_is_stretched_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OpenSSL under FIPS refuses scrypt: PBKDF2 takes its place, and the records have hashes."""
+    expected = hashlib.pbkdf2_hmac("sha256", b"secret", b"otel-shadow", 600_000)
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise ValueError("unsupported")
+
+    monkeypatch.setattr(hashlib, "scrypt", refuse)
+    assert stretched.__wrapped__(b"secret") == expected
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "a", "demo", "fifteen bytes..", "one-secret-for-all-replicas", "change-me-in-production",
+        "SECRET_SECRET_SECRET", "my-secret-hash-key-2024", "passwordpassword1", "your secret key here",
+        "mysecretkey12345678", "1234567890-1234567890",
+    ],
+)  # fmt: skip
+def test_a_key_that_is_short_or_of_common_words_is_weak(secret: str) -> None:
+    """What people write where a secret is asked for is found in any list of guesses."""
+    told = redactor(secret).weakness
+    assert told in (f"has {len(secret)} bytes, and 16 are the least", "is made of common words only")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "b8e2f4a6c0d1e3f5",
+        "9f86d081-884c-7d65-9a2f-eaa0c55ad015",
+        "correct horse battery staple",
+        "ångström pâté",
+    ],
+)
+def test_a_key_of_other_bytes_is_not(secret: str) -> None:
+    """Sixteen bytes that are not listed words, a passphrase too."""
+    assert redactor(secret).weakness is None
+    assert Redactor(None).weakness is None
+
+
+def test_blanks_around_the_key_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that one replica reads from a file with its end of line is the same key."""
+    monkeypatch.setenv("OTEL_SHADOW_HASH_KEY", " shared\r\n")
+    assert Redactor().key_id == Redactor("shared").key_id
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +323,8 @@ class TestObserver:
             (("Maria",), "_other"),
             (("parent:other_node",), "parent:other_node"),
             (("parent:Maria",), "_other"),
+            (("deferred:other_node",), "deferred:other_node"),
+            (("deferred:Maria",), "_other"),
             (("error:ValueError",), "error:ValueError"),
             (("error:Maria Silva",), "error:_other"),
             (("Maria:other_node",), "_other"),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +109,79 @@ def devour(state: dict[str, Any]) -> dict[str, Any]:
     hoard = []
     while True:
         hoard.append(bytearray(16 * 1024 * 1024))
+
+
+def forks(state: dict[str, Any]) -> dict[str, Any]:
+    """Forks, and parent and child both return."""
+    os.fork()
+    return {"data": {"text": state["text"]}, "next_node": "right"}
+
+
+def then(how: str) -> None:
+    """Hang or leave, now that the children are there."""
+    if how == "leave":
+        os._exit(7)
+    while True:
+        time.sleep(3600)
+
+
+def pool_of_processes(state: dict[str, Any]) -> dict[str, Any]:
+    """Has children through a pool, and says which."""
+    with ProcessPoolExecutor(2) as pool:
+        pids = {pool.submit(os.getpid).result()}
+        pool.submit(time.sleep, 3600)
+        Path(os.environ["TEST_CHILDREN"]).write_text(" ".join(map(str, pids | set(pool._processes))) + "\n")
+        then(state["text"])
+    return {}
+
+
+def command_of_system(state: dict[str, Any]) -> dict[str, Any]:
+    """Likewise, through a command."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    Path(os.environ["TEST_CHILDREN"]).write_text(f"{child.pid}\n")
+    then(state["text"])
+    return {}
+
+
+def command_of_a_session(state: dict[str, Any]) -> dict[str, Any]:
+    """Likewise, through a command that leaves the process group."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+    Path(os.environ["TEST_CHILDREN"]).write_text(f"{child.pid}\n")
+    then(state["text"])
+    return {}
+
+
+def fork_that_stays(state: dict[str, Any]) -> dict[str, Any]:
+    """Likewise, through a fork."""
+    child = os.fork()
+    if not child:
+        then("hang")
+    Path(os.environ["TEST_CHILDREN"]).write_text(f"{child}\n")
+    then(state["text"])
+    return {}
+
+
+# --- jobs, which workers run without LangGraph ----------------------------------------------------------------------
+
+
+def modules(payload: bytes, begin: Callable[[], None]) -> bytes:
+    """What is imported."""
+    begin()
+    return pickle.dumps(set(sys.modules))
+
+
+def late(payload: bytes, begin: Callable[[], None]) -> bytes:
+    """Takes longer before it begins than it may take."""
+    time.sleep(float(payload))
+    begin()
+    return b"done"
+
+
+def over_time(payload: bytes, begin: Callable[[], None]) -> bytes:
+    """Begins, and hangs."""
+    begin()
+    time.sleep(3600)
+    return b""
 
 
 def unpicklable(state: dict[str, Any]) -> dict[str, Any]:

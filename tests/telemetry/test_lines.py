@@ -19,9 +19,9 @@ import pytest
 from frozen import FOLDER, frozen
 from small_graphs import call, left, small_graph
 
-from otel_shadow import FeatureFlags, ShadowConfig, semconv
+from otel_shadow import ConfigError, FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
-from otel_shadow._telemetry.log_file import LogFileSink
+from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.evidence.line_fields import FieldReader
 from otel_shadow.log_line import KEYS, ORDER, Key, encode, lines, timestamp
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
@@ -104,6 +104,14 @@ def test_every_line_has_what_evidence_needs(make_shadow_capture: MakeCapture) ->
     assert {line["schema"] for line in seen} == {semconv.LINE_SCHEMA}
 
 
+@pytest.mark.parametrize("reason", ["cancelled", "not_captured:ConnectionError", "live"])
+def test_a_record_with_a_reason_is_a_baseline_that_says_it(reason: str) -> None:
+    """V2 never began in a shadow, whatever its status says (not restored, served live): one line, with why."""
+    record = replace(RECORD, v2=Observation(Status.CANCELLED), reason=reason)
+    assert not record.is_pair
+    assert [(line["event"], line["reason"]) for line in lines(record)] == [("SHADOW_BASELINE", reason)]
+
+
 JSON_TYPES = {
     "text": "string", "time": "string, RFC 3339 in UTC with milliseconds", "number": "number", "version": "number",
     "flag": "boolean", "names": "string[]", "table": "object",
@@ -175,7 +183,7 @@ def test_what_is_written_is_what_is_read() -> None:
         "event": "SHADOW_V2", "pair_id": "p", "session": "s", "time": 1736380800000, "clock": "system", "graph": "g",
         "node": "n", "mode": "v2_shadow", "arm": "shadowed", "intent": "buy", "v1_ms": 100.0, "v1_status": "success",
         "v2_status": "timeout", "v2_ms": 250.0, "original_target": "left", "shadow_target": "right",
-        "comparison": "mismatch", "diff_fields": ("a", "b"), "observed_v1": {"score": 0.5},
+        "comparison": "mismatch", "diff_fields": ("a", "b"), "observed_v1": {"score": 0.5}, "has_session": True,
     }  # fmt: skip
 
 
@@ -229,6 +237,35 @@ class TestFile:
         LogFileSink(tmp_path / "app.log").close()
         assert (tmp_path / "app.log").stat().st_mode & 0o007 == 0
 
+    @pytest.mark.parametrize(
+        ("named", "told"),
+        [
+            ('"app.log"', 'got "app.log", expected the path without quotes and blanks around it: app.log'),
+            ("'app.log'", "got 'app.log', expected the path without quotes and blanks around it: app.log"),
+            ('"stdout"', 'got "stdout", expected the path without quotes and blanks around it: stdout'),
+            ("STDOUT", "got STDOUT, expected stdout (for a file of that name: ./STDOUT)"),
+            ("StdErr", "got StdErr, expected stderr (for a file of that name: ./StdErr)"),
+        ],
+    )
+    def test_no_file_is_made_of_what_was_meant_otherwise(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, told: str
+    ) -> None:
+        """Env files keep quotes, and people write STDOUT: the error says what to write, and no file appears."""
+        monkeypatch.chdir(tmp_path)
+        for given in (None, named):
+            monkeypatch.setenv("OTEL_SHADOW_LOG_FILE", named if given is None else "app.log")
+            with pytest.raises(ConfigError) as caught:
+                LogFileSink(given)
+            where = "OTEL_SHADOW_LOG_FILE" if given is None else "log_file"
+            assert caught.value.problems == (f"{where}: {told}",)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_blanks_behind_the_name_are_no_part_of_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A carriage return of an env file makes no second file."""
+        monkeypatch.setenv("OTEL_SHADOW_LOG_FILE", f"{tmp_path}/app.log\r")
+        LogFileSink().close()
+        assert [file.name for file in tmp_path.iterdir()] == ["app.log"]
+
     def test_the_environment_names_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """``OTEL_SHADOW_LOG_FILE``; without it, standard error."""
         assert LogFileSink().path == "stderr"
@@ -243,7 +280,7 @@ class TestFile:
         log, writers, count = tmp_path / "app.log", 4, 500
         code = (
             "import sys, json\n"
-            "from otel_shadow._telemetry.log_file import LogFileSink\n"
+            "from otel_shadow._telemetry.log_sinks import LogFileSink\n"
             "sink, who = LogFileSink(sys.argv[1]), sys.argv[2]\n"
             f"for n in range({count}):\n"
             "    head = json.dumps({'who': who, 'n': n, 'pad': ''})\n"

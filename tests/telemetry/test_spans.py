@@ -15,13 +15,19 @@ from frozen import frozen
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import interrupt
 from opentelemetry import baggage, context, trace
+from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from small_graphs import State, awaited, call, left, small_graph
 
 from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager
+from otel_shadow._runtime.shadow_context import is_shadow
 from otel_shadow._runtime.sinks import Sink
+from otel_shadow._telemetry.shadow_mark import FOLLOWED
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing.capture import CapturedSpan, ShadowCapture, default_flags
@@ -300,7 +306,11 @@ from otel_shadow.config import ShadowConfig
 from small_graphs import call, left, small_graph
 manager = ShadowTrafficManager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file="/dev/null")
 graph = ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph())
+from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
@@ -327,18 +337,99 @@ print(any(m.name == "shadow.node.duration" for scope in found for m in scope.met
 
 
 def test_an_uninstrumented_mark_is_inert(capture: ShadowCapture) -> None:
-    """A span processor can't be removed from a provider: after ``close`` ours does nothing."""
+    """A span processor can't be removed from a provider: after ``close`` of all openers ours does nothing."""
     call(capture.attach(small_graph(), {"left": left}))
     capture.settle()
     spans = capture.manager.spans
-    assert isinstance(spans, OtelSpans)
-    spans.close()
+    assert spans in FOLLOWED
+    for opener in list(FOLLOWED):  # other tests' managers
+        opener.close()
     token = context.attach(baggage.set_baggage(semconv.BAGGAGE_MODE, "v2_shadow"))
     try:
         capture.tracer_provider.get_tracer("app").start_span("later").end()
     finally:
         context.detach(token)
     assert semconv.MODE not in one(capture.spans(), "later").attributes
+
+
+def test_every_provider_marks_and_keeps_its_processors(capture: ShadowCapture) -> None:
+    """Also a provider of an instrumentation's own, made early or late; one whose class gives up its default processor
+    for any other (as Phoenix's does) keeps it.
+    """
+
+    class Jealous(TracerProvider):
+        def add_span_processor(self, span_processor: Any) -> None:
+            raise AssertionError("a processor of ours")
+
+    exporter = InMemorySpanExporter()
+    early = Jealous(shutdown_on_exit=False)
+    early._active_span_processor.add_span_processor(SimpleSpanProcessor(exporter))
+
+    def node(state: State) -> dict[str, Any]:
+        late = TracerProvider(shutdown_on_exit=False)
+        late.add_span_processor(SimpleSpanProcessor(exporter))
+        name = "of V2" if is_shadow() else "of V1"
+        for provider in (early, late):
+            provider.get_tracer("somebody's").start_span(name).end()
+        return left(state)
+
+    call(capture.attach(small_graph(node), {"left": node}))
+    capture.settle()
+    marks = {(span.name, span.attributes.get(semconv.VERSION)) for span in exporter.get_finished_spans()}
+    assert marks == {("of V1", None), ("of V2", "v2")}
+
+
+@pytest.mark.filterwarnings("ignore:LogRecord init with")  # the SDK 1.37 warns of what it does by itself
+def test_log_records_of_v2_are_marked(capture: ShadowCapture) -> None:
+    """Whatever provider they go to; V1's are not."""
+    told: list[tuple[Any, Any]] = []
+
+    class Noting(LogRecordProcessor):
+        def on_emit(self, record: Any) -> None:
+            told.append((record.log_record.body, (record.log_record.attributes or {}).get(semconv.VERSION)))
+
+        def shutdown(self) -> None:
+            """Do nothing."""
+
+        def force_flush(self, timeout_millis: int = 0) -> bool:
+            return True
+
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(Noting())
+
+    def node(state: State) -> dict[str, Any]:
+        body = "of V2" if is_shadow() else "of V1"
+        provider.get_logger("somebody's").emit(LogRecord(body=body, context=context.get_current()))
+        return left(state)
+
+    call(capture.attach(small_graph(node), {"left": node}))
+    capture.settle()
+    assert told == [("of V1", None), ("of V2", "v2")]
+
+
+def test_an_inner_pair_lies_inside_the_outer_node(capture: ShadowCapture) -> None:
+    """Where an instrumentation makes the run's span current inside both nodes, the inner pair stays siblings."""
+    tracer = capture.tracer_provider.get_tracer("langchain")
+    inner = capture.attach(small_graph(name="inner"), {"left": left})
+
+    def outer(state: State) -> dict[str, Any]:
+        token = context.attach(runs[0])  # what OpenLLMetry and the GenAI instrumentation do
+        try:
+            call(inner)
+        finally:
+            context.detach(token)
+        return left(state)
+
+    graph = capture.attach(small_graph(outer, name="outer"), {"left": left})
+    with tracer.start_as_current_span("run"):
+        runs = [context.get_current()]
+        call(graph)
+    spans = capture.spans()
+    by_id = {span.span_id: span for span in spans}
+    outer_v1 = next(span for span in spans if span.name == "v1.node" and span.attributes[semconv.GRAPH] == "outer")
+    pair = [span for span in spans if span.attributes.get(semconv.GRAPH) == "inner"]
+    assert sorted(span.name for span in pair) == ["v1.node", "v2.shadow"]
+    assert {by_id[span.parent_id or ""].span_id for span in pair} == {outer_v1.span_id}
 
 
 def test_instrumentations_can_be_silenced_inside_the_shadow(make_shadow_capture: MakeCapture) -> None:

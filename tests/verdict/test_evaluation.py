@@ -11,7 +11,7 @@ from streams import START, at, columns, summary
 
 from otel_shadow.policy import Bounds
 from otel_shadow.verdict import Decision, Policy, Summary, evaluate
-from otel_shadow.verdict.reasons import Role
+from otel_shadow.verdict.reasons import ReasonKind, Role
 from otel_shadow.verdict.wording import title
 
 GO, NO_GO, WAIT = Decision.GO, Decision.NO_GO, Decision.WAIT
@@ -231,6 +231,25 @@ def test_replicas_with_different_keys_are_noticed() -> None:
     assert verdict.decision is WAIT
     assert verdict.key_ids == ("k1", "k2")
     assert "OTEL_SHADOW_HASH_KEY" in verdict.blockers[0]
+
+
+def test_the_verdict_says_how_much_traffic_has_no_session_id() -> None:
+    """A third of the executions came without an id: a warning with the share, as data and in words."""
+    verdict = evaluate(summary(anonymous=np.arange(12_000) % 3 == 0), at=at(49))
+    (found,) = [one for one in verdict.reasons if one.kind is ReasonKind.NO_SESSION_ID]
+    assert (found.role, found.have, found.of) == (Role.WARNING, 1 / 3, 12_000)
+    assert [told for told in verdict.warnings if told.startswith("33.3 % of 12,000 executions had no session id")]
+
+
+def test_one_id_for_everything_is_noticed() -> None:
+    """A fifth of the executions share one id: a warning with the share; ordinary sessions are none."""
+    given = columns()
+    sessions = np.where(np.arange(12_000) % 5 == 0, 1, given["session"])
+    verdict = evaluate(Summary.from_arrays(**given | {"session": sessions}), at=at(49))
+    (found,) = [one for one in verdict.reasons if one.kind is ReasonKind.ONE_SESSION]
+    assert (found.role, found.node, found.of) == (Role.WARNING, "greeting", 12_000)
+    assert found.have == pytest.approx(0.2, abs=0.001)
+    assert not [one for one in evaluate(summary(), at=at(49)).reasons if one.kind is ReasonKind.ONE_SESSION]
 
 
 def test_a_window_with_a_gap_is_never_a_go() -> None:

@@ -83,6 +83,12 @@ def test_adding_one_by_one_is_adding_at_once() -> None:
     assert numbers(evaluate(grown, at=at(50))) == numbers(evaluate(Summary.from_arrays(**given_), at=at(50)))
 
 
+def test_a_v1_that_went_on_inside_is_due_no_shadow_and_stays_in_its_arm() -> None:
+    """The held-out arm has V1s that go on inside as well, and can't tell them."""
+    kind = ExecutionKind("greeting", pair=False, reason="resumed_inside")
+    assert (kind.eligible, kind.latency_arm) == (False, "shadowed")
+
+
 def test_times_come_in_three_forms() -> None:
     """Seconds, datetime64 and aware datetimes of any zone mean the same instant."""
     moment = datetime(2025, 1, 9, 10, 30, 45, 123000, tzinfo=UTC)

@@ -120,3 +120,16 @@ def test_crossing_finds_either_side() -> None:
     assert crossing(lambda m: 10 * (0.8 - m), 0.8, 0.0, 3.0) == pytest.approx(0.5, abs=1e-5)
     assert crossing(lambda m: 10 * (m - 0.2), 0.2, 1.0, 3.0) == pytest.approx(0.5, abs=1e-5)
     assert crossing(lambda m: 0.0, 0.5, 1.0, 3.0) == 1.0
+
+
+@pytest.mark.parametrize("sessions", [1, 3, 10, 50, 400, 3000])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.86, 0.99, 1.0])
+def test_crossing_asks_for_little_evidence(sessions: int, share: float) -> None:
+    """A band costs two dozen looks at the evidence at most, whatever its shape, and ends where that reaches 3."""
+    unit = Counts.of(np.floor(np.linspace(0, 4, sessions) * share), np.full(sessions, 4)).event_unit(20)
+    for evidence, end in ((unit.log_up, 0.0), (unit.log_down, 1.0)):
+        asked: list[float] = []
+        found = crossing(lambda m, evidence=evidence, asked=asked: asked.append(m) or evidence(m), unit.mean, end, 3.0)
+        assert len(asked) <= 24
+        if found != end:
+            assert evidence(found) >= 3.0 > evidence(found + (5e-6 if end == 0.0 else -5e-6))

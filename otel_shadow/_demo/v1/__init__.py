@@ -10,5 +10,3 @@ V1_NODES = {
     "information": information,
     "scheduling": scheduling,
 }
-
-__all__ = ["V1_NODES", "greeting", "information", "qualification", "scheduling"]

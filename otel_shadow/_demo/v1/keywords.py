@@ -38,17 +38,14 @@ _NO = re.compile(r"^\s*(?:n[ãa]o|nope|no|negativo)\b", _I)
 
 
 def wants_human(text: str) -> bool:
-    """Return whether the parent asks for a person."""
     return bool(_HUMAN.search(text))
 
 
 def wants_visit(text: str) -> bool:
-    """Whether the parent asks to book something."""
     return bool(_SCHEDULING.search(text))
 
 
 def topic_of(text: str) -> str | None:
-    """Return the first topic whose keyword the text has, if any."""
     return next((topic for topic, pattern in _TOPIC_PATTERNS if pattern.search(text)), None)
 
 
@@ -58,15 +55,12 @@ def asks_question(text: str) -> bool:
 
 
 def greets(text: str) -> bool:
-    """Whether the text opens with a greeting."""
     return bool(_GREETING.search(text))
 
 
 def agrees(text: str) -> bool:
-    """Whether the text opens with a yes."""
     return bool(_YES.search(text))
 
 
 def refuses(text: str) -> bool:
-    """Whether the text opens with a no."""
     return bool(_NO.search(text))

@@ -128,12 +128,10 @@ _LEVELS = (
 
 
 def education_level(text: str) -> str | None:
-    """Return the education level that the text names, if any."""
     return next((level for level, pattern in _LEVELS if re.search(pattern, text, _I)), None)
 
 
 def level_of_age(age: int) -> str:
-    """Return the education level of a child of `age` whole years."""
     oldest = {5: "early_childhood", 10: "elementary_1", 14: "elementary_2", 17: "high_school"}
     return next((level for last, level in oldest.items() if age <= last), "adult")
 

@@ -114,7 +114,6 @@ def _opened(state: EnrolmentState, node: str) -> dict[str, Any]:
 
 
 def _qualified(known: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the step, the text and the slot that come next."""
     if not known.get("child_name"):
         return s.CHILD_NAME, "ask_child_name", "child_name"
     if known.get("education_level"):
@@ -125,7 +124,6 @@ def _qualified(known: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _booked(known: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the step, the text and the slot that come next."""
     if not known.get("requested_date"):
         return s.DATE, "ask_date", "date"
     if not known.get("requested_time"):

@@ -155,7 +155,6 @@ class Intents:
         return name if self.scores[name] else NONE
 
     def has(self, intent: str, least: float = 0.5) -> bool:
-        """Whether `intent` scores at least `least`."""
         return self.scores.get(intent, 0.0) >= least
 
     def counting(self, least: Mapping[str, float]) -> Intents:
@@ -166,7 +165,6 @@ class Intents:
 
 @lru_cache(maxsize=256)  # the nodes of one turn ask the same
 def recognise(text: str) -> Intents:
-    """Score every intent in `text`."""
     folded = fold(text).replace("’", "'")
     asking = _asking(folded)
     topic = next((topic for topic, pattern in _TOPICS.items() if pattern.search(folded)), None)

@@ -35,8 +35,6 @@ class Plan:
 
 @dataclass(frozen=True)
 class Routing:
-    """The router's decision."""
-
     plan: Plan
     confidence: float
     action: Action

@@ -41,7 +41,6 @@ class Thresholds:
             )
 
     def action(self, confidence: float) -> Action:
-        """Return what the router does at `confidence`."""
         if confidence >= self.template:
             return "template"
         if confidence >= self.llm_rag:
@@ -50,15 +49,10 @@ class Thresholds:
 
     @classmethod
     def from_file(cls, path: str | Path, node: str | None = None) -> Thresholds:
-        """Read thresholds from a TOML or JSON file, such as a calibration proposes.
+        """Read thresholds from a TOML or JSON file, such as a calibration proposes; what it leaves out has its default.
 
-        Args:
-            path: the file; what it leaves out keeps its default.
-            node: whose own values, where the file has some, come before the general ones.
-
-        Raises:
-            ValueError: the file can't be read as such, has unknown keys, or values that are no numbers in order.
-
+        The values of `node`, where the file has some, come before the general ones. A file that can't be read as such,
+        has unknown keys, or values that are no numbers in order, is a ValueError.
         """
         try:
             general, nodes, intents = read_thresholds(Path(path))

@@ -6,17 +6,23 @@ import logging
 from collections.abc import Callable
 from pkgutil import resolve_name
 from typing import Any
+from weakref import WeakSet
 
 from langgraph.pregel import Pregel
 
-from otel_shadow._langgraph.captured_call import classify
+from otel_shadow._langgraph.captured_call import classify, run_id
 from otel_shadow._langgraph.instrument.mark import ShadowMark, mark_of
+from otel_shadow._langgraph.instrument.missing_nodes import note_graph
 from otel_shadow._langgraph.instrument.node_wrapper import is_wrapped, unwrap, wrap
+from otel_shadow._langgraph.instrument.tool_names import tool_names
 from otel_shadow._langgraph.process_run import Remote, importable
-from otel_shadow._langgraph.v2_runnable import as_runnable
+from otel_shadow._langgraph.v2_code import code_of
+from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import class_name, loggable
+from otel_shadow._runtime.shadow_context import within_v2
 from otel_shadow.config import NodeTable
 from otel_shadow.errors import ShadowError
 
@@ -33,7 +39,6 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
     """Make shadowed nodes of those nodes of ``graph`` that have a V2: by ``resolve``, by mark, by ``[nodes.X]``.
 
     Arguments:
-        graph: a compiled graph.
         engine: runs the shadows of nodes whose mark names no manager of its own.
         resolve: names V2s; it outranks marks and configuration.
 
@@ -45,7 +50,9 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         ConfigError: a V2 that is to run in a worker process can't.
     """
     graph_name = graph.get_name()
-    attached = []
+    attached: list[str] = []
+    own_tools: frozenset[str] | None = None
+    note_graph(engine, engine.config, graph_name, graph.nodes)
     for name, node in graph.nodes.items():
         if name in _PRIVATE:
             continue
@@ -60,12 +67,55 @@ def attach(graph: Pregel[Any, Any, Any, Any], engine: Engine, resolve: ResolveV2
         if runnable is not None and table.executor == "process":
             path = importable(node.bound if v2 == _SELF else v2, name, owner.config)
             runnable = Remote(path, runnable, owner.workers)
+        own_tools = tool_names(graph) if own_tools is None else own_tools
         differ = mark.differ if mark is not None else None
-        shadowed = ShadowedNode(owner.services, graph_name, name, graph.nodes, table, differ, classify)
+        shadowed = ShadowedNode(
+            owner.services,
+            graph_name,
+            name,
+            graph.nodes,
+            table,
+            differ,
+            classify,
+            run_id=run_id,
+            tools=own_tools | tool_names(runnable),
+            code=code_of(v2, node.bound),
+        )
+        if runnable is not None and table.executor != "process" and is_async(runnable):
+            _tell(shadowed)
         owner.add(shadowed)
         if wrap(node, shadowed, runnable):
             attached.append(name)
     return attached
+
+
+def _exempt(v2: Any) -> Any:
+    """Return ``v2``, whose graphs get no shadow themselves: those that it is, or is a chain of."""
+    for graph in (v2, *getattr(v2, "steps", ())):
+        if isinstance(graph, Pregel):
+            _V2_GRAPHS.add(graph)
+            detach(graph)
+    return v2
+
+
+_V2_GRAPHS: WeakSet[Pregel[Any, Any, Any, Any]] = WeakSet()
+
+
+def is_v2(graph: Any) -> bool:
+    """Return whether ``graph`` is the V2 of a node."""
+    return graph in _V2_GRAPHS
+
+
+def _tell(shadowed: ShadowedNode) -> None:
+    """Say at the start what concerns an awaited V2: that it can't be tried, or that threads are not for it."""
+    if shadowed.table.executor == "thread":
+        logger.warning(
+            'shadow %r: executor = "thread" is not for an awaited V2: it would need a loop beside V1\'s; it is taken '
+            'as "auto", and the next release refuses it',
+            shadowed.name,
+        )
+    if (why := shadowed.admission.hindrance) is not None:
+        shadowed.admission.tell_untried(why)
 
 
 def detach(graph: Pregel[Any, Any, Any, Any], engine: Engine | None = None) -> None:
@@ -75,7 +125,6 @@ def detach(graph: Pregel[Any, Any, Any, Any], engine: Engine | None = None) -> N
 
 
 def has_shadow(graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Return whether a node of ``graph`` has a shadow."""
     return any(is_wrapped(node) for node in graph.nodes.values())
 
 
@@ -104,9 +153,13 @@ def _runnable(v2: Any, v1: Any, node: str) -> Any:
     try:
         if isinstance(v2, str) and v2 == _SELF:
             return v1
-        return as_runnable(resolve_name(v2) if isinstance(v2, str) else v2) if v2 is not None else None
+        with within_v2():  # what its module compiles is a part of it
+            found = resolve_name(v2) if isinstance(v2, str) else v2
+        runnable = as_runnable(found) if found is not None else None
+        return runnable if runnable is v1 else _exempt(runnable)
     except Exception as error:  # noqa: BLE001 - importing the user's module may raise anything
         told = loggable(error, ShadowError)
+        show(f"the import of V2 of node {node!r}", error)
         which = v2 if isinstance(v2, str) else class_name(type(v2))  # no repr: it may show keys, or raise
         logger.error("shadow %r: V2 %r can't be loaded (%s); recorded as not_implemented", node, which, told)
         return None

@@ -9,6 +9,7 @@ from typing import Any
 import wrapt
 
 from otel_shadow._runtime.background_log import say
+from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.redact import loggable
 
 LANGGRAPH = ("langgraph.graph.state", "langgraph.func")
@@ -32,6 +33,7 @@ def when_langgraph_is_imported(act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - the application must start without shadows, too
+            show("the hook on LangGraph's import", error)
             problem = loggable(error, ImportError)  # whose message names modules
             say(logging.ERROR, "otel-shadow is off, the application runs V1 only: %s", problem)
         finally:

@@ -21,7 +21,6 @@ class ShadowMark:
     Arguments:
         v2: V2: a callable, a runnable, ``module:name``, ``"self"``; None: what ``shadow.toml`` names.
         options: keys of ``[nodes.X]``; the file outranks them.
-        differ: a comparison function.
         manager: the manager to use instead of the process's own.
     """
 

@@ -7,9 +7,9 @@ mode are what they were.
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph._internal._runnable import RunnableSeq
@@ -18,6 +18,7 @@ from langgraph.pregel._read import PregelNode
 
 from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.live_attempt import LiveAttempt, TimeLimited, copied
+from otel_shadow._langgraph.nested_runs import NestedRuns
 from otel_shadow._langgraph.node_capture import NodeCapture
 from otel_shadow._runtime.execution import Execution, begin
 from otel_shadow._runtime.fault_barrier import is_from_outside
@@ -25,11 +26,15 @@ from otel_shadow._runtime.live import Attempt, aserve, serve
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import type_name
 from otel_shadow._runtime.services import Services
+from otel_shadow._runtime.shadow_context import within_v2
 from otel_shadow._runtime.side_effects import Recording
 from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError, TooSlowError
 from otel_shadow._runtime.time_limit import OverdueV2s
 
 Call = Callable[..., Any]
+Sequence = TypeVar("Sequence", bound=RunnableSeq)
+_SHADOW = ("_shadowed", "_v2", "_overdue")
+"""Attributes that copies share."""
 _PASSING, _UNUSABLE = (GraphBubbleUp,), (InvalidUpdateError,)
 
 
@@ -49,12 +54,16 @@ class ShadowedSequence(RunnableSeq):
         execution = None if self._shadowed.off else self._begin(input, config, awaited=False)
         if execution is None or config is None:
             return super().invoke(input, config, **kwargs)
-        v1: Call = super().invoke
         with execution:
             if execution.live:
-                execution.result = self._serve(execution, v1, input, config, kwargs)
-            else:
-                execution.result = execution.through(v1, input, config, **kwargs)
+                execution.result = self._serve(execution, super().invoke, input, config, kwargs)
+                return execution.result
+            execution.open_span()
+            try:
+                execution.result = execution.produced(super().invoke(input, config, **kwargs))
+            except BaseException as error:
+                execution.raised(error)
+                raise
             return execution.result
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -62,12 +71,16 @@ class ShadowedSequence(RunnableSeq):
         execution = None if self._shadowed.off else self._begin(input, config, awaited=True)
         if execution is None or config is None:
             return await super().ainvoke(input, config, **kwargs)
-        v1: Call = super().ainvoke
         with execution:
             if execution.live:
-                execution.result = await self._aserve(execution, v1, input, config, kwargs)
-            else:
-                execution.result = await execution.athrough(v1, input, config, **kwargs)
+                execution.result = await self._aserve(execution, super().ainvoke, input, config, kwargs)
+                return execution.result
+            execution.open_span()
+            try:
+                execution.result = execution.produced(await super().ainvoke(input, config, **kwargs))
+            except BaseException as error:
+                execution.raised(error)
+                raise
             return execution.result
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
@@ -101,13 +114,36 @@ class ShadowedSequence(RunnableSeq):
                 execution.result = chunk
                 yield chunk
 
+    # --- copies ----------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> ShadowedSequence:
+        """Copy with the same steps and the same shadow."""
+        return _made(type(self), vars(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ShadowedSequence:
+        """Copy the steps as LangGraph's sequence is copied; the shadow, with its locks and threads, is the same one."""
+        twin = memo[id(self)] = _made(type(self), {})
+        same = {name for name in _SHADOW if vars(self).get(name) is not self._node.bound}  # V1 as its own V2 is copied
+        for name, item in vars(self).items():
+            setattr(twin, name, item if name in same else copy.deepcopy(item, memo))
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle LangGraph's own sequence: a shadow belongs to its process."""
+        return self._plain().__reduce_ex__(protocol)
+
+    def _plain(self) -> RunnableSeq:
+        """Return LangGraph's own sequence of the same steps."""
+        own = {name: item for name, item in vars(self).items() if name not in (*_SHADOW, "_node")}
+        return _made(RunnableSeq, own)
+
     # --- before V1 -------------------------------------------------------------------------------------------------
 
     def _begin(self, value: Any, config: RunnableConfig | None, *, awaited: bool) -> Execution | None:
         """Begin an execution and capture its input; None where V1 is to run with nothing around it."""
         if not config:
             return None
-        execution = begin(self._shadowed, value, config.get(internals.CONF, {}))
+        execution = begin(self._shadowed, value, config.get(internals.CONF, {}), config)
         if execution is not None:
             if self._v2 is not None and execution.shadowed:
                 execution.capture = self._capture(execution, self._v2, value, config, awaited)
@@ -154,6 +190,7 @@ class ShadowedSequence(RunnableSeq):
             return None
         if settings.tools.replay:
             capture.recording = Recording()
+        capture.nested = NestedRuns(capture.left, shadowed.overhead_budget.left_s)
         return capture
 
     # --- live ------------------------------------------------------------------------------------------------------
@@ -162,7 +199,8 @@ class ShadowedSequence(RunnableSeq):
         attempt = LiveAttempt(config)
 
         def v2() -> Any:
-            return self._with_v2(execution).invoke(copied(input), attempt.begin(), **more)
+            with within_v2():
+                return self._with_v2(execution).invoke(copied(input), attempt.begin(), **more)
 
         v1_alone = partial(v1, input, config, **more)
         return serve(execution, Attempt(_PASSING, _UNUSABLE, attempt.commit), v2, v1_alone)
@@ -173,7 +211,8 @@ class ShadowedSequence(RunnableSeq):
         attempt = LiveAttempt(config)
 
         async def v2() -> Any:
-            return await self._with_v2(execution).ainvoke(copied(input), attempt.begin(), **more)
+            with within_v2():
+                return await self._with_v2(execution).ainvoke(copied(input), attempt.begin(), **more)
 
         return await aserve(
             execution, Attempt(_PASSING, _UNUSABLE, attempt.commit), v2, partial(v1, input, config, **more)
@@ -183,11 +222,16 @@ class ShadowedSequence(RunnableSeq):
         """Return the sequence with V2, under its time limit, in V1's place; the writers stay the graph's own."""
         if self._v2 is None:
             raise NotImplementedError(f"node {self._shadowed.name!r} has no V2")
-        sequence: RunnableSeq = copy.copy(self)
-        sequence.__class__ = RunnableSeq
+        sequence = self._plain()
         limited = TimeLimited(self._v2, execution.assignment.timeout_s, self._overdue)
         sequence.steps = [limited, *self.steps[1:]]
         return sequence
+
+
+def _made(kind: type[Sequence], attributes: Mapping[str, Any]) -> Sequence:
+    made = object.__new__(kind)
+    vars(made).update(attributes)
+    return made
 
 
 def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None) -> bool:
@@ -195,8 +239,7 @@ def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None
     sequence = node.node
     if not isinstance(sequence, RunnableSeq) or isinstance(sequence, ShadowedSequence):
         return isinstance(sequence, ShadowedSequence)
-    wrapped: Any = copy.copy(sequence)
-    wrapped.__class__ = ShadowedSequence
+    wrapped = _made(ShadowedSequence, vars(sequence))
     wrapped._shadowed = shadowed
     wrapped._node = node
     wrapped._v2 = v2

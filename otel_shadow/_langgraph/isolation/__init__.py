@@ -13,6 +13,8 @@ checkpoints                  an empty saver in memory                          s
 model answers in caches      production's may be read, V2's stay inside        models
 tools                        blocked, allowed, or answered by V1's result      tools
 graphs that V2 calls         private stores and savers, no node cache          guards
+states that V2 reads         its own, else what V1 read                        states
+LangGraph servers            reads; runs without their thread, or none         remote
 thread pools                 daemon threads, which may hang                    guards
 LangGraph's own classes      copies, which patches of production don't touch   langgraph_copies
 ===========================  ================================================  ===================

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ class Isolation:
 
     state: Any
     config: RunnableConfig
+    scope: ShadowContext
     here: tuple[str, ...]
     """Names by which a ``Command(graph=…)`` means the graph of this node."""
     calls: LocalCalls
@@ -47,7 +48,8 @@ class Isolation:
     """V2's and those of the node's writers."""
     custom: list[Any]
     """What V2 wrote to the stream."""
-    channels: Container[str]
+    channels: Mapping[str, Any]
+    """Production's; only their names and classes are read."""
 
 
 def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> Isolation:
@@ -77,7 +79,7 @@ def isolate(captured: CapturedCall, scope: ShadowContext, *, is_async: bool) -> 
     configurable[internals.CALL] = calls.bind(config)
     own = configurable[internals.CHECKPOINT_NS]
     here = (*captured.here, own, recast_checkpoint_ns(own))
-    return Isolation(parts.input, config, here, calls, writes, custom, captured.channels)
+    return Isolation(parts.input, config, scope, here, calls, writes, custom, captured.channels)
 
 
 def callbacks(scope: ShadowContext, is_async: bool) -> AsyncCallbackManager | CallbackManager:
@@ -125,12 +127,8 @@ def _machinery(captured: CapturedCall, parts: Parts, scope: ShadowContext) -> di
     if isinstance(saver, BaseCheckpointSaver) and internals.THREAD_ID in known:
         made[internals.CHECKPOINTER] = private_saver(scope, saver)
     if (scratchpad := known.get(internals.SCRATCHPAD)) is not None:  # V1's own answers stay where they are
-        made[internals.SCRATCHPAD] = replace(  # keeps fields that other versions have
-            scratchpad,
-            **internals.fresh_counters(),
-            get_null_resume=internals.answer_once(parts.null_resume),
-            resume=list(parts.resume or []),
-        )
+        answers = internals.Answers(list(parts.resume or []), parts.null_resume)
+        made[internals.SCRATCHPAD] = replace(scratchpad, **answers.fields())  # keeps fields that other versions have
     if internals.CACHE is not None:
         made[internals.CACHE] = None
     if internals.DURABILITY is not None:
@@ -162,7 +160,6 @@ def _runtime(runtime: Any, parts: Parts, store: Any, custom: list[Any], own: Map
 
 
 def _channels(captured: CapturedCall, parts: Parts) -> dict[str, Any]:
-    """Make channels with the values they had when V1 was called."""
     rebuilt: dict[str, Any] = {}
     for key, channel in captured.channels.items():
         kept = captured.channel_copies.get(key)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import copy_context
@@ -21,20 +22,21 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
-from otel_shadow._langgraph import internals
 from otel_shadow._langgraph.isolation.langgraph_copies import copy_classes
 from otel_shadow._langgraph.isolation.models import guard_model_caches
+from otel_shadow._langgraph.isolation.remote import guard_servers
+from otel_shadow._langgraph.isolation.states import guard_states
 from otel_shadow._langgraph.isolation.stores import private_saver, private_store
 from otel_shadow._langgraph.isolation.tools import guard_tools
-from otel_shadow._langgraph.patches import Patches, changing_arguments
+from otel_shadow._langgraph.limits_of_v1 import watch_time_limits
+from otel_shadow._langgraph.nested_runs import watch_nested_runs
+from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
+from otel_shadow._runtime.observer import declare_targets
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
 AnyPregel = Pregel[Any, Any, Any, Any]
-_STATE_METHODS = (
-    "get_state", "aget_state", "get_state_history", "aget_state_history", "bulk_update_state", "abulk_update_state",
-)  # fmt: skip
 
 
 class _Guards:
@@ -57,11 +59,13 @@ class _Guards:
             if self._patches.installed:
                 return
             self._patches.replace(Pregel, "_defaults", _guarded_defaults)
-            for method in _STATE_METHODS:
-                self._patches.replace(Pregel, method, changing_arguments(_on_private_saver))
+            guard_states(self._patches)
             self._patches.replace(ContextThreadPoolExecutor, "submit", _submitted_to_daemons)
             guard_model_caches(self._patches)
             guard_tools(self._patches)
+            guard_servers(self._patches)
+            watch_time_limits(self._patches)
+            watch_nested_runs(self._patches)
             copy_classes(self._patches)
 
     def uninstall(self) -> None:
@@ -108,9 +112,25 @@ def _guarded_defaults(original: Callable[..., tuple[Any, ...]]) -> Callable[...,
     def defaults(self: AnyPregel, config: RunnableConfig, **kwargs: Any) -> tuple[Any, ...]:
         resolved = original(self, config, **kwargs)
         scope = SHADOW.get()
-        return resolved if scope is None else tuple(_private(scope, item) for item in resolved)
+        if scope is None:
+            _note_nodes(self)
+            return resolved
+        return tuple(_private(scope, item) for item in resolved)
 
     return defaults
+
+
+_NOTED: dict[int, weakref.ref[AnyPregel]] = {}
+"""Graphs that have run and still live, by their ids."""
+
+
+def _note_nodes(graph: AnyPregel) -> None:
+    """Note the names of the graph's nodes: a node of a subgraph may name one of them as where to go next."""
+    key = id(graph)
+    known = _NOTED.get(key)
+    if known is None or known() is not graph:
+        _NOTED[key] = weakref.ref(graph, lambda _: _NOTED.pop(key, None))
+        declare_targets(graph.nodes)
 
 
 def _private(scope: ShadowContext, item: Any) -> Any:
@@ -119,19 +139,6 @@ def _private(scope: ShadowContext, item: Any) -> Any:
     if isinstance(item, BaseStore):
         return private_store(scope, item)
     return None if isinstance(item, BaseCache) else item
-
-
-def _on_private_saver(
-    graph: AnyPregel, config: RunnableConfig, *args: Any, **kwargs: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Send reads and updates of state to the private saver: a live read may meet a connection that is being closed."""
-    scope = SHADOW.get()
-    configurable = (config or {}).get(internals.CONF, {})
-    saver = configurable.get(internals.CHECKPOINTER, graph.checkpointer)
-    if scope is not None and isinstance(saver, BaseCheckpointSaver):
-        private = {**configurable, internals.CHECKPOINTER: private_saver(scope, saver)}
-        config = {**config, internals.CONF: private}
-    return (graph, config, *args), kwargs
 
 
 def _submitted_to_daemons(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,19 +27,15 @@ class PrivateCache(BaseCache):
         self._own = InMemoryCache()
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """Return V2's own answer, else production's."""
         return self._own.lookup(prompt, llm_string) or self._base.lookup(prompt, llm_string)
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """Await V2's own answer, else production's."""
         return self._own.lookup(prompt, llm_string) or await self._base.alookup(prompt, llm_string)
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Remember an answer for this shadow."""
         self._own.update(prompt, llm_string, return_val)
 
     def clear(self, **kwargs: Any) -> None:
-        """Forget what this shadow added."""
         self._own.clear(**kwargs)
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 from langgraph.store.memory import InMemoryStore
 
+from otel_shadow._langgraph import internals
+from otel_shadow._langgraph.nested_runs import Place, checkpoint_at, place_of
 from otel_shadow._langgraph.store_reads import aread_store, note_file, read_store
 from otel_shadow._runtime.shadow_context import ShadowContext
-from otel_shadow._runtime.snapshot import deep_copy
+from otel_shadow._runtime.snapshot import Snapshot, deep_copy
 
+BEGUN = "begun"
+"""Key, in the state of a shadow run, of what the graphs inside V1 began with."""
 _UNBOUNDED = 2**31
 
 
@@ -33,23 +38,43 @@ def private_store(
 
 
 def private_saver(scope: ShadowContext, saver: BaseCheckpointSaver[Any]) -> PrivateSaver:
-    """Return the private saver that stands in for ``saver`` inside one shadow."""
     if isinstance(saver, PrivateSaver):
         return saver
-    return cast("PrivateSaver", scope.state.setdefault(("saver", id(saver)), PrivateSaver(saver)))
+    begun = scope.state.get(BEGUN, {})
+    return cast("PrivateSaver", scope.state.setdefault(("saver", id(saver)), PrivateSaver(saver, begun)))
 
 
 class PrivateSaver(InMemorySaver):
-    """A saver in memory, empty at first, for the graphs inside V2.
+    """A saver in memory for the graphs inside V2, at first with what V1's graphs have ``begun`` with.
 
     It never reads the saver it ``covers``. Production may close that one at any time, and reading a closed SQLite
     connection from another thread ends the process with a segmentation fault. It has the same serializer, so that V2
     fails on what production can't save.
     """
 
-    def __init__(self, covers: BaseCheckpointSaver[Any]) -> None:
+    def __init__(self, covers: BaseCheckpointSaver[Any], begun: Mapping[Place, Snapshot | None]) -> None:
         super().__init__(serde=covers.serde)
         self.covers = covers
+        self._begun = begun
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return V2's own checkpoint, else that with which V1's graph began in the same place."""
+        own = super().get_tuple(config)
+        conf = config[internals.CONF]
+        if own is not None or not self._begun or conf.get(internals.CHECKPOINT_ID):
+            return own
+        found = checkpoint_at(self._begun, place_of(self.covers, conf))
+        if found is None:
+            return None
+        checkpoint: Any = found[0]
+        place: RunnableConfig = {
+            internals.CONF: {
+                internals.THREAD_ID: conf[internals.THREAD_ID],
+                internals.CHECKPOINT_NS: conf.get(internals.CHECKPOINT_NS) or "",
+            }
+        }
+        self.put(place, checkpoint, found[1], checkpoint["channel_versions"])
+        return super().get_tuple(config)
 
 
 class PrivateStore(BaseStore):
@@ -71,13 +96,11 @@ class PrivateStore(BaseStore):
         self._lock = threading.Lock()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run ``ops``; writes stay here."""
         plan = [(op, self._through(op)) for op in ops]
         asked = [through for _, through in plan if through is not None]
         return self._results(plan, read_store(self.base, self._loop, asked) if asked else [])
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run ``ops``, awaiting the reads; writes stay here."""
         plan = [(op, self._through(op)) for op in ops]
         asked = [through for _, through in plan if through is not None]
         return self._results(plan, await aread_store(self.base, self._loop, asked) if asked else [])

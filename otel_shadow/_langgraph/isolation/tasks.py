@@ -39,8 +39,6 @@ class LocalCalls:
         self._threads = threading.BoundedSemaphore(_MAX_THREADS)
 
     def bind(self, config: RunnableConfig) -> Callable[..., Any]:
-        """Make what stands in for LangGraph's own ``call`` under ``config``."""
-
         def call(
             func: Callable[..., Any], value: Any, *, retry_policy: Any = None, timeout: Any = None, **_: Any
         ) -> Any:

@@ -1,9 +1,10 @@
-"""LangChain tools inside a shadow: blocked, allowed, or answered with what V1's own call returned."""
+"""LangChain tools inside a shadow: blocked, allowed, or answered with what V1's own call came to."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -11,8 +12,15 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 
 from otel_shadow._langgraph.patches import Patches
-from otel_shadow._runtime.side_effects import CallKey, call_key, check_call, record, recorders
-from otel_shadow._runtime.snapshot import Snapshot
+from otel_shadow._runtime.side_effects import (
+    CallKey,
+    CallOutcome,
+    RecordedCall,
+    call_key,
+    check_call,
+    names,
+    recorders,
+)  # fmt: skip
 from otel_shadow.errors import SideEffectBlockedError
 
 READ_ONLY = "read_only"
@@ -38,14 +46,13 @@ def _run(original: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
         replay = _permitted(self, tool_input)
         if replay is not None:
-            return _answer(replay.restore(), kwargs.get("tool_call_id"))
+            return _answer(replay.replay(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return original(self, tool_input, *args, **kwargs)
-        key = _key(self, tool_input)  # a tool may change its arguments
-        result = original(self, tool_input, *args, **kwargs)
-        record(places, key, result)
-        return result
+        with RecordedCall(places, _key(self, tool_input)) as call:  # its key first: a tool may change its arguments
+            call.value = original(self, tool_input, *args, **kwargs)
+        return call.value
 
     return run
 
@@ -55,24 +62,31 @@ def _arun(original: Callable[..., Any]) -> Callable[..., Any]:
     async def arun(self: BaseTool, tool_input: Any, *args: Any, **kwargs: Any) -> Any:
         replay = _permitted(self, tool_input)
         if replay is not None:
-            return _answer(replay.restore(), kwargs.get("tool_call_id"))
+            return _answer(replay.replay(), kwargs.get("tool_call_id"))
         places = recorders()
         if not places:
             return await original(self, tool_input, *args, **kwargs)
-        key = _key(self, tool_input)
-        result = await original(self, tool_input, *args, **kwargs)
-        record(places, key, result)
-        return result
+        with RecordedCall(places, _key(self, tool_input)) as call:
+            call.value = await original(self, tool_input, *args, **kwargs)
+        return call.value
 
     return arun
 
 
-def _permitted(tool: BaseTool, tool_input: Any) -> Snapshot | None:
-    """Return V1's result where it replaces the call, None where the tool is to run; raise where it may not run."""
+def _permitted(tool: BaseTool, tool_input: Any) -> CallOutcome | None:
+    """Return V1's outcome where it replaces the call, None where the tool is to run; raise where it may not run."""
     try:
-        return check_call(tool.name, lambda: _key(tool, tool_input), read_only=_read_only(tool))
+        key, written = partial(_key, tool, tool_input), partial(_is_written, tool)
+        return check_call(tool.name, key, read_only=_read_only(tool), written=written)
     except SideEffectBlockedError as blocked:
         raise ToolBlockedError(blocked.name) from None
+
+
+def _is_written(tool: BaseTool) -> bool:
+    """Return whether the tool's name stands in code: it is its function's, or the default of its class."""
+    field = type(tool).model_fields.get("name")
+    functions = (getattr(tool, "func", None), getattr(tool, "coroutine", None))
+    return (field is not None and field.default == tool.name) or any(names(item, tool.name) for item in functions)
 
 
 def _read_only(tool: BaseTool) -> bool:
@@ -97,7 +111,6 @@ def _chosen(tool: BaseTool) -> frozenset[str] | None:
 
 
 def _answer(result: Any, tool_call_id: str | None) -> Any:
-    """Return V1's result as the answer to V2's own call."""
     if isinstance(result, ToolMessage) and tool_call_id is not None:
         return result.model_copy(update={"tool_call_id": tool_call_id})
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 Job = Callable[[], None]
 
@@ -15,16 +15,33 @@ class Shadow(Protocol):
 
     deadline: float
     """Monotonic seconds after which it is given up; moved when the shadow run enters its next phase."""
-    is_async: bool
     size: int
+    queued_at: float
+    """Monotonic seconds at which it was queued."""
 
     @property
     def executor(self) -> str:
         """The name of the executor that is to run it."""
 
     @property
+    def is_async(self) -> bool:
+        """Whether V2 is to be awaited in this process."""
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """Production's loop, where V1 was awaited."""
+
+    @property
+    def called_on_loop(self) -> bool:
+        """Whether V1 was called, not awaited, in the thread of a running loop."""
+
+    @property
+    def admission(self) -> Any:
+        """What says whether this V2 may run on a loop of the application, and guards the loop against it."""
+
+    @property
+    def timeout_s(self) -> float:
+        """V2's time limit in seconds."""
 
     @property
     def reported(self) -> bool:
@@ -33,19 +50,16 @@ class Shadow(Protocol):
     def accepted(self) -> None:
         """Do what is due before the shadow run starts, now that it has left V1's path."""
 
-    def admit(self) -> bool:
-        """Return whether to start it now; if not, it has reported why."""
+    def admit(self, place: Any = None) -> bool:
+        """Return whether to start it now, awaited at ``place``; if not, it has reported why."""
 
     def run(self) -> None:
         """Run it to its report, in a thread."""
 
-    async def arun(self, aside: Callable[[Job], object] | None = None) -> None:
-        """Run it to its report on a loop, within its time limit; ``aside`` takes jobs that should not run there."""
-
     def shed(self, reason: str) -> None:
         """Report that it will not run."""
 
-    def give_up(self, cancelled: bool) -> None:
+    def give_up(self, cancelled: bool, reason: str | None = None) -> None:
         """Report that it is over its time (or the process is ending). What it still does changes nothing."""
 
 
@@ -56,12 +70,10 @@ class Slot:
     Arguments:
         alive: whether it still holds a thread or a task (asked of one that was given up).
         give_up: leaves the shadow run, which is over its time, to itself; what it holds is never used again.
-        lost: whether the place is gone, taken down with a neighbour that was given up.
     """
 
     alive: Callable[[], bool]
     give_up: Callable[[], object] = lambda: None
-    lost: Callable[[], bool] = lambda: False
 
 
 class Executor(Protocol):
@@ -70,10 +82,6 @@ class Executor(Protocol):
     @property
     def capacity(self) -> int | None:
         """The number of shadow runs it can take at once at this moment; None: as many as ``limits.concurrency``."""
-
-    @property
-    def stuck(self) -> int:
-        """The number of threads left behind by shadow runs which ended in time themselves."""
 
     def start(self, shadow: Shadow) -> Slot:
         """Start ``shadow`` and return its place."""

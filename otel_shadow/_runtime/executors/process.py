@@ -8,21 +8,17 @@ killed within the grace it gets to flush its spans, and imports V2 only.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pickle
-import socket
-import subprocess
 import sys
 import threading
 from collections import deque
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from time import perf_counter, sleep
 
-from otel_shadow._runtime.executors import Shadow, Slot
+from otel_shadow._runtime.executors import Shadow, Slot, worker_handle
+from otel_shadow._runtime.executors.frames import DONE, FAILED, READY, TOO_LARGE, FrameTooLargeError, WorkerFrame
 from otel_shadow._runtime.executors.thread import ThreadExecutor
-from otel_shadow._runtime.executors.worker_process import DONE, FAILED, READY, STOP, WorkerOptions
+from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, WorkerHandle
+from otel_shadow._runtime.executors.worker_process import WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.config import ShadowConfig
@@ -32,6 +28,8 @@ _IDLE_TICK_S = 0.5
 _FLUSH_S = 1.0
 """Seconds that a worker gets to flush its spans before it is killed."""
 _MAX_BACKOFF_S = 30.0
+_CONTROL_BYTES = 64 * 1024
+"""Bytes that the body of a frame which is no answer may have."""
 
 
 class WorkerDiedError(Exception):
@@ -42,6 +40,10 @@ class WorkerStartError(Exception):
     """Workers that end before they are ready, for example because V2's module can't be imported there."""
 
 
+class AnswerTooLargeError(Exception):
+    """What V2 returned (or raised) has more bytes than ``limits.snapshot_bytes``."""
+
+
 class WorkerPool:
     """An executor: one thread per shadow run, which asks a worker process (``module:function`` of bytes, giving bytes).
 
@@ -50,13 +52,11 @@ class WorkerPool:
     imports the V2s that are configured to run in a process.
     """
 
-    stuck = 0
-
     def __init__(self, config: ShadowConfig, fault_barrier: FaultBarrier) -> None:
         self._size = config.process.workers
         self._options = _worker_options(config)
         self._fault_barrier = fault_barrier
-        self._everyone: list[_Worker] = []
+        self._everyone: list[WorkerHandle] = []
         self._reset()
         on_fork(self._reset)
 
@@ -64,9 +64,9 @@ class WorkerPool:
         for worker in self._everyone:
             worker.forget()
         self._everyone = []
-        self._starting: list[_Worker] = []
-        self._ending: list[_Worker] = []
-        self._idle: deque[_Worker] = deque()
+        self._starting: list[WorkerHandle] = []
+        self._ending: list[WorkerHandle] = []
+        self._idle: deque[WorkerHandle] = deque()
         self._busy = 0
         self._failures = 0
         self._retry_at = 0.0
@@ -89,35 +89,43 @@ class WorkerPool:
         """The process ids of all workers there are."""
         return [worker.pid for worker in list(self._everyone)]
 
+    def include(self, path: str) -> None:
+        """Have workers that are started from now on import the V2 at ``path`` before they are ready."""
+        self._options = replace(self._options, warm=tuple(sorted({*self._options.warm, path})))
+
     def start(self, shadow: Shadow) -> Slot:
         """Start ``shadow`` in a thread: it builds the isolation, waits for the worker's answer and compares."""
         return self._threads.start(shadow)
 
-    def call(self, target: str, payload: bytes, timeout_s: float) -> bytes:
-        """Run ``target(payload)`` in a worker; the calling thread waits.
+    def call(self, target: str, payload: bytes, timeout_s: float) -> bytes | bytearray:
+        """Run ``target(payload, begin)`` in a worker; the calling thread waits.
+
+        The time limit is V2's own: it begins when ``begin`` is called there, and waiting for a core is not in it.
 
         Raises:
-            TimeoutError: it took longer than ``timeout_s`` seconds; its worker is ended and replaced.
+            TimeoutError: V2 took longer than ``timeout_s`` seconds; its worker is ended and replaced.
+            WorkerBusyError: there was no worker, or it did not come to run V2, or not to the end.
             WorkerDiedError: the worker ended.
             WorkerStartError: there are no workers.
+            AnswerTooLargeError: V2's answer has too many bytes.
         """
-        end = perf_counter() + timeout_s
+        end = perf_counter() + timeout_s + worker_handle.HAND_OVER_S
         worker = self._take(end)
-        answer: tuple[str, bytes] | None = None
+        whole = False
         try:
-            worker.connection.send_bytes(target.encode() + b"\n" + payload)
-            if worker.connection.poll(max(end - perf_counter(), 0.0)):
-                answer = worker.receive()
-        except (EOFError, OSError):
-            raise WorkerDiedError from None
+            answer = worker.run(target, payload, end, timeout_s, self._options.answer_bytes)
+            whole = True
+        except FrameTooLargeError:
+            raise AnswerTooLargeError from None
+        except (EOFError, OSError) as error:
+            raise error if isinstance(error, TimeoutError) else WorkerDiedError from None
         finally:
-            self._give_back(worker, whole=answer is not None)
-        if answer is None:
-            raise TimeoutError
-        kind, body = answer
-        if kind != DONE:
-            raise WorkerDiedError(body.decode())
-        return body
+            self._give_back(worker, whole=whole)
+        if answer.kind == TOO_LARGE:
+            raise AnswerTooLargeError
+        if answer.kind != DONE:
+            raise WorkerDiedError(answer.body.decode())
+        return answer.body
 
     def stop(self, timeout_s: float) -> None:
         """End all workers, after the flush of their spans, within ``timeout_s`` seconds."""
@@ -145,7 +153,7 @@ class WorkerPool:
                 self._keeper = threading.Thread(target=self._keep, name="otel-shadow-workers", daemon=True)
                 self._keeper.start()
 
-    def _take(self, end: float) -> _Worker:
+    def _take(self, end: float) -> WorkerHandle:
         self.start_workers()
         while perf_counter() < end and not self._closed:
             with self._lock:
@@ -155,12 +163,13 @@ class WorkerPool:
             if self.fault:
                 raise WorkerStartError(self.fault)
             sleep(_TICK_S / 10)
-        raise TimeoutError
+        raise WorkerBusyError
 
-    def _give_back(self, worker: _Worker, *, whole: bool) -> None:
+    def _give_back(self, worker: WorkerHandle, *, whole: bool) -> None:
         with self._lock:
             self._busy -= 1
             if whole:
+                self._failures = 0
                 self._idle.append(worker)
                 return
             worker.stop(_FLUSH_S)
@@ -196,37 +205,49 @@ class WorkerPool:
             dead = [worker for worker in self._idle if worker.ended]
             for worker in dead:
                 self._idle.remove(worker)
-        self._ending.extend(dead)
+        for worker in dead:  # the system may have ended it: the first is replaced at once, and no V2 has failed
+            self._back_off(now)
+            self._ending.append(worker)
 
     def _start_missing(self) -> None:
         while len(self._everyone) - len(self._ending) < self._size and perf_counter() >= self._retry_at:
-            worker = _Worker(self._options)
+            try:
+                worker = WorkerHandle(self._options)
+            except OSError as error:  # no process, descriptor or memory is left
+                self._failed(f"no process can be started ({type(error).__name__})")
+                return
             self._everyone.append(worker)
             self._starting.append(worker)
 
     def _take_in_ready(self) -> None:
         for worker in list(self._starting):
             try:
-                if not worker.connection.poll(0):
-                    continue
-                kind, body = worker.receive()
+                answer = worker.frames.receive(0.0, _CONTROL_BYTES)
+            except TimeoutError:
+                continue
             except (EOFError, OSError):
-                kind, body = FAILED, b"the process ended before it was ready"
+                answer = WorkerFrame(FAILED, 0, b"the process ended before it was ready")
             self._starting.remove(worker)
-            if kind == READY:
-                self.fault, self._failures = None, 0
+            if answer.kind == READY:
+                self.fault = None
                 with self._lock:
                     self._idle.append(worker)
             else:
-                self._failed(worker, body.decode())
+                self._failed(answer.body.decode(errors="replace"), worker)
 
-    def _failed(self, worker: _Worker, fault: str) -> None:
-        self._failures += 1
+    def _failed(self, fault: str, worker: WorkerHandle | None = None) -> None:
         self.fault = fault
-        self._retry_at = perf_counter() + min(2.0**self._failures, _MAX_BACKOFF_S)
+        self._failures = max(self._failures, 1)
+        self._back_off(perf_counter())
         self._fault_barrier.caught("workers", "-", WorkerStartError(fault))
-        worker.stop(0.0)
-        self._ending.append(worker)
+        if worker is not None:
+            worker.stop(0.0)
+            self._ending.append(worker)
+
+    def _back_off(self, now: float) -> None:
+        """Wait before the next start: twice as long each time, until a worker has done a job."""
+        self._retry_at = now + (min(2.0**self._failures, _MAX_BACKOFF_S) if self._failures else 0.0)
+        self._failures += 1
 
 
 def _worker_options(config: ShadowConfig) -> WorkerOptions:
@@ -234,61 +255,11 @@ def _worker_options(config: ShadowConfig) -> WorkerOptions:
     v2s = {node.v2 for node in config.nodes.values() if node.executor == "process" and node.v2}
     return WorkerOptions(
         path=tuple(sys.path),
-        warm=tuple(sorted(v2s - {"self"})),
         init=(table.init,) if table.init else (),
+        warm=tuple(sorted(v2s - {"self"})),
+        rehearse="otel_shadow._langgraph.process_run:rehearse",
         flush=("otel_shadow._telemetry.spans:flush_in_worker",),
         idle=table.idle_priority,
         memory_bytes=table.memory_bytes,
+        answer_bytes=config.limits.snapshot_bytes,
     )
-
-
-class _Worker:
-    """One worker process, seen from the parent."""
-
-    def __init__(self, options: WorkerOptions) -> None:
-        own, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "otel_shadow._runtime.executors.worker_process", str(theirs.fileno())]
-            command.append("idle" if options.idle else "normal")
-            self._process = subprocess.Popen(  # noqa: S603 - a module of this package
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, process_group=0
-            )
-        self.connection = Connection(own.detach())
-        self.connection.send_bytes(pickle.dumps(replace(options, parent=os.getpid())))
-        self.kill_at = float("inf")
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def receive(self) -> tuple[str, bytes]:
-        """Wait for the worker's next message, and return its kind and its body.
-
-        Raises:
-            EOFError: the worker has ended.
-            OSError: likewise.
-        """
-        kind, _, body = self.connection.recv_bytes().partition(b"\n")
-        return kind.decode(), body
-
-    def stop(self, grace_s: float) -> None:
-        """Ask the worker to flush and end; the pool kills it after ``grace_s`` seconds."""
-        self.kill_at = perf_counter() + grace_s
-        with contextlib.suppress(OSError, ValueError):
-            self.connection.send_bytes(f"{STOP}\n{grace_s}".encode())
-
-    def kill(self) -> None:
-        with contextlib.suppress(OSError):
-            self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
-        self.connection.close()
-
-    def forget(self) -> None:
-        """Close this end in the child of a fork, where the process is the parent's."""
-        self.connection.close()
-        self._process.returncode = 0

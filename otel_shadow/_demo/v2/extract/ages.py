@@ -93,7 +93,6 @@ _OLDEST_AT = {"early_childhood": 5, "elementary_1": 10, "elementary_2": 14, "hig
 
 
 def levels(text: str) -> list[Mention[str]]:
-    """Find the education levels that the text names, school years included."""
     folded = fold(text)
     graded = [Mention(level, *match.span()) for match in _GRADE.finditer(folded) if (level := _level_of_grade(match))]
     return graded or [Mention(level, *match.span()) for level, one in _NAMED for match in one.finditer(folded)]

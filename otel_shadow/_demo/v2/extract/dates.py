@@ -116,7 +116,6 @@ def _named(groups: Groups, today: date, language: Language) -> date | None:
 
 
 def _numeric(groups: Groups, today: date, language: Language) -> date | None:
-    """Read two numbers in the order of the language where both orders are possible."""
     day, month = int(groups["a"]), int(groups["b"])
     if month > 12 or (language == "en" and day <= 12):
         day, month = month, day

@@ -134,7 +134,6 @@ def _bare_name(text: str, *, asked: bool) -> list[Mention[str]]:
 
 
 def _looks_like_name(mention: Mention[str]) -> bool:
-    """Whether it has a capital or is a known first name."""
     first = mention.value.split()[0]
     return first[0].isupper() or fold(first) in FIRST_NAMES
 

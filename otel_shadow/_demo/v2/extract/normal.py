@@ -28,7 +28,6 @@ class Mention(Generic[V]):
     score: float = 0.9
 
     def overlaps(self, other: Mention[V]) -> bool:
-        """Return whether both cover a common character."""
         return self.start < other.end and other.start < self.end
 
 
@@ -105,7 +104,6 @@ class Normal:
 
 @lru_cache(maxsize=256)  # ages, dates and times of one message ask the same
 def normalise(text: str) -> Normal:
-    """Return `text` in normal form."""
     folded = fold(text)
     pieces: list[str] = []
     starts: list[int] = []

@@ -1,15 +1,25 @@
-"""The sink that appends log lines to a file or a standard stream, one atomic append each, outside any logging."""
+"""The sinks of log lines: a file or a standard stream, outside any logging, and OpenTelemetry log events.
+
+Both write the same bytes, so that a Collector's file is evidence like any other.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from datetime import UTC, datetime, timedelta
+
+from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger
 
 from otel_shadow import semconv
 from otel_shadow._runtime.sinks import Sink
+from otel_shadow._telemetry.metrics import span_context
+from otel_shadow.errors import ConfigError
+from otel_shadow.flags import FlagSource
 from otel_shadow.log_line import encode, lines
 from otel_shadow.record import ShadowRecord
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 Identity = tuple[int, int]
 
 _STDERR = 2
@@ -19,6 +29,43 @@ _FLAGS = (
 )  # fmt: skip
 """Not blocking: to open a pipe without a reader would wait for one, and the application's start with it."""
 _STREAMS = {"stderr": _STDERR, "stdout": 1, "/dev/stderr": _STDERR, "/dev/stdout": 1}
+
+
+class WhileLogging(Sink):
+    """A sink that passes records on to ``inner`` while ``SHADOW_LOGGING`` is on."""
+
+    def __init__(self, flags: FlagSource, inner: Sink) -> None:
+        self._flags = flags
+        self._inner = inner
+
+    def emit(self, record: ShadowRecord) -> None:
+        if self._flags.current.shadow_logging:
+            self._inner.emit(record)
+
+
+class LogEventSink(Sink):
+    """A sink that emits each line as one event: its name is the line's ``event``, its body the line, byte for byte.
+
+    The default ``provider`` is the global one, also where that is set later.
+    """
+
+    def __init__(self, provider: LoggerProvider | None = None) -> None:
+        self._logger = get_logger(semconv.SCOPE, logger_provider=provider)
+
+    def emit(self, record: ShadowRecord) -> None:
+        """Emit the events of ``record``, in the context of its span."""
+        for line in lines(record):
+            self._logger.emit(
+                LogRecord(
+                    timestamp=(record.timestamp - _EPOCH) // timedelta(microseconds=1) * 1000,
+                    context=span_context(record, line.get("v2_span_id") or record.v1.span_id),
+                    severity_number=SeverityNumber.INFO,
+                    severity_text="INFO",
+                    body=encode(line).decode().rstrip("\n"),
+                    attributes={semconv.GRAPH: record.graph, semconv.NODE: record.node},
+                    event_name=str(line["event"]),
+                )
+            )
 
 
 class LogFileSink(Sink):
@@ -33,11 +80,14 @@ class LogFileSink(Sink):
         path: file, or ``stderr`` or ``stdout``; default ``OTEL_SHADOW_LOG_FILE``, else standard error.
 
     Raises:
+        ConfigError: the path stands in quotes, or is ``stderr`` or ``stdout`` in capitals: no file is made of it.
         OSError: the file can't be opened for appending (a named pipe without a reader can't).
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        named = os.fspath(path or os.environ.get(semconv.ENV_LOG_FILE) or "stderr")
+        named = os.fspath(path) if path else os.environ.get(semconv.ENV_LOG_FILE, "").strip() or "stderr"
+        if not isinstance(path, os.PathLike):
+            _check(named, "log_file" if path else semconv.ENV_LOG_FILE)
         self._stream = _STREAMS.get(named)
         self.path = named if self._stream is not None else os.path.abspath(named)
         self._descriptor = -1
@@ -70,7 +120,6 @@ class LogFileSink(Sink):
             raise OSError(f"{self.path}: wrote {written} of {len(data)} bytes")
 
     def close(self) -> None:
-        """Close the file."""
         if self._is_ours():
             os.close(self._descriptor)
         self._descriptor, self._identity = -1, None
@@ -111,8 +160,17 @@ class LogFileSink(Sink):
         self._identity = _identity_of(self._descriptor)
 
     def _is_ours(self) -> bool:
-        """Return whether the descriptor is still the file that was opened."""
         return self._descriptor >= 0 and _identity_of(self._descriptor) == self._identity
+
+
+def _check(named: str, where: str) -> None:
+    """Raise where a file would be made of what was meant otherwise: env files keep quotes, people write STDOUT."""
+    meant = named.strip("'\"").strip()
+    if meant != named:
+        raise ConfigError([f"{where}: got {named}, expected the path without quotes and blanks around it: {meant}"])
+    lower = named.lower()
+    if lower != named and lower in _STREAMS:
+        raise ConfigError([f"{where}: got {named}, expected {lower} (for a file of that name: ./{named})"])
 
 
 def _identity_of(file: int | str) -> Identity | None:
