@@ -199,6 +199,8 @@ CRITERIA: Final = (
     CRITERION_COVERAGE,
 )  # fmt: skip
 
+CUT_OFF: Final = "cancelled:loop_ended"
+"""The reason of an execution whose event loop ended while V2 was in flight."""
 LIMITER_REASONS: Final = (
     "queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead", "blocks_loop", "trial", "untried",
     "no_loop",

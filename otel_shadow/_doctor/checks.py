@@ -11,7 +11,7 @@ from pathlib import Path
 from otel_shadow import semconv
 from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
-from otel_shadow._doctor.graph import check_graph, import_graph
+from otel_shadow._doctor.graph import check_graph, check_state, import_graph
 from otel_shadow._doctor.recent_lines import check_recent_lines
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._runtime.hash_key import WEAK_KEY
@@ -48,6 +48,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         *_log(),
         _collector(),
         *_graph(graph_path, config),
+        *check_state(),
     ]
 
 

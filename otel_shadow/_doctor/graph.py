@@ -14,8 +14,11 @@ from langgraph.pregel import Pregel
 
 from otel_shadow._doctor.findings import Finding, explained, note, ok, problem
 from otel_shadow._langgraph.instrument.mark import mark_of
+from otel_shadow._langgraph.v2_code import code_of
 from otel_shadow._langgraph.v2_runnable import as_runnable, is_async
 from otel_shadow._runtime.code_location import code_file
+from otel_shadow._runtime.executors.loop_admission import untried_remedy
+from otel_shadow._runtime.state_directory import StateDirectory
 from otel_shadow.config import NodeTable, ShadowConfig
 from otel_shadow.errors import ConfigError
 
@@ -79,6 +82,7 @@ def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Finding]:
         if v2 is not None:
             shadowed = True
             yield _check_v2(f"nodes.{name}", v2)
+            yield from _check_loop(name, v2, graph.nodes[name].bound, config.nodes.get(name, NodeTable()))
         elif mark is not None or name in config.nodes:
             text = "it has no V2: each execution will be recorded as not_implemented"
             yield problem(f"nodes.{name}", text, f"set nodes.{name}.v2")
@@ -102,6 +106,38 @@ def _check_v2(subject: str, v2: Any) -> Finding:
         return problem(subject, f"V2 {fault}", "a node takes the state, and config, runtime, writer, store by name")
     name = getattr(found, "__name__", type(found).__name__)
     return ok(subject, f"V2 {name}{' (async)' if is_async(found) else ''}")
+
+
+def _check_loop(name: str, v2: Any, v1: Any, table: NodeTable) -> Iterator[Finding]:
+    """Yield what keeps an awaited V2 from running on the application's event loop."""
+    try:
+        found = resolve_name(v2) if isinstance(v2, str) and v2 != "self" else v2
+        awaited = v2 != "self" and is_async(as_runnable(found))
+    except Exception:  # noqa: BLE001 - told already
+        return
+    if not awaited or table.executor == "process":
+        return
+    if table.executor == "thread":
+        text = 'executor = "thread" is not for an awaited V2; it is taken as "auto", and the next release refuses it'
+        yield note(f"nodes.{name}", text, "take the key out")
+    code = code_of(v2, v1)
+    if table.executor != "loop" and not code.accepted and code.path is None:
+        yield problem(f"nodes.{name}", f"V2 will not run: {code.hindrance}", untried_remedy(name))
+
+
+def check_state() -> Iterator[Finding]:
+    """Yield the V2s that are paused because they held the event loop, as the state directory of this user has them."""
+    state = StateDirectory()
+    for file, kept in state.entries():
+        if kept.get("state") == "paused":
+            subject = f"nodes.{kept.get('node')}"
+            text = (
+                f"paused (blocks the loop) since {kept.get('at')}, build {kept.get('build')}: V2 held the event loop "
+                f"for {kept.get('milliseconds')} ms at {kept.get('position')}"
+            )
+            yield note(
+                subject, text, f"deploy a build that awaits there; to run this one again, remove {state.path / file}"
+            )
 
 
 def _signature_fault(v2: Any) -> str:

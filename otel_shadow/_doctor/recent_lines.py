@@ -31,6 +31,12 @@ def check_recent_lines(file: Path, redactor: Redactor) -> Iterator[Finding]:
         remedy = "name in [session] id where it is, and send one with each run; without it V2 goes live at 100 % only"
         yield note("session ids", text, remedy)
     yield from _crowds(lines, file.name)
+    cut = sum(line.get("reason") == semconv.CUT_OFF for line in lines)
+    if cut >= 0.1 * len(lines):
+        text = (
+            f"the event loop ended while V2 ran in {cut} of the last {len(lines)} executions in {file.name}: no pairs"
+        )
+        yield note("event loop", text, 'set executor = "process" for these nodes, whose V2 then outlives the loop')
     former = redactor.former_key_id
     if not redactor.random_key and any(line.get("key_id") == former for line in lines):
         text = f"{file.name} has lines of release 0.1, where this key has the id {former}; now it is {redactor.key_id}"

@@ -23,6 +23,9 @@ from otel_shadow.verdict.wording import TITLES
 _MALFORMED = 0.01
 """Above this share of otel-shadow's lines that can't be read, those that can may be a biased choice."""
 
+_NOTABLE = 0.1
+"""Share of a node's executions without a pair that is worth a warning."""
+
 
 def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> Verdict:
     """Return GO, NO-GO or WAIT at a given time. Look as often as you like.
@@ -141,7 +144,7 @@ def _overall(
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
-    warnings = (*_warnings(summary, policy, found, at), *_session_ids(nodes))
+    warnings = (*_warnings(summary, policy, found, at), *_session_ids(nodes), *_cut_off(nodes))
     why, besides = _why(decision, required), (*warnings, *_notes(summary, found))
     return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict)))
 
@@ -282,6 +285,16 @@ def _session_ids(nodes: Sequence[NodeTally]) -> list[Reason]:
             share = node.busiest / own
             found.append(Reason(Role.WARNING, ReasonKind.ONE_SESSION, node=node.name, have=share, of=own))
     return found
+
+
+def _cut_off(nodes: Sequence[NodeTally]) -> list[Reason]:
+    """Return warnings about nodes of which the end of an event loop cut a tenth of the pairs off."""
+    shares = [(node.name, node.counts["cut_off"], node.counts["executions"]) for node in nodes]
+    return [
+        Reason(Role.WARNING, ReasonKind.CUT_OFF, node=name, have=cut / executions, of=executions)
+        for name, cut, executions in shares
+        if cut and cut >= _NOTABLE * executions
+    ]
 
 
 def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:

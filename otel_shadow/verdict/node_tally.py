@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_shadow import semconv
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.execution_kind import ExecutionKind
@@ -355,6 +356,7 @@ def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kin
         "holdout_v1_error": lambda kind: kind.latency_arm == Arm.HOLDOUT and kind.v1_status == Status.ERROR,
         "noise": lambda kind: kind.disagreement is not None,
         "anonymous": lambda kind: kind.anonymous,
+        "cut_off": lambda kind: kind.reason == semconv.CUT_OFF,
     }
     found = {
         name: int(sum(count for kind, count in zip(kinds, per_kind.tolist(), strict=True) if count and test(kind)))

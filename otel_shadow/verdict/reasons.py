@@ -81,6 +81,7 @@ class ReasonKind(StrEnum):
     EXPIRED = "expired"  # names, day
     NO_SESSION_ID = "no_session_id"  # have: a share, of of
     ONE_SESSION = "one_session"  # node; have: a share, of of
+    CUT_OFF = "cut_off"  # node; have: a share, of of
     SILENT = "silent"  # hours
     SMALL_TRAFFIC = "small_traffic"  # have: sessions a day; by: the earliest GO
     LATE = "late"  # criterion; have, needed: hours

@@ -253,7 +253,7 @@ def test_what_is_shared_by_reference_is_not_sent_to_a_worker() -> None:
                 dumps_for_another_process(it)
         ENDED.clear()
         scope = ShadowContext("g", "n", ToolsTable())
-        assert b"FinalizerError" in _packed({"it": Child()}, None, scope)
+        assert b"FinalizerError" in _packed({"it": Child()}, None, 0.0, scope)
     finally:
         memory.close()
         memory.unlink()

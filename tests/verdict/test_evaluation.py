@@ -252,6 +252,17 @@ def test_one_id_for_everything_is_noticed() -> None:
     assert not [one for one in evaluate(summary(), at=at(49)).reasons if one.kind is ReasonKind.ONE_SESSION]
 
 
+def test_the_verdict_says_where_loops_end_too_early() -> None:
+    """A tenth of the executions was cut off by the end of an event loop: a warning that names the remedy."""
+    reasons = np.where(np.arange(12_000) % 8 == 0, "cancelled:loop_ended", "")
+    cut = reasons != ""
+    verdict = evaluate(summary(reason=reasons, v2_status=np.where(cut, "", "success")), at=at(49))
+    (found,) = [one for one in verdict.reasons if one.kind is ReasonKind.CUT_OFF]
+    assert (found.node, found.have, found.of) == ("greeting", 0.125, 12_000)
+    assert [told for told in verdict.warnings if 'executor = "process"' in told]
+    assert not [one for one in evaluate(summary(), at=at(49)).reasons if one.kind is ReasonKind.CUT_OFF]
+
+
 def test_a_window_with_a_gap_is_never_a_go() -> None:
     """Eight silent hours in busy traffic."""
     given = columns(sessions=4000)

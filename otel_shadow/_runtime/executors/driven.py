@@ -42,6 +42,8 @@ class Drive:
     """Whether the root gets no further step."""
     is_last = False
     """Whether a step is the last one: tasks that it starts get none."""
+    cancellation: asyncio.CancelledError | None = None
+    """The last cancellation that came out of V2; its traceback tells where V2 was."""
     stepped_at = 0.0
     """Monotonic seconds at which the last step ended."""
 
@@ -119,6 +121,9 @@ class Drive:
             if is_from_outside(error):
                 raise
             raise V2EndedTaskError(type(error).__name__) from None
+        except asyncio.CancelledError as error:
+            self.cancellation = error
+            raise
         finally:
             side.leave(self.loop, self._theirs)
             side.step = None

@@ -205,7 +205,9 @@ class _Call:
             _CUT.add(self._place.loop)
             self.settle(error=V2CutOffError())
         elif self._overdue:
-            self.settle(error=TimeoutError())
+            over = TimeoutError()
+            over.__cause__ = drive.cancellation if drive is not None else None
+            self.settle(error=over)
         elif task.cancelled():
             paused = drive is not None and drive.is_paused
             self.settle(error=V2PausedError() if paused else asyncio.CancelledError())

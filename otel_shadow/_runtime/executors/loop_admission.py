@@ -203,6 +203,11 @@ class LoopAdmission:
 def untried_sentence(node: str, why: str) -> str:
     """Return what is told of an awaited V2 that can't be tried."""
     return (
-        f"its awaited V2 does not run in shadow, because it can't be tried in a worker first ({why}); write "
-        f'[nodes.{node}] executor = "loop" to accept one stall of the event loop per build, or executor = "process"'
+        f"its awaited V2 does not run in shadow, because it can't be tried in a worker first ({why}); "
+        f"{untried_remedy(node)}"
     )
+
+
+def untried_remedy(node: str) -> str:
+    """Return what to write for a V2 that can't be tried."""
+    return f'write [nodes.{node}] executor = "loop" to accept one stall of the event loop per build, or "process"'
