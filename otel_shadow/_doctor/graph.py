@@ -132,8 +132,8 @@ def check_state() -> Iterator[Finding]:
         if kept.get("state") == "paused":
             subject = f"nodes.{kept.get('node')}"
             text = (
-                f"paused (blocks the loop) since {kept.get('at')}, build {kept.get('build')}: V2 held the event loop for "
-                f"{kept.get('milliseconds')} ms at {kept.get('position')}"
+                f"paused (blocks the loop) since {kept.get('at')}, build {kept.get('build')}: V2 held the event loop "
+                f"for {kept.get('milliseconds')} ms at {kept.get('position')}"
             )
             yield note(
                 subject, text, f"deploy a build that awaits there; to run this one again, remove {state.path / file}"
