@@ -254,7 +254,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ),
     ReasonKind.CUT_OFF: lambda one: (
         f"{percent(one.have)} of {plural(one.of or 0, 'execution')} of node {one.node!r} have no pair, because the "
-        f'event loop ended while V2 ran; set executor = "process" for this node in shadow.toml'
+        'event loop ended while V2 ran; set executor = "process" for this node in shadow.toml'
     ),
     ReasonKind.SILENT: lambda one: f"the evidence ends {_length(one.hours)} before the time of this verdict",
     ReasonKind.SMALL_TRAFFIC: _small_traffic,

@@ -743,16 +743,28 @@ def executor_loop(run: Run) -> None:
 
 
 @scene(work={"executor": "loop"})
-def kept_off_the_loop(run: Run) -> None:
-    """An awaited V2 that held the loop, one on trial, and one that can't be tried: none of them runs there."""
-    admission = _admitted(run)
-    admission.guard.pause(PausePlace("recorded_scenes:1", 0.5), told=False)
-    _awaited_turn(run)
-    admission.guard.resume()
+def holds_the_loop(run: Run) -> None:
+    """An awaited V2 that held the loop is paused."""
+    graph = attach(run, desk(awaited(v1)), awaited(v1))
+    _admission(run).guard.pause(PausePlace("recorded_scenes:1", 0.5), told=False)
+    _awaited_turn(run, graph)
+
+
+@scene(work={"executor": "loop"})
+def is_on_trial(run: Run) -> None:
+    """An awaited V2 does not run while a worker tries it."""
+    graph = attach(run, desk(awaited(v1)), awaited(v1))
+    admission = _admission(run)
     admission._accepted, admission._attempts, admission.code = False, 5, V2Code("recorded_scenes:v1")
-    _awaited_turn(run)
-    admission.tell_untried("it is a closure")
-    _awaited_turn(run)
+    _awaited_turn(run, graph)
+
+
+@scene(work={"executor": "loop"})
+def cannot_be_tried(run: Run) -> None:
+    """An awaited V2 without an import path waits for the user's word."""
+    graph = attach(run, desk(awaited(v1)), awaited(v1))
+    _admission(run)._accepted = False
+    _awaited_turn(run, graph)
 
 
 @scene(work={"executor": "loop"})
@@ -786,14 +798,14 @@ def the_loop_ends(run: Run) -> None:
     run.settle()
 
 
-def _admitted(run: Run) -> LoopAdmission:
-    run.graph = attach(run, desk(awaited(v1)), awaited(v1))  # type: ignore[attr-defined]
-    return run.manager.nodes[("desk", "work")].admission
+def _admission(run: Run) -> LoopAdmission:
+    admission = run.manager.nodes[("desk", "work")].admission
+    admission.code = V2Code(name="recorded_scenes:v1", hindrance="it is a closure")
+    return admission
 
 
-def _awaited_turn(run: Run) -> None:
+def _awaited_turn(run: Run, graph: Any) -> None:
     async def request() -> None:
-        graph: Any = run.graph  # type: ignore[attr-defined]
         await graph.ainvoke({"trail": []}, {"configurable": {"thread_id": "session_1"}})
         await asyncio.to_thread(run.settle)
 

@@ -256,7 +256,7 @@ def test_the_verdict_says_where_loops_end_too_early() -> None:
     """A tenth of the executions was cut off by the end of an event loop: a warning that names the remedy."""
     reasons = np.where(np.arange(12_000) % 8 == 0, "cancelled:loop_ended", "")
     cut = reasons != ""
-    verdict = evaluate(summary(reason=reasons, v2_status=np.where(cut, "", "success")), at=at(49))
+    verdict = evaluate(summary(reason=reasons, status=np.where(cut, "cancelled", "success")), at=at(49))
     (found,) = [one for one in verdict.reasons if one.kind is ReasonKind.CUT_OFF]
     assert (found.node, found.have, found.of) == ("greeting", 0.125, 12_000)
     assert [told for told in verdict.warnings if 'executor = "process"' in told]
