@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -356,6 +358,35 @@ def test_v2_ends_nothing_but_itself(shadowed: Any, v2: Any, status: str) -> None
 
     assert asyncio.run(main()) == [["left", "right"]] * 2
     assert [str(record.v2.status) for record in capture.records if record.v2] == [status, status]
+
+
+def _on_a_plain_loop(run: Any) -> Any:
+    """Run where Python's own handler raises ``KeyboardInterrupt`` wherever the interpreter is: inside V2's step."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(run)
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, _on_a_plain_loop])
+def test_a_real_interrupt_inside_a_step_is_the_applications(shadowed: Any, run: Any) -> None:
+    """``Ctrl-C`` while V2 runs ends the application, as it would without V2."""
+
+    async def v2(state: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000):
+            pass
+        return left(state)
+
+    _, graph = shadowed(_v1, v2)
+
+    async def main() -> None:
+        await _ask(graph)
+        await asyncio.sleep(3600)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(main())
 
 
 def test_v2s_own_time_limits_and_groups_work(shadowed: Any) -> None:

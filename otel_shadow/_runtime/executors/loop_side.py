@@ -13,10 +13,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
-from otel_shadow._runtime.executors.loop_clocks import ClockReading, ThreadClocks
 from otel_shadow._runtime.executors.loop_guard import LoopGuard
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.shadow_context import SHADOW
+from otel_shadow._runtime.thread_clocks import ClockReading, ThreadClocks, watch_collector
 
 DRIVER = "otel_shadow._runtime.executors.driven"
 """The module whose frames lie between the loop's and V2's."""
@@ -28,6 +28,7 @@ class LoopSide:
     """The side of one loop that belongs to V2: clocks, and the step that runs now. Made in the loop's own thread."""
 
     def __init__(self) -> None:
+        watch_collector()
         self.clocks = ThreadClocks()
         self.step: tuple[LoopGuard | None, ClockReading, int] | None = None
         """The step in progress: its guard, the clocks when it began, the modules loaded then."""

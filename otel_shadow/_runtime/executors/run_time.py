@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
+from otel_shadow._runtime.run_queue import queued_s
+
 
 class RunTime:
     """Seconds since this was made, in which the main thread of a process did not wait for a core.
@@ -16,9 +18,9 @@ class RunTime:
     """
 
     def __init__(self, pid: int | None = None) -> None:
-        self._file = f"/proc/{pid or 'self'}/schedstat"
+        self._file = f"/proc/{pid or 'self'}/schedstat".encode()
         self._started = perf_counter()
-        self._waited_before = self._waited()
+        self._waited_before = queued_s(self._file)
 
     @property
     def passed(self) -> float:
@@ -28,16 +30,8 @@ class RunTime:
     @property
     def seconds(self) -> float:
         """Seconds that it ran, or waited by its own will."""
-        return max(self.passed - (self._waited() - self._waited_before), 0.0)
+        return max(self.passed - (queued_s(self._file) - self._waited_before), 0.0)
 
     def left(self, limit_s: float) -> float:
         """Return the seconds that are left of ``limit_s``; below zero: those that it is over."""
         return limit_s - self.seconds
-
-    def _waited(self) -> float:
-        """Return the seconds that the thread has been kept waiting for a core, since it began."""
-        try:
-            with open(self._file, "rb") as file:
-                return int(file.read().split()[1]) / 1e9
-        except (OSError, IndexError, ValueError):
-            return 0.0

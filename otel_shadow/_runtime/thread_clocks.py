@@ -1,14 +1,13 @@
-"""Clocks of an event loop's thread: what a step took of it, and what of that the step is to blame for.
+"""Clocks of a thread: what a step of V2's or a state's own code took of it, and what of that the code is to blame for.
 
-Wall time alone blames V2 for whatever else the machine does. Charged is the processor time of the thread (less the
+Wall time alone blames it for whatever else the machine does. Charged is the processor time of the thread (less the
 garbage collector's) and of the remaining wall time what neither the run queue nor other threads of the process explain:
-that is a step which slept, or waited for something that blocks.
+that is code which slept, or waited for something that blocks. Nothing here lets another thread have the interpreter.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import threading
 import time
@@ -16,6 +15,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
+
+from otel_shadow._runtime.run_queue import queued_s, thread_file
+
+_MOSTLY = 0.8
+"""Share of a wait that nothing else explains where code is to blame."""
 
 
 class ClockReading(NamedTuple):
@@ -36,16 +40,12 @@ class ThreadClocks:
 
     def __init__(self) -> None:
         self.ident = threading.get_ident()
-        self._native = threading.get_native_id()
+        self._file = thread_file(threading.get_native_id())
         self._clock = _clock_of(self.ident)
-        self._file: int | None = None
-        with suppress(OSError):
-            self._file = os.open(f"/proc/self/task/{self._native}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
-        self._queue = [(time.perf_counter(), self._queued())] * 2
-        _COLLECTOR.watch()
+        self._queue = [(time.perf_counter(), queued_s(self._file))] * 2
 
     def start(self) -> ClockReading:
-        """Read the clocks as a step begins. No call here lets another thread have the interpreter."""
+        """Read the clocks as a step begins."""
         waits, collected, process, processor = (
             _waits(),
             _COLLECTOR.seconds[self.ident],
@@ -61,12 +61,8 @@ class ThreadClocks:
             began: the reading at its start.
             ended: whether this is the loop's own thread, at the end of the step; else the step goes on.
         """
-        wall = time.perf_counter() - began.wall
-        processor = self._clock() - began.processor
-        process = time.process_time() - began.process
-        collected = _COLLECTOR.seconds[self.ident] - began.collected
-        own = max(0.0, processor - collected)
-        waited = wall - collected - own - max(0.0, process - processor)
+        own, waited, others = self._since(began)
+        waited -= others
         if ended:
             waits = _waits() - began.waits
             if waits == 0:
@@ -76,29 +72,29 @@ class ThreadClocks:
             waited -= self._queued_since(began.wall)
         return own + max(0.0, waited)
 
+    def blocked(self, began: ClockReading) -> float:
+        """Return the seconds since ``began`` for which this thread waited without a reason; 0 where most has one."""
+        _, waited, others = self._since(began)
+        blocked = waited - others - self._queued_since(began.wall)
+        return blocked if blocked > _MOSTLY * waited else 0.0
+
     def note_queue(self) -> None:
         """Note how long the thread has waited for a core so far: what comes later is told apart from that."""
-        self._queue = [self._queue[1], (time.perf_counter(), self._queued())]
+        self._queue = [self._queue[1], (time.perf_counter(), queued_s(self._file))]
+
+    def _since(self, began: ClockReading) -> tuple[float, float, float]:
+        """Return how long the thread worked, how long it waited, and how long other threads of the process ran."""
+        wall = time.perf_counter() - began.wall
+        processor = self._clock() - began.processor
+        process = time.process_time() - began.process
+        collected = _COLLECTOR.seconds[self.ident] - began.collected
+        own = max(0.0, processor - collected)
+        return own, wall - collected - own, max(0.0, process - processor)
 
     def _queued_since(self, moment: float) -> float:
         """Return the seconds for which the thread waited for a core since the last note before ``moment``."""
         before = next((queued for at, queued in reversed(self._queue) if at <= moment), self._queue[0][1])
-        return self._queued() - before
-
-    def _queued(self) -> float:
-        """Return the seconds for which the thread waited for a core (Linux; 0 elsewhere)."""
-        if self._file is None:
-            return 0.0
-        try:
-            return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
-        except (OSError, IndexError, ValueError):  # the thread has ended, or the kernel keeps no such statistics
-            return 0.0
-
-    def __del__(self) -> None:
-        """Close the file of the kernel's statistics."""
-        if self._file is not None:
-            with suppress(OSError):
-                os.close(self._file)
+        return max(0.0, queued_s(self._file) - before)
 
 
 class _Collector:
@@ -122,6 +118,11 @@ class _Collector:
 
 
 _COLLECTOR = _Collector()
+
+
+def watch_collector() -> None:
+    """Begin to tell the collector's time from that of the code in whose middle it runs."""
+    _COLLECTOR.watch()
 
 
 def _clock_of(ident: int) -> Callable[[], float]:
