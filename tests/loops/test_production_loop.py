@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import signal
 import subprocess
@@ -366,12 +367,18 @@ def _on_a_plain_loop(run: Any) -> Any:
     try:
         return loop.run_until_complete(run)
     finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()
 
 
 @pytest.mark.parametrize("run", [asyncio.run, _on_a_plain_loop])
-def test_a_real_interrupt_inside_a_step_is_the_applications(shadowed: Any, run: Any) -> None:
-    """``Ctrl-C`` while V2 runs ends the application, as it would without V2."""
+def test_a_real_interrupt_inside_a_step_is_the_applications(
+    shadowed: Any, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``Ctrl-C`` while V2 runs ends the application, as it would without V2, and asyncio has nothing to say of V2."""
 
     async def v2(state: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
@@ -387,6 +394,8 @@ def test_a_real_interrupt_inside_a_step_is_the_applications(shadowed: Any, run: 
 
     with pytest.raises(KeyboardInterrupt):
         run(main())
+    gc.collect()
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_v2s_own_time_limits_and_groups_work(shadowed: Any) -> None:

@@ -84,6 +84,8 @@ class Drive:
 
     def step(self, driven: Driven, advance: Callable[..., Any], *args: Any) -> Any:
         """Take one step of ``driven``; raises what it raises, ``StopIteration`` when it has ended."""
+        if driven.is_closed:
+            raise asyncio.CancelledError
         root = driven is self.root.get_coro()
         if (root and self.over) or (self.is_paused and (root or driven.offended)):
             self.end(driven)
@@ -104,7 +106,7 @@ class Drive:
                 continue
         self._closing = False
         for child in self._born_late:
-            child.coroutine.close()  # its loop may end before its first step, and Python would say so
+            child.close()  # its loop may end before its first step, and Python would say so
         self._born_late.clear()
         raise asyncio.CancelledError
 
@@ -149,6 +151,8 @@ class Driven(Coroutine[Any, Any, Any]):
 
     offended = False
     """Whether one of its steps held the loop."""
+    is_closed = False
+    """Whether it has ended before its task knows."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], drive: Drive) -> None:
         self.coroutine = coroutine
@@ -171,6 +175,7 @@ class Driven(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         """End the coroutine."""
         self.coroutine.close()
+        self.is_closed = True
 
     @property
     def _loop_ends(self) -> bool:
