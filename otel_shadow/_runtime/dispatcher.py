@@ -21,6 +21,11 @@ from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.shadow_context import LOOP_ENDED
 from otel_shadow.config import LimitsTable
 
+_LEAST_WAIT_S = 10.0
+"""Seconds for which an awaited V2 without a loop waits at least: a script's end may run it."""
+_MOST_WAITING = 100
+"""Such V2s of one node; further ones would take the queue's places from other nodes."""
+
 
 class _Running(NamedTuple):
     shadow: Shadow
@@ -177,18 +182,21 @@ class Dispatcher(BackgroundQueue[Shadow]):
             self._launching = False
 
     def _place(self, shadow: Shadow) -> LoopPlace | Later | str:
-        return self.placement.place(shadow, draining=bool(self._drains) or self._ending)
+        try:
+            return self.placement.place(shadow, draining=bool(self._drains) or self._ending)
+        except BaseException as error:  # noqa: BLE001 - the system has no thread or descriptor left
+            self._fault_barrier.caught("dispatch", "-", error)
+            return Later.REFUSED
 
     def _waits(self, lane: deque[Shadow], why: Later) -> bool:
         """Leave the first of ``lane`` there, and return True, unless its loop does not come back in time."""
-        head = lane[0]
-        waited = perf_counter() - head.queued_at
-        if why is Later.NEVER or (why is Later.NO_LOOP_NOW and waited > head.timeout_s):
-            shadow = self._take(lane)
-            if shadow is not None:
-                shadow.give_up(cancelled=True, reason=LOOP_ENDED)
-            return False
-        return True
+        late = perf_counter() - lane[0].queued_at > max(lane[0].timeout_s, _LEAST_WAIT_S) or len(lane) > _MOST_WAITING
+        if why is Later.NO_ROOM or (why is Later.NO_LOOP_NOW and not late):
+            return True
+        shadow = self._take(lane)
+        if shadow is not None:
+            shadow.give_up(cancelled=True, reason=None if why is Later.REFUSED else LOOP_ENDED)
+        return False
 
     def _admit(self, executor: str, lane: deque[Shadow], place: LoopPlace | str | None) -> None:
         shadow = self._take(lane)

@@ -16,7 +16,7 @@ from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags
 from otel_shadow._runtime import background_log
-from otel_shadow._runtime.executors import daemon_pool, thread
+from otel_shadow._runtime.executors import daemon_pool, placement
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -38,7 +38,7 @@ def test_no_thread_and_no_descriptor_left(
     graph = capture.attach(small_graph(), {"left": v2})
     with monkeypatch.context() as patched:
         if is_async:
-            patched.setattr(thread, "LoopThread", refused)
+            patched.setattr(placement, "LoopThread", refused)
         else:
             patched.setattr(daemon_pool, "threading", SimpleNamespace(**vars(threading) | {"Thread": refused}))
         assert call(graph)["trail"] == ["left", "right"]

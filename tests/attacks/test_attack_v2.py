@@ -120,6 +120,10 @@ OUTCOMES: dict[Callable[[Any], Any], str] = {
 }
 
 
+KEPT_OFF = ("cancelled:loop_ended", "cancelled:blocks_loop", "shed:blocks_loop")
+"""Reasons for which an awaited V2 tells nothing of itself: V1's loop ended, or V2 held it."""
+
+
 def awaited(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     async def v2(state: Any) -> Any:
         return function(state)
@@ -154,21 +158,26 @@ def shadowed(make: Make, v2: Any, **config: Any) -> tuple[ShadowCapture, Any]:
     return capture, graph
 
 
-@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("v2", OUTCOMES, ids=lambda v2: v2.__name__)
+HOW = [
+    pytest.param(v2, is_async, id=f"{v2.__name__}-{'async' if is_async else 'sync'}")
+    for v2, outcome in OUTCOMES.items()
+    for is_async in (False, True)
+    if not (is_async and outcome == "timeout")  # it would hold V1's loop: trials keep it away, see tests/loops
+]
+
+
+@pytest.mark.parametrize(("v2", "is_async"), HOW)
 def test_v1_is_untouched_and_the_record_tells(make_shadow_capture: Make, v2: Any, is_async: bool) -> None:
-    """In a thread and on the loop of the shadows."""
+    """In a thread, and awaited: on V1's loop while that lives, on ours when it has ended."""
     expected = play(small_graph(), is_async)
     slow = {"nodes": {"left": {"timeout_ms": 20_000}}} if OUTCOMES[v2] != "timeout" else {}
     capture, graph = shadowed(make_shadow_capture, awaited(v2) if is_async else v2, **slow)
     assert play(graph, is_async) == expected
     assert capture.manager.flush(30)
-    statuses = {str(record.v2.status) for record in capture.records}
     assert len(capture.records) == CALLS
     assert all(record.v1_served for record in capture.records)
-    if OUTCOMES[v2] == "timeout" and is_async:
-        statuses -= {"cancelled"}  # neighbours on the loop that it blocked
-    assert statuses == {OUTCOMES[v2]}
+    told = [record for record in capture.records if not is_async or record.reason not in KEPT_OFF]
+    assert {str(record.v2.status) for record in told} == {OUTCOMES[v2]}
 
 
 def test_v2_calls_the_graph_it_is_part_of(make_shadow_capture: Make) -> None:

@@ -105,10 +105,14 @@ class Drive:
             except Exception:  # noqa: BLE001, S112 - V2 goes on awaiting, or its cleanup failed
                 continue
         self._closing = False
-        for child in self._born_late:
-            child.close()  # its loop may end before its first step, and Python would say so
-        self._born_late.clear()
+        self.close_late()
         raise asyncio.CancelledError
+
+    def close_late(self) -> None:
+        """Close the tasks of a last step: their loop may end before their first one, and Python would say so."""
+        for child in self._born_late:
+            child.close()
+        self._born_late.clear()
 
     def _taken(self, driven: Driven, advance: Callable[..., Any], *args: Any) -> Any:
         side, guard = self._side, self._guard
@@ -167,7 +171,11 @@ class Driven(Coroutine[Any, Any, Any]):
         error = kind if value is None else value
         last = isinstance(error, asyncio.CancelledError) and self._loop_ends
         self.drive.is_last |= last
-        awaited = self.drive.step(self, self.coroutine.throw, error)
+        try:
+            awaited = self.drive.step(self, self.coroutine.throw, error)
+        finally:
+            if last:
+                self.drive.close_late()
         if last:
             self.drive.end(self)
         return awaited

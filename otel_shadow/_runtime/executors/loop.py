@@ -24,6 +24,8 @@ from otel_shadow._runtime.executors.loop_watchdog import WATCHDOG
 from otel_shadow._runtime.redact import class_name
 
 T = TypeVar("T")
+OWN_LOOP = "otel-shadow-loop"
+"""Name of the threads that run a loop of ours."""
 _GRACE_S = 0.25
 """Seconds that a V2 which was cancelled gets to clean up, before it is closed."""
 _FOREIGN = ("different event loop", "different loop", "Event loop is closed")
@@ -239,7 +241,7 @@ def _speaks_of_a_loop(error: object) -> bool:
 class LoopThread(threading.Thread):
     """A daemon thread, started at once, with an event loop of its own for V2s where no other loop runs."""
 
-    def __init__(self, name: str = "otel-shadow-loop") -> None:
+    def __init__(self, name: str = OWN_LOOP) -> None:
         super().__init__(name=name, daemon=True)
         self.loop = asyncio.new_event_loop()
         self.loop.set_default_executor(DaemonPool())

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Final
 
 from otel_shadow._runtime.executors import Shadow
-from otel_shadow._runtime.executors.loop import BOUND, LoopPlace, LoopThread, OwnLoopPlace
+from otel_shadow._runtime.executors.loop import BOUND, OWN_LOOP, LoopPlace, LoopThread, OwnLoopPlace
 from otel_shadow._runtime.executors.loop_side import SIDES
 from otel_shadow._runtime.executors.running_loops import running_loop
 
@@ -24,6 +24,8 @@ class Later(Enum):
     """Others run; it may wait as long as the queue allows."""
     NO_LOOP_NOW = "no loop now"
     """Its loop does not run, or another one does; it waits for its time limit at most."""
+    REFUSED = "refused"
+    """The system refused what a place needs."""
     NEVER = "never"
     """Its loop has ended, and what it awaits is bound to that loop."""
 
@@ -87,7 +89,7 @@ class Placement:
 
     def _elsewhere(self) -> asyncio.AbstractEventLoop | None:
         """Return a loop of the application's that runs now."""
-        ours = {thread.ident for thread in threading.enumerate() if isinstance(thread, LoopThread)}
+        ours = {thread.ident for thread in threading.enumerate() if thread.name == OWN_LOOP}
         return running_loop(frozenset(ident for ident in ours if ident is not None))
 
     def _lasting(self) -> LoopThread:
