@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from otel_shadow._langgraph.loop_calls import LoopEndedError
 from otel_shadow._runtime.execution_result import ExecutionResult
+from otel_shadow._runtime.executors.loop import LoopThread, OwnLoopPlace
 from otel_shadow._runtime.shadow_context import ShadowContext
 from otel_shadow.record import Status
 from otel_shadow.testing import ShadowCapture
@@ -95,7 +96,9 @@ def outliving(v2: Any, make_store: Any) -> ExecutionResult:
 
     asyncio.run(run())
     assert [str(execution.status) for execution in beside[0].executions] == ["success"]  # beside production
-    return beside[0].captured[0].run(ShadowContext("g", "n"), lambda: None)
+    captured = beside[0].captured[0]
+    place = OwnLoopPlace(LoopThread(), None) if captured.is_async else None
+    return captured.run(ShadowContext("g", "n"), lambda: None, place)
 
 
 async def awaits(state: State) -> dict[str, Any]:
