@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -372,6 +373,7 @@ def _on_a_plain_loop(run: Any) -> Any:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.close()
+        asyncio.set_event_loop(None)
 
 
 @pytest.mark.parametrize("run", [asyncio.run, _on_a_plain_loop])
@@ -396,6 +398,54 @@ def test_a_real_interrupt_inside_a_step_is_the_applications(
         run(main())
     gc.collect()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+@pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
+def test_v2_that_begins_as_the_loop_ends_is_ended_with_it(shadowed: Any, loops: str) -> None:
+    """The application serves a last request while its tasks are cancelled: that V2 is cut off, and cleans up there."""
+    told: list[str] = []
+    begun = asyncio.Event()
+
+    async def v2(state: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            told.append("running" if asyncio.get_running_loop().is_running() else "closed")
+
+    capture, graph = shadowed(_v1, v2)
+
+    async def serves_to_the_end() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            await _ask(graph)
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
+
+    async def main() -> None:
+        serving.append(asyncio.create_task(serves_to_the_end()))
+        await asyncio.sleep(0)
+
+    serving: list[Any] = []
+    pytest.importorskip(loops).run(main())
+    assert told == ["running"]
+    assert [record.reason for record in capture.records] == ["cancelled:loop_ended"]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, _on_a_plain_loop])
+def test_a_loop_that_has_ended_is_freed(shadowed: Any, run: Any) -> None:
+    """Nothing of ours keeps it: applications that call ``asyncio.run`` for every job have thousands."""
+    capture, graph = shadowed(_v1, _v1)
+
+    async def main() -> Any:
+        await _ask(graph)
+        await _drained(capture)
+        return weakref.ref(asyncio.get_running_loop())
+
+    ended = run(main())
+    assert [str(record.v2.status) for record in capture.records if record.v2] == ["success"]
+    gc.collect()
+    assert ended() is None
 
 
 def test_v2s_own_time_limits_and_groups_work(shadowed: Any) -> None:

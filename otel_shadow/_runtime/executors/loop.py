@@ -174,6 +174,9 @@ class _Call:
         if self.future.cancelled():
             return
         guard, loop = self._place.guard, self._place.loop
+        if SIDES.of(loop).loop_ends:
+            self.settle(error=V2CutOffError())
+            return
         try:
             coroutine = self._make()
             self._drive = Drive(loop, guard, coroutine, self._context)

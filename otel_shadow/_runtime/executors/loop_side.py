@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,10 +23,17 @@ DRIVER = "otel_shadow._runtime.executors.driven"
 """The module whose frames lie between the loop's and V2's."""
 _PRODUCTIONS = ("stop", "close", "set_task_factory", "set_default_executor", "set_exception_handler")
 """Methods of a loop that only the application may call."""
+_WAITING = "_otel_shadow_end"
+_LEAVE_S = 0.25
+"""Seconds for which a loop that ends waits for V2's tasks at most; they end within two turns."""
 
 
 class LoopSide:
-    """The side of one loop that belongs to V2: clocks, and the step that runs now. Made in the loop's own thread."""
+    """The side of one loop that belongs to V2: clocks, and the step that runs now. Made in the loop's own thread.
+
+    It learns that the loop ends as any asynchronous generator does: ``asyncio.run`` cancels all tasks first and closes
+    the generators then. A V2 that began in between would be left there unfinished.
+    """
 
     def __init__(self) -> None:
         watch_collector()
@@ -35,6 +43,24 @@ class LoopSide:
         self._pool = DaemonPool()
         self._instead = {"run_in_executor": self._in_own_pool, **dict.fromkeys(_PRODUCTIONS, _nothing)}
         self._before: dict[str, Any] = {}
+        loop = asyncio.get_running_loop()
+        self.loop_ends: bool = getattr(loop, "_asyncgens_shutdown_called", False)
+        """Whether no V2 may begin on the loop any more."""
+        if not self.loop_ends:
+            waiting = vars(loop)[_WAITING] = self._wait_for_the_end()  # not here: it knows the loop, which may go
+            with suppress(StopIteration):
+                waiting.asend(None).send(None)
+
+    async def _wait_for_the_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.loop_ends = True
+            tasks = {task for task in _ALL_TASKS() if getattr(task, "shadow", None) is not None}
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_LEAVE_S)
 
     @property
     def stuck(self) -> int:
