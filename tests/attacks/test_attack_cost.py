@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextvars
 import copy
 import dataclasses
 import subprocess
@@ -21,7 +22,8 @@ from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 from small_graphs import call, left, small_graph
 
-from otel_shadow import FeatureFlags
+from otel_shadow import FeatureFlags, side_effect
+from otel_shadow._langgraph.nested_runs import NestedRuns
 from otel_shadow._runtime.limits import OverheadBudget
 from otel_shadow._runtime.snapshot import TooLargeError, TooSlowError, take
 from otel_shadow._runtime.thread_clocks import ThreadClocks
@@ -297,6 +299,37 @@ def test_a_large_answer_is_not_copied(make_shadow_capture: Any) -> None:
     assert record.v2.status == "shed"
 
 
+@pytest.mark.parametrize("raises", [False, True], ids=["returned", "raised"])
+def test_a_large_outcome_is_not_kept_for_a_replay(make_shadow_capture: Any, raises: bool) -> None:
+    """V1 has it; V2's same call is blocked, and no copy was made."""
+
+    @side_effect
+    def lookup() -> Any:
+        if raises:
+            raise LookupError(made)
+        return made
+
+    def node(state: Any) -> Any:
+        if raises:
+            with pytest.raises(LookupError):
+                lookup()
+        else:
+            assert lookup() is made
+        return left(state)
+
+    made = np.ones(BIG // 8)
+    capture = make_shadow_capture({"tools": {"replay": ["lookup"]}})
+    graph = capture.attach(small_graph(node), {"left": node})
+    tracemalloc.start()
+    try:
+        assert call(graph)["trail"] == ["left", "right"]
+        assert tracemalloc.get_traced_memory()[1] < BIG // 5
+    finally:
+        tracemalloc.stop()
+    (record,) = capture.records
+    assert record.v2.error_type == "SideEffectBlockedError"
+
+
 class Laborious:
     """Takes a while to copy."""
 
@@ -337,6 +370,22 @@ def test_a_large_structure_has_a_deadline() -> None:
     for value in (many, {"l": lambda: 1, "many": many}):
         with pytest.raises(TooSlowError):
             take(value, None, thread_time() + 0.001)
+
+
+def test_copies_that_are_made_while_v1_runs_have_one_bound_together() -> None:
+    """What V1 reads of its history: the second megabyte is left out, and so is what takes longer than is left."""
+    reads = ("reads",)
+    few = contextvars.copy_context().run(NestedRuns, 1_500_000, 10.0)
+    keep = few.note(reads)
+    for _ in range(3):
+        keep([b"x" * 1_000_000])
+    assert [[len(state.restore()[0]) for state in read] for read in few.reads[reads]] == [[1_000_000]]
+    copies: list[int] = []
+    slow = contextvars.copy_context().run(NestedRuns, 1_500_000, 0.1)
+    for _ in range(3):
+        slow.note(reads)([ByReduce(copies) for _ in range(1000)])
+    assert slow.reads == {}
+    assert 0 < len(copies) <= 10
 
 
 def test_what_takes_too_long_is_shed(shadow_capture: ShadowCapture) -> None:

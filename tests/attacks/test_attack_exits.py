@@ -156,6 +156,26 @@ def test_an_argument_that_exits(make_shadow_capture: Any, exit_by: str) -> None:
     assert call(capture.attach(small_graph(v1), {"left": left}))["trail"] == ["left", "right"]
 
 
+@pytest.mark.parametrize("exit_by", EXITS)
+def test_a_recorded_exception_that_exits_when_it_is_asked(make_shadow_capture: Any, exit_by: str) -> None:
+    """V1's call raises what is kept for a replay, and its class answers for ``args`` and ``__dict__`` itself."""
+    made: list[Any] = []
+
+    @side_effect
+    def lookup() -> str:
+        raise made[0]()
+
+    def v1(state: Any) -> Any:
+        with pytest.raises(made[0]):
+            lookup()
+        return left(state)
+
+    capture = make_shadow_capture({"tools": {"replay": ["lookup"]}})
+    answer = property(lambda self: EXITS[exit_by]())
+    made.append(type("AskedError", (Exception,), {"args": answer, "__dict__": answer}))
+    assert call(capture.attach(small_graph(v1), {"left": left}))["trail"] == ["left", "right"]
+
+
 class Interrupted:
     """``Ctrl-C`` is pressed while this is copied: in its own code, which goes on a while."""
 
