@@ -12,9 +12,18 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from otel_shadow._demo import state as s
 from otel_shadow._demo.language import detect_language
-from otel_shadow._demo.state import BUSINESS_NODES, HUMAN, EnrolmentState, last_user_text
+from otel_shadow._demo.state import (
+    BUSINESS_NODES,
+    GREETING,
+    HUMAN,
+    INFORMATION,
+    QUALIFICATION,
+    SCHEDULING,
+    WITH_HUMAN,
+    EnrolmentState,
+    last_user_text,
+)
 from otel_shadow._demo.v1 import V1_NODES
 from otel_shadow._demo.v1.keywords import asks_question, wants_visit
 
@@ -50,7 +59,7 @@ def intake(state: EnrolmentState, config: RunnableConfig) -> dict[str, Any]:
 
 def human(state: EnrolmentState) -> dict[str, Any]:
     said = AIMessage(_PASSING_ON[state.get("language", "pt")])
-    return {"messages": [said], "current_step": s.WITH_HUMAN, "next_node": END}
+    return {"messages": [said], "current_step": WITH_HUMAN, "next_node": END}
 
 
 def entry(state: EnrolmentState) -> str:
@@ -58,14 +67,12 @@ def entry(state: EnrolmentState) -> str:
     stage = state.get("current_stage")
     text = last_user_text(state)
     if stage is None:
-        return s.GREETING
+        return GREETING
     if "?" in text and asks_question(text) and not wants_visit(text):
-        return s.INFORMATION
-    if wants_visit(text) and stage != s.GREETING:
-        return s.SCHEDULING
-    if stage == s.QUALIFICATION:
-        return s.QUALIFICATION
-    return s.SCHEDULING if stage == s.SCHEDULING else s.GREETING
+        return INFORMATION
+    if wants_visit(text) and stage != GREETING:
+        return SCHEDULING
+    return stage if stage in (QUALIFICATION, SCHEDULING) else GREETING
 
 
 def onward(state: EnrolmentState) -> str:
