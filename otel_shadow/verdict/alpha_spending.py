@@ -1,0 +1,148 @@
+"""Levels of the looks of one test: alpha is spent in proportion to the information that was there, never to outcomes.
+
+At information I the tests of a criterion may have erred with a chance of ``α f(I / I_ref)`` altogether, with
+f(t) = t / (1 + t) from t = 1 on and t² / (1 + t²) before: little evidence spends little, and no look spends everything.
+The level of one look follows from the joint law of all looks, whose statistics are normal with correlation √(I_j / I_k).
+
+Sources: Lan & DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70 (1983); Jennison & Turnbull,
+"Group Sequential Methods with Applications to Clinical Trials" (2000), chapter 19 (the recursion).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otel_shadow.verdict.weighted_share import normal_cdf
+
+Floats = NDArray[np.float64]
+
+_REACH = 8.5
+"""Standard deviations that are integrated over."""
+_POINTS = 1201
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLook:
+    """A look that was taken.
+
+    Arguments:
+        information: at that time; sizes only, never outcomes.
+        best_p: the smallest p-value that any outcome could have had; where it is above the look's level, nothing is
+            spent on it.
+    """
+
+    information: float
+    best_p: float = 0.0
+
+
+def spent(information: float, reference: float, alpha: float = 0.05) -> float:
+    """Return the chance of a false positive that may be used up at ``information``.
+
+    Arguments:
+        information: any unit.
+        reference: the information at which half of ``alpha`` is spent, in the same unit.
+        alpha: the whole.
+    """
+    t = max(information, 0.0) / reference
+    return alpha * (t / (1.0 + t) if t >= 1.0 else t * t / (1.0 + t * t))
+
+
+def levels(looks: Sequence[PlannedLook], reference: float, alpha: float = 0.05) -> tuple[float, ...]:
+    """Return the one-sided level of each look, given those before it.
+
+    Arguments:
+        looks: in the order in which they were taken. One without more information than an earlier one has that one's
+            level: there is nothing new to test.
+        reference: see :func:`spent`.
+        alpha: the chance that any look errs.
+
+    Returns:
+        A level per look; 0 for a look that can prove nothing.
+    """
+    found: list[float] = []
+    law: _Continued | None = None
+    used = 0.0
+    highest = 0.0
+    last = 0.0
+    for look in looks:
+        if look.information <= highest:
+            found.append(last)
+            continue
+        extra = spent(look.information, reference, alpha) - used
+        following = _Continued.first(look.information) if law is None else law.advanced(look.information)
+        level = following.level(extra)
+        if level <= 0.0 or look.best_p > level:
+            found.append(0.0)
+            continue
+        law = following.stopped_above(level)
+        used, highest, last = used + extra, look.information, level
+        found.append(level)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Continued:
+    """The law of the score Z √I on the way that no look has stopped, on an even grid.
+
+    Arguments:
+        information: at the look.
+        score: the grid.
+        mass: of each grid cell.
+    """
+
+    information: float
+    score: Floats
+    mass: Floats
+
+    @classmethod
+    def first(cls, information: float) -> _Continued:
+        """Return the law at the first look."""
+        return cls(0.0, np.zeros(1), np.ones(1)).advanced(information)
+
+    def advanced(self, information: float) -> _Continued:
+        """Return the law at a later look: independent increments of variance I_k − I_(k−1)."""
+        score = math.sqrt(information) * np.linspace(-_REACH, _REACH, _POINTS)
+        deviation = math.sqrt(information - self.information)
+        density = np.exp(-(((score[:, None] - self.score) / deviation) ** 2) / 2.0)
+        mass = density @ self.mass * (score[1] - score[0]) / (deviation * math.sqrt(2.0 * math.pi))
+        return _Continued(information, score, mass)
+
+    def level(self, extra: float) -> float:
+        """Return the nominal level at which a look errs for the first time with chance ``extra``."""
+        if extra <= 0.0:
+            return 0.0
+        above = np.cumsum(self.mass[::-1])[::-1]
+        # Between two points the chance above is interpolated in the logarithm.
+        place = int(np.searchsorted(-above, -extra))
+        if place == 0:
+            return 0.0
+        edges = self.score - (self.score[1] - self.score[0]) / 2.0
+        if place >= len(above):
+            z = edges[-1]
+        else:
+            high, low = math.log(above[place - 1]), math.log(max(float(above[place]), 1e-300))
+            z = edges[place - 1] + (edges[place] - edges[place - 1]) * (high - math.log(extra)) / (high - low)
+        return normal_cdf(-float(z) / math.sqrt(self.information))
+
+    def stopped_above(self, level: float) -> _Continued:
+        """Return the law without the ways that this look has stopped."""
+        bound = _quantile(level) * math.sqrt(self.information)
+        step = self.score[1] - self.score[0]
+        kept = np.clip((bound - (self.score - step / 2.0)) / step, 0.0, 1.0)
+        used = kept > 0.0
+        return _Continued(self.information, self.score[used], (self.mass * kept)[used])
+
+
+def _quantile(level: float) -> float:
+    """Return z with P(Z > z) = ``level``."""
+    low, high = -_REACH, _REACH
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if normal_cdf(-middle) > level else (low, middle)
+    return (low + high) / 2

@@ -1,0 +1,182 @@
+"""The looks of one test at the ends of whole cycles: what is proven, whether it still holds, and until when.
+
+A GO needs of every test, at the look that gives it:
+
+* proven: at this or an earlier look p was at most that look's level (:mod:`otel_shadow.verdict.alpha_spending`);
+* it holds: p is at most alpha on this look's whole window. "Proven once, for ever" would certify a window that began well;
+* it is recent: the last cycle alone is no evidence against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+
+from otel_shadow.verdict.alpha_spending import PlannedLook, levels
+from otel_shadow.verdict.quantile_ratio import LEAST_UNITS, Latencies, ratio_limits
+from otel_shadow.verdict.weighted_share import (
+    SamplingClass,
+    WeightedSessions,
+    lower_limit,
+    p_value,
+    worst_turns,
+)
+
+AGAINST: Final = 0.10
+"""The last cycle alone is evidence against a criterion where it rejects it at this level."""
+_RATIO_REFERENCE: Final = 20.0
+
+
+class CycleTest(Protocol):
+    """A test whose evidence comes in cycles, numbered from 0."""
+
+    reference: float
+    """Information at which half of alpha is spent."""
+
+    def information(self, first: int, last: int) -> float:
+        """Return the information of the cycles ``first`` … ``last``: sizes only, never outcomes."""
+
+    def best_p(self, information: float) -> float:
+        """Return the smallest p-value that any outcome could have."""
+
+    def is_proven(self, first: int, last: int, level: float) -> bool:
+        """Return whether the cycles ``first`` … ``last`` prove the criterion at ``level``."""
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return what they prove at ``level``: the share at least, the ratio at most."""
+
+    def contradicts(self, cycle: int, level: float) -> bool:
+        """Return whether this cycle alone is evidence against the criterion at ``level``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookResult:
+    """One test at one look.
+
+    Arguments:
+        level: of this look.
+        limit: what the window proves at this level.
+        is_proven: whether this look or an earlier one has proven it.
+        holds: whether the whole window supports it at alpha.
+        is_recent: whether the last cycle is no evidence against it.
+    """
+
+    level: float
+    limit: float
+    is_proven: bool
+    holds: bool
+    is_recent: bool
+
+    @property
+    def allows_go(self) -> bool:
+        """Whether the test is no obstacle to a GO at this look."""
+        return self.is_proven and self.holds and self.is_recent
+
+
+def look_at(test: CycleTest, cycles: int, max_cycles: int, alpha: float = 0.05) -> LookResult | None:
+    """Return the test at the end of the last of ``cycles`` whole cycles; None before the first.
+
+    Arguments:
+        test: with the evidence.
+        cycles: whole cycles since the window's anchor.
+        max_cycles: the window's length; it grows up to it, then rolls, and keeps the level of that look.
+        alpha: the chance that any look of the window errs.
+    """
+    if cycles < 1:
+        return None
+    windows = [(max(0, last + 1 - max_cycles), last) for last in range(cycles)]
+    sizes = [test.information(*window) for window in windows]
+    growing = levels(
+        [PlannedLook(size, test.best_p(size)) for size in sizes[:max_cycles]], test.reference, alpha
+    )
+    every = [*growing, *[growing[-1]] * (cycles - len(growing))]
+    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in zip(windows, every, strict=True))
+    window, level = windows[-1], every[-1]
+    return LookResult(
+        level,
+        test.limit(*window, level) if level > 0.0 else math.nan,
+        proven,
+        proven and test.is_proven(*window, alpha),
+        not test.contradicts(cycles - 1, AGAINST),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCycle:
+    """Evidence about a share from the sessions of one cycle.
+
+    Arguments:
+        sessions: closed, begun in this cycle.
+        eligible: by class of the probability with which shadows ran (its power of two): the smallest probability in
+            it, and the turns that could have been shadowed.
+    """
+
+    sessions: WeightedSessions
+    eligible: Mapping[int, SamplingClass]
+
+
+class ShareTest:
+    """The test of "the share of successes is at least ``bound``".
+
+    Arguments:
+        cycles: the evidence, cycle by cycle.
+        bound: in (0, 1).
+        alpha: of the criterion.
+    """
+
+    def __init__(self, cycles: Sequence[ShareCycle], bound: float, alpha: float = 0.05) -> None:
+        self._cycles, self._bound = cycles, bound
+        self.reference = math.log(alpha) / math.log(bound)
+
+    def information(self, first: int, last: int) -> float:
+        """Return the weighted turns, in sessions of the worst length."""
+        sessions, worst = self._window(first, last)
+        return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+    def best_p(self, information: float) -> float:
+        """Return the p-value of evidence without one failure."""
+        return float(self._bound**information)
+
+    def is_proven(self, first: int, last: int, level: float) -> bool:
+        """Return whether the share is proven."""
+        return p_value(self._window(first, last)[0], self._bound, self._window(first, last)[1]) <= level
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return the share that is proven."""
+        return lower_limit(*self._window(first, last), level)
+
+    def contradicts(self, cycle: int, level: float) -> bool:
+        """Return whether the share of failures is proven to be above its bound."""
+        sessions, worst = self._window(cycle, cycle)
+        return p_value(sessions.mirrored(), 1.0 - self._bound, worst) <= level
+
+    def _window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
+        chosen = self._cycles[first : last + 1]
+        sessions = WeightedSessions(
+            *(
+                np.concatenate([getattr(cycle.sessions, name) for cycle in chosen])
+                for name in ("successes", "weight", "turns", "sessions")
+            )
+        )
+        if not len(sessions.sessions):
+            return sessions, 0.0
+        found: dict[int, SamplingClass] = {}
+        for cycle in chosen:
+            for power, one in cycle.eligible.items():
+                known = found.get(power, SamplingClass(one.probability, 0.0))
+                found[power] = SamplingClass(
+                    min(known.probability, one.probability), known.eligible + one.eligible
+                )
+        return sessions, worst_turns(sessions, tuple(found.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class RatioCycle:
+    """Times of one cycle: the side that is to be no slower, and the side that it is compared with."""
+
+    x: Latencies
+    y: Latencies
