@@ -1,8 +1,8 @@
 """Levels of the looks of one test: alpha is spent in proportion to the information that was there, never to outcomes.
 
 At information I the tests of a criterion may have erred with a chance of ``α f(I / I_ref)`` altogether, with
-f(t) = t / (1 + t) from t = 1 on and t² / (1 + t²) before: little evidence spends little, and no look spends everything.
-The level of one look follows from the joint law of all looks, whose statistics are normal with correlation √(I_j / I_k).
+f(t) = t / (1 + t) from t = 1 on and t² / (1 + t²) before: little evidence spends little, and no look spends all. The
+level of one look follows from the joint law of all looks, whose statistics are normal with correlation √(I_j / I_k).
 
 Sources: Lan & DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70 (1983); Jennison & Turnbull,
 "Group Sequential Methods with Applications to Clinical Trials" (2000), chapter 19 (the recursion).

@@ -3,7 +3,7 @@
 A GO needs of every test, at the look that gives it:
 
 * proven: at this or an earlier look p was at most that look's level (:mod:`otel_shadow.verdict.alpha_spending`);
-* it holds: p is at most alpha on this look's whole window. "Proven once, for ever" would certify a window that began well;
+* it holds: p is at most alpha on this look's whole window ("proven once, for ever" certifies what has become worse);
 * it is recent: the last cycle alone is no evidence against it.
 """
 
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from otel_shadow.verdict.alpha_spending import PlannedLook, levels
-from otel_shadow.verdict.quantile_ratio import LEAST_UNITS, Latencies, ratio_limits
+from otel_shadow.verdict.quantile_ratio import Latencies, RatioLimits, ratio_limits
 from otel_shadow.verdict.weighted_share import (
     SamplingClass,
     WeightedSessions,
@@ -26,9 +27,13 @@ from otel_shadow.verdict.weighted_share import (
     worst_turns,
 )
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 AGAINST: Final = 0.10
 """The last cycle alone is evidence against a criterion where it rejects it at this level."""
 _RATIO_REFERENCE: Final = 20.0
+_ABOVE: Final = 0.05
 
 
 class CycleTest(Protocol):
@@ -90,9 +95,7 @@ def look_at(test: CycleTest, cycles: int, max_cycles: int, alpha: float = 0.05) 
         return None
     windows = [(max(0, last + 1 - max_cycles), last) for last in range(cycles)]
     sizes = [test.information(*window) for window in windows]
-    growing = levels(
-        [PlannedLook(size, test.best_p(size)) for size in sizes[:max_cycles]], test.reference, alpha
-    )
+    growing = levels([PlannedLook(size, test.best_p(size)) for size in sizes[:max_cycles]], test.reference, alpha)
     every = [*growing, *[growing[-1]] * (cycles - len(growing))]
     proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in zip(windows, every, strict=True))
     window, level = windows[-1], every[-1]
@@ -168,15 +171,81 @@ class ShareTest:
         for cycle in chosen:
             for power, one in cycle.eligible.items():
                 known = found.get(power, SamplingClass(one.probability, 0.0))
-                found[power] = SamplingClass(
-                    min(known.probability, one.probability), known.eligible + one.eligible
-                )
+                found[power] = SamplingClass(min(known.probability, one.probability), known.eligible + one.eligible)
         return sessions, worst_turns(sessions, tuple(found.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Times of some executions.
+
+    Arguments:
+        unit: of each: the number of its block or session, the same on both sides of a ratio.
+        time: of each.
+        weight: of each.
+    """
+
+    unit: Ints
+    time: Floats
+    weight: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[Lines]) -> Lines:
+        """Return all of them."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("unit", "time", "weight")))
 
 
 @dataclass(frozen=True, slots=True)
 class RatioCycle:
     """Times of one cycle: the side that is to be no slower, and the side that it is compared with."""
 
-    x: Latencies
-    y: Latencies
+    x: Lines
+    y: Lines
+
+
+class RatioTest:
+    """The test of "p95(x) / p95(y) is at most ``bound``".
+
+    Arguments:
+        cycles: the evidence, cycle by cycle.
+        bound: above 1.
+        paired: whether x and y are two times of the same requests.
+    """
+
+    reference = _RATIO_REFERENCE
+
+    def __init__(self, cycles: Sequence[RatioCycle], bound: float, *, paired: bool) -> None:
+        self._cycles, self._bound, self._paired = cycles, bound, paired
+
+    def information(self, first: int, last: int) -> float:
+        """Return the lines above the percentile, as many as both sides together are worth."""
+        x, y = (sum(len(getattr(cycle, side).time) for cycle in self._cycles[first : last + 1]) for side in "xy")
+        if self._paired:
+            return _ABOVE / 2.0 * x
+        return _ABOVE * x * y / (x + y) if x and y else 0.0
+
+    def best_p(self, information: float) -> float:
+        """Return the p-value of a limit at the most extreme line."""
+        return float((1.0 - _ABOVE) ** (2.0 * information / _ABOVE))
+
+    def is_proven(self, first: int, last: int, level: float) -> bool:
+        """Return whether the ratio is proven."""
+        return self.limit(first, last, level) <= self._bound
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return the ratio above which it is not."""
+        return self._limits(first, last, level).upper
+
+    def contradicts(self, cycle: int, level: float) -> bool:
+        """Return whether the ratio is proven to be above its bound."""
+        return self._limits(cycle, cycle, level).lower > self._bound
+
+    def _limits(self, first: int, last: int, level: float) -> RatioLimits:
+        x, y = (Lines.joined([getattr(cycle, side) for cycle in self._cycles[first : last + 1]]) for side in "xy")
+        units, of_line = np.unique(np.r_[x.unit, y.unit], return_inverse=True)
+        cut = len(x.unit)
+        return ratio_limits(
+            Latencies(of_line[:cut], x.time, x.weight, len(units)),
+            Latencies(of_line[cut:], y.time, y.weight, len(units)),
+            level,
+        )

@@ -60,7 +60,7 @@ class Latencies:
         return float(self._time[min(place, len(self._time) - 1)])
 
     def upper(self, level: float) -> float:
-        """Return the smallest time that is proven, at ``level``, to have at most a twentieth above it; else infinity."""
+        """Return the smallest time that is proven to have at most a twentieth above it; infinity if none is."""
         # Ranks from the slowest on: the further up, the fewer exceed it, and the stronger is the proof.
         proven, unproven = -1, len(self._time)
         while unproven - proven > 1:

@@ -62,7 +62,7 @@ class WeightedSessions:
 
     @property
     def longest(self) -> float:
-        """Turns of a session that the sample may have missed: the longest, but not far beyond the usual turn's session."""
+        """Turns of a session that the sample may have missed: the longest, but not far beyond the usual turn's."""
         weight = self.weight * self.sessions
         usual = float(weight @ self.turns) / float(weight.sum())
         return min(float(self.turns.max()), _LONGEST * usual)
