@@ -90,7 +90,7 @@ class Latencies:
 
     def _sums(self, first: int) -> Floats:
         """Return each unit's weight among the ``first`` slowest lines."""
-        return np.bincount(self._unit[:first], self._weight[:first], self._units)
+        return np.asarray(np.bincount(self._unit[:first], self._weight[:first], self._units), np.float64)
 
     def _p(self, contributions: Floats, star: float) -> float:
         if float(contributions.sum()) <= 0.0:
