@@ -12,28 +12,47 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from otel_shadow import semconv
 from otel_shadow.errors import ConfigError
 from otel_shadow.paths import compile_path
 from otel_shadow.policy import Policy, TableOfNumbers
+from otel_shadow.validation import Expected, sentences, shown
 
 DEFAULT_FILE = "shadow.toml"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def _is_path(value: str) -> str:
-    compile_path(value)
+    try:
+        compile_path(value)
+    except ValueError:
+        raise ValueError from None  # what is expected is said by StatePath
     return value
 
 
-StatePath = Annotated[str, AfterValidator(_is_path)]
-ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
+def _is_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+StatePath = Annotated[str, AfterValidator(_is_path), Expected("a path into the state, such as messages[-1].content")]
+ImportPath = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"), Expected("module:name (such as myapp.v2:greeting)")
+]
+Pattern = Annotated[str, AfterValidator(_is_pattern), Expected("a regular expression")]
+Percentage = Annotated[float, Field(ge=0.0, le=100.0), Expected("a number from 0 to 100, such as 10 or 0.5")]
+Milliseconds = Annotated[
+    int, Field(gt=0, le=86_400_000), Expected("a whole number of milliseconds above 0, up to a day (86400000)")
+]
 
 
 class _Table(TableOfNumbers):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FlagsTable(_Table):
@@ -41,8 +60,8 @@ class FlagsTable(_Table):
 
     enabled: bool | None = None
     shadow: bool | None = None
-    percentage: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    timeout_ms: Annotated[int, Field(gt=0)] | None = None
+    percentage: Percentage | None = None
+    timeout_ms: Milliseconds | None = None
     logging: bool | None = None
 
 
@@ -98,7 +117,7 @@ class NodeTable(_Table):
     live: bool = True
     sample: Share = 1.0
     """Share of sessions that are shadowed."""
-    timeout_ms: Annotated[int, Field(gt=0)] | None = None
+    timeout_ms: Milliseconds | None = None
     executor: Literal["auto", "thread", "loop", "process"] = "auto"
     compare: CompareTable = CompareTable()
     observe: ObserveTable = ObserveTable()
@@ -161,7 +180,7 @@ class ToolsTable(_Table):
 class PrivacyTable(_Table):
     """What leaves the process as it is."""
 
-    safe_session_id: str = (
+    safe_session_id: Pattern = (
         r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
         r"|(?:demo|test|session|sess|thread|conversation|conv|dialogue|user|run|id|[a-z])[_-]?[0-9]{1,5}"
     )
@@ -172,15 +191,6 @@ class PrivacyTable(_Table):
     """
     suppress_instrumentation: bool = False
     """Suppress LLM instrumentations inside the shadow (they record prompts by their own rules)."""
-
-    @field_validator("safe_session_id")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return value
 
 
 class AcceptRule(_Table):
@@ -212,6 +222,17 @@ class ShadowConfig(_Table):
     sla: Policy = Policy()
     accept: tuple[AcceptRule, ...] = ()
 
+    def __init__(self, source: str = "configuration", /, **tables: Any) -> None:
+        """Make a configuration of ``tables``; ``source`` names it in errors.
+
+        Raises:
+            ConfigError: as ``from_mapping``.
+        """
+        try:
+            super().__init__(**tables)
+        except ValidationError as error:
+            raise ConfigError([f"{source}: {told}" for told in sentences(error, ShadowConfig)]) from None
+
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any], source: str = "configuration") -> ShadowConfig:
         """Return the configuration in ``data``; ``source`` names it in errors.
@@ -219,10 +240,9 @@ class ShadowConfig(_Table):
         Raises:
             ConfigError: ``data`` is not valid; each fault is listed with its key, what was read and what is expected.
         """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise ConfigError([_sentence(source, fault) for fault in error.errors()]) from None
+        if not isinstance(data, Mapping):
+            raise ConfigError([f"{source}: got {shown(data)}, expected a table"])
+        return cls(source, **{str(key): table for key, table in data.items()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> ShadowConfig:
@@ -269,10 +289,3 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError([f"{file}: can't be read as UTF-8 text ({type(error).__name__})"]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{file}: not valid TOML: {error}"]) from None
-
-
-def _sentence(source: str, fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("constrained-str", "literal[")))
-    if fault["type"] == "extra_forbidden":
-        return f"{source}: {key}: no such key"
-    return f"{source}: {key}: got {fault['input']!r}; {fault['msg']}"

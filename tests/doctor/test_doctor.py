@@ -104,7 +104,10 @@ def test_every_fault_of_a_configuration_is_a_problem(tmp_path: Path) -> None:
     """A key that does not exist is told, and the command fails."""
     (tmp_path / "shadow.toml").write_text("[nodes.left]\nv3 = 'self'\n")
     finding = of("configuration", examine())
-    assert (finding.severity, finding.text) == (Severity.PROBLEM, "shadow.toml: nodes.left.v3: no such key")
+    assert (finding.severity, finding.text) == (
+        Severity.PROBLEM,
+        "shadow.toml: nodes.left.v3: no such key; did you mean v2?",
+    )
     assert CliRunner().invoke(cli, ["doctor"], standalone_mode=False).return_value == 1
 
 
