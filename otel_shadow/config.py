@@ -46,9 +46,7 @@ ImportPath = Annotated[
 ]
 Pattern = Annotated[str, AfterValidator(_is_pattern), Expected("a regular expression")]
 Percentage = Annotated[float, Field(ge=0.0, le=100.0), Expected("a number from 0 to 100, such as 10 or 0.5")]
-Milliseconds = Annotated[
-    int, Field(gt=0, le=86_400_000), Expected("a whole number of milliseconds above 0, up to a day (86400000)")
-]
+Milliseconds = Annotated[int, Field(gt=0, le=86_400_000), Expected("a whole number of milliseconds from 1 to 86400000")]
 
 
 class _Table(TableOfNumbers):
