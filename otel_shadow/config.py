@@ -249,7 +249,7 @@ class ShadowConfig(_Table):
         Raises:
             ConfigError: a named file does not exist or can't be read, or its content is not valid.
         """
-        named = path or os.environ.get(semconv.ENV_CONFIG, "").strip()
+        named = named_file(path)
         file = Path(named or DEFAULT_FILE)
         if not named and not file.is_file():
             return cls()
@@ -267,6 +267,11 @@ class ShadowConfig(_Table):
             for key in ("live", "sample"):
                 node.pop(key, None)
         return hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def named_file(path: str | os.PathLike[str] | None = None) -> str | os.PathLike[str]:
+    """Return the configuration's file as it is named, by ``path`` or the environment; empty where neither names one."""
+    return path or os.environ.get(semconv.ENV_CONFIG, "").strip()
 
 
 def read_flags(path: str | os.PathLike[str]) -> FlagsTable:

@@ -105,10 +105,10 @@ def test_the_nearest_choice_is_named() -> None:
         "nodes": {"a": {"v2": "Self", "executor": "proces", "smaple": 1}}, "sla": {"criteria": ["paritty"]},
         "accept": [{"reason": "x"}],
     })  # fmt: skip
+    executors = '"auto", "thread", "loop", "process"'
     assert [problem.removeprefix("shadow.toml: ") for problem in told] == [
         "nodes.a.v2: got 'Self', expected module:name (such as myapp.v2:greeting) or \"self\"; did you mean self?",
-        "nodes.a.executor: got 'proces', expected one of "
-        + '"auto", "thread", "loop", "process"; did you mean process?',
+        f"nodes.a.executor: got 'proces', expected one of {executors}; did you mean process?",
         "nodes.a.smaple: no such key; did you mean sample?",
         f"sla.criteria.0: got 'paritty', expected one of {', '.join(semconv.CRITERIA)}; did you mean parity?",
         "accept.0.expires: it is missing, expected a date such as 2027-01-31",
