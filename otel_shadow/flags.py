@@ -63,10 +63,15 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
                                       case_sensitive=False, allow_inf_nan=False)  # fmt: skip
 
     router_v2_enabled: bool = False
+    """V2 may answer live traffic."""
     router_v2_shadow: bool = True
+    """V2 runs in shadow."""
     router_v2_percentage: Percentage = 0.0
+    """Percentage of sessions that V2 answers live; decimals are allowed."""
     v2_timeout_ms: Milliseconds = 5000
+    """V2's time limit, shadow and live, in milliseconds."""
     shadow_logging: bool = True
+    """Log lines are written."""
 
     timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
     """Whether the time limit comes from the environment or OpenFeature: then it outranks ``nodes.X.timeout_ms``."""
