@@ -68,4 +68,4 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
             raise
-        raise MissingExtraError(module.partition(".")[0], extra) from error
+        raise MissingExtraError(error.name, extra) from error
