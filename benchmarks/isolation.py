@@ -199,7 +199,14 @@ def run(rounds: int = 7, requests: int = 120) -> None:
 
 
 def table(title: str, found: dict[str, list[float]], bounds: dict[str, float], beside: float | None) -> None:
-    """Print each setting's figures over those of ``no shadow`` in the same round; ``beside``: bound over a V2 that does nothing."""
+    """Print each setting's figures over those without a shadow in the same round.
+
+    Arguments:
+        title: what the figures are.
+        found: by setting, a value per round.
+        bounds: of the ratios, by setting.
+        beside: the bound over a V2 that does nothing.
+    """
     base, nothing_ = found["no shadow"], found["V2 does nothing"]
     print(f"\n{title} (which was {sorted(base)[len(base) // 2] * 1000:.1f} ms)")
     for name, values in found.items():

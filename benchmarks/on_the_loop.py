@@ -1,7 +1,7 @@
 """Budgets 5 to 7 for an awaited V2, by executor: V1's latency and its loop's lag, what comes before, and its cost.
 
-V1 is awaited, at ``RATE`` requests a second. ``auto`` is measured once the trial has ended, ``loop`` once a V2 that holds
-the loop is paused: what V1 suffers until then is a table of its own. State that outlives restarts begins empty each time.
+V1 is awaited, at ``RATE`` requests a second. ``auto`` is measured once the trial has ended, ``loop`` once a V2 that
+holds the loop is paused: what V1 suffers until then is a table of its own. Each time no V2 is known yet.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _children_s() -> float:
 
 
 async def _traffic(running: Running, goes_on: Callable[[int], bool]) -> tuple[list[float], float]:
-    """Send requests at ``RATE`` while ``goes_on``, at least one; return their seconds, sorted, and the loop's lag (p99)."""
+    """Send requests at ``RATE`` while ``goes_on``, at least one; return sorted seconds, and the loop's lag (p99)."""
     late: list[float] = []
     state = workload.state_of("M")
 
