@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from dataclasses import fields, is_dataclass
 from functools import cached_property, lru_cache
-from types import FunctionType, MethodType, SimpleNamespace
+from types import CellType, FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
@@ -68,7 +68,7 @@ def content(value: Any) -> Any:
         parts = {item: getattr(value, item.name, None) for item in cls.__attrs_attrs__ if item.eq}
         return {item.name: item.eq_key(part) if item.eq_key else part for item, part in parts.items()}
     if isinstance(value, FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        cells = [_in_cell(cell) for cell in value.__closure__ or ()]
         return {"code": value.__code__, "with": (value.__defaults__, value.__kwdefaults__, cells)}
     if isinstance(value, MethodType):
         return {"function": value.__func__, "self": value.__self__}
@@ -77,6 +77,13 @@ def content(value: Any) -> Any:
     except Exception:  # noqa: BLE001 - a class's own method raises anything
         return attributes(vars(value), cls) if hasattr(value, "__dict__") else None
     return _reduced(made, cls)
+
+
+def _in_cell(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a variable that has no value yet
+        return None
 
 
 def _reduced(made: Any, cls: type) -> Any:

@@ -221,6 +221,17 @@ def model_made_here(value: Any) -> Any:
     return [Answer, Answer(value=value)]
 
 
+def early() -> Callable[[], int]:
+    """Return a function whose variable has no value, as in a call that ended before it had one."""
+
+    def told() -> int:
+        return later  # noqa: F821 - that is the point
+
+    later = 1
+    del later
+    return told
+
+
 def queued(item: Any) -> Any:
     made: queue.Queue[Any] = queue.Queue()
     made.put(item)
@@ -343,6 +354,7 @@ OTHER_VALUE: dict[str, tuple[Make, Make]] = {
     "model of one call": (lambda: model_made_here(1), lambda: model_made_here(2)),
     "values of a dict": (lambda: {"a": [NAN]}.values(), lambda: {"a": [1.0]}.values()),
     "items of a dict": (lambda: {"a": [NAN]}.items(), lambda: {"a": [1.0]}.items()),
+    "function without its variable": (early, lambda: doubled(2)),
     "queue": (lambda: queued(1), lambda: queued(2)),
     "removed message": (lambda: RemoveMessage(id="a"), lambda: RemoveMessage(id="b")),
     "answer to another call": (lambda: ToolMessage("x", tool_call_id="a"), lambda: ToolMessage("x", tool_call_id="b")),
