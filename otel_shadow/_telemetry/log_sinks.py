@@ -163,11 +163,11 @@ class LogFileSink(Sink):
 
 
 def _check(named: str, where: str) -> None:
-    """Raise where a file would be made of what was meant otherwise: env files keep quotes, people write STDOUT."""
+    """Raise where a file would be made of what was meant otherwise: env files keep quotes, people write STDOUT or -."""
     meant = named.strip("'\"").strip()
     if meant != named:
         raise ConfigError([f"{where}: got {named}, expected the path without quotes and blanks around it: {meant}"])
-    lower = named.lower()
+    lower = "stdout" if named == "-" else named.lower()
     if lower != named and lower in _STREAMS:
         raise ConfigError([f"{where}: got {named}, expected {lower} (for a file of that name: ./{named})"])
 
