@@ -1,4 +1,4 @@
-"""Processes that end as soon as V1 has answered: what V2 does beside the last answers is told, and the end is bounded."""
+"""Processes that end as soon as V1 has answered: what V2 does beside the last answers is told, the end is bounded."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_a_v2_that_hangs_does_not_keep_such_a_process(tmp_path: Path, end: str) 
 
 
 def test_a_pool_that_is_terminated_when_its_last_worker_ends(tmp_path: Path) -> None:
-    """``with Pool(...)`` terminates workers that have answered; one that is finishing its shadow runs cuts them short."""
+    """``with Pool(...)`` terminates workers that have answered; one that is finishing shadow runs cuts them short."""
     program = """
 import multiprocessing, signal
 def ask(n):
