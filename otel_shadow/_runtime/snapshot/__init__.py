@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.snapshot.deep_copy import Memo, deep_copied
+from otel_shadow._runtime.snapshot.long_values import lookout
 from otel_shadow._runtime.snapshot.message_lists import Lists, lists_of
 from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, dumps
 from otel_shadow._runtime.snapshot.refusals import Allowance, FinalizerError, TooLargeError, TooSlowError
@@ -89,6 +90,8 @@ def take(value: Any, largest: int | None = None, until: float = math.inf) -> Sna
     try:
         if bound < sys.maxsize:
             _refuse_long_texts(value, bound)
+            if lookout.left > 0:
+                lookout.refuse_long(value, bound)
         lists = lists_of(value)
         data = lists.dump(Allowance(bound, until)) if lists is not None else None
         return Snapshot(data, lists) if data is not None else Snapshot(dumps(value, Allowance(bound, until)))
