@@ -6,10 +6,12 @@ import array
 import contextvars
 import copy
 import dataclasses
+import io
 import subprocess
 import sys
 import threading
 import tracemalloc
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,6 +193,10 @@ class Holder(BaseModel, arbitrary_types_allowed=True):
     vectors: Any
 
 
+class ListOfAClass(list[Any]):
+    """A list of a class of its own, which ``deepcopy`` fills item by item."""
+
+
 LARGE: dict[str, Callable[[], Any]] = {
     "array": lambda: np.ones(BIG // 8),
     "array by columns": lambda: np.asfortranarray(np.ones((BIG // 80, 10))),
@@ -206,6 +212,11 @@ LARGE: dict[str, Callable[[], Any]] = {
     "object with nbytes": Knows,
     "object with sizeof": Sized,
     "long list": lambda: [0.5] * (BIG // 8),
+    "long list of a class": lambda: ListOfAClass([0.5] * (BIG // 8)),
+    "file in memory": lambda: io.BytesIO(b"x" * BIG),
+    "deque": lambda: deque([0.5]) * (BIG // 8),
+    "ordered items": lambda: OrderedDict.fromkeys(range(BIG // 80)),
+    "counter": lambda: Counter(range(BIG // 80)),
 }
 AROUND: dict[str, Callable[[Any], Any]] = {
     "field": lambda it: {"it": it},
@@ -232,6 +243,16 @@ def test_what_is_known_to_be_too_large_is_not_copied(name: str, around: str) -> 
         assert tracemalloc.get_traced_memory()[1] < BIG // 5
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [deque, ListOfAClass, set, Counter, OrderedDict.fromkeys])
+def test_a_copy_that_asks_nobody_is_not_begun_late(kind: Callable[[Any], Any]) -> None:
+    """``deepcopy`` asks for no item that is its own copy: how many there are is asked before."""
+    many = kind(range(300_000))
+    with pytest.raises(TooSlowError):
+        take({"lambda": lambda: 1, "many": many}, until=thread_time() + 0.05)
+    few = take({"lambda": len, "many": kind(range(10))}, until=thread_time() + 5).restore()["many"]
+    assert list(few) == list(range(10))
 
 
 def test_a_field_of_text_beyond_ascii_is_not_encoded() -> None:

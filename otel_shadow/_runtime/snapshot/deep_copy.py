@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections import deque
 from operator import is_
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -19,6 +20,14 @@ _LOOK_EVERY = 64
 _ATOMIC = frozenset({str, bytes, int, float, bool, complex, type(None), FunctionType, BuiltinFunctionType, type})
 """Classes of what ``deepcopy`` does not copy."""
 _CONTAINERS = (dict, list, tuple, set, frozenset)
+_SETS = (set, frozenset)
+_SIZED = (*_CONTAINERS, deque)
+
+
+def _items(value: Any) -> int:
+    """Return how many items a container holds, whatever its class says."""
+    base = next(base for base in _SIZED if isinstance(value, base))
+    return base.__len__(value)
 
 
 class Memo(dict[int, Any]):
@@ -59,10 +68,14 @@ class Memo(dict[int, Any]):
                 self._allowance.check_time()
             if cls in _CONTAINERS:
                 self._allowance.take(sys.getsizeof(value))
+                if cls in _SETS:
+                    self._allowance.check_items(len(value))
             else:
                 asked = traits(cls)
-                asked.refuse(value)
                 asked.allow(value, self._allowance)
+                asked.refuse(value)
+                if issubclass(cls, _SIZED):
+                    self._allowance.check_items(_items(value))
         except (FinalizerError, TooLargeError, TooSlowError) as refusal:
             self.refusal = refusal
             raise

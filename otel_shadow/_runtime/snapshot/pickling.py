@@ -207,8 +207,8 @@ def _checked(cls: type, reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return partial(_reduce_watched, reduce)
 
     def checked(value: Any) -> Any:
-        refuse(value)
         allow(value, present.allowance)
+        refuse(value)
         return reduce(value)
 
     return checked

@@ -14,6 +14,7 @@ import math
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from multiprocessing import util
 from time import thread_time
@@ -31,6 +32,8 @@ _HARMLESS = frozenset({io.BytesIO, io.StringIO})
 """Classes whose finalizer frees memory and nothing else; not their subclasses."""
 _FINALIZERS = (weakref.finalize, util.Finalize)
 _CONTAINERS = (dict, list, tuple, set, frozenset)
+_ITEM_S = 1e-6
+"""Seconds in which ``deepcopy`` copies an item that is its own copy; it asks nobody meanwhile."""
 _MANY = 1000
 """Items of a container that is not looked through for finalizers unless it is copied."""
 
@@ -69,6 +72,15 @@ class Allowance:
         self.left -= size
         if self.left < 0:
             raise TooLargeError
+
+    def check_items(self, count: int) -> None:
+        """Look whether there is time to copy ``count`` items one by one.
+
+        Raises:
+            TooSlowError: there is not.
+        """
+        if thread_time() + count * _ITEM_S > self.until:
+            raise TooSlowError
 
     def check_time(self) -> None:
         """Look at the clock.
@@ -191,6 +203,8 @@ _BUFFERS: tuple[tuple[type, Size], ...] = (
     (bytearray, bytearray.__len__),
     (array.array, array.array.__sizeof__),
     (memoryview, _nbytes),
+    (io.BytesIO, io.BytesIO.__sizeof__),
+    *((kind, kind.__sizeof__) for kind in (list, dict, tuple, set, frozenset, deque)),
 )
 
 
