@@ -7,6 +7,7 @@
 # The mirror is the one in this machine's own apt sources, or DEBIAN_MIRROR. To renew a chroot, remove its folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+PATH="$PATH:/usr/sbin:/sbin"
 suite="$1" python="$2"
 shift 2
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/otel-shadow/debian"
@@ -54,7 +55,7 @@ inside() {
   root="$root" clone="$PWD" unshare --mount --propagation private bash -euc '
     mount -t tmpfs tmpfs "$root/tmp"
     mkdir -p "$root$clone"
-    chroot="$(command -v chroot || echo /usr/sbin/chroot)"
+    chroot="$(command -v chroot)"
     for folder in /proc /dev /sys "$clone"; do mount --rbind "$folder" "$root$folder"; done
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs; do
       [ -e "$file" ] || continue
