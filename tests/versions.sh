@@ -58,8 +58,9 @@ print("langgraph", version("langgraph"), "with langchain-core", version("langcha
   PYTHONPATH="$PWD" "$cache/langgraph-$version/bin/python" -m pytest -q -p no:cacheprovider tests/langgraph
 }
 
-# What depends on the interpreter most: event loops and tasks, copies of states, threads, signals.
-core=(tests/loops tests/attacks/test_attack_state.py tests/runtime/test_snapshot.py tests/langgraph/test_leaks.py)
+# What depends on the interpreter most: event loops and tasks, copies of states, threads, signals. A minute of a core each.
+core=(tests/loops/test_production_loop.py tests/loops/test_pools_of_libraries.py tests/loops/test_synchronous_graphs.py
+      tests/attacks/test_attack_state.py tests/langgraph/test_leaks.py)
 wide=(tests --ignore=tests/docs --ignore=tests/integration --ignore=tests/test_install.py -m "not servers")
 
 on_python() {
