@@ -119,7 +119,11 @@ def test_the_bound_changes_no_snapshot(largest: int | None) -> None:
 
 
 def test_a_raised_recursion_limit_ends_no_process() -> None:
-    """An application with a recursion limit of a million, and a state that is deeper than the stack of C code."""
+    """An application with a recursion limit of a million, and a state that is deeper than the stack of C code.
+
+    Python 3.11 has only the limit to keep C code from overrunning its stack: there such a state is not captured. Later
+    ones capture it, unless that takes longer than the node's budget.
+    """
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -141,7 +145,11 @@ print([record.reason for record in capture.records])
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tests.parent)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["['left', 'right']"] * 2
-    assert done.stdout.splitlines()[2] == "['not_captured:RecursionError', None]"
+    told = done.stdout.splitlines()[2]
+    if sys.version_info < (3, 12):
+        assert told == "['not_captured:RecursionError', None]"
+    else:
+        assert told in ("[None, None]", "['shed:overhead', None]", "['shed:overhead', 'shed:overhead']")
 
 
 BIG = 40_000_000

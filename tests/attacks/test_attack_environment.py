@@ -45,14 +45,17 @@ manager.shutdown(10)
 print(dict(manager.fault_barrier.counts))
 """
 
+_OF_OTHERS = ["-W", "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"]
+"""What Python 3.14 says at the import of LangSmith."""
+
 
 @pytest.mark.parametrize(
     ("options", "words", "variables"),
     [
-        (["-W", "error"], [], {}),
+        (["-W", "error", *_OF_OTHERS], [], {}),
         (["-X", "dev"], [], {"PYTHONASYNCIODEBUG": "1"}),
         (["-OO"], [], {}),
-        (["-bb", "-W", "error"], [], {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}),
+        (["-bb", "-W", "error", *_OF_OTHERS], [], {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}),
         ([], ["no-sdk"], {}),
         ([], [], {"OTEL_SDK_DISABLED": "true"}),
         (

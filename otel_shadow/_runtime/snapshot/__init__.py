@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import class_name
@@ -149,15 +149,14 @@ def _deep(value: Any, allowance: Allowance) -> Snapshot:
         if memo.refusal is None:
             raise SnapshotError(_culprit(error) or class_name(type(value))) from None
     if memo.refusal is not None:
-        _raise(memo.refusal)
+        raise _told(*memo.refusal)
     memo.pop(id(memo), None)  # deepcopy's list of originals
     return Snapshot(None, None, kept, sum(map(_size, memo.values())))
 
 
-def _raise(refusal: Exception) -> NoReturn:
-    if isinstance(refusal, FinalizerError):
-        raise SnapshotError(class_name(refusal.kind)) from None
-    raise refusal.with_traceback(None) from None
+def _told(kind: type[Exception], *args: Any) -> Exception:
+    """Make what :func:`take` raises of a refusal."""
+    return SnapshotError(class_name(*args)) if kind is FinalizerError else kind(*args)
 
 
 def _size(made: Any) -> int:

@@ -33,14 +33,15 @@ def _items(value: Any) -> int:
 class Memo(dict[int, Any]):
     """The memo of one deep copy.
 
-    A refusal is remembered, for a class's own ``__deepcopy__`` may swallow it.
+    A refusal is remembered, for a class's own ``__deepcopy__`` may swallow it: by its class and arguments, since an
+    exception that its own frames hold would keep V1's state until the garbage collector comes.
     """
 
     def __init__(self, allowance: Allowance) -> None:
         super().__init__()
         self._allowance = allowance
         self._asked = 0
-        self.refusal: Exception | None = None
+        self.refusal: tuple[Any, ...] | None = None
 
     def get(self, key: int, default: Any = None) -> Any:
         """Return the copy of the object of this id; refuse to begin with a new one that may not be copied.
@@ -77,7 +78,7 @@ class Memo(dict[int, Any]):
                 if issubclass(cls, _SIZED):
                     self._allowance.check_items(_items(value))
         except (FinalizerError, TooLargeError, TooSlowError) as refusal:
-            self.refusal = refusal
+            self.refusal = type(refusal), *refusal.args
             raise
 
     def keep(self, value: Any, made: Any) -> Any:
