@@ -1,14 +1,16 @@
 """The ends of a process at which ``atexit`` calls nothing, or too late: shadow runs are finished there, too.
 
 A uvicorn that a signal ends answers its last request and raises the signal again. A worker of ``billiard``'s pool
-(Celery's prefork) and a job of a queue that forks for it (RQ) end by ``os._exit`` once their work is done. Neither
-package is imported here: what ends them is wrapped when the application imports it.
+(Celery's prefork) and a fork of a queue that forks for each job (RQ) end by ``os._exit`` once their work is done. No
+such package is imported here: what ends them is wrapped when the application imports it, and ``os._exit`` in forks alone:
+elsewhere it is meant to end the process at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -107,7 +109,7 @@ def _hurried_by_termination() -> Iterator[None]:
 @functools.cache
 def watch(ends: Ends) -> None:
     """Wrap what ends a process past ``atexit``: now, or when the application imports it."""
-    wrapt.wrap_function_wrapper("os", "_exit", functools.partial(_exit, ends))
+    os.register_at_fork(after_in_child=functools.partial(_wrap_exit, ends))
     for module, name, wrapper in (
         ("uvicorn.server", "Server.shutdown", _uvicorn_shutdown),
         ("billiard.pool", "Worker._do_exit", _billiard_exit),
@@ -119,6 +121,11 @@ def _wrap(name: str, wrapper: Callable[..., Any], module: Any) -> None:
     owner, _, method = name.partition(".")
     if hasattr(getattr(module, owner, None), method):
         wrapt.wrap_function_wrapper(module, name, wrapper)
+
+
+def _wrap_exit(ends: Ends) -> None:
+    if not hasattr(os._exit, "__wrapped__"):  # a fork of a fork has it already
+        wrapt.wrap_function_wrapper("os", "_exit", functools.partial(_exit, ends))
 
 
 def _exit(ends: Ends, exit_now: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:

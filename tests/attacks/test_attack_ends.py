@@ -56,18 +56,6 @@ for n in range(4):
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 """,
-    "a process that exits at once": """
-for n in range(4):
-    application.ask(n)
-os._exit(0)
-""",
-    "a signal's handler that exits at once": """
-import signal
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-for n in range(4):
-    application.ask(n)
-os.kill(os.getpid(), signal.SIGTERM)
-""",
     "multiprocessing": """
 import multiprocessing
 pool = multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1)
@@ -196,6 +184,16 @@ threading.Thread(target=os._exit, args=(3,)).start()
 threading.Event().wait()
 """
     assert run(tmp_path, program, "hanging", code=3) == []
+
+
+def test_a_process_that_was_started_exits_at_once(tmp_path: Path) -> None:
+    """``os._exit`` of a process that is no fork is Python's own, and calls nothing."""
+    program = """
+application.ask(1)
+assert not hasattr(os._exit, "__wrapped__")
+os._exit(4)
+"""
+    assert run(tmp_path, program, "hanging", code=4) == []
 
 
 def test_a_v2_that_exits_waits_for_nothing(tmp_path: Path) -> None:
