@@ -2,8 +2,8 @@
 
 A uvicorn that a signal ends answers its last request and raises the signal again. A worker of ``billiard``'s pool
 (Celery's prefork) and a fork of a queue that forks for each job (RQ) end by ``os._exit`` once their work is done. No
-such package is imported here: what ends them is wrapped when the application imports it, and ``os._exit`` in forks alone:
-elsewhere it is meant to end the process at once.
+such package is imported here: what ends them is wrapped when the application imports it, and ``os._exit`` in forks
+alone: elsewhere it is meant to end the process at once.
 """
 
 from __future__ import annotations
