@@ -127,8 +127,9 @@ class ShadowRun:
         """
         if not self._claim():
             return
+        finished = self._finished  # before V2 ends because it is given up
         if (place := self._place) is not None:
-            if place.has_ended and self._finished is None:
+            if place.has_ended and finished is None:
                 cancelled, reason = True, LOOP_ENDED
             place.give_up()
         told = f"cancelled:{reason}" if reason else None
@@ -139,13 +140,13 @@ class ShadowRun:
             self._report(partial(baseline, self._execution, told or "cancelled", Observation(Status.CANCELLED)))
             return
         over = Status.TIMEOUT if self._entered and not cancelled else Status.CANCELLED
-        result = self._finished or ExecutionResult(over)  # V2 has not begun while the state's own classes restore it
+        result = finished or ExecutionResult(over)  # V2 has not begun while the state's own classes restore it
         if self._latency_s is None:
             self._latency_s = perf_counter() - self._started_at
-        if self._thread is not None and not self._finished and over is Status.TIMEOUT:
+        if self._thread is not None and not finished and over is Status.TIMEOUT:
             self._location = thread_location(self._thread)
         limiter.finished(result.status, self._new_tokens())
-        hangs = self._finished or not self._entered  # in the user's code that a whole record would run again
+        hangs = finished or not self._entered  # in the user's code that a whole record would run again
         if hangs or not self._services.record_queue.has_room(self.size):
             self._report(partial(self._bare, result, TimeoutError, told))
         else:

@@ -190,17 +190,19 @@ RECYCLED = {
 
 @pytest.mark.parametrize("name", list(RECYCLED))
 def test_a_worker_that_ends_after_its_share_tells_every_pair(tmp_path: Path, name: str) -> None:
-    """Each worker answers five requests and is replaced: what its V2s did is told."""
+    """Each worker answers about five requests and is replaced: what its V2s did is told."""
     pytest.importorskip(name)
     server = Server(tmp_path, RECYCLED[name], "thread")
     try:
         server.wait()
-        answers = [server.get_again(f"{number}/") for number in range(20)]
-        assert [answer["trail"] for answer in answers] == [["left", "right"]] * 20
-        assert len({answer["process"] for answer in answers}) > 2, "workers were replaced"
+        answers = []
+        while len({answer["process"] for answer in answers}) < 3:  # uvicorn looks at its count now and then
+            assert len(answers) < 2000, "workers were replaced"
+            answers.append(server.get_again(f"{len(answers)}/"))
+        assert [answer["trail"] for answer in answers] == [["left", "right"]] * len(answers)
         server.stop(signal.SIGTERM)
         until(lambda: not server.left())
     finally:
         server.kill()
     lines = [line for line in server.lines() if line["event"] != "SHADOW_COMPARISON" and line["node"] == "left"]
-    assert Counter(line.get("shadow_status") or line["reason"] for line in lines) == {"success": 20}
+    assert Counter(line.get("shadow_status") or line["reason"] for line in lines) == {"success": len(answers)}

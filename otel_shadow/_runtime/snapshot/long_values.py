@@ -9,6 +9,7 @@ of a sudden it is copied once.
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain, islice
 from typing import Any
 
 from otel_shadow._runtime.snapshot.refusals import TooLargeError
@@ -53,7 +54,7 @@ def _holds_long(value: Any, largest: int) -> bool:
     level: list[Any] = [value]
     seen: set[int] = set()
     looked_at = 0
-    while level and looked_at < _MOST:
+    while level:
         looked_at += len(level)
         inner: list[Any] = []
         for item in level:
@@ -64,19 +65,20 @@ def _holds_long(value: Any, largest: int) -> bool:
             elif cls is int:
                 if int.bit_length(item) > 8 * largest:
                     return True
-            elif item is not None and id(item) not in seen:
+            elif item is not None and id(item) not in seen and (room := _MOST - looked_at - len(inner)) > 0:
                 seen.add(id(item))
-                inner += _parts(item, cls)
+                inner += _parts(item, cls, room)
         level = inner
     return False
 
 
-def _parts(item: Any, cls: type) -> list[Any]:
+def _parts(item: Any, cls: type, most: int) -> list[Any]:
+    """Return at most ``most`` of the values that ``item`` holds."""
     if cls is dict:
-        return [*item.keys(), *item.values()]
+        return list(islice(chain(item.keys(), item.values()), most))
     if cls in _CONTAINERS:
-        return list(item)
+        return list(islice(item, most))
     if not issubclass(cls, type):
         with suppress(AttributeError, TypeError):
-            return list(object.__getattribute__(item, "__dict__").values())
+            return list(islice(object.__getattribute__(item, "__dict__").values(), most))
     return []
