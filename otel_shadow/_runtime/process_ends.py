@@ -109,7 +109,6 @@ def _hurried_by_termination() -> Iterator[None]:
 @functools.cache
 def watch(ends: Ends) -> None:
     """Wrap what ends a process past ``atexit``: now, or when the application imports it."""
-    os.register_at_fork(after_in_child=functools.partial(_wrap_exit, ends))
     for module, name, wrapper in (
         ("uvicorn.server", "Server.shutdown", _uvicorn_shutdown),
         ("billiard.pool", "Worker._do_exit", _billiard_exit),
@@ -123,7 +122,8 @@ def _wrap(name: str, wrapper: Callable[..., Any], module: Any) -> None:
         wrapt.wrap_function_wrapper(module, name, wrapper)
 
 
-def _wrap_exit(ends: Ends) -> None:
+def wrap_exit(ends: Ends) -> None:
+    """Wrap ``os._exit``, in a fork."""
     if not hasattr(os._exit, "__wrapped__"):  # a fork of a fork has it already
         wrapt.wrap_function_wrapper("os", "_exit", functools.partial(_exit, ends))
 

@@ -13,7 +13,7 @@ from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from otel_shadow._runtime.process_ends import ProcessEnd, finish, watch
+from otel_shadow._runtime.process_ends import ProcessEnd, finish, watch, wrap_exit
 
 _HANDLER_S = 0.25
 """Seconds in which a log handler of which V2 is holding the lock may let it go, and then flush, at the end."""
@@ -45,6 +45,8 @@ def _reset_in_child() -> None:
             reset(owner)
         except BaseException as fault:  # noqa: BLE001 - as if each had a hook of its own
             faults.append(fault)
+    if _ENDS:
+        wrap_exit(_ends)
     if faults:
         raise faults[0]  # the interpreter prints it and goes on
 
