@@ -89,10 +89,9 @@ def test_a_stream_that_is_no_file(monkeypatch: pytest.MonkeyPatch, capfd: pytest
         assert LogFileSink("stderr")._target() == sys.__stderr__.fileno()  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("name", ["stderr", "stdout"])
+@pytest.mark.parametrize(("name", "unbuffered"), [("stderr", ""), ("stderr", "1"), ("stdout", "1")])
 def test_a_standard_stream_has_no_empty_lines(tmp_path: Path, name: str, unbuffered: str) -> None:
-    """Lines among those that the application prints, each on its own, also where the streams are unbuffered."""
+    """Lines among those that the application prints, each on its own, where no buffer may end within a line."""
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
