@@ -137,8 +137,8 @@ class LogFileSink(Sink):
 
         It need not be ``number``: where the stream was closed, that may be another file of the application by now. A
         stream that is not flushed line by line (standard output that is no terminal) is flushed first, or a log line
-        would stand inside a line of the application; and as another thread may fill its buffer right then, and part of
-        a line be written, the log line gets an empty line before it. An unbuffered stream needs neither.
+        would stand inside a line of the application; and as ``print`` writes text and newline apart, the log line gets
+        an empty line before it. Standard error is for loggers, which write whole lines.
 
         Raises:
             OSError: the stream is closed.
@@ -147,9 +147,9 @@ class LogFileSink(Sink):
         for stream in streams:
             try:
                 descriptor = stream.fileno()  # type: ignore[union-attr]
-                if not getattr(stream, "line_buffering", False) and not getattr(stream, "write_through", False):
+                if not getattr(stream, "line_buffering", False):
                     stream.flush()  # type: ignore[union-attr]
-                    self._torn = True
+                    self._torn = number != _STDERR
                 return descriptor
             except (AttributeError, OSError, ValueError):  # none at all, no file, or closed
                 continue
