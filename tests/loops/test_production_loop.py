@@ -364,7 +364,11 @@ async def _exits_in_a_callback(state: Any) -> Any:
 @pytest.mark.parametrize(
     ("v2", "status"),
     [
-        (_cancels_everybody_it_was_told_of, "success"),
+        pytest.param(
+            _cancels_everybody_it_was_told_of,
+            "success",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason="all_tasks looks in C code there: a limit"),
+        ),
         (_shuts_the_pool_down, "success"),
         (_ends_generators, "success"),
         (_exits_in_a_callback, "success"),
