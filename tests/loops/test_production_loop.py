@@ -183,7 +183,7 @@ def test_v2_that_holds_the_loop_is_paused_and_named(shadowed: Any, caplog: pytes
 
 
 def test_v2_that_computes_a_little_is_paused_in_time(shadowed: Any) -> None:
-    """Steps of 30 ms fill the bucket of 100 ms in four calls, one at a time."""
+    """Steps of 30 ms fill the bucket of 100 ms in four calls, which may have ended by then, or are cut."""
 
     async def v2(state: Any) -> Any:
         end = time.thread_time() + 0.03
@@ -200,7 +200,7 @@ def test_v2_that_computes_a_little_is_paused_in_time(shadowed: Any) -> None:
     asyncio.run(main())
     reasons = Counter(record.reason for record in capture.records)
     assert reasons["shed:blocks_loop"] >= 15
-    assert set(reasons) == {None, "cancelled:blocks_loop", "shed:blocks_loop"}
+    assert set(reasons) - {None} == {"cancelled:blocks_loop", "shed:blocks_loop"}
 
 
 def test_a_child_task_that_holds_the_loop_is_seen(shadowed: Any) -> None:

@@ -240,6 +240,10 @@ def test_other_threads_find_the_loop_as_it_is(make_shadow_capture: Make) -> None
     go_on.set()
     until(lambda: not thread.is_alive())
     assert called.is_set()
+    left_over = asyncio.all_tasks(loop)
+    for task in left_over:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left_over, return_exceptions=True))
     loop.close()
 
 
