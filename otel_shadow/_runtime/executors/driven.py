@@ -47,8 +47,6 @@ class Drive:
     """Whether the root gets no further step."""
     is_last = False
     """Whether a step is the last one: tasks that it starts get none."""
-    interrupted = False
-    """Whether the root was cancelled because V2 is paused."""
     cancellation: asyncio.CancelledError | None = None
     """The last cancellation that came out of V2; its traceback tells where V2 was."""
     stepped_at = 0.0
@@ -103,6 +101,11 @@ class Drive:
         """Whether V2 was paused because it holds the loop."""
         return self._guard is not None and self._guard.is_paused
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the root was cancelled because V2 is paused."""
+        return bool(self.root.driven.interrupted)
+
     def step(self, driven: Driven, advance: Callable[..., Any], *args: Any) -> Any:
         """Take one step of ``driven``; raises what it raises, ``StopIteration`` when it has ended."""
         if driven.is_closed:
@@ -121,7 +124,6 @@ class Drive:
         """Take a step that begins with a cancellation: it may clean up, until it holds the loop once more."""
         driven.interrupted, driven.offended = True, False
         if root:
-            self.interrupted = True
             self._close_later()
         return self._taken(driven, driven.coroutine.throw, asyncio.CancelledError())
 
