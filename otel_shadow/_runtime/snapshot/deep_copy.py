@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections import deque
 from operator import is_
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, containers_of, is_plain_model, model_of
-from otel_shadow._runtime.snapshot.refusals import Allowance, FinalizerError, TooLargeError, TooSlowError, traits
+from otel_shadow._runtime.snapshot.refusals import (
+    CONTAINERS,
+    SIZED,
+    Allowance,
+    FinalizerError,
+    TooLargeError,
+    TooSlowError,
+    traits,
+)
 
 _LOOK_EVERY = 64
 _ATOMIC = frozenset({str, bytes, int, float, bool, complex, type(None), FunctionType, BuiltinFunctionType, type})
 """Classes of what ``deepcopy`` does not copy."""
-_CONTAINERS = (dict, list, tuple, set, frozenset)
 _SETS = (set, frozenset)
-_SIZED = (*_CONTAINERS, deque)
 
 
 def _items(value: Any) -> int:
     """Return how many items a container holds, whatever its class says."""
-    base = next(base for base in _SIZED if isinstance(value, base))
+    base = next(base for base in SIZED if isinstance(value, base))
     return base.__len__(value)
 
 
@@ -67,7 +72,7 @@ class Memo(dict[int, Any]):
             self._asked += 1
             if self._asked % _LOOK_EVERY == 0:
                 self._allowance.check_time()
-            if cls in _CONTAINERS:
+            if cls in CONTAINERS:
                 self._allowance.take(sys.getsizeof(value))
                 if cls in _SETS:
                     self._allowance.check_items(len(value))
@@ -75,7 +80,7 @@ class Memo(dict[int, Any]):
                 asked = traits(cls)
                 asked.allow(value, self._allowance)
                 asked.refuse(value)
-                if issubclass(cls, _SIZED):
+                if issubclass(cls, SIZED):
                     self._allowance.check_items(_items(value))
         except (FinalizerError, TooLargeError, TooSlowError) as refusal:
             self.refusal = type(refusal), *refusal.args

@@ -31,7 +31,9 @@ _FLAGS = type.__dict__["__flags__"].__get__
 _HARMLESS = frozenset({io.BytesIO, io.StringIO})
 """Classes whose finalizer frees memory and nothing else; not their subclasses."""
 _FINALIZERS = (weakref.finalize, util.Finalize)
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+CONTAINERS = (dict, list, tuple, set, frozenset)
+SIZED = (*CONTAINERS, deque)
+"""Containers whose own length and size are asked, whatever a subclass says."""
 _ITEM_S = 1e-6
 """Seconds in which ``deepcopy`` copies an item that is its own copy; it asks nobody meanwhile."""
 _MANY = 1000
@@ -143,7 +145,7 @@ def _refuse_holder(value: Any) -> None:
         level = [item for item in gc.get_referents(*level) if not isinstance(item, type)]
         if any(has_finalizer(type(item)) for item in level):
             raise FinalizerError(type(value))
-        level = [item for item in level if type(item) in _CONTAINERS and len(item) < _MANY]
+        level = [item for item in level if type(item) in CONTAINERS and len(item) < _MANY]
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
@@ -204,7 +206,7 @@ _BUFFERS: tuple[tuple[type, Size], ...] = (
     (array.array, array.array.__sizeof__),
     (memoryview, _nbytes),
     (io.BytesIO, io.BytesIO.__sizeof__),
-    *((kind, kind.__sizeof__) for kind in (list, dict, tuple, set, frozenset, deque)),
+    *((kind, kind.__sizeof__) for kind in SIZED),
 )
 
 
