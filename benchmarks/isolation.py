@@ -153,26 +153,25 @@ def latencies(running: Running, requests: int) -> list[float]:
         return sorted(future.result() for future in pending)
 
 
+async def beat(late: list[float]) -> None:
+    """Sleep 1 ms again and again, and note how late each sleep ends, in seconds."""
+    while True:
+        due = time.perf_counter() + 0.001
+        await asyncio.sleep(0.001)
+        late.append(time.perf_counter() - due)
+
+
 async def lag(running: Running, requests: int) -> float:
     """99th percentile of how late a task that sleeps 1 ms wakes, in seconds, while requests come in."""
     late: list[float] = []
-    done = asyncio.Event()
-
-    async def beat() -> None:
-        while not done.is_set():
-            due = time.perf_counter() + 0.001
-            await asyncio.sleep(0.001)
-            late.append(time.perf_counter() - due)
-
-    heart = asyncio.create_task(beat())
+    heart = asyncio.create_task(beat(late))
     state = workload.state_of("M")
     turns = []
     for _ in range(requests):
         turns.append(asyncio.create_task(running.graph.ainvoke(state, workload.CONFIG)))
         await asyncio.sleep(1 / RATE)
     await asyncio.gather(*turns)
-    done.set()
-    await heart
+    heart.cancel()
     return sorted(late)[int(len(late) * 0.99)]
 
 

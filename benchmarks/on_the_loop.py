@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import workload
-from benchmarks.isolation import LAG_BOUND, OVER_NOTHING, RATE, Running, Setting, av1, burns_on, p95, table
+from benchmarks.isolation import LAG_BOUND, OVER_NOTHING, RATE, Running, Setting, av1, beat, burns_on, p95, table
 from otel_shadow import semconv
 
 
@@ -171,17 +171,11 @@ async def _traffic(running: Running, goes_on: Callable[[int], bool]) -> tuple[li
     late: list[float] = []
     state = workload.state_of("M")
 
-    async def beat() -> None:
-        while True:
-            due = time.perf_counter() + 0.001
-            await asyncio.sleep(0.001)
-            late.append(time.perf_counter() - due)
-
     async def one(due: float) -> float:
         await running.graph.ainvoke(state, workload.CONFIG)
         return time.perf_counter() - due
 
-    heart = asyncio.create_task(beat())
+    heart = asyncio.create_task(beat(late))
     started = time.perf_counter()
     turns: list[asyncio.Task[float]] = []
     while not turns or (goes_on(len(turns)) and time.perf_counter() - started < _SETTLED_WITHIN_S):
