@@ -41,7 +41,7 @@ class Drive:
         context: the context of the root.
     """
 
-    loop_ends = False
+    cancelled_from_outside = False
     """Whether somebody outside has cancelled the root: a loop that ends cancels all its tasks."""
     over = False
     """Whether the root gets no further step."""
@@ -164,7 +164,7 @@ class Drive:
         side, guard = self._side, self._guard
         if side.step is not None:  # inside another step: an eager task
             return advance(*args)
-        modules, before = len(sys.modules), side.clocks.start()
+        modules, before = len(sys.modules), side.follow().clocks.start()
         side.step = guard, before, modules
         self._theirs = side.enter(self.loop, self._adopting, self.callback)
         try:
@@ -223,7 +223,7 @@ class Driven(Coroutine[Any, Any, Any]):
     """Whether it has ended before its task knows."""
     is_foreign = False
     """Whether its task is one of the application's own class."""
-    loop_ends = False
+    cancelled_at_rest = False
     """Whether its task was cancelled while its loop did not run."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], drive: Drive) -> None:
@@ -256,7 +256,8 @@ class Driven(Coroutine[Any, Any, Any]):
     @property
     def _loop_ends(self) -> bool:
         """Whether the loop ends. A task that V2 left behind is else cancelled as V1's are: a client's may serve V1."""
-        ends = self.drive.loop_ends or self.loop_ends or SIDES.of(self.drive.loop).loop_ends
+        drive = self.drive
+        ends = drive.cancelled_from_outside or self.cancelled_at_rest or SIDES.of(drive.loop).loop_ends
         return ends or (self.is_foreign and in_the_end_of_a_loop())
 
     def __await__(self) -> Generator[Any, Any, Any]:

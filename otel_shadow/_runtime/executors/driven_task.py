@@ -29,8 +29,8 @@ class DrivenTask(asyncio.Task[Any]):
         driven = self.driven
         if not self.ours and SHADOW.get() is None:
             drive = driven.drive
-            drive.loop_ends |= drive.root is self
-            driven.loop_ends |= not drive.loop.is_running()
+            drive.cancelled_from_outside |= drive.root is self
+            driven.cancelled_at_rest |= not drive.loop.is_running()
         return super().cancel(msg)
 
     def add_done_callback(self, fn: Any, /, *, context: Context | None = None) -> None:

@@ -206,7 +206,7 @@ class _Call:
             self._timer.cancel()
         if guard is not None:
             WATCHDOG.leave(SIDES.of(self._place.loop))
-        if drive is not None and drive.loop_ends:
+        if drive is not None and drive.cancelled_from_outside:
             _CUT.add(self._place.loop)
             self.settle(error=V2CutOffError())
         elif self._overdue:

@@ -81,6 +81,12 @@ class LoopSide:
             if tasks:
                 await asyncio.wait(tasks, timeout=_LEAVE_S)
 
+    def follow(self) -> LoopSide:
+        """Take the clocks of the calling thread, which runs the loop now: some loops go from thread to thread."""
+        if self.clocks.ident != threading.get_ident():
+            self.clocks = ThreadClocks()
+        return self
+
     @property
     def stuck(self) -> int:
         """The number of jobs in V2's pool that were given up and have not returned."""
@@ -219,10 +225,11 @@ class _Sides:
         self.by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSide] = WeakKeyDictionary()
 
     def of(self, loop: asyncio.AbstractEventLoop) -> LoopSide:
+        """Return the side of ``loop``, which runs in the calling thread."""
         side = self.by_loop.get(loop)
-        if side is None or side.clocks.ident != threading.get_ident():
+        if side is None:
             side = self.by_loop[loop] = LoopSide()
-        return side
+        return side.follow()
 
 
 SIDES = _Sides()
