@@ -15,16 +15,17 @@ help:
 	@echo "make demo      play conversations through the workflow, V1 served, V2 in shadow; writes $(OUT)/"
 	@echo "make test      all checks and tests (builds the test servers first where it can)"
 	@echo "make servers   build Collector, Prometheus and Jaeger for the tests into a cache outside this folder"
-	@echo "make versions  isolation tests on the oldest and newest supported LangGraph"
+	@echo "make versions  isolation tests on the oldest and newest supported LangGraph, and on Python 3.13 and 3.14"
 	@echo "make bench     the benchmarks' table, beside what one would use instead (a quarter of an hour; leave the machine alone)"
 
 demo: $(READY)
 	$(BIN)/otel-shadow demo --simulate-window 48h --out $(OUT)
 
-# The suite runs on the newest LangGraph; isolation and equality on the oldest supported one too.
+# The suite runs on the newest LangGraph; isolation and equality on the oldest supported one too; what depends on the
+# interpreter most on Python 3.13 and 3.14, where they can be had.
 test: $(READY) servers lint
 	$(BIN)/python -m pytest
-	bash tests/versions.sh 0.6.0
+	bash tests/versions.sh 0.6.0 python3.13 python3.14
 
 # Without the tool chain (Go) the server tests skip with the reason; in CI that is a failure.
 servers:

@@ -7,13 +7,13 @@ import os
 import platform
 from importlib.metadata import version
 
-PARTS = ("path", "isolation", "overload", "soak")
+PARTS = ("path", "isolation", "loop", "overload", "soak")
 
 
 def main() -> None:
     """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=["path", "isolation", "overload"])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=["path", "isolation", "loop", "overload"])
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a result")
     parser.add_argument("--seconds", type=float, default=600.0, help="length of the soak")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="for the path; cpu on a busy machine")
@@ -36,6 +36,10 @@ def _run(part: str, quick: bool, seconds: float, clock: str) -> None:
         from benchmarks import isolation
 
         isolation.run(rounds=1 if quick else 7, requests=60 if quick else 120)
+    elif part == "loop":
+        from benchmarks import on_the_loop
+
+        on_the_loop.run(rounds=1 if quick else 7, requests=60 if quick else 120)
     elif part == "overload":
         from benchmarks import overload
 

@@ -28,6 +28,7 @@ FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
 
 _HOURS = {"m": 1 / 60, "h": 1.0, "d": 24.0}
 _LONGEST_H = 24 * 31
+_LONGEST_WAIT_S = 86_400
 
 
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
@@ -52,6 +53,19 @@ def span(_: click.Context, __: click.Parameter, value: str | None) -> timedelta 
     if not 0 < hours <= _LONGEST_H:
         raise click.BadParameter(f"{value!r} is no span of up to 31 days; expected such as 48h, 2d or 90m")
     return timedelta(hours=hours)
+
+
+def seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Return ``value`` as a number of seconds, from one to a day."""
+    if value is None:
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        found = 0.0
+    if not 1 <= found <= _LONGEST_WAIT_S:  # false for nan, too
+        raise click.BadParameter(f"{value!r}: expected a number of seconds from 1 to {_LONGEST_WAIT_S}")
+    return found
 
 
 def trace_link(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -81,7 +95,7 @@ def cli() -> None:
     """Run rewritten LangGraph nodes in shadow, and get an honest GO / NO-GO / WAIT."""
 
 
-@cli.command()
+@cli.command(short_help="Judge the evidence: GO, NO-GO or WAIT.")
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of the tables.")
 @click.option("--html", type=FILE_OUT, metavar="FILE", help="Write one self-contained page as well.")
@@ -93,7 +107,7 @@ def cli() -> None:
 @click.option("--trace-url", callback=trace_link, metavar="URL",
               help="Link trace ids on the page: http://…/{trace_id}.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="Judge repeatedly; with OTEL_EXPORTER_OTLP_* also export gauges.")
-@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Time between verdicts.  [default: 30]")
+@click.option("--every", callback=seconds, metavar="SECONDS", help="Time between verdicts.  [default: 30]")
 @click.option("--prometheus", metavar="URL",
               help="Show the counts in a Prometheus in place of a verdict from SOURCE...")  # fmt: skip
 def verdict(**options: Any) -> int:
@@ -136,17 +150,19 @@ def _only_with(mode: str, given: set[str], allowed: set[str], every: float | Non
         raise click.UsageError(f"{names}: not together with {mode}.")
 
 
-@cli.command()
+@cli.command(short_help="Play conversations with the shadow on, and judge them.")
 @click.option("--conversations", type=FILE_IN, metavar="FILE", help="JSONL of utterances or dialogues to play.")
 @click.option("--graph", metavar="MODULE:ATTR", help="Your own graph instead of the bundled enrolment assistant.")
-@click.option("--config", type=FILE_IN, metavar="FILE", help="shadow.toml of the run.")
+@click.option("--config", type=FILE_IN, metavar="FILE",
+              help="shadow.toml of the run.  [default: the assistant's; with --graph as for verdict]")  # fmt: skip
 @click.option("--out", type=FOLDER_OUT, default=Path("otel-shadow-demo"), show_default=True, metavar="DIR",
               help="Where app.log and report.html go.")  # fmt: skip
 @click.option("--simulate-window", callback=span, metavar="48h",
               help="Spread the sessions over a simulated window with day and night; every output says so.")  # fmt: skip
 @click.option("--show-values", is_flag=True, help="Show differing values, on this terminal only.")
 @click.option("--lang", type=click.Choice(["pt", "en"]), default=None, help="Only conversations in this language.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the random numbers.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="INTEGER", default=7, show_default=True,
+              help="Seed of the random numbers, from 0 on.")  # fmt: skip
 def demo(**options: Any) -> int:
     """Play conversations through a workflow with its shadow on: spans, log lines, a verdict and a page."""
     from otel_shadow._demo.demo_command import run_demo
@@ -154,10 +170,11 @@ def demo(**options: Any) -> int:
     return int(run_demo(**options) or 0)
 
 
-@cli.command()
+@cli.command(short_help="Check a set-up, or draft a shadow.toml.")
 @click.argument("graph", required=False, metavar="[MODULE:GRAPH]")
-@click.option("--config", type=FILE_IN, metavar="FILE", help="shadow.toml to check.")
-@click.option("--write", is_flag=True, help="Draft a commented shadow.toml for the graph instead.")
+@click.option("--config", type=FILE_IN, metavar="FILE",
+              help="shadow.toml to check, or to write.  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
+@click.option("--write", is_flag=True, help="Draft a commented shadow.toml for the graph instead; none is overwritten.")
 def doctor(graph: str | None, config: Path | None, write: bool) -> int:
     """Check configuration, flags, V2 imports and signatures, the log, the hash key and the collector.
 
@@ -168,7 +185,7 @@ def doctor(graph: str | None, config: Path | None, write: bool) -> int:
     return diagnose(graph, config, write)
 
 
-@cli.command()
+@cli.command(short_help="Write Grafana dashboards and Prometheus rules.")
 @click.option("--out", type=FOLDER_OUT, required=True, metavar="DIR", help="Where dashboards and rules go.")
 def dashboards(out: Path) -> None:
     """Write the Grafana dashboards and the Prometheus rules."""
@@ -181,7 +198,7 @@ def dashboards(out: Path) -> None:
 # --- calibration -----------------------------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command(short_help="Propose thresholds and time limits from the evidence.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--labels", type=FILE_IN, metavar="FILE",
               help="Human labels: pair_id, and correct or target.  [default: agreement with V1]")  # fmt: skip
@@ -215,7 +232,7 @@ def calibrate(**options: Any) -> int:
     return run_calibrate(**options)
 
 
-@cli.command()
+@cli.command(short_help="Show which intents and routes the evidence covers.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--corpus", type=FILE_IN, metavar="FILE",
               help="JSONL of utterances or dialogues, joined by the keyed hash; read here, sent nowhere.")  # fmt: skip

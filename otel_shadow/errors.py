@@ -10,6 +10,7 @@ ShadowError
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -66,6 +67,8 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+        package = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != package:
             raise
-        raise MissingExtraError(module.partition(".")[0], extra) from error
+        there = sys.modules.get(package) is not None  # opentelemetry without its SDK
+        raise MissingExtraError(error.name if there else package, extra) from error

@@ -5,34 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otel_shadow.cohorts import cohorts, is_id
-from otel_shadow.config import FlagsTable, read_flags
+from otel_shadow.config import FlagsTable, Milliseconds, Percentage, read_flags
 from otel_shadow.errors import ConfigError
 from otel_shadow.policy import TableOfNumbers
 from otel_shadow.record import Mode
+from otel_shadow.validation import sentences
 
 _EVERYBODY = 100.0
 
 
 class Flag(NamedTuple):
-    """A flag: its key in ``[flags]``, its type as OpenFeature names it, and what its value is expected to be."""
+    """A flag: its key in ``[flags]``, and its type as OpenFeature names it."""
 
     key: str
     kind: str
-    expected: str
 
 
 FLAGS = {
-    "router_v2_enabled": Flag("enabled", "boolean", "true or false"),
-    "router_v2_shadow": Flag("shadow", "boolean", "true or false"),
-    "router_v2_percentage": Flag("percentage", "float", "a number from 0 to 100, such as 10 or 0.5"),
-    "v2_timeout_ms": Flag("timeout_ms", "integer", "a whole number of milliseconds above 0"),
-    "shadow_logging": Flag("logging", "boolean", "true or false"),
+    "router_v2_enabled": Flag("enabled", "boolean"),
+    "router_v2_shadow": Flag("shadow", "boolean"),
+    "router_v2_percentage": Flag("percentage", "float"),
+    "v2_timeout_ms": Flag("timeout_ms", "integer"),
+    "shadow_logging": Flag("logging", "boolean"),
 }
 """The five flags, by the names of the fields of :class:`FeatureFlags`."""
 
@@ -59,13 +59,19 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         ConfigError: it lists every bad variable, what was read and what is expected.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True, case_sensitive=False)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True,
+                                      case_sensitive=False, allow_inf_nan=False)  # fmt: skip
 
     router_v2_enabled: bool = False
+    """V2 may answer live traffic."""
     router_v2_shadow: bool = True
-    router_v2_percentage: Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)] = 0.0
-    v2_timeout_ms: Annotated[int, Field(gt=0, le=86_400_000)] = 5000
+    """V2 runs in shadow."""
+    router_v2_percentage: Percentage = 0.0
+    """Percentage of sessions that V2 answers live; decimals are allowed."""
+    v2_timeout_ms: Milliseconds = 5000
+    """V2's time limit, shadow and live, in milliseconds."""
     shadow_logging: bool = True
+    """Log lines are written."""
 
     timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
     """Whether the time limit comes from the environment or OpenFeature: then it outranks ``nodes.X.timeout_ms``."""
@@ -83,7 +89,7 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigError([_sentence(fault) for fault in error.errors()]) from None
+            raise ConfigError(_told(error)) from None
 
     @classmethod
     def resolve(cls, table: FlagsTable | None = None, arguments: Mapping[str, Any] | None = None) -> FeatureFlags:
@@ -141,7 +147,8 @@ def in_environment(name: str) -> bool:
     return any(key.lower() == name and value.strip() for key, value in os.environ.items())
 
 
-def _sentence(fault: Any) -> str:
-    name = str(fault["loc"][0])
-    expected = FLAGS[name].expected if name in FLAGS else f"one of {', '.join(sorted(FLAGS))}"
-    return f"{name.upper()}: got {fault['input']!r}, expected {expected}"
+def _told(error: ValidationError) -> list[str]:
+    """Return one sentence per bad flag, by the names of the environment variables."""
+    return [
+        f"{name.upper()}: {told}" for name, _, told in (one.partition(": ") for one in sentences(error, FeatureFlags))
+    ]

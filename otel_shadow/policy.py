@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from otel_shadow import semconv
+from otel_shadow.validation import Expected
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+def _is_criterion(value: str) -> str:
+    if value not in semconv.CRITERIA:
+        raise ValueError
+    return value
+
+
+Criterion = Annotated[
+    str, AfterValidator(_is_criterion), Expected(f"one of {', '.join(semconv.CRITERIA)}", semconv.CRITERIA)
+]
 
 
 class TableOfNumbers(BaseModel):
@@ -38,7 +50,7 @@ def _kinds(annotation: Any) -> set[Any]:
 class Bounds(TableOfNumbers):
     """The numbers a node is held to. Shares are in (0, 1), margins are relative (0.15 is +15 %)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     parity: Share = 0.95
     """Smallest share of pairs in which V2 has to decide what V1 decides."""
@@ -80,7 +92,7 @@ class Policy(Bounds):
     max_gap_hours: Annotated[float, Field(gt=0.0)] | None = None
     """A silence of so many hours is a gap, and no GO stands on it; set it where a service closes at night. None: 12, or
     less (at least 1) where 500 executions were to be expected in a shorter time."""
-    criteria: tuple[str, ...] = semconv.CRITERIA
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)] = semconv.CRITERIA
     """Criteria that must be GO; the others are shown and not counted."""
     intents: tuple[str, ...] = ()
     """Intents that each need closed sessions of their own."""
@@ -88,14 +100,6 @@ class Policy(Bounds):
     """Where V1 differs from itself in more than this share (lower end of the band), noise_margin replaces parity."""
     nodes: Mapping[str, Bounds] = Field(default_factory=dict)
     """Bounds of single nodes, where they differ from the general ones."""
-
-    @field_validator("criteria")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in value if name not in semconv.CRITERIA]
-        if unknown or not value:
-            raise ValueError(f"expected some of {', '.join(semconv.CRITERIA)}")
-        return value
 
     def bounds(self, node: str | None = None) -> Bounds:
         """Return the bounds of ``node``; the general ones where it has none of its own.

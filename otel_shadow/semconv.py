@@ -20,14 +20,22 @@ LINE_SCHEMA: Final = 1
 ENV_V2_SHADOW: Final = "ROUTER_V2_SHADOW"
 """One of the five flags; the names of the others are those of the fields of ``flags.FeatureFlags``."""
 ENV_CONFIG: Final = "OTEL_SHADOW_CONFIG"
+"""The configuration file; unset: `./shadow.toml` if there is one."""
 ENV_LOG_FILE: Final = "OTEL_SHADOW_LOG_FILE"
+"""Where log lines go: a path, `stdout` or `stderr`; unset: `stderr`."""
 ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"
+"""The secret of the keyed hashes, the same on all replicas, such as `openssl rand -hex 32` makes: under 16 bytes, or of
+common words, it is guessed, and `doctor` fails. Unset: random, another in each process."""
 ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
-ENV_DEBUG: Final = "OTEL_SHADOW_DEBUG"
-"""``true`` shows exceptions with messages and tracebacks on standard error: for a developer, never for production."""
+"""Name of this V2, where `v2_build` of `shadow.toml` gives none. Unset: `service.version` of
+`OTEL_RESOURCE_ATTRIBUTES`."""
 ENV_STATE_DIR: Final = "OTEL_SHADOW_STATE_DIR"
+"""Folder of what outlives a restart: outcomes of trials, and pauses, by name, build and time. It is made with mode 0700
+where it does not exist. Unset: `$XDG_STATE_HOME/otel-shadow`, else `~/.local/state/otel-shadow`."""
+ENV_DEBUG: Final = "OTEL_SHADOW_DEBUG"
+"""`true` shows exceptions with messages and tracebacks on standard error: for a developer, never for production."""
 ENV_RAISE: Final = "OTEL_SHADOW_RAISE"
-"""``true`` makes the fault barrier raise what it would swallow: for tests, never for production."""
+"""`true` makes the fault barrier raise what it would swallow: for tests, never for production."""
 
 # --- log events -----------------------------------------------------------------------------------------------------
 EVENT_V2: Final = "SHADOW_V2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 _DATA = ROOT.parent / "shared" / "data"
 _OURS = ("ROUTER_V2_", "V2_TIMEOUT_MS", "SHADOW_LOGGING", "OTEL_")
 _KEPT = ("OTEL_SHADOW_UPDATE_GOLDEN",)
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts in the background has it so
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

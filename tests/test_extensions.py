@@ -8,8 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from otel_shadow import ShadowConfig, ShadowTrafficManager, Sink, _telemetry, semconv
 from otel_shadow._dashboards.board_sla import TITLES
 from otel_shadow.policy import Policy
@@ -28,22 +26,6 @@ def test_a_criterion_is_named_wherever_criteria_are_told() -> None:
     assert set(TITLES) - {semconv.CRITERION_OVERALL} == criteria
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| [^|]+ \| [^|]+ \|$", (DOCS / "statistics.md").read_text(), re.MULTILINE)
     assert rows == list(semconv.CRITERIA)
-
-
-def keys(model: type[BaseModel]) -> set[str]:
-    """Names of the keys of a table and of the tables in it."""
-    found = set(model.model_fields)
-    for field in model.model_fields.values():
-        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                found |= keys(part)
-    return found
-
-
-def test_every_key_of_the_configuration_is_documented() -> None:
-    """Each key of ``shadow.toml`` stands in ``docs/configuration.md``."""
-    page = (DOCS / "configuration.md").read_text()
-    assert sorted(key for key in keys(ShadowConfig) if not re.search(rf"\b{key}\b", page)) == []
 
 
 def test_every_sink_of_ours_gets_the_records(tmp_path: Path) -> None:

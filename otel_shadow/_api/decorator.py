@@ -17,6 +17,7 @@ from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.compare import Differ
 from otel_shadow.config import NodeTable
 from otel_shadow.errors import ConfigError, ShadowError
+from otel_shadow.validation import sentences
 
 if TYPE_CHECKING:
     from otel_shadow._api.manager import ShadowTrafficManager
@@ -58,10 +59,7 @@ def with_shadow_v2(
     try:
         NodeTable(**options)
     except ValidationError as error:
-        faults = [
-            f"with_shadow_v2: {fault['loc'][0]}: got {fault['input']!r}; {fault['msg']}" for fault in error.errors()
-        ]
-        raise ConfigError(faults) from None
+        raise ConfigError([f"with_shadow_v2: {told}" for told in sentences(error, NodeTable)]) from None
     mark = ShadowMark(v2, options, compare_with, manager)
 
     def decorate(node: Node) -> Node:

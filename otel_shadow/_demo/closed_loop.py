@@ -20,6 +20,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from otel_shadow.errors import ConfigError, MissingExtraError, require
+
+try:
+    for _module in ("numpy", "duckdb", "matplotlib", "scipy", "sklearn", "dateparser"):
+        require(_module, "demo")
+except MissingExtraError as error:
+    if __name__ != "__main__":
+        raise
+    sys.stderr.write(f"{error}\n")
+    sys.exit(2)
+
 from otel_shadow import evidence, semconv
 from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._calibration.calibrate_command import run_calibrate, run_coverage
@@ -37,7 +48,6 @@ from otel_shadow._report import html_page
 from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.config import ShadowConfig
-from otel_shadow.errors import ConfigError
 from otel_shadow.verdict import Policy, Verdict, evaluate
 
 _IDLE = timedelta(minutes=31)

@@ -111,7 +111,9 @@ def _read(path: Path, lang: str | None) -> tuple[list[Conversation], list[Malfor
     good = [item for item in found if isinstance(item, Conversation) and lang in (None, item.lang)]
     bad = [item for item in found if isinstance(item, MalformedLine)]
     if not good:
-        raise ConfigError([f"{path}: no conversation in it{f' in {lang!r}' if lang else ''}"])
+        such = f" in {lang!r}" if lang else ""
+        first = f" ({bad[0]})" if bad else ""
+        raise ConfigError([f"{path}: no conversation in it{such}{first}; expected JSON Lines with text, or with turns"])
     seen: Counter[str] = Counter()
     for place, item in enumerate(good):
         seen[item.id] += 1

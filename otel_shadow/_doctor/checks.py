@@ -17,7 +17,7 @@ from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._telemetry.log_sinks import LogFileSink
-from otel_shadow.config import DEFAULT_FILE, ShadowConfig
+from otel_shadow.config import DEFAULT_FILE, ShadowConfig, named_file
 from otel_shadow.errors import ConfigError, MissingExtraError, require
 
 _EXPORT_TIMEOUT_S = 4
@@ -53,7 +53,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
 
 
 def _configuration(config: ShadowConfig, path: Path | None) -> Iterator[Finding]:
-    named = path or os.environ.get(semconv.ENV_CONFIG, "").strip()
+    named = named_file(path)
     if not named and not Path(DEFAULT_FILE).is_file():
         remedy = "doctor --write module:graph writes a draft"
         yield note("configuration", f"there is no {DEFAULT_FILE} here: defaults hold", remedy)

@@ -13,7 +13,7 @@ from otel_shadow._doctor.checks import examine
 from otel_shadow._doctor.draft import draft
 from otel_shadow._doctor.findings import Severity
 from otel_shadow._doctor.graph import import_graph
-from otel_shadow.config import DEFAULT_FILE
+from otel_shadow.config import DEFAULT_FILE, named_file
 from otel_shadow.errors import ConfigError
 
 _SIGN = {
@@ -24,12 +24,12 @@ _SIGN = {
 
 
 def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
-    """Print the findings, and return 1 if one is a problem, else 0; with ``write``, draft a ``shadow.toml`` instead.
+    """Print the findings, and return 1 if one is a problem, else 0; with ``write``, draft ``config`` instead.
 
-    A ConfigError says that a draft was asked for, and no graph is named or a ``shadow.toml`` exists.
+    A ConfigError says that a draft was asked for, and no graph is named or the file exists or can't be written.
     """
     if write:
-        return _write(graph)
+        return _write(graph, config)
     findings = examine(graph, config)
     out = Console(highlight=False, soft_wrap=True)
     for severity, subject, text, remedy in findings:
@@ -40,14 +40,19 @@ def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
     return 1 if problems else 0
 
 
-def _write(graph: str | None) -> int:
+def _write(graph: str | None, config: Path | None) -> int:
     if graph is None:
         raise ConfigError(["doctor --write: no graph is named; run doctor --write module:graph"])
-    file = Path(DEFAULT_FILE)
+    file = Path(named_file(config) or DEFAULT_FILE)
     if file.exists():
         raise ConfigError([f"{file}: it exists, and nothing was written; move it away first"])
     sys.path.insert(0, os.getcwd())
     text = draft(import_graph(graph))
-    file.write_text(text, encoding="utf-8")
-    Console(highlight=False).print(f"wrote {file}: name V2 for the nodes to shadow, then run doctor {graph}")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{file}: {error.strerror}; name a file that can be written with --config"]) from None
+    check = f"doctor {graph}" + (f" --config {config}" if config else "")
+    told = f"wrote {file}: name V2 for the nodes to shadow, then run {check}"
+    Console(highlight=False, markup=False, soft_wrap=True).print(told)
     return 0

@@ -19,6 +19,7 @@ PARENT_PREFIX = "parent:"
 """Marks a target in the parent graph."""
 DEFERRED_PREFIX = "deferred:"
 """Marks a node that runs when all others are done, and so maybe not next."""
+_CALL_IN_CONTEXT = "tool_call_with_context"
 
 
 class RoutingDecision(NamedTuple):
@@ -67,7 +68,17 @@ def _prefix(channel: str, channels: Mapping[str, Any]) -> str:
 
 
 def _by_node(sends: Iterable[Send]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(((send.node, send.arg) for send in sends), key=lambda pair: pair[0]))
+    return tuple(sorted(((send.node, _sent(send.arg)) for send in sends), key=lambda pair: pair[0]))
+
+
+def _sent(arg: Any) -> Any:
+    """Return what a ``Send`` decides; an agent's carries a call of a tool and, for its context, the whole state.
+
+    That state is what the node's own writes made of it, and those are compared by themselves, as configured.
+    """
+    if isinstance(arg, dict) and arg.get("__type") == _CALL_IN_CONTEXT:
+        return arg.get("tool_call")
+    return arg
 
 
 def fields(writes: Iterable[tuple[str, Any]], known: Collection[str]) -> dict[str, Any]:

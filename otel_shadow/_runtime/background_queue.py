@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter, sleep
 from typing import ClassVar, Generic, TypeVar
@@ -103,13 +104,23 @@ class BackgroundQueue(ABC, Generic[T]):
         """Whether an item waits or is worked on; asked in the order in which an item moves, so as to miss none."""
         return bool(self._queue) or self._working
 
-    def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing waits or is worked on; return whether that was so within ``timeout_s`` seconds."""
+    @property
+    def used(self) -> bool:
+        """Whether an item was queued in this process, and :meth:`end` has not been called since."""
+        return self._thread is not None or bool(self._queue)
+
+    def drain(self, timeout_s: float, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until nothing waits or is worked on; return whether that was so within ``timeout_s`` seconds.
+
+        Arguments:
+            timeout_s: seconds to wait at most.
+            unless: tells that there is no more time.
+        """
         end = perf_counter() + timeout_s
         self._drains.append(None)
         try:
             self._wake.set()
-            while self.busy and perf_counter() < end and self._thread is not None:
+            while self.busy and perf_counter() < end and self._thread is not None and not unless():
                 sleep(_NAP_S)
         finally:
             self._drains.pop()

@@ -10,6 +10,7 @@ from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.equality import Equality
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.fault_barrier import is_from_outside
+from otel_shadow._runtime.message_equality import is_call
 from otel_shadow._runtime.redact import error_type
 from otel_shadow.config import CompareTable
 from otel_shadow.errors import ConfigError
@@ -101,7 +102,7 @@ class Comparator:
         return all(self._same_sent(a, b) for (_, a), (_, b) in zip(v1, v2, strict=True))
 
     def _same_sent(self, a: Any, b: Any) -> bool:
-        if type(a) is not type(b) or type(a) is not dict:
+        if type(a) is not type(b) or type(a) is not dict or is_call(a):
             return self._same(a, b, "")
         names = (a.keys() | b.keys()) - set(self._table.ignore)
         return all(name in a and name in b and self._same(a[name], b[name], name) for name in names)

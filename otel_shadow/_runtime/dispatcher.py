@@ -18,6 +18,7 @@ from otel_shadow._runtime.executors.loop import LoopPlace
 from otel_shadow._runtime.executors.placement import Later, Placement
 from otel_shadow._runtime.executors.thread import ThreadExecutor
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.process_ends import in_a_hurry
 from otel_shadow._runtime.shadow_context import LOOP_ENDED
 from otel_shadow.config import LimitsTable
 
@@ -101,7 +102,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         """Finish within ``timeout_s`` seconds; what is not done by then is reported as cancelled."""
         end = perf_counter() + timeout_s
         self._ending = True
-        self.drain(timeout_s * 0.75)
+        self.drain(timeout_s * 0.75, unless=in_a_hurry)
         self._over = True
         self._cancel_waiting()
         for running in list(self._running):

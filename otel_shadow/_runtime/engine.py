@@ -28,7 +28,7 @@ class Engine:
         self.dispatcher = services.dispatcher
         self.nodes: dict[tuple[str, str], ShadowedNode] = {}
         """The first shadowed node of each graph's and node's name."""
-        at_exit(self.shutdown)
+        at_exit(self.shutdown, self.config.limits.shutdown_seconds, self._is_used)
 
     def add(self, node: ShadowedNode) -> None:
         """Take in a shadowed node. Graphs of one name share its limiter and overhead budget, which see all executions.
@@ -64,6 +64,10 @@ class Engine:
         end = perf_counter() + timeout
         drained = self.dispatcher.drain(timeout)
         return self.record_queue.flush(max(end - perf_counter(), 0.05)) and drained
+
+    def _is_used(self) -> bool:
+        """Return whether anything was executed in this process, and not in the one that it was forked from."""
+        return self.dispatcher.used or self.record_queue.used
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Finish or cancel what runs and flush; V1 goes on without shadows.

@@ -11,17 +11,28 @@ from __future__ import annotations
 
 from array import array
 from collections import UserList, deque
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import fields, is_dataclass
+from collections.abc import ItemsView, Iterable, Mapping, Sequence, Set, ValuesView
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property, lru_cache
 from numbers import Number, Real
-from types import FunctionType, MethodType, SimpleNamespace
+from threading import Lock, RLock
+from time import thread_time
 from typing import Any
 
 from pydantic import BaseModel
 
+from otel_shadow._runtime.message_equality import CallIds, is_message, message_items
+from otel_shadow._runtime.object_content import (
+    TEXTS,
+    attributes,
+    beside,
+    content,
+    has_own_equality,
+    is_made_of_fields,
+    is_one_class,
+    is_true,
+    told_equal,
+)
 from otel_shadow._runtime.table_equality import table_step
 
 Pair = tuple[Any, Any]
@@ -29,6 +40,9 @@ Step = bool | list[Pair]
 """What is known of two values: whether they are the same, or the pairs of parts on which it depends."""
 
 _MOST_STEPS = 1_000_000
+_MOST_SECONDS = 2.0
+"""Processor time of a comparison: a value's own ``__eq__`` may take any time for a step."""
+_STEPS_A_LOOK = 64
 _EXACT_FLOATS = 2**53
 """Integers up to here are floats, each its own."""
 _EXACT = frozenset({str, bytes, bool, int, type(None)})
@@ -38,6 +52,7 @@ _EXACT_OR_FLOAT = _EXACT | {float}
 _SHAPES: tuple[tuple[type, tuple[type, ...]], ...] = (
     (Number, (Number,)),
     (Mapping, (BaseModel, Mapping)),
+    (ValuesView, (ValuesView, ItemsView)),
     (Sequence, (list, tuple, UserList)),
     (deque, (deque,)),
     (array, (array,)),
@@ -46,13 +61,13 @@ _SHAPES: tuple[tuple[type, tuple[type, ...]], ...] = (
 """Of what shape objects of which classes are: only those of one shape are taken apart together."""
 _MAX_CLASSES = 4096
 _KNOWN: dict[type, type | None] = {}
-_VOLATILE = frozenset({"id", "response_metadata", "usage_metadata"})
-"""Fields of a chat message that differ between two runs of the same code."""
 _MOST_EXPONENT = 1000
+_VALUELESS = (type(Lock()), type(RLock()))
+"""Objects that hold nothing which could differ."""
 
 
 class ComparisonTooLargeError(Exception):
-    """Two values whose comparison takes more than a million steps."""
+    """Two values whose comparison takes more than a million steps, or two seconds of processor time."""
 
 
 class _Matching:
@@ -85,6 +100,8 @@ class Equality:
         self._tolerance = tolerance
         self._unordered = unordered
         self._left = _MOST_STEPS
+        self._ends_at = thread_time() + _MOST_SECONDS
+        self._calls = CallIds()
         self._open: list[dict[tuple[int, int], Pair]] = []
         """Pairs that are being compared: one that comes again in a cycle depends on the others."""
 
@@ -111,13 +128,13 @@ class Equality:
                     return False
                 if step is not True:
                     todo += step
-            return True
+            return len(self._open) > 1 or self._calls.agree()
         finally:
             self._open.pop()
 
     def _spend(self, steps: int) -> None:
         self._left -= steps
-        if self._left < 0:
+        if self._left < 0 or (self._left % _STEPS_A_LOOK == 0 and thread_time() > self._ends_at):
             raise ComparisonTooLargeError
 
     def _step(self, a: Any, b: Any) -> Step:
@@ -126,13 +143,22 @@ class Equality:
         step = table_step(a, b, self._tolerance)
         if step is not None:
             return step
-        shape = _shape(type(a))
+        cls: type = type(a)
+        shape = _shape(cls)
         if shape is None or shape is not _shape(type(b)):
             return self._objects(a, b)
+        if has_own_equality(cls) and told_equal(a, b):
+            return True
+        step = self._shaped(shape, a, b)
+        return _with(step, beside(a, b)) if step is not False and type(a) is type(b) else step
+
+    def _shaped(self, shape: type, a: Any, b: Any) -> Step:
         if shape is Number:
             return _numbers(a, b, self._tolerance)
         if shape is Mapping:
             return self._mappings(a, b)
+        if shape is ValuesView:
+            return [(list(a), list(b))]
         return self._matched(list(a - b), list(b - a)) if shape is Set else self._sequences(a, b)
 
     # --- containers ------------------------------------------------------------------------------------------------
@@ -141,6 +167,7 @@ class Equality:
         one, other = _items(a), _items(b)
         if len(one) != len(other) or not _same_model(a, b, one, other):
             return False
+        one, other = self._calls.take(one, other)
         rest = [item for item in one.items() if item[0] not in other]
         if rest:  # keys that are equal to none, such as NaN or a plain object
             if not self._matched(rest, [item for item in other.items() if item[0] not in one]):
@@ -176,8 +203,8 @@ class Equality:
         waiting = deque([at])
         while waiting:
             now = waiting.popleft()
-            for place, item in enumerate(other):
-                if place in found_by or not self.same(one[now], item):
+            for place in (now, *range(len(other))):  # most lists are of one order
+                if place in found_by or not self.same(one[now], other[place]):
                     continue
                 found_by[place] = now
                 if place not in matching.owner:
@@ -189,20 +216,24 @@ class Equality:
     # --- objects ---------------------------------------------------------------------------------------------------
 
     def _objects(self, a: Any, b: Any) -> Step:
-        if type(a) is not type(b):
-            return _told_equal(a, b)
-        if isinstance(a, type):
-            return bool(a == b)
+        if isinstance(a, type) and isinstance(b, type):
+            return is_one_class(a, b)
+        if not is_one_class(type(a), type(b)):
+            return told_equal(a, b)
+        if isinstance(a, _VALUELESS):
+            return True
+        if isinstance(a, TEXTS):
+            return _with(bool(a == b), beside(a, b))
         fault = None
-        if not _is_made_of_fields(type(a)):
+        if not is_made_of_fields(type(a)):
             try:
-                if _is_true(a == b):
+                if is_true(a == b):
                     return True
             except Exception as error:  # noqa: BLE001 - a class's own __eq__ raises anything
                 fault = error
-            if _told_equal(a, b, "equals"):
+            if told_equal(a, b, "equals"):
                 return True
-        contents = _content(a), _content(b)
+        contents = content(a), content(b)
         if fault is not None and not any(contents):
             raise fault
         return [contents] if None not in contents else False
@@ -224,26 +255,21 @@ def _items(value: Any) -> dict[Any, Any]:
     """Return a mapping's or a model's fields, of a message without what differs between two runs of the same code."""
     if not isinstance(value, BaseModel):
         return dict(value.items())
-    found = _attributes(vars(value), type(value)) | (value.__pydantic_extra__ or {})
-    if _is_message(found):
-        return {key: item for key, item in found.items() if key not in _VOLATILE}
-    return found
+    found = attributes(vars(value), type(value)) | (value.__pydantic_extra__ or {})
+    return message_items(found) if is_message(found) else found
 
 
-@lru_cache(_MAX_CLASSES)
-def _remembered(cls: type) -> frozenset[str]:
-    """Return the names of attributes that are only remembered results."""
-    return frozenset(name for base in cls.__mro__ for name, item in vars(base).items() if type(item) is cached_property)
-
-
-def _is_message(items: Mapping[Any, Any]) -> bool:
-    return "content" in items and "type" in items
+def _with(step: Step, pair: Pair | None) -> Step:
+    """Add to what is known of two values a pair of parts on which it depends too."""
+    if pair is None or step is False:
+        return step
+    return [pair, *(step if step is not True else ())]
 
 
 def _same_model(a: Any, b: Any, one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
     """Return whether two models are of one class; messages say in a field what they are, and a mapping is of none."""
     models = isinstance(a, BaseModel) and isinstance(b, BaseModel)
-    return not models or type(a) is type(b) or (_is_message(one) and _is_message(other))
+    return not models or is_one_class(type(a), type(b)) or (is_message(one) and is_message(other))
 
 
 def _counted(items: Iterable[Any]) -> dict[Any, int]:
@@ -286,76 +312,3 @@ def _is_near(a: Any, b: Any, tolerance: float) -> bool:
         return abs(Fraction(a) - Fraction(b)) <= tolerance
     except (ArithmeticError, TypeError, ValueError):  # an infinity
         return False
-
-
-# --- what objects say of themselves ----------------------------------------------------------------------------------
-
-
-def _is_true(answer: Any) -> bool:
-    """Return whether ``__eq__`` answered yes; an array of answers is none."""
-    return answer is True or (
-        type(answer).__module__ == "numpy" and getattr(answer, "shape", None) == () and bool(answer)
-    )
-
-
-def _told_equal(a: Any, b: Any, method: str = "__eq__") -> bool:
-    """Return whether ``a`` or ``b`` says that they are equal; one that raises has not said so."""
-    try:
-        if method == "__eq__":
-            return _is_true(a == b)
-        equals = getattr(type(a), method, None)
-        return callable(equals) and _is_true(equals(a, b))
-    except Exception:  # noqa: BLE001 - a class's own method raises anything
-        return False
-
-
-def _is_made_of_fields(cls: type) -> bool:
-    """Return whether ``__eq__`` compares fields one by one, as dataclasses, attrs and msgspec write it: done here."""
-    own: Any = cls.__eq__
-    if is_dataclass(cls) or hasattr(cls, "__attrs_attrs__"):
-        file = getattr(getattr(own, "__code__", None), "co_filename", "")
-        return own is object.__eq__ or file == "<string>" or file.startswith("<attrs generated")
-    return own is SimpleNamespace.__eq__ or hasattr(cls, "__struct_fields__")
-
-
-def _content(value: Any) -> Any:
-    """Return what an object is made of, as plain containers; empty if of nothing, None where that can't be told."""
-    cls = type(value)
-    if is_dataclass(cls):
-        return {item.name: getattr(value, item.name, None) for item in fields(cls) if item.compare}
-    if hasattr(cls, "__attrs_attrs__"):
-        return {item.name: getattr(value, item.name, None) for item in cls.__attrs_attrs__ if item.eq}
-    if isinstance(value, FunctionType):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return {"code": value.__code__, "with": (value.__defaults__, value.__kwdefaults__, cells)}
-    if isinstance(value, MethodType):
-        return {"function": value.__func__, "self": value.__self__}
-    try:
-        made = value.__reduce_ex__(4)
-    except Exception:  # noqa: BLE001 - a class's own method raises anything
-        return _attributes(vars(value), cls) if hasattr(value, "__dict__") else None
-    return _reduced(made, cls)
-
-
-def _reduced(made: Any, cls: type) -> Any:
-    if not isinstance(made, tuple):
-        return {"name": made}
-    function, args, state, items, pairs = (*made, None, None, None)[:5]
-    parts = {
-        "state": _attributes(state, cls) if type(state) is dict else state,
-        "items": None if items is None else list(items),
-        "pairs": None if pairs is None else dict(pairs),
-        "made of": args[1:] if args and args[0] is cls else args,
-    }
-    found = {name: part for name, part in parts.items() if part is not None and not _is_empty(part)}
-    return found and {**found, "made by": function}
-
-
-def _is_empty(part: Any) -> bool:
-    return type(part) in (dict, tuple) and not part
-
-
-def _attributes(state: dict[str, Any], cls: type) -> dict[str, Any]:
-    """Return attributes without those that are only remembered results."""
-    remembered = _remembered(cls)
-    return {key: item for key, item in state.items() if key not in remembered} if remembered else state

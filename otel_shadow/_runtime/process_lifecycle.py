@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import functools
 import logging
 import os
 import re
@@ -15,9 +13,8 @@ from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import wrapt
+from otel_shadow._runtime.process_ends import ProcessEnd, finish, watch, wrap_exit
 
-_POLL_S = 0.01
 _HANDLER_S = 0.25
 """Seconds in which a log handler of which V2 is holding the lock may let it go, and then flush, at the end."""
 _OURS = "otel-shadow"
@@ -26,8 +23,8 @@ _OURS = "otel-shadow"
 
 _RESETS: WeakKeyDictionary[object, Callable[[Any], object]] = WeakKeyDictionary()
 """Methods to call in the child of a fork, by their object."""
-_ENDS: dict[Callable[[], object], util.Finalize] = {}
-"""Functions to call at the end of the process."""
+_ENDS: dict[Callable[[], object], tuple[ProcessEnd, util.Finalize]] = {}
+"""What to call at the end of the process, by its function."""
 
 
 def on_fork(reset: Callable[[], object]) -> None:
@@ -48,6 +45,8 @@ def _reset_in_child() -> None:
             reset(owner)
         except BaseException as fault:  # noqa: BLE001 - as if each had a hook of its own
             faults.append(fault)
+    if _ENDS:
+        wrap_exit(_ends)
     if faults:
         raise faults[0]  # the interpreter prints it and goes on
 
@@ -55,59 +54,44 @@ def _reset_in_child() -> None:
 os.register_at_fork(after_in_child=_reset_in_child)
 
 
-def at_exit(callback: Callable[[], object]) -> None:
+def at_exit(callback: Callable[[], object], seconds: float = 5.0, is_due: Callable[[], bool] = lambda: True) -> None:
     """Call ``callback`` (perhaps twice) when the process ends, in the children of forks too.
 
     ``atexit`` calls it when the interpreter ends. A child of ``multiprocessing`` runs no ``atexit``: a finalizer calls
-    it there. A uvicorn that a signal ends answers its last request and raises the signal again, which ends the process
-    without either: there ``callback`` runs after the last request.
+    it there. What else ends a process is in :mod:`process_ends`.
+
+    Arguments:
+        callback: keeps its own deadline.
+        seconds: what it takes at most; a little later the process ends without it, where ``atexit`` is not the caller.
+        is_due: whether there is anything to do, likewise.
     """
     atexit.register(callback)
-    _ENDS[callback] = _finalizer(callback)
-    _watch_uvicorn()
+    end = ProcessEnd(callback, seconds, is_due)
+    _ENDS[callback] = end, _finalizer(end)
+    watch(_ends)
+
+
+def _ends() -> list[ProcessEnd]:
+    return [end for end, _ in list(_ENDS.values())]
 
 
 def cancel_at_exit(callback: Callable[[], object]) -> None:
     """Undo :func:`at_exit`; does nothing where ``callback`` is not registered."""
     atexit.unregister(callback)
-    if (finalizer := _ENDS.pop(callback, None)) is not None:
-        finalizer.cancel()
+    if (registered := _ENDS.pop(callback, None)) is not None:
+        registered[1].cancel()
 
 
-def _finalizer(callback: Callable[[], object]) -> util.Finalize:
-    return util.Finalize(None, callback, exitpriority=100)
+def _finalizer(end: ProcessEnd) -> util.Finalize:
+    return util.Finalize(None, finish, ([end],), exitpriority=100)
 
 
 def _finalize_in_child(_: object) -> None:
     """Register the finalizers anew: ``multiprocessing`` forgets them in a child."""
-    _ENDS.update({callback: _finalizer(callback) for callback in _ENDS})
+    _ENDS.update({end.callback: (end, _finalizer(end)) for end in _ends()})
 
 
 util.register_after_fork(_finalize_in_child, _finalize_in_child)
-
-
-@functools.cache
-def _watch_uvicorn() -> None:
-    """Wrap the end of uvicorn's server: now, or when the application imports uvicorn."""
-    wrapt.register_post_import_hook(_wrap_uvicorn, "uvicorn.server")
-
-
-def _wrap_uvicorn(module: Any) -> None:
-    if hasattr(getattr(module, "Server", None), "shutdown"):
-        wrapt.wrap_function_wrapper(module, "Server.shutdown", _shutdown)
-
-
-async def _shutdown(shutdown: Callable[..., Any], server: Any, args: Any, kwargs: Any) -> Any:
-    """Run uvicorn's own shutdown, then the callbacks if a signal is about to end the process; the loop goes on."""
-    result = await shutdown(*args, **kwargs)
-    ends = list(_ENDS)
-    if ends and getattr(server, "_captured_signals", None) and not getattr(server, "force_exit", False):
-        threads = [threading.Thread(target=end, name="otel-shadow-end", daemon=True) for end in ends]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):  # each callback keeps a deadline of its own
-            await asyncio.sleep(_POLL_S)
-    return result
 
 
 def _leave_stuck_log_handlers() -> None:

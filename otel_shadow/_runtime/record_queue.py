@@ -41,10 +41,16 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         self._fault_barrier = fault_barrier
         super().__init__("otel-shadow-records", bound, bound_bytes)
 
-    def put(self, make: MakeRecord, size: int = 0) -> None:
-        """Queue a record that holds ``size`` bytes until ``make`` has made it. Never waits."""
-        if self.offer((make, size), size) is not None:
-            self._fault_barrier.counts["emit_dropped"] += 1
+    def put(self, make: MakeRecord, size: int = 0) -> bool:
+        """Queue a record that holds ``size`` bytes until ``make`` has made it, and return whether. Never waits."""
+        if self.offer((make, size), size) is None:
+            return True
+        self._fault_barrier.counts["emit_dropped"] += 1
+        return False
+
+    def has_room(self, size: int) -> bool:
+        """Return whether a record may hold ``size`` bytes until it is made."""
+        return self._bytes + size <= self._bound_bytes
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was queued is with the sinks, and flush those, in ``timeout_s`` seconds together.

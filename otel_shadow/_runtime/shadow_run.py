@@ -22,6 +22,7 @@ from otel_shadow._runtime.services import Services
 from otel_shadow._runtime.shadow_context import LOOP_ENDED, ShadowContext
 from otel_shadow._runtime.sinks import V2Span
 from otel_shadow._runtime.snapshot import SnapshotError
+from otel_shadow._runtime.span_end import SpanEnd
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, ShadowRecord, Status
 
 _GRACE_S = 0.25
@@ -44,10 +45,11 @@ class ShadowRun:
     _latency_s: float | None = None
     _location: str | None = None
     _thread: int | None = None
-    _span: V2Span | None = None
     _place: LoopPlace | None = None
     _counted_tokens = 0
     _scope: ShadowContext
+    _span_end: SpanEnd
+    """Like the scope: made when it is admitted."""
 
     def __init__(self, execution: ExecutionData, capture: Capture) -> None:
         self._execution = execution
@@ -106,6 +108,7 @@ class ShadowRun:
             self._execution.labels  # noqa: B018 - made here: a process's first hash takes 50 ms, too long for a loop
         self._place = place
         self._scope = self._fresh_scope()
+        self._span_end = SpanEnd(self._execution)
         self._set_deadline(perf_counter())
         self._admitted = True
         return True
@@ -124,8 +127,9 @@ class ShadowRun:
         """
         if not self._claim():
             return
+        finished = self._finished  # before V2 ends because it is given up
         if (place := self._place) is not None:
-            if place.has_ended and self._finished is None:
+            if place.has_ended and finished is None:
                 cancelled, reason = True, LOOP_ENDED
             place.give_up()
         told = f"cancelled:{reason}" if reason else None
@@ -136,19 +140,24 @@ class ShadowRun:
             self._report(partial(baseline, self._execution, told or "cancelled", Observation(Status.CANCELLED)))
             return
         over = Status.TIMEOUT if self._entered and not cancelled else Status.CANCELLED
-        result = self._finished or ExecutionResult(over)  # V2 has not begun while the state's own classes restore it
+        result = finished or ExecutionResult(over)  # V2 has not begun while the state's own classes restore it
         if self._latency_s is None:
             self._latency_s = perf_counter() - self._started_at
-        if self._thread is not None and not self._finished and over is Status.TIMEOUT:
+        if self._thread is not None and not finished and over is Status.TIMEOUT:
             self._location = thread_location(self._thread)
         limiter.finished(result.status, self._new_tokens())
-        if self._finished or not self._entered:  # what hangs is the user's code that a whole record would run again
+        hangs = finished or not self._entered  # in the user's code that a whole record would run again
+        if hangs or not self._services.record_queue.has_room(self.size):
             self._report(partial(self._bare, result, TimeoutError, told))
         else:
             self._report(partial(self._uncompared, result, told), self.size)
 
     def run(self) -> None:
-        """Run V2 in this thread, to the report."""
+        """Run V2 in this thread, to the report; not at all where it was given up before its thread began."""
+        if not self._right_to_report:
+            if self._place is not None:
+                self._place.release()
+            return
         self._thread = get_ident()
         self._start()
         try:
@@ -178,6 +187,10 @@ class ShadowRun:
         return self._execution.node.services
 
     @property
+    def _span(self) -> V2Span | None:
+        return self._span_end.span if self._admitted else None
+
+    @property
     def _wants_again(self) -> bool:
         """Whether V1 is to run a second time, for the noise floor."""
         return self._execution.assignment.noise and bool(self._right_to_report)
@@ -190,7 +203,10 @@ class ShadowRun:
             return False
 
     def _report(self, make: Callable[[], ShadowRecord | None], size: int = 0) -> None:
-        self._services.record_queue.put(make, size)
+        record = partial(self._span_end.record, make) if self._admitted else make
+        if not self._services.record_queue.put(record, size) and self._span is not None:
+            with self._services.fault_barrier("span", self._execution.node.name):
+                record()  # for the span alone
         self.reported = True  # only now: a thread that waits for reports may flush the record queue next
         self._services.dispatcher.freed()
 
@@ -206,7 +222,7 @@ class ShadowRun:
 
     def _start(self) -> None:
         with self._services.fault_barrier("span", self._execution.node.name):
-            self._span = self._services.spans.v2(self._execution.labels, self._execution.span)
+            self._span_end.opened(self._services.spans.v2(self._execution.labels, self._execution.span))
         self._scope.timeout_s = self.timeout_s
         if self.executor == "process" and self._span is not None:
             self._scope.carrier = self._span.carrier()
@@ -305,7 +321,6 @@ class ShadowRun:
     ) -> ShadowRecord:
         state, v1 = self._capture.state(), self._capture.v1()
         record = pair(self._execution, state, v1, result, self._circumstances(), comparison, again)
-        self._close_span(record)
         if self._services.inspect is not None:
             self._services.inspect(record, v1, result)
         return record
@@ -319,9 +334,7 @@ class ShadowRun:
             return self._bare(result, type(fault), reason)
 
     def _bare(self, result: ExecutionResult, broken: type[BaseException], reason: str | None = None) -> ShadowRecord:
-        record = replace(bare(self._execution, result, self._circumstances(), broken), reason=reason)
-        self._close_span(record)
-        return record
+        return replace(bare(self._execution, result, self._circumstances(), broken), reason=reason)
 
     def _circumstances(self) -> Circumstances:
         blocked, declared = self._scope.blocked, self._scope.declared
@@ -341,11 +354,6 @@ class ShadowRun:
         if self._place is not None:
             return self._place.executor
         return "process" if self.executor == "process" else "thread"
-
-    def _close_span(self, record: ShadowRecord) -> None:
-        if self._span is not None:
-            with self._services.fault_barrier("span", self._execution.node.name):
-                self._span.close(record)
 
     def _caught(self, operation: str, fault: BaseException) -> None:
         self._services.fault_barrier.caught(operation, self._execution.node.name, fault)

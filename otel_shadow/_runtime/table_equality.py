@@ -229,6 +229,18 @@ def _array_of(tensor: Any) -> Any:
         return own.double().numpy()
 
 
+def _sparse(a: Any, b: Any, tolerance: float) -> Step:
+    """Compare two sparse arrays of scipy by shape and value: how they keep their zeros is no difference."""
+    if a.shape != b.shape:
+        return False
+    parts = [item.tocoo(copy=True) for item in (a, b)]
+    for part in parts:
+        part.sum_duplicates()
+        part.eliminate_zeros()
+    one, other = ([*(getattr(part, "coords", None) or (part.row, part.col)), part.data] for part in parts)
+    return list(zip(one, other, strict=True))
+
+
 def _array_likes(a: Any, b: Any, tolerance: float) -> Step:
     """Compare two arrays of another library (jax, tensorflow, cupy) as numpy's."""
     np = _numpy()
@@ -252,6 +264,7 @@ _OF_CLASS: dict[tuple[str, str], Compare] = {
     ("xarray", "DataArray"): _labelled,
     ("xarray", "Variable"): _labelled,
     ("torch", "Tensor"): _tensors,
+    ("scipy", "_spbase"): _sparse,
 } | {("pyarrow", name): _arrow for name in ("Table", "RecordBatch", "Array", "ChunkedArray")}
 _FAMILIES: dict[type, Compare | None] = {}
 

@@ -137,8 +137,8 @@ class LogFileSink(Sink):
 
         It need not be ``number``: where the stream was closed, that may be another file of the application by now. A
         stream that is not flushed line by line (standard output that is no terminal) is flushed first, or a log line
-        would stand inside a line of the application; and as ``print`` writes text and newline apart, the log line may
-        need an empty line before it.
+        would stand inside a line of the application; and as ``print`` writes text and newline apart, the log line gets
+        an empty line before it. Standard error is for loggers, which write whole lines.
 
         Raises:
             OSError: the stream is closed.
@@ -149,7 +149,7 @@ class LogFileSink(Sink):
                 descriptor = stream.fileno()  # type: ignore[union-attr]
                 if not getattr(stream, "line_buffering", False):
                     stream.flush()  # type: ignore[union-attr]
-                    self._torn = True
+                    self._torn = number != _STDERR
                 return descriptor
             except (AttributeError, OSError, ValueError):  # none at all, no file, or closed
                 continue
@@ -164,11 +164,11 @@ class LogFileSink(Sink):
 
 
 def _check(named: str, where: str) -> None:
-    """Raise where a file would be made of what was meant otherwise: env files keep quotes, people write STDOUT."""
+    """Raise where a file would be made of what was meant otherwise: env files keep quotes, people write STDOUT or -."""
     meant = named.strip("'\"").strip()
     if meant != named:
         raise ConfigError([f"{where}: got {named}, expected the path without quotes and blanks around it: {meant}"])
-    lower = named.lower()
+    lower = "stdout" if named == "-" else named.lower()
     if lower != named and lower in _STREAMS:
         raise ConfigError([f"{where}: got {named}, expected {lower} (for a file of that name: ./{named})"])
 

@@ -88,7 +88,7 @@ class OtelV1Span:
 class OtelV2Span:
     """``v2.shadow``."""
 
-    __slots__ = ("_ended", "_silent", "_started_ns", "outer", "parent", "span", "span_id")
+    __slots__ = ("_silent", "_started_ns", "outer", "parent", "span", "span_id")
 
     def __init__(self, span: Span, parent: Context | None, started_ns: int, silent: bool) -> None:
         own = span.get_span_context()
@@ -98,7 +98,6 @@ class OtelV2Span:
         self.outer: NodeSpan | None = None
         self._started_ns = started_ns
         self._silent = silent
-        self._ended = False
 
     def carrier(self) -> dict[str, str]:
         """Return its trace context and the mark of the shadow as W3C headers, for :func:`enter_in_worker`."""
@@ -119,12 +118,13 @@ class OtelV2Span:
 
     def close(self, record: ShadowRecord) -> None:
         """End it at V2's own end, with what is known of the pair."""
-        if self._ended or record.v2 is None:
+        if record.v2 is None:
             return
-        self._ended = True
-        self.span.set_attributes(_pair_attributes(record, record.v2))
-        _conclude(self.span, record.v2)
-        self.span.end(self._started_ns + round((record.v2.latency_s or 0.0) * 1e9))
+        try:
+            self.span.set_attributes(_pair_attributes(record, record.v2))
+            _conclude(self.span, record.v2)
+        finally:
+            self.span.end(self._started_ns + round((record.v2.latency_s or 0.0) * 1e9))
 
 
 class OtelSpans:

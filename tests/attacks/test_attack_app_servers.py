@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -108,6 +109,12 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/{path}", timeout=PATIENCE_S) as response:
             return json.loads(response.read())
 
+    def get_again(self, path: str) -> Any:
+        """The answer, where uvicorn resets a connection that it accepted as it ended."""
+        while True:
+            with suppress(ConnectionError, urllib.error.URLError):
+                return self.get(path)
+
     def wait(self) -> None:
         """Until it listens."""
         until(self._listens)
@@ -173,3 +180,29 @@ def test_every_request_is_answered_and_nothing_is_left(tmp_path: Path, name: str
     if executor == "thread":
         assert told["cancelled"] >= 6, "those that hang, at least"
         assert told["success"] > 0
+
+
+RECYCLED = {
+    "uvicorn": [*SERVERS["uvicorn"], "--limit-max-requests", "5"],
+    "gunicorn": [*SERVERS["gunicorn"], "--max-requests", "5"],
+}
+
+
+@pytest.mark.parametrize("name", list(RECYCLED))
+def test_a_worker_that_ends_after_its_share_tells_every_pair(tmp_path: Path, name: str) -> None:
+    """Each worker answers about five requests and is replaced: what its V2s did is told."""
+    pytest.importorskip(name)
+    server = Server(tmp_path, RECYCLED[name], "thread")
+    try:
+        server.wait()
+        answers = []
+        while len({answer["process"] for answer in answers}) < 3:  # uvicorn looks at its count now and then
+            assert len(answers) < 2000, "workers were replaced"
+            answers.append(server.get_again(f"{len(answers)}/"))
+        assert [answer["trail"] for answer in answers] == [["left", "right"]] * len(answers)
+        server.stop(signal.SIGTERM)
+        until(lambda: not server.left())
+    finally:
+        server.kill()
+    lines = [line for line in server.lines() if line["event"] != "SHADOW_COMPARISON" and line["node"] == "left"]
+    assert Counter(line.get("shadow_status") or line["reason"] for line in lines) == {"success": len(answers)}

@@ -6,10 +6,12 @@ import array
 import contextvars
 import copy
 import dataclasses
+import io
 import subprocess
 import sys
 import threading
 import tracemalloc
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -117,7 +119,11 @@ def test_the_bound_changes_no_snapshot(largest: int | None) -> None:
 
 
 def test_a_raised_recursion_limit_ends_no_process() -> None:
-    """An application with a recursion limit of a million, and a state that is deeper than the stack of C code."""
+    """An application with a recursion limit of a million, and a state that is deeper than the stack of C code.
+
+    Python 3.11 has only the limit to keep C code from overrunning its stack: there such a state is not captured. Later
+    ones capture it, unless that takes longer than the node's budget.
+    """
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -139,7 +145,11 @@ print([record.reason for record in capture.records])
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tests.parent)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["['left', 'right']"] * 2
-    assert done.stdout.splitlines()[2] == "['not_captured:RecursionError', None]"
+    told = done.stdout.splitlines()[2]
+    if sys.version_info < (3, 12):
+        assert told == "['not_captured:RecursionError', None]"
+    else:
+        assert told in ("[None, None]", "['shed:overhead', None]", "['shed:overhead', 'shed:overhead']")
 
 
 BIG = 40_000_000
@@ -191,6 +201,10 @@ class Holder(BaseModel, arbitrary_types_allowed=True):
     vectors: Any
 
 
+class ListOfAClass(list[Any]):
+    """A list of a class of its own, which ``deepcopy`` fills item by item."""
+
+
 LARGE: dict[str, Callable[[], Any]] = {
     "array": lambda: np.ones(BIG // 8),
     "array by columns": lambda: np.asfortranarray(np.ones((BIG // 80, 10))),
@@ -206,6 +220,11 @@ LARGE: dict[str, Callable[[], Any]] = {
     "object with nbytes": Knows,
     "object with sizeof": Sized,
     "long list": lambda: [0.5] * (BIG // 8),
+    "long list of a class": lambda: ListOfAClass([0.5] * (BIG // 8)),
+    "file in memory": lambda: io.BytesIO(b"x" * BIG),
+    "deque": lambda: deque([0.5]) * (BIG // 8),
+    "ordered items": lambda: OrderedDict.fromkeys(range(BIG // 80)),
+    "counter": lambda: Counter(range(BIG // 80)),
 }
 AROUND: dict[str, Callable[[Any], Any]] = {
     "field": lambda it: {"it": it},
@@ -232,6 +251,16 @@ def test_what_is_known_to_be_too_large_is_not_copied(name: str, around: str) -> 
         assert tracemalloc.get_traced_memory()[1] < BIG // 5
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [deque, ListOfAClass, set, Counter, OrderedDict.fromkeys])
+def test_a_copy_that_asks_nobody_is_not_begun_late(kind: Callable[[Any], Any]) -> None:
+    """``deepcopy`` asks for no item that is its own copy: how many there are is asked before."""
+    many = kind(range(300_000))
+    with pytest.raises(TooSlowError):
+        take({"lambda": lambda: 1, "many": many}, until=thread_time() + 0.05)
+    few = take({"lambda": len, "many": kind(range(10))}, until=thread_time() + 5).restore()["many"]
+    assert list(few) == list(range(10))
 
 
 def test_a_field_of_text_beyond_ascii_is_not_encoded() -> None:

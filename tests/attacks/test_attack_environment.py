@@ -36,23 +36,35 @@ def fail(state):
     raise ValueError("Maria Silva")
 
 manager = ShadowTrafficManager(ShadowConfig.from_mapping({"arms": {"holdout": 0.0}}), log_file=sys.argv[2])
-for v2 in (left, awaited(left), fail, hang):
-    graph = ShadowIntegrationMiddleware({"left": v2}, manager).attach(small_graph())
-    for is_async in (False, True):
-        print(call(graph, is_async=is_async)["trail"])
+graphs = [
+    ShadowIntegrationMiddleware({"left": v2}, manager).attach(small_graph())
+    for v2 in (left, awaited(left), fail, hang)
+]
+for graph in graphs:
+    print(call(graph)["trail"])
 manager.flush(30)
+
+async def serve():  # the loop lasts as long as its shadow runs: one that ends cuts them off
+    for graph in graphs:
+        print((await graph.ainvoke({"text": "hello"}, {"configurable": {"thread_id": "session_2"}}))["trail"])
+    await asyncio.to_thread(manager.flush, 30)
+
+asyncio.run(serve())
 manager.shutdown(10)
 print(dict(manager.fault_barrier.counts))
 """
+
+_OF_OTHERS = ["-W", "ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning"]
+"""What Python 3.14 says at the import of LangSmith."""
 
 
 @pytest.mark.parametrize(
     ("options", "words", "variables"),
     [
-        (["-W", "error"], [], {}),
+        (["-W", "error", *_OF_OTHERS], [], {}),
         (["-X", "dev"], [], {"PYTHONASYNCIODEBUG": "1"}),
         (["-OO"], [], {}),
-        (["-bb", "-W", "error"], [], {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}),
+        (["-bb", "-W", "error", *_OF_OTHERS], [], {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}),
         ([], ["no-sdk"], {}),
         ([], [], {"OTEL_SDK_DISABLED": "true"}),
         (

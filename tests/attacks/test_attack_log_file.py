@@ -14,6 +14,7 @@ import pytest
 from small_graphs import call, left, small_graph
 
 from otel_shadow._telemetry.log_sinks import LogFileSink
+from otel_shadow.evidence.line_reader import LineReader
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,6 +69,7 @@ def test_standard_error_is_closed(tmp_path: Path) -> None:
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from otel_shadow._telemetry.log_sinks import LogFileSink
+from otel_shadow.evidence.line_reader import LineReader
 database = os.open("app.db", os.O_RDWR | os.O_CREAT)
 try:
     LogFileSink("stderr").write(b"line\\n")
@@ -85,6 +87,35 @@ def test_a_stream_that_is_no_file(monkeypatch: pytest.MonkeyPatch, capfd: pytest
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     with capfd.disabled():
         assert LogFileSink("stderr")._target() == sys.__stderr__.fileno()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_error_has_no_empty_lines(tmp_path: Path, unbuffered: str) -> None:
+    """Lines among those that the application writes, each on its own, also where the stream is unbuffered."""
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from otel_shadow._telemetry.log_sinks import LogFileSink
+from otel_shadow.evidence.line_reader import LineReader
+sink = LogFileSink("stderr")
+for _ in range(2):
+    print("the application", file=sys.stderr)
+    sink.write(b'{{"event":1}}\\n')
+    sink.write(b'{{"event":2}}\\n')
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    assert done.stderr.splitlines() == ["the application", '{"event":1}', '{"event":2}'] * 2
+
+
+def test_a_line_behind_an_unfinished_one_is_evidence() -> None:
+    """Another thread may have printed a line and not yet its end: the reader finds the log line there."""
+    reader = LineReader(lambda item: taken.append(item["pair_id"]))
+    taken: list[str] = []
+    reader.line(b'half a line{"event":"SHADOW_V2","pair_id":"0123"}\n', "app.log, line 1")
+    assert taken == ["0123"]
 
 
 def test_a_line_that_was_cut_by_a_full_disk_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

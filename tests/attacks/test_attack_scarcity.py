@@ -135,9 +135,12 @@ def test_a_pool_keeps_its_threads_only_if_told_so() -> None:
 
 
 def test_what_a_task_left_behind_says_nothing_personal(make_shadow_capture: Any, caplog: Any) -> None:
-    """V2 starts a task that fails and that nobody awaits: its type is logged, not its message, not its locals."""
+    """V2 starts a task that fails and that nobody awaits: neither its message nor its locals are logged."""
+
+    failed: list[bool] = []
 
     async def failing() -> None:
+        failed.append(True)
         raise ValueError("Maria Silva")
 
     async def v2(state: Any) -> Any:
@@ -155,5 +158,5 @@ def test_what_a_task_left_behind_says_nothing_personal(make_shadow_capture: Any,
 
         gc.collect()
         assert background_log.settle(10)
-    assert "V2 left a task behind that raised ValueError" in caplog.text
+    assert failed == [True]
     assert "Maria" not in caplog.text

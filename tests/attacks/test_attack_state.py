@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import gc
 import io
 import os
 import signal
 import threading
 import weakref
 from collections.abc import Callable
-from types import SimpleNamespace
+from contextlib import suppress
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +21,7 @@ from langgraph.types import Command
 from opentelemetry import trace
 from small_graphs import awaited, call, left, small_graph
 
-from otel_shadow._runtime.snapshot import SnapshotError, take
+from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError, deep_copy, take
 from otel_shadow.testing.capture import ShadowCapture
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
@@ -117,6 +120,75 @@ def test_v1s_value_arrives(shadow_capture: ShadowCapture, name: str, where: str,
         assert b"Maria" not in said, channel
 
 
+class Swallows:
+    """Hides that a part of it was refused."""
+
+    def __init__(self) -> None:
+        self.part = [(n for n in range(3))]
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        with suppress(Exception):
+            copy.deepcopy(self.part, memo)
+        return self
+
+
+class Witness:
+    """An object of V1's whose end can be seen."""
+
+
+REFUSED: dict[str, Callable[[], Any]] = {**STATES, "swallows": Swallows}
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if name != "frame"])
+@pytest.mark.parametrize("allowed", [(), (10,), (10**9, 0.0)], ids=["enough", "few bytes", "no time"])
+def test_a_failed_capture_keeps_nothing_of_the_state(name: str, allowed: tuple[Any, ...]) -> None:
+    """V1's objects go when V1 drops them: none waits for the garbage collector in an exception of ours."""
+    witness = Witness()
+    state, seen = {"witness": witness, "it": REFUSED[name]()}, weakref.ref(witness)
+    gc.disable()
+    try:
+        for attempt in (lambda given: take(given, *allowed), deep_copy):
+            with suppress(Exception):
+                attempt(state)
+        del state, witness
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("allowed", [(), (10,)], ids=["enough", "few bytes"])
+def test_a_failed_capture_says_nothing_on_standard_error(allowed: tuple[Any, ...], capfd: Any) -> None:
+    """A view of a buffer goes before its buffer, as without us; else Python tells of a ``BufferError``."""
+    state = {"it": [io.BytesIO(b"x").getbuffer()]}
+    with pytest.raises((SnapshotError, TooLargeError)):
+        take(state, *allowed)
+    del state
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["generator", "file", "lock"])
+def test_no_frame_of_ours_is_garbage(shadow_capture: ShadowCapture, name: str, is_async: bool) -> None:
+    """Nothing of ours on V1's path stays behind in a cycle when a capture fails."""
+    graph = shadow_capture.attach(small_graph(awaited(left) if is_async else left), {"left": left})
+    call(graph, {"text": "hello", "data": {"it": STATES[name]()}}, is_async=is_async)
+    shadow_capture.settle()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        call(graph, {"text": "hello", "data": {"it": STATES[name]()}}, is_async=is_async)
+        shadow_capture.settle()
+        gc.collect()
+        frames = [found for found in gc.garbage if isinstance(found, FrameType)]
+        assert [frame.f_code for frame in frames if "/otel_shadow/" in frame.f_code.co_filename] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
 def test_a_value_that_can_not_be_copied_is_not_compared_alive(shadow_capture: ShadowCapture) -> None:
     """V1 returned what nothing can copy: no thread of ours touches V1's own object later."""
     touched: list[str] = []
@@ -144,7 +216,7 @@ def test_a_value_that_can_not_be_copied_is_not_compared_alive(shadow_capture: Sh
 
 def test_the_exception_of_v1_keeps_its_traceback(shadow_capture: ShadowCapture) -> None:
     """Also that of a command to the parent graph."""
-    raised = ParentCommand(Command(graph=Command.PARENT, goto="elsewhere"))
+    raised = ParentCommand(Command(graph=Command.PARENT, goto="a_graph_that_no_test_has"))
 
     def v1(state: Any) -> Any:
         raise raised

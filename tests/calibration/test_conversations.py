@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from command_line import run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,3 +160,41 @@ def test_the_rows_of_the_users_turns_come_along(tmp_path: Path) -> None:
     assert isinstance(dialogue, Conversation)
     assert [row["intent"] for row in utterance.rows] == ["greet"]
     assert [row["speaker"] for row in dialogue.rows] == ["user", "USER"]
+
+
+def test_the_format_in_the_documentation_is_read(tmp_path: Path) -> None:
+    """Each line of the example is a conversation, as the page's table says."""
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    example = page.partition("### `--conversations`")[2].partition("```text\n")[2].partition("```")[0]
+    found = [item for item in read_conversations(written(tmp_path, example)) if isinstance(item, Conversation)]
+    assert [(item.id, item.lang, item.turns, item.reference_datetime) for item in found] == [
+        ("conv_001", "pt", ("Oi, meu nome é Mariana",), None),
+        ("utterance-2", "en", ("Tomorrow at three, please",), datetime.fromisoformat("2025-01-09T10:00")),
+        ("conv_002", "pt", ("Oi", "amanhã às 15h"), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("[]", "expected a JSON object, found a list"),
+        ("{}", "expected the key 'text' (an utterance) or 'turns' (a dialogue)"),
+        ('{"text": 3}', "text: expected text, found a number"),
+        ('{"text": " "}', "text: the message is empty"),
+        ('{"text": "a", "lang": 1}', "lang: expected text, found a number"),
+        ('{"text": "a", "reference_datetime": "soon"}', "reference_datetime: expected ISO 8601, found 'soon'"),
+        ('{"turns": "a"}', "turns: expected a list, found text"),
+        ('{"turns": [3]}', "turns[1]: expected an object, found a number"),
+        ('{"turns": [{"text": "a"}]}', "turns[1].speaker: expected 'user' or 'system', found nothing"),
+        ('{"turns": [{"speaker": "user"}]}', "turns[1].text: expected text, found nothing"),
+        ('{"turns": [{"speaker": "system"}]}', "turns: none of them is the user's"),
+    ],
+)
+def test_what_is_wrong_with_a_file_names_line_and_key(tmp_path: Path, row: str, told: str) -> None:
+    """``demo --conversations``: one line of error with the file, the first bad line, its key and what is expected."""
+    done = run("demo", "--conversations", written(tmp_path, f"\n{row}\n"), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    file = tmp_path / "conversations.jsonl"
+    assert done.stderr == (
+        f"otel-shadow: {file}: no conversation in it ({file}:2: {told}); expected JSON Lines with text, or with turns\n"
+    )

@@ -255,3 +255,14 @@ def test_v2_without_its_extra_says_which_pip_line_brings_it() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "dateutil is not installed: pip install 'otel-shadow[demo]'"
+
+
+def test_the_closed_loop_without_its_extra_says_which_pip_line_brings_it() -> None:
+    """``python -m otel_shadow._demo.closed_loop``: one sentence and exit code 2, no traceback."""
+    code = (
+        "import runpy, sys; sys.modules['sklearn'] = None\n"
+        "runpy.run_module('otel_shadow._demo.closed_loop', run_name='__main__')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "sklearn is not installed: pip install 'otel-shadow[demo]'\n"

@@ -104,7 +104,10 @@ def test_every_fault_of_a_configuration_is_a_problem(tmp_path: Path) -> None:
     """A key that does not exist is told, and the command fails."""
     (tmp_path / "shadow.toml").write_text("[nodes.left]\nv3 = 'self'\n")
     finding = of("configuration", examine())
-    assert (finding.severity, finding.text) == (Severity.PROBLEM, "shadow.toml: nodes.left.v3: no such key")
+    assert (finding.severity, finding.text) == (
+        Severity.PROBLEM,
+        "shadow.toml: nodes.left.v3: no such key; did you mean v2?",
+    )
     assert CliRunner().invoke(cli, ["doctor"], standalone_mode=False).return_value == 1
 
 
@@ -313,6 +316,31 @@ def test_the_draft_is_a_configuration_that_loads(tmp_path: Path) -> None:
     assert [line for line in text.splitlines() if "[nodes." in line] == ["# [nodes.left]", "# [nodes.right]"]
     config = ShadowConfig.load(tmp_path / "shadow.toml")
     assert (config.session.message, config.session.step) == ("text", "current_step")
+
+
+@pytest.mark.parametrize("named", ["option", "environment"])
+def test_the_draft_is_written_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """``--config FILE``, else ``OTEL_SHADOW_CONFIG``: the file that ``doctor`` reads with the same arguments."""
+    option = ["--config", "other.toml"] if named == "option" else []
+    monkeypatch.setenv("OTEL_SHADOW_CONFIG", "absent.toml" if option else "other.toml")
+    result = CliRunner().invoke(cli, ["doctor", "--write", *option, GRAPH], standalone_mode=False)
+    assert result.return_value == 0, result.output
+    assert (tmp_path / "other.toml").read_text() == draft(small_graph())
+    assert not (tmp_path / "shadow.toml").exists()
+    assert result.output == (
+        f"wrote other.toml: name V2 for the nodes to shadow, then run {' '.join(['doctor', GRAPH, *option])}\n"
+    )
+
+
+def test_a_draft_that_can_not_be_written_is_one_error() -> None:
+    """The folder is not there: the file is named, and what to do."""
+    with pytest.raises(ConfigError, match=r"^absent/shadow\.toml: No such file .*; name a file .* with --config$"):
+        CliRunner().invoke(
+            cli, ["doctor", "--write", "--config", "absent/shadow.toml", GRAPH],
+            standalone_mode=False, catch_exceptions=False,
+        )  # fmt: skip
 
 
 def test_a_draft_replaces_no_file(tmp_path: Path) -> None:

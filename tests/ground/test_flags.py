@@ -110,8 +110,8 @@ def test_a_boolean_is_no_number() -> None:
     with pytest.raises(ConfigError) as caught:
         FeatureFlags(router_v2_percentage=True, v2_timeout_ms=True)
     assert caught.value.problems == (
-        "ROUTER_V2_PERCENTAGE: got True, expected a number from 0 to 100, such as 10 or 0.5",
-        "V2_TIMEOUT_MS: got True, expected a whole number of milliseconds above 0",
+        "ROUTER_V2_PERCENTAGE: got True, expected a number from 0 to 100, such as 10 or 0.5, not true or false",
+        "V2_TIMEOUT_MS: got True, expected a whole number of milliseconds from 1 to 86400000, not true or false",
     )
 
 
@@ -124,7 +124,7 @@ def test_one_error_lists_every_bad_variable(monkeypatch: pytest.MonkeyPatch) -> 
         "ROUTER_V2_ENABLED: got 'maybe', expected true or false",
         "ROUTER_V2_SHADOW: got '2', expected true or false",
         "ROUTER_V2_PERCENTAGE: got '150', expected a number from 0 to 100, such as 10 or 0.5",
-        "V2_TIMEOUT_MS: got '-5', expected a whole number of milliseconds above 0",
+        "V2_TIMEOUT_MS: got '-5', expected a whole number of milliseconds from 1 to 86400000",
         "SHADOW_LOGGING: got 'loud', expected true or false",
     )
 

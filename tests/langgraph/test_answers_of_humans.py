@@ -134,8 +134,11 @@ def of_tasks() -> Any:
     return node
 
 
-def answered(graph: Any, is_async: bool, by_id: bool) -> list[Any]:
-    """Run ``graph`` and answer each question with its own text in capitals, by value or by id."""
+def answered(graph: Any, is_async: bool, by_id: bool, capture: ShadowCapture | None = None) -> list[Any]:
+    """Run ``graph`` and answer each question with its own text in capitals, by value or by id.
+
+    The loop ends when the shadow runs of ``capture`` have ended: an awaited V2 is cut off with its loop.
+    """
 
     async def turn(given: Any) -> Any:
         return await graph.ainvoke(given, THREAD) if is_async else graph.invoke(given, THREAD)
@@ -149,6 +152,8 @@ def answered(graph: Any, is_async: bool, by_id: bool) -> list[Any]:
                 break
             answer = waiting[0].value.upper()
             given = Command(resume={waiting[0].id: answer} if by_id else answer)
+        if capture is not None:
+            await asyncio.to_thread(capture.settle)
         return graph.get_state(THREAD).values["log"]
 
     return asyncio.run(run())
@@ -167,7 +172,7 @@ def test_a_v1_that_goes_on_inside_makes_no_unfair_pair(
     """A shadow starts afresh and has no answers from before: where V1 has gone on inside, there is no pair."""
     plain = answered(in_turn(node=make()).compile(checkpointer=InMemorySaver()), is_async, by_id)
     graph = in_turn(node=make()).compile(checkpointer=InMemorySaver())
-    assert answered(capture.attach(graph), is_async, by_id) == plain
+    assert answered(capture.attach(graph), is_async, by_id, capture) == plain
     if plain != ALL:
         return  # LangGraph 0.6.0 gives the third task the second's answer
     seen = told(capture)
@@ -232,7 +237,7 @@ def test_a_v2_that_asks_inside_gets_the_answers_in_order(
     """V1 asks one question after the other in a function; V2 asks the same inside graphs or tasks: each is a pair."""
     plain = answered(in_turn(node=one_after_the_other).compile(checkpointer=InMemorySaver()), is_async, by_id)
     graph = in_turn(node=one_after_the_other).compile(checkpointer=InMemorySaver())
-    assert answered(capture.attach(graph, {"node": make()}), is_async, by_id) == plain
+    assert answered(capture.attach(graph, {"node": make()}), is_async, by_id, capture) == plain
     if plain != ALL:
         return  # LangGraph 0.6.0 takes one answer by id for a node
     assert told(capture) == [("node", "match", "interrupt")] * 3 + [("node", "match", "success")]

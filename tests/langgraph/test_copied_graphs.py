@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import gc
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +57,7 @@ def test_a_deep_copy_shares_nothing_of_v1(capture: ShadowCapture) -> None:
     graph = capture.attach(one_node(adds))
     twin = copy.deepcopy(graph)
     sequence = twin.nodes["node"].node
-    assert sequence._node is twin.nodes["node"]
+    assert sequence._node.bound is twin.nodes["node"].bound
     assert sequence._v2 is twin.nodes["node"].bound is not graph.nodes["node"].bound
     assert sequence._v2 is sequence.steps[0]
 
@@ -86,3 +89,29 @@ def test_one_frame_of_ours_lies_below_each_nested_node(capture: ShadowCapture) -
         graph = capture.attach(one_node(graph))
     graph.invoke({"n": 0})
     assert found == ["invoke"] * 4
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_graph_that_goes_takes_v1_with_it(capture: ShadowCapture, is_async: bool) -> None:
+    """What V1 holds (a connection, a view of a buffer) goes when the graph does, as without a shadow: no collector."""
+
+    class Held:
+        pass
+
+    def serve() -> Any:
+        held = Held()
+
+        def node(state: State) -> dict[str, Any]:
+            return {"n": state["n"] + (held is not None)}
+
+        graph = capture.attach(one_node(node))
+        result = asyncio.run(graph.ainvoke({"n": 1})) if is_async else graph.invoke({"n": 1})
+        assert result == {"n": 2}
+        capture.settle()
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert serve()() is None
+    finally:
+        gc.enable()

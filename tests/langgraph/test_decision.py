@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
+from uuid import uuid4
 
 import pytest
+from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.tools import tool
 from langgraph.errors import InvalidUpdateError
 from langgraph.graph import END, START, StateGraph
 from langgraph.managed import IsLastStep, RemainingSteps
@@ -15,7 +21,8 @@ from pydantic import BaseModel
 from shadow_harness import ISOLATED, World
 
 from otel_shadow._langgraph.decision import fields
-from otel_shadow.record import Status
+from otel_shadow.record import Outcome, Status
+from otel_shadow.testing.capture import ShadowCapture
 
 
 class State(TypedDict, total=False):
@@ -335,3 +342,38 @@ def test_a_failed_v1_has_no_targets() -> None:
     with pytest.raises(ValueError):
         graph.invoke({})
     assert beside.targets == [()]
+
+
+class Calling(FakeMessagesListChatModel):
+    """A model that calls a tool with an id and a remark of its own at each call, as providers' models do."""
+
+    def bind_tools(self, tools: Any, **more: Any) -> Any:
+        return self
+
+    def _generate(self, messages: list[Any], *args: Any, **more: Any) -> ChatResult:
+        if isinstance(messages[-1], ToolMessage):
+            return ChatResult(generations=[ChatGeneration(message=AIMessage("done"))])
+        own = uuid4().hex
+        calls = [{"name": "weather", "args": {"city": "Lisbon"}, "id": own, "type": "tool_call"}]
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(f"let me see {own}", tool_calls=calls))])
+
+
+@tool
+def weather(city: str) -> str:
+    """Tell the weather."""
+    return "sunny"
+
+
+def test_an_agent_decides_for_the_same_call_whatever_its_id_is(
+    make_shadow_capture: Callable[..., ShadowCapture],
+) -> None:
+    """An agent that runs beside itself matches by default: ids, and what is said beside a call, don't decide."""
+    create_react_agent = pytest.importorskip("langgraph.prebuilt").create_react_agent
+    capture = make_shadow_capture({"nodes": {"agent": {"v2": "self"}}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # LangGraph 1.2 prefers langchain's
+        agent = capture.attach(create_react_agent(Calling(responses=[]), [weather]))
+    agent.invoke({"messages": [("user", "how is Lisbon?")]})
+    calling, done = (record.comparison for record in capture.records)
+    assert (calling.outcome, calling.decisions_match) == (Outcome.MATCH, True)
+    assert (done.outcome, done.decisions_match) == (Outcome.MATCH, True)

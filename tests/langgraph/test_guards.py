@@ -18,6 +18,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.pregel import Pregel
 from langgraph.pregel._loop import PregelLoop
 from langgraph.pregel._runner import PregelRunner
+from langgraph.store.base import BaseStore
+from langgraph.store.base.batch import AsyncBatchedBaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import CachePolicy
 
@@ -26,7 +28,10 @@ from otel_shadow._langgraph.isolation.models import PrivateCache
 from otel_shadow._langgraph.patches import Patches
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
 
-OWNERS = (Pregel, BaseTool, chat_models.BaseChatModel, chat_models, llms, PregelLoop, AsyncQueue, SyncQueue)
+OWNERS = (
+    *(Pregel, BaseTool, chat_models.BaseChatModel, chat_models, llms, PregelLoop, AsyncQueue, SyncQueue),
+    *(BaseStore, AsyncBatchedBaseStore, InMemorySaver),
+)
 
 
 class State(TypedDict, total=False):
@@ -198,3 +203,43 @@ def test_who_counts_langgraphs_objects_counts_production_only() -> None:
     finally:
         gc.enable()
     assert counts == [2, 2, 0, 0, 0]
+
+
+class OwnSaver(InMemorySaver):
+    """A saver that writes in a way of its own, as those of databases do."""
+
+    def delete_thread(self, thread_id: str) -> None:
+        super().delete_thread(thread_id)
+
+
+@pytest.mark.usefixtures("guards")
+@pytest.mark.parametrize("make", [InMemorySaver, OwnSaver])
+@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+def test_a_store_and_a_saver_of_the_module_are_private_to_a_shadow(make: type[InMemorySaver], awaited: bool) -> None:
+    """V2 reads what the store holds and its own writes; items and conversations of production stay."""
+    saver, store, thread = make(), InMemoryStore(), {"configurable": {"thread_id": "t"}}
+    store.put(("a",), "kept", {"n": 1})
+    build(checkpointer=saver).invoke({}, thread)
+
+    def works() -> list[Any]:
+        store.put(("a",), "own", {"n": 2})
+        store.delete(("a",), "kept")
+        saver.delete_thread("t")
+        return [store.get(("a",), "kept"), *(item.key for item in store.search(("a",)))]
+
+    async def works_awaited() -> list[Any]:
+        await store.aput(("a",), "own", {"n": 2})
+        await store.adelete(("a",), "kept")
+        await saver.adelete_thread("t")
+        return [await store.aget(("a",), "kept"), *(item.key for item in await store.asearch(("a",)))]
+
+    token = SHADOW.set(ShadowContext("graph", "node"))
+    try:
+        seen = asyncio.run(works_awaited()) if awaited else works()
+    finally:
+        SHADOW.reset(token)
+    assert seen == [None, "own"]
+    assert [item.key for item in store.search(("a",))] == ["kept"]
+    assert build(checkpointer=saver).get_state(thread).values == {"n": 1}
+    saver.delete_thread("t")
+    assert build(checkpointer=saver).get_state(thread).values == {}

@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 import weakref
+from asyncio import all_tasks
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -182,7 +183,7 @@ def test_v2_that_holds_the_loop_is_paused_and_named(shadowed: Any, caplog: pytes
 
 
 def test_v2_that_computes_a_little_is_paused_in_time(shadowed: Any) -> None:
-    """Steps of 30 ms fill the bucket of 100 ms in four calls, one at a time."""
+    """Steps of 30 ms fill the bucket of 100 ms in four calls, which may have ended by then, or are cut."""
 
     async def v2(state: Any) -> Any:
         end = time.thread_time() + 0.03
@@ -199,7 +200,7 @@ def test_v2_that_computes_a_little_is_paused_in_time(shadowed: Any) -> None:
     asyncio.run(main())
     reasons = Counter(record.reason for record in capture.records)
     assert reasons["shed:blocks_loop"] >= 15
-    assert set(reasons) == {None, "cancelled:blocks_loop", "shed:blocks_loop"}
+    assert set(reasons) - {None} == {"cancelled:blocks_loop", "shed:blocks_loop"}
 
 
 def test_a_child_task_that_holds_the_loop_is_seen(shadowed: Any) -> None:
@@ -329,9 +330,48 @@ async def _closes_the_loop(state: Any) -> Any:
     return left(state)
 
 
+async def _cancels_everybody_it_was_told_of(state: Any) -> Any:
+    for task in all_tasks():  # imported before any V2 ran
+        if task is not asyncio.current_task():
+            task.cancel()
+    await asyncio.sleep(0)
+    return left(state)
+
+
+async def _shuts_the_pool_down(state: Any) -> Any:
+    await asyncio.get_running_loop().shutdown_default_executor()
+    return left(state)
+
+
+async def _ends_generators(state: Any) -> Any:
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    return left(state)
+
+
+async def _exits_in_a_callback(state: Any) -> Any:
+    def leave(*_: Any) -> None:
+        sys.exit(3)
+
+    loop = asyncio.get_running_loop()
+    loop.call_soon(leave)
+    loop.call_later(0, leave)
+    loop.call_at(loop.time(), leave)
+    asyncio.create_task(asyncio.sleep(0)).add_done_callback(leave)
+    await asyncio.sleep(0.01)
+    return left(state)
+
+
 @pytest.mark.parametrize(
     ("v2", "status"),
     [
+        pytest.param(
+            _cancels_everybody_it_was_told_of,
+            "success",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 14), reason="all_tasks looks in C code there: a limit"),
+        ),
+        (_shuts_the_pool_down, "success"),
+        (_ends_generators, "success"),
+        (_exits_in_a_callback, "success"),
         (_stops_the_loop, "success"),
         (_cancels_everybody, "success"),
         (_exits_in_a_child, "error"),
@@ -498,6 +538,56 @@ def test_production_never_sees_what_is_replaced_for_v2(shadowed: Any) -> None:
 
     asyncio.run(main())
     assert {repr(item) for item in seen} == {"(None, [])"}
+
+
+def test_handlers_of_signals_stay_the_applications(shadowed: Any) -> None:
+    """A V2 that removes one of the loop, and adds its own, changes nothing."""
+    told: list[str] = []
+
+    async def v2(state: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        loop.remove_signal_handler(signal.SIGURG)
+        loop.add_signal_handler(signal.SIGURG, told.append, "V2")
+        return left(state)
+
+    capture, graph = shadowed(_v1, v2)
+
+    async def main() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGURG, told.append, "V1")
+        await _ask(graph)
+        await _drained(capture)
+        os.kill(os.getpid(), signal.SIGURG)
+        while not told:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
+    assert told == ["V1"]
+
+
+def test_what_v1_does_within_a_step_of_v2_is_v1s(shadowed: Any) -> None:
+    """Where V2 runs the loop within its step (``nest_asyncio``), V1 goes on there with its own tasks, pool and loop."""
+    ran: list[Any] = []
+
+    def v1s(loop: Any, pool: ThreadPoolExecutor) -> None:
+        loop.set_default_executor(pool)
+        ran.append(loop.run_in_executor(None, lambda: threading.current_thread().name))
+        ran.append(loop.create_task(asyncio.sleep(0)))
+
+    async def v2(state: Any) -> Any:
+        with_nothing_of_v2s = contextvars.Context()
+        with_nothing_of_v2s.run(v1s, asyncio.get_running_loop(), pool)
+        return left(state)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="v1s-pool")
+    capture, graph = shadowed(_v1, v2)
+
+    async def main() -> Any:
+        await _ask(graph)
+        await _drained(capture)
+        return await ran[0]
+
+    assert asyncio.run(main()) == "v1s-pool_0"
+    assert type(ran[1]) is asyncio.Task
 
 
 def test_v2s_context_is_its_own(shadowed: Any) -> None:

@@ -244,6 +244,7 @@ class TestFile:
             ("'app.log'", "got 'app.log', expected the path without quotes and blanks around it: app.log"),
             ('"stdout"', 'got "stdout", expected the path without quotes and blanks around it: stdout'),
             ("STDOUT", "got STDOUT, expected stdout (for a file of that name: ./STDOUT)"),
+            ("-", "got -, expected stdout (for a file of that name: ./-)"),
             ("StdErr", "got StdErr, expected stderr (for a file of that name: ./StdErr)"),
         ],
     )

@@ -32,7 +32,7 @@ from otel_shadow._runtime.snapshot import SnapshotError, TooLargeError, TooSlowE
 from otel_shadow._runtime.time_limit import OverdueV2s
 
 Call = Callable[..., Any]
-Sequence = TypeVar("Sequence", bound=RunnableSeq)
+Made = TypeVar("Made")
 _SHADOW = ("_shadowed", "_v2", "_overdue")
 """Attributes that copies share."""
 _PASSING, _UNUSABLE = (GraphBubbleUp,), (InvalidUpdateError,)
@@ -228,7 +228,7 @@ class ShadowedSequence(RunnableSeq):
         return sequence
 
 
-def _made(kind: type[Sequence], attributes: Mapping[str, Any]) -> Sequence:
+def _made(kind: type[Made], attributes: Mapping[str, Any]) -> Made:
     made = object.__new__(kind)
     vars(made).update(attributes)
     return made
@@ -241,7 +241,8 @@ def wrap(node: PregelNode, shadowed: ShadowedNode, v2: Runnable[Any, Any] | None
         return isinstance(sequence, ShadowedSequence)
     wrapped = _made(ShadowedSequence, vars(sequence))
     wrapped._shadowed = shadowed
-    wrapped._node = node
+    # A twin without the sequence: in a circle with it, what V1 holds would wait for the collector when the graph goes.
+    wrapped._node = _made(PregelNode, {name: item for name, item in vars(node).items() if name != "node"})
     wrapped._v2 = v2
     wrapped._overdue = OverdueV2s(shadowed.services.config.limits.abandoned_threads)
     node.__dict__["node"] = wrapped

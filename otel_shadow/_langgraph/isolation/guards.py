@@ -22,6 +22,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
+from otel_shadow._langgraph.isolation.direct_uses import guard_direct_uses, guard_saver
 from otel_shadow._langgraph.isolation.langgraph_copies import copy_classes
 from otel_shadow._langgraph.isolation.models import guard_model_caches
 from otel_shadow._langgraph.isolation.remote import guard_servers
@@ -58,8 +59,10 @@ class _Guards:
             self._leaving = False
             if self._patches.installed:
                 return
+            _NOTED.clear()
             self._patches.replace(Pregel, "_defaults", _guarded_defaults)
             guard_states(self._patches)
+            guard_direct_uses(self._patches)
             self._patches.replace(ContextThreadPoolExecutor, "submit", _submitted_to_daemons)
             guard_model_caches(self._patches)
             guard_tools(self._patches)
@@ -72,6 +75,11 @@ class _Guards:
         with self._lock:
             self._leaving = True
             self._leave()
+
+    def note_saver(self, saver: Any) -> None:
+        """Guard the class of a saver that is seen for the first time."""
+        if isinstance(saver, BaseCheckpointSaver) and self._patches.installed:
+            guard_saver(self._patches, type(saver))
 
     def __enter__(self) -> None:
         with self._lock:
@@ -131,6 +139,7 @@ def _note_nodes(graph: AnyPregel) -> None:
     if known is None or known() is not graph:
         _NOTED[key] = weakref.ref(graph, lambda _: _NOTED.pop(key, None))
         declare_targets(graph.nodes)
+        _GUARDS.note_saver(graph.checkpointer)
 
 
 def _private(scope: ShadowContext, item: Any) -> Any:

@@ -9,17 +9,22 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import suppress
 from contextvars import Context
 from time import perf_counter
 from typing import Any
 
+from otel_shadow._runtime.executors.driven_task import DrivenTask, in_the_end_of_a_loop, quiet
 from otel_shadow._runtime.executors.loop_guard import FREE_S, LoopGuard
+from otel_shadow._runtime.executors.loop_objects import V2Callback, is_v2_callback, say_what_was_left
 from otel_shadow._runtime.executors.loop_side import SIDES, LoopSide
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.shadow_context import SHADOW
 
 _MOST_CLOSINGS = 32
+_CLEANUP_S = 5.0
+"""Seconds for which a V2 that was cancelled may clean up, unless its loop ends: what it borrowed from a pool that it
+shares with V1 goes back, also over a slow connection."""
+_EAGER: Any = getattr(asyncio, "eager_task_factory", None)  # Python 3.12 and later
 
 
 class V2EndedTaskError(Exception):
@@ -36,7 +41,7 @@ class Drive:
         context: the context of the root.
     """
 
-    loop_ends = False
+    cancelled_from_outside = False
     """Whether somebody outside has cancelled the root: a loop that ends cancels all its tasks."""
     over = False
     """Whether the root gets no further step."""
@@ -58,38 +63,79 @@ class Drive:
         self._guard = guard
         self._side: LoopSide = SIDES.of(loop)
         self._theirs: Callable[..., Any] | None = None
-        self._adopting = self._adopt
+        self._is_eager = getattr(loop.get_task_factory(), "__code__", self) is getattr(_EAGER, "__code__", None)
+        self._adopting: Any = self._adopt
+        if self._is_eager:  # anyio knows such a factory by its code, and makes its own tasks by what it holds
+            self._adopting = asyncio.create_eager_task_factory(self._construct)  # type: ignore[attr-defined]
         self._born_late: list[Driven] = []
         self._closing = False
+        self._cleans_up = False
         self.root = DrivenTask(Driven(coroutine, self), loop=loop, context=context)
-        _quiet(self.root, context.get(SHADOW))
+        quiet(self.root, context.get(SHADOW))
 
     def cancel(self) -> None:
-        """Cancel V2, which may clean up until :meth:`close`. In the loop's thread."""
+        """Cancel V2, once: it may clean up for some seconds before :meth:`close`. In the loop's thread."""
+        if not self._cleans_up:
+            self._close_later()
+            self._cancel_root()
+
+    def close(self) -> None:
+        """End V2 where it stands: it gets no further step. In the loop's thread."""
+        self.over = True
+        self._cancel_root()
+
+    def _cancel_root(self) -> None:
         self.root.ours = True
         try:
             self.root.cancel()
         finally:
             self.root.ours = False
 
-    def close(self) -> None:
-        """End V2 where it stands: it gets no further step. In the loop's thread."""
-        self.over = True
-        self.cancel()
+    def _close_later(self) -> None:
+        self._cleans_up = True
+        timer = self.loop.call_later(_CLEANUP_S, self.close, context=Context())
+        self.root.add_done_callback(lambda _: timer.cancel(), context=Context())
 
     @property
     def is_paused(self) -> bool:
         """Whether V2 was paused because it holds the loop."""
         return self._guard is not None and self._guard.is_paused
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether the root was cancelled because V2 is paused."""
+        return bool(self.root.driven.interrupted)
+
     def step(self, driven: Driven, advance: Callable[..., Any], *args: Any) -> Any:
         """Take one step of ``driven``; raises what it raises, ``StopIteration`` when it has ended."""
         if driven.is_closed:
             raise asyncio.CancelledError
-        root = driven is self.root.get_coro()
-        if (root and self.over) or (self.is_paused and (root or driven.offended)):
+        root = driven is self.root.driven
+        if root and self.over:
             self.end(driven)
+        if self.is_paused and (root or driven.offended):
+            if driven.interrupted and driven.offended:
+                self.end(driven)
+            if not driven.interrupted:
+                return self._interrupt(driven, root)
         return self._taken(driven, advance, *args)
+
+    def _interrupt(self, driven: Driven, root: bool) -> Any:
+        """Take a step that begins with a cancellation: it may clean up, until it holds the loop once more."""
+        driven.interrupted, driven.offended = True, False
+        if root:
+            self._close_later()
+        return self._taken(driven, driven.coroutine.throw, asyncio.CancelledError())
+
+    def call(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """Call what V2 gave to the loop, as a step of V2's; what it raises ends nothing and reaches no handler."""
+        driven = self.root.driven
+        try:
+            self._taken(driven, callback, *args)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            say_what_was_left("callback", error)
 
     def end(self, driven: Driven) -> None:
         """Close the coroutine of ``driven``, which may go on awaiting: nobody drives it any more.
@@ -118,9 +164,9 @@ class Drive:
         side, guard = self._side, self._guard
         if side.step is not None:  # inside another step: an eager task
             return advance(*args)
-        modules, before = len(sys.modules), side.clocks.start()
+        modules, before = len(sys.modules), side.follow().clocks.start()
         side.step = guard, before, modules
-        self._theirs = side.enter(self.loop, self._adopting)
+        self._theirs = side.enter(self.loop, self._adopting, self.callback)
         try:
             return advance(*args)
         except (SystemExit, KeyboardInterrupt) as error:
@@ -137,17 +183,33 @@ class Drive:
             if guard is not None and self.stepped_at - before.wall > FREE_S:
                 driven.offended |= guard.charge(side.clocks.charged(before), modules)
 
+    def callback(self, function: Callable[..., Any], context: Context | None = None) -> Callable[..., Any]:
+        """Return what the loop is to call in place of ``function``; what is not V2's stays itself."""
+        return V2Callback(function, self.call) if is_v2_callback(function, context) else function
+
     def _adopt(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **more: Any) -> Any:
         """Make a task of V2's, driven like V2 itself."""
+        if SHADOW.get() is None:  # a V2 that runs the loop within its step (nest_asyncio): V1 makes a task there
+            if self._theirs is None or self._is_eager:
+                return asyncio.Task(coroutine, loop=loop, **more)
+            return self._theirs(loop, coroutine, **more)
         driven = Driven(coroutine, self)
         if self._closing:
             coroutine.close()
             raise RuntimeError("this shadow run is being closed: no further task is started")
         if self.is_last:
             self._born_late.append(driven)
-        task: Any = self._theirs(loop, driven, **more) if self._theirs else DrivenTask(driven, loop=loop, **more)
-        _quiet(task, SHADOW.get())
+        if self._theirs is not None and not self._is_eager:
+            task = self._theirs(loop, driven, **more)
+            driven.is_foreign = not isinstance(task, DrivenTask)
+        else:
+            task = DrivenTask(driven, loop=loop, **more)
+        quiet(task, SHADOW.get())
         return task
+
+    def _construct(self, coroutine: Any, *, loop: asyncio.AbstractEventLoop | None = None, **more: Any) -> Any:
+        """Make a task of V2's, as its class does."""
+        return self._adopt(loop or self.loop, coroutine, **more)
 
 
 class Driven(Coroutine[Any, Any, Any]):
@@ -155,8 +217,14 @@ class Driven(Coroutine[Any, Any, Any]):
 
     offended = False
     """Whether one of its steps held the loop."""
+    interrupted = False
+    """Whether it was cancelled because V2 is paused."""
     is_closed = False
     """Whether it has ended before its task knows."""
+    is_foreign = False
+    """Whether its task is one of the application's own class."""
+    cancelled_at_rest = False
+    """Whether its task was cancelled while its loop did not run."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], drive: Drive) -> None:
         self.coroutine = coroutine
@@ -187,9 +255,10 @@ class Driven(Coroutine[Any, Any, Any]):
 
     @property
     def _loop_ends(self) -> bool:
-        """Whether the loop ends: what else would cancel a task that V2 left behind?"""
-        root = self.drive.root
-        return self.drive.loop_ends or (root.get_coro() is not self and root.done())
+        """Whether the loop ends. A task that V2 left behind is else cancelled as V1's are: a client's may serve V1."""
+        drive = self.drive
+        ends = drive.cancelled_from_outside or self.cancelled_at_rest or SIDES.of(drive.loop).loop_ends
+        return ends or (self.is_foreign and in_the_end_of_a_loop())
 
     def __await__(self) -> Generator[Any, Any, Any]:
         """Await it, driven."""
@@ -206,32 +275,3 @@ class Driven(Coroutine[Any, Any, Any]):
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the coroutine: asyncio, anyio and debuggers look at its frame and state."""
         return getattr(self.coroutine, name)
-
-
-class DrivenTask(asyncio.Task[Any]):
-    """A task of V2's that knows whether V2 itself or somebody outside cancels it."""
-
-    shadow: Any = None
-    """The shadow run's context."""
-    ours = False
-    """Whether it is being cancelled by its :class:`Drive`."""
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel it; a root that somebody outside cancels belongs to a loop that ends."""
-        drive = getattr(self.get_coro(), "drive", None)
-        if drive is not None and drive.root is self and not self.ours and SHADOW.get() is None:
-            drive.loop_ends = True
-        return super().cancel(msg)
-
-
-def _quiet(task: Any, shadow: Any) -> None:
-    """Mark ``task`` as the shadow run's; asyncio is to log neither its exception nor that its loop was closed on it."""
-    with suppress(AttributeError):
-        task.shadow = shadow
-        task._log_destroy_pending = False
-    task.add_done_callback(_forget)
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()

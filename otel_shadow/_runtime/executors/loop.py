@@ -19,6 +19,7 @@ from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
 from otel_shadow._runtime.executors.driven import Drive
 from otel_shadow._runtime.executors.loop_guard import LoopGuard
+from otel_shadow._runtime.executors.loop_objects import say_what_was_left
 from otel_shadow._runtime.executors.loop_side import SIDES
 from otel_shadow._runtime.executors.loop_watchdog import WATCHDOG
 from otel_shadow._runtime.redact import class_name
@@ -27,7 +28,7 @@ T = TypeVar("T")
 OWN_LOOP = "otel-shadow-loop"
 """Name of the threads that run a loop of ours."""
 _GRACE_S = 0.25
-"""Seconds that a V2 which was cancelled gets to clean up, before it is closed."""
+"""Seconds for which the end of a V2 that was cancelled is waited for."""
 _FOREIGN = ("different event loop", "different loop", "Event loop is closed")
 """What asyncio says of an object that belongs to another loop, or to one that has ended."""
 
@@ -106,12 +107,12 @@ class LoopPlace:
         return bound
 
     def give_up(self) -> None:
-        """Wait no longer. V2 gets no further step, as soon as its loop gets to it."""
+        """Wait no longer. V2 is cancelled, as soon as its loop gets to it."""
         call = self._call
         if call is not None:
             call.future.cancel()
             with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(call.close)
+                self.loop.call_soon_threadsafe(call.cancel)
 
     def release(self) -> None:
         """Give the place back; a second call changes nothing."""
@@ -188,16 +189,15 @@ class _Call:
         self._timer = loop.call_later(self._timeout_s, self._over)
         self._drive.root.add_done_callback(self._ended, context=Context())
 
-    def close(self) -> None:
-        """End V2 where it stands."""
+    def cancel(self) -> None:
+        """Cancel V2."""
         if self._drive is not None:
-            self._drive.close()
+            self._drive.cancel()
 
     def _over(self) -> None:
         self._overdue = True
-        if self._drive is not None:
-            self._drive.cancel()
-            self._timer = self._place.loop.call_later(_GRACE_S, self._drive.close)
+        self.cancel()
+        self._timer = self._place.loop.call_later(_GRACE_S, self.settle, None, TimeoutError())
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         drive, guard = self._drive, self._place.guard
@@ -206,16 +206,17 @@ class _Call:
             self._timer.cancel()
         if guard is not None:
             WATCHDOG.leave(SIDES.of(self._place.loop))
-        if drive is not None and drive.loop_ends:
+        if drive is not None and drive.cancelled_from_outside:
             _CUT.add(self._place.loop)
             self.settle(error=V2CutOffError())
         elif self._overdue:
             over = TimeoutError()
             over.__cause__ = drive.cancellation if drive is not None else None
             self.settle(error=over)
+        elif drive is not None and (drive.interrupted or (task.cancelled() and drive.is_paused)):
+            self.settle(error=V2PausedError())
         elif task.cancelled():
-            paused = drive is not None and drive.is_paused
-            self.settle(error=V2PausedError() if paused else asyncio.CancelledError())
+            self.settle(error=asyncio.CancelledError())
         elif (error := task.exception()) is not None:
             self.settle(error=error)
         else:
@@ -284,10 +285,7 @@ class LoopThread(threading.Thread):
 
 
 def _say_the_type(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log the type of an exception that V2's task raised and V2 never read; asyncio would log message and locals."""
-    error = context.get("exception")
-    raised = f" that raised {class_name(type(error))}" if error is not None else ""
-    say(logging.WARNING, "V2 left a task behind%s", raised)
+    say_what_was_left("task", context.get("exception"))
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """The guard of an event loop against one V2 that runs on it: who may start, what its steps took, when it is paused.
 
-The rule and its numbers are measured: one call at a time at first, twice as many after eight without fault; a bucket of
-100 ms that leaks 20 ms a second takes every charged step over 5 ms; full, V2 is paused for this build.
+The rule and its numbers are measured: four calls at a time at first, twice as many after eight without fault; a bucket
+of 100 ms that leaks 20 ms a second takes every charged step over 5 ms; full, V2 is paused for this build.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ FREE_S = 0.005
 """Seconds that a step may take of the loop without being charged."""
 _CAPACITY_S = 0.1
 _LEAK = 0.02
+_FIRST = 4
+"""Calls that may run at a time at first."""
 _MOST = 100
 _CLEAN_CALLS = 8
 _COLD_STEPS = 2
@@ -50,7 +52,7 @@ class LoopGuard:
         self.fallback = fallback
         self._told = paused
         self._lock = threading.Lock()
-        self._room = 1
+        self._room = _FIRST
         self._level = 0.0
         self._at = perf_counter()
         self._clean = 0
@@ -121,7 +123,7 @@ class LoopGuard:
     def resume(self) -> None:
         """Begin anew, as for a new build."""
         with self._lock:
-            self.pause_place, self._room, self._level, self._clean, self._cold = None, 1, 0.0, 0, 0
+            self.pause_place, self._room, self._level, self._clean, self._cold = None, _FIRST, 0.0, 0, 0
 
     def reset_after_fork(self) -> None:
         """Forget the calls of the parent, whose loop is not this process's."""

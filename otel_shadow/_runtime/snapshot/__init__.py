@@ -15,11 +15,12 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.redact import class_name
 from otel_shadow._runtime.snapshot.deep_copy import Memo, deep_copied
+from otel_shadow._runtime.snapshot.long_values import lookout
 from otel_shadow._runtime.snapshot.message_lists import Lists, lists_of
 from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, dumps
 from otel_shadow._runtime.snapshot.refusals import Allowance, FinalizerError, TooLargeError, TooSlowError
@@ -89,6 +90,8 @@ def take(value: Any, largest: int | None = None, until: float = math.inf) -> Sna
     try:
         if bound < sys.maxsize:
             _refuse_long_texts(value, bound)
+            if lookout.left > 0:
+                lookout.refuse_long(value, bound)
         lists = lists_of(value)
         data = lists.dump(Allowance(bound, until)) if lists is not None else None
         return Snapshot(data, lists) if data is not None else Snapshot(dumps(value, Allowance(bound, until)))
@@ -146,15 +149,14 @@ def _deep(value: Any, allowance: Allowance) -> Snapshot:
         if memo.refusal is None:
             raise SnapshotError(_culprit(error) or class_name(type(value))) from None
     if memo.refusal is not None:
-        _raise(memo.refusal)
+        raise _told(*memo.refusal)
     memo.pop(id(memo), None)  # deepcopy's list of originals
     return Snapshot(None, None, kept, sum(map(_size, memo.values())))
 
 
-def _raise(refusal: Exception) -> NoReturn:
-    if isinstance(refusal, FinalizerError):
-        raise SnapshotError(class_name(refusal.kind)) from None
-    raise refusal.with_traceback(None) from None
+def _told(kind: type[Exception], *args: Any) -> Exception:
+    """Make what :func:`take` raises of a refusal."""
+    return SnapshotError(class_name(*args)) if kind is FinalizerError else kind(*args)
 
 
 def _size(made: Any) -> int:

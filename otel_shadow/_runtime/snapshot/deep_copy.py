@@ -13,25 +13,40 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from otel_shadow._runtime.snapshot.pickling import HasDeepcopyError, containers_of, is_plain_model, model_of
-from otel_shadow._runtime.snapshot.refusals import Allowance, FinalizerError, TooLargeError, TooSlowError, traits
+from otel_shadow._runtime.snapshot.refusals import (
+    CONTAINERS,
+    SIZED,
+    Allowance,
+    FinalizerError,
+    TooLargeError,
+    TooSlowError,
+    traits,
+)
 
 _LOOK_EVERY = 64
 _ATOMIC = frozenset({str, bytes, int, float, bool, complex, type(None), FunctionType, BuiltinFunctionType, type})
 """Classes of what ``deepcopy`` does not copy."""
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+_SETS = (set, frozenset)
+
+
+def _items(value: Any) -> int:
+    """Return how many items a container holds, whatever its class says."""
+    base = next(base for base in SIZED if isinstance(value, base))
+    return base.__len__(value)
 
 
 class Memo(dict[int, Any]):
     """The memo of one deep copy.
 
-    A refusal is remembered, for a class's own ``__deepcopy__`` may swallow it.
+    A refusal is remembered, for a class's own ``__deepcopy__`` may swallow it: by its class and arguments, since an
+    exception that its own frames hold would keep V1's state until the garbage collector comes.
     """
 
     def __init__(self, allowance: Allowance) -> None:
         super().__init__()
         self._allowance = allowance
         self._asked = 0
-        self.refusal: Exception | None = None
+        self.refusal: tuple[Any, ...] | None = None
 
     def get(self, key: int, default: Any = None) -> Any:
         """Return the copy of the object of this id; refuse to begin with a new one that may not be copied.
@@ -57,14 +72,18 @@ class Memo(dict[int, Any]):
             self._asked += 1
             if self._asked % _LOOK_EVERY == 0:
                 self._allowance.check_time()
-            if cls in _CONTAINERS:
+            if cls in CONTAINERS:
                 self._allowance.take(sys.getsizeof(value))
+                if cls in _SETS:
+                    self._allowance.check_items(len(value))
             else:
                 asked = traits(cls)
-                asked.refuse(value)
                 asked.allow(value, self._allowance)
+                asked.refuse(value)
+                if issubclass(cls, SIZED):
+                    self._allowance.check_items(_items(value))
         except (FinalizerError, TooLargeError, TooSlowError) as refusal:
-            self.refusal = refusal
+            self.refusal = type(refusal), *refusal.args
             raise
 
     def keep(self, value: Any, made: Any) -> Any:

@@ -15,6 +15,7 @@ from weakref import getweakrefcount
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from otel_shadow._runtime.snapshot.long_values import LONG, lookout
 from otel_shadow._runtime.snapshot.refusals import (
     HOOKS,
     Allowance,
@@ -65,7 +66,10 @@ class _Chunks(list[bytes]):
         allowance.take(len(data))
         if self:
             allowance.check_time()
-        if _announced(data) > allowance.left:
+        announced = _announced(data)
+        if announced > LONG:
+            lookout.saw_long()
+        if announced > allowance.left:
             raise TooLargeError
         self.append(bytes(data))
 
@@ -203,8 +207,8 @@ def _checked(cls: type, reduce: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return partial(_reduce_watched, reduce)
 
     def checked(value: Any) -> Any:
-        refuse(value)
         allow(value, present.allowance)
+        refuse(value)
         return reduce(value)
 
     return checked

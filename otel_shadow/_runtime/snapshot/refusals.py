@@ -14,6 +14,7 @@ import math
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from multiprocessing import util
 from time import thread_time
@@ -30,7 +31,11 @@ _FLAGS = type.__dict__["__flags__"].__get__
 _HARMLESS = frozenset({io.BytesIO, io.StringIO})
 """Classes whose finalizer frees memory and nothing else; not their subclasses."""
 _FINALIZERS = (weakref.finalize, util.Finalize)
-_CONTAINERS = (dict, list, tuple, set, frozenset)
+CONTAINERS = (dict, list, tuple, set, frozenset)
+SIZED = (*CONTAINERS, deque)
+"""Containers whose own length and size are asked, whatever a subclass says."""
+_ITEM_S = 1e-6
+"""Seconds in which ``deepcopy`` copies an item that is its own copy; it asks nobody meanwhile."""
 _MANY = 1000
 """Items of a container that is not looked through for finalizers unless it is copied."""
 
@@ -69,6 +74,15 @@ class Allowance:
         self.left -= size
         if self.left < 0:
             raise TooLargeError
+
+    def check_items(self, count: int) -> None:
+        """Look whether there is time to copy ``count`` items one by one.
+
+        Raises:
+            TooSlowError: there is not.
+        """
+        if thread_time() + count * _ITEM_S > self.until:
+            raise TooSlowError
 
     def check_time(self) -> None:
         """Look at the clock.
@@ -131,7 +145,7 @@ def _refuse_holder(value: Any) -> None:
         level = [item for item in gc.get_referents(*level) if not isinstance(item, type)]
         if any(has_finalizer(type(item)) for item in level):
             raise FinalizerError(type(value))
-        level = [item for item in level if type(item) in _CONTAINERS and len(item) < _MANY]
+        level = [item for item in level if type(item) in CONTAINERS and len(item) < _MANY]
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
@@ -191,6 +205,8 @@ _BUFFERS: tuple[tuple[type, Size], ...] = (
     (bytearray, bytearray.__len__),
     (array.array, array.array.__sizeof__),
     (memoryview, _nbytes),
+    (io.BytesIO, io.BytesIO.__sizeof__),
+    *((kind, kind.__sizeof__) for kind in SIZED),
 )
 
 

@@ -9,6 +9,7 @@ import enum
 import functools
 import math
 import pathlib
+import queue
 import re
 import types
 import uuid
@@ -22,11 +23,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage
-from pydantic import BaseModel, RootModel
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, RemoveMessage, ToolMessage
+from pydantic import BaseModel, PrivateAttr, RootModel
 
 from otel_shadow._runtime.compare import Comparator
-from otel_shadow._runtime.equality import Equality
+from otel_shadow._runtime.equality import ComparisonTooLargeError, Equality
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.snapshot import take
 from otel_shadow.config import CompareTable
@@ -152,9 +153,99 @@ class Rejected(BaseModel):
     reason: str
 
 
+class Private(BaseModel):
+    shown: int = 1
+    _kept: Any = PrivateAttr(None)
+
+    def __init__(self, kept: Any) -> None:
+        super().__init__()
+        self._kept = kept
+
+
+class ByReason(Approved):
+    """Equal if the reasons are: when it was approved is no part of it."""
+
+    at: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByReason) and self.reason == other.reason
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class TaggedList(list[Any]):
+    def __init__(self, items: Any, tag: Any = None) -> None:
+        super().__init__(items)
+        self.tag = tag
+
+
+class TaggedDict(dict[str, Any]):
+    def __init__(self, items: Any, tag: Any = None) -> None:
+        super().__init__(items)
+        self.tag = tag
+
+
+class Amount(float):
+    unit: str
+
+    def __new__(cls, value: float, unit: str = "") -> Amount:
+        made = super().__new__(cls, value)
+        made.unit = unit
+        return made
+
+
+class Marked(str):
+    def __new__(cls, value: str, mark: Any = None) -> Marked:
+        made = super().__new__(cls, value)
+        made.mark = mark  # type: ignore[attr-defined]
+        return made
+
+
 class Items(RootModel[list[Any]]):
     def __iter__(self) -> Any:
         return iter(self.root)
+
+
+def made_here(value: Any) -> Any:
+    @dataclasses.dataclass
+    class Answer:
+        value: Any
+
+    return Answer(value)
+
+
+def model_made_here(value: Any) -> Any:
+    class Answer(BaseModel):
+        value: Any
+
+    return [Answer, Answer(value=value)]
+
+
+def early() -> Callable[[], int]:
+    """Return a function whose variable has no value, as in a call that ended before it had one."""
+
+    def told() -> int:
+        return later  # noqa: F821 - that is the point
+
+    later = 1
+    del later
+    return told
+
+
+def queued(item: Any) -> Any:
+    made: queue.Queue[Any] = queue.Queue()
+    made.put(item)
+    return made
+
+
+def called(first: str, second: str, *, exchanged: bool = False) -> list[Any]:
+    """Return what an agent writes that calls two tools: ids are the model's own, at each run."""
+    calls = [{"name": name, "args": {}, "id": id_, "type": "tool_call"} for name, id_ in (("f", first), ("g", second))]
+    used = [{"type": "tool_use", "id": call["id"], "name": call["name"], "input": {}} for call in calls]
+    raw = [{"id": call["id"], "type": "function", "function": {"name": call["name"]}} for call in calls]
+    message = AIMessage(used, tool_calls=calls, additional_kwargs={"tool_calls": raw})
+    answered = (second, first) if exchanged else (first, second)
+    return [message, *(ToolMessage("x", tool_call_id=id_) for id_ in answered)]
 
 
 def doubled(by: int) -> Callable[[int], int]:
@@ -253,6 +344,21 @@ OTHER_VALUE: dict[str, tuple[Make, Make]] = {
     "dataclass without eq": (lambda: NoEq([1]), lambda: NoEq([2])),
     "model": (lambda: Held(value=[1]), lambda: Held(value=[2])),
     "model of another class": (lambda: Approved(reason="x"), lambda: Rejected(reason="x")),
+    "private attribute": (lambda: Private([1]), lambda: Private([2])),
+    "private array": (lambda: Private(np.arange(3)), lambda: Private(np.arange(4))),
+    "attribute of a list": (lambda: TaggedList([1], "a"), lambda: TaggedList([1], "b")),
+    "attribute of a dict": (lambda: TaggedDict({"a": 1}, [NAN]), lambda: TaggedDict({"a": 1}, [1.0])),
+    "attribute of a number": (lambda: Amount(1.0, "kg"), lambda: Amount(1.0, "g")),
+    "attribute of a text": (lambda: Marked("a", [NAN]), lambda: Marked("a", [1.0])),
+    "class of one call": (lambda: made_here(1), lambda: made_here(2)),
+    "model of one call": (lambda: model_made_here(1), lambda: model_made_here(2)),
+    "values of a dict": (lambda: {"a": [NAN]}.values(), lambda: {"a": [1.0]}.values()),
+    "items of a dict": (lambda: {"a": [NAN]}.items(), lambda: {"a": [1.0]}.items()),
+    "function without its variable": (early, lambda: doubled(2)),
+    "queue": (lambda: queued(1), lambda: queued(2)),
+    "removed message": (lambda: RemoveMessage(id="a"), lambda: RemoveMessage(id="b")),
+    "answer to another call": (lambda: ToolMessage("x", tool_call_id="a"), lambda: ToolMessage("x", tool_call_id="b")),
+    "answers exchanged": (lambda: called("1", "2"), lambda: called("3", "4", exchanged=True)),
     "root model": (lambda: Items([1, {"a": 2}]), lambda: Items([1, {"a": 3}])),
     "message": (lambda: AIMessage("x"), lambda: AIMessage("y")),
     "message of another class": (lambda: AIMessage("x"), lambda: HumanMessage("x")),
@@ -293,8 +399,16 @@ OTHER_VALUE: dict[str, tuple[Make, Make]] = {
     "array module": (lambda: array.array("d", [NAN, 1]), lambda: array.array("d", [NAN, 2])),
 }
 """Name, what makes a value, and what makes another one."""
+NOT_COPIED = ("deep", "values of a dict", "items of a dict", "queue")
 
 SAME_ALL_THE_SAME: dict[str, tuple[Make, Make]] = {
+    "ids of calls": (lambda: called("1", "2"), lambda: called("3", "4")),
+    "ids of blocks": (
+        lambda: AIMessage([{"type": "text", "text": "x", "id": "msg_1"}]),
+        lambda: AIMessage([{"type": "text", "text": "x", "id": "msg_2"}]),
+    ),
+    "streamed message": (lambda: AIMessage("x"), lambda: AIMessageChunk("x", chunk_position="last")),
+    "what a model's eq leaves out": (lambda: ByReason(reason="x", at=1), lambda: ByReason(reason="x", at=2)),
     "list and tuple": (lambda: [1, 2], lambda: (1, 2)),
     "number types": (lambda: [1, 2.0, np.float64(3)], lambda: [1.0, 2, 3]),
     "numpy scalars": (lambda: np.int64(2**60 + 1), lambda: 2**60 + 1),
@@ -327,7 +441,7 @@ def test_same_code_makes_the_same(name: str) -> None:
     """What the same code makes twice is the same, also after one of the two went through a snapshot."""
     for make in OTHER_VALUE[name]:
         assert Equality().same(make(), make())
-        copied = make() if name == "deep" else take(make()).restore()
+        copied = make() if name in NOT_COPIED else take(make()).restore()
         assert Equality().same(copied, make())
         assert Equality(unordered=True).same(copied, make())
         assert Equality(1e-9).same(make(), copied)
@@ -413,6 +527,32 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = (ExecutionResult(Status.SUCCESS, (), {"x": items}) for items in (many, many[::-1]))
     seen = Comparator(CompareTable(fields=("*",), unordered=("x",)))(one, other, None)
     assert (seen.outcome, seen.error_type) == (Outcome.ERROR, "ComparisonTooLargeError")
+
+
+def test_what_a_value_says_of_itself_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ``__eq__`` may take any time for a step: processor time is looked at, and not steps alone."""
+    monkeypatch.setattr("otel_shadow._runtime.equality._MOST_SECONDS", -1.0)
+    with pytest.raises(ComparisonTooLargeError):
+        Equality().same([Cart([n]) for n in range(300)], [Cart([n]) for n in range(300)])
+
+
+def test_a_list_of_the_same_order_takes_a_look_at_each_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Order that does not matter costs nothing where it is the same."""
+    monkeypatch.setattr("otel_shadow._runtime.equality._MOST_STEPS", 10_000)
+    one, other = ([Cart([n]) for n in range(1000)] for _ in range(2))
+    assert Equality(unordered=True).same(one, other)
+
+
+def test_a_call_that_is_sent_is_compared_without_its_id() -> None:
+    """A model gives each call of a tool an id of its own; another call is a difference."""
+
+    def decided(name: str, id_: str) -> ExecutionResult:
+        call = {"name": name, "args": {}, "id": id_, "type": "tool_call"}
+        return ExecutionResult(Status.SUCCESS, ("tools",), sends=(("tools", call), ("tools", [call])))
+
+    compare = Comparator(CompareTable())
+    assert compare(decided("f", "1"), decided("f", "2"), None).decisions_match
+    assert not compare(decided("f", "1"), decided("g", "2"), None).decisions_match
 
 
 def test_long_lists_are_compared_without_a_step_each() -> None:
@@ -601,6 +741,24 @@ def test_attrs_and_msgspec() -> None:
     made = attrs.make_class("Made", {"x": attrs.field(), "at": attrs.field(eq=False, default=None)})
     assert Equality().same(made(np.array([NAN, 1]), 1), made(np.array([NAN, 1]), 2))
     assert not Equality().same(made(np.array([5])), made(5))
+    keyed = attrs.make_class("Keyed", {"x": attrs.field(eq=str.lower)})
+    assert Equality().same(keyed("A"), keyed("a"))
+    assert not Equality().same(keyed("A"), keyed("b"))
     struct = pytest.importorskip("msgspec").defstruct("Struct", ["x"])
     assert Equality().same(struct(np.array([NAN, 1])), struct(np.array([NAN, 1])))
     assert not Equality().same(struct(np.array([5])), struct(5))
+    told = type("Told", (struct,), {"__eq__": lambda one, other: one.x[0] == other.x[0]})
+    assert Equality().same(told([1, 2]), told([1, 3]))
+    assert not Equality().same(told([1, 2]), told([2, 2]))
+
+
+def test_sparse_arrays() -> None:
+    """Sparse arrays of scipy, by shape and value: not by the order of their entries, nor by zeros that are kept."""
+    sparse = pytest.importorskip("scipy.sparse")
+    one = sparse.csr_matrix([[1.0, 0.0], [NAN, 2.0]])
+    other = sparse.coo_matrix(([2.0, 1.0, 0.0, NAN], ([1, 0, 0, 1], [1, 0, 1, 0])), shape=(2, 2))
+    assert Equality().same(one, other)
+    assert Equality().same(one, other.tolil())
+    assert not Equality().same(one, one * 2)
+    assert not Equality().same(sparse.csr_matrix((2, 3)), sparse.csr_matrix((3, 2)))
+    assert Equality(0.1).same(sparse.csr_matrix([[1.0]]), sparse.csr_matrix([[1.05]]))
