@@ -2,8 +2,9 @@
 
 The reader (``evidence.line_fields``), the columns of DuckDB and the table in ``docs/telemetry.md`` come from the same
 data. A pair makes two lines (``SHADOW_V2`` carries everything the verdict needs, ``SHADOW_COMPARISON`` is for people
-and ``jq``), everything else one ``SHADOW_BASELINE``; each is one JSON object of at most 4,096 bytes. ``pair_id`` is the
-key of deduplication. Adding a key is compatible; changing one raises ``schema``.
+and ``jq``), everything else one ``SHADOW_BASELINE``, and a process tells its totals in ``SHADOW_HEARTBEAT`` lines; each
+is one JSON object of at most 4,096 bytes. ``pair_id`` is the key of deduplication. Adding a key is compatible; changing
+one raises ``schema``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from otel_shadow import semconv
-from otel_shadow.record import Observation, ShadowRecord, Status
+from otel_shadow.record import Heartbeat, Observation, ShadowRecord, Status
 
 Line = dict[str, Any]
 Type = Literal["text", "time", "number", "version", "flag", "names", "table"]
@@ -25,6 +26,7 @@ _EVENT_TYPES = {
     semconv.EVENT_V2: semconv.EVENT_TYPE_V2,
     semconv.EVENT_COMPARISON: semconv.EVENT_TYPE_COMPARISON,
     semconv.EVENT_BASELINE: semconv.EVENT_TYPE_BASELINE,
+    semconv.EVENT_HEARTBEAT: semconv.EVENT_TYPE_HEARTBEAT,
 }
 _NEVER = Observation(Status.NOT_RUN)
 _MARK = "…"
@@ -75,8 +77,9 @@ class Key:
 
 
 KEYS = (
-    Key("event", "text", "Which of the three lines it is.", read_as="event"),
-    Key("event_type", "text", "The same in words: `shadow_v2_execution`, `shadow_comparison`, `shadow_baseline`."),
+    Key("event", "text", "Which of the four lines it is.", read_as="event"),
+    Key("event_type", "text",
+        "The same in words: `shadow_v2_execution`, `shadow_comparison`, `shadow_baseline`, `shadow_heartbeat`."),
     Key("schema", "version", "Version of this contract.", lambda r, v2: semconv.LINE_SCHEMA, "schema"),
     Key("pair_id", "text", "The same on both lines and both spans of a pair: the key of deduplication.",
         lambda r, v2: r.pair_id, "pair_id", needed=True),
@@ -169,6 +172,35 @@ KEYS = (
     Key("served", "text", "The version whose answer the user got.", lambda r, v2: r.served, "served"),
     Key("fallback_reason", "text", "Why V1 answered a live execution in V2's stead.",
         lambda r, v2: r.fallback_reason, "fallback_reason", nullable=True),
+    Key("service", "text", "`service.name`.", lambda r, v2: r.service or None, "service", nullable=True, cut=True),
+    Key("probability", "number",
+        "Probability with which such an execution was shadowed: sample × adaptive × ordinary slots.",
+        lambda r, v2: r.probability, "probability", nullable=True),
+    Key("holdout", "number", "Share of the time in which no shadow starts.",
+        lambda r, v2: r.holdout, "holdout", nullable=True),
+    Key("slot_seconds", "number", "Length of a slot of time in seconds.",
+        lambda r, v2: r.slot_seconds, "slot_seconds", nullable=True),
+    Key("percentage", "number", "Per cent of the sessions that V2 serves.",
+        lambda r, v2: r.percentage, "percentage", nullable=True),
+    Key("v1_rate_limited", "flag", "Whether V1 failed because a service answered 429 (too many requests).",
+        lambda r, v2: r.v1.rate_limited, "v1_rate_limited"),
+    Key("v2_rate_limited", "flag", "Whether V2 failed because a service answered 429 (too many requests).",
+        lambda r, v2: v2.rate_limited, "v2_rate_limited"),
+    Key("side", "text", "The version that serves the run as a whole.",
+        lambda r, v2: r.side, "side", nullable=True),
+    Key("first_part_ms", "number", "Milliseconds until the first part of V1's answer, where it streams.",
+        lambda r, v2: milliseconds(r.first_part_s), "first_part_ms", nullable=True),
+    Key("caused_by_shadow", "flag", "Whether the execution itself happened inside a shadow run.",
+        lambda r, v2: r.caused_by_shadow, "caused_by_shadow", nullable=True),
+    Key("process", "text", "An id of the process that wrote the line.",
+        lambda r, v2: r.process or None, "process", nullable=True),
+    Key("sequence", "number", "Number of the line among those of its process, graph, node and event, from 1.",
+        lambda r, v2: r.sequence, "sequence", nullable=True),
+    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far."),
+    Key("totals", "table", "Lines of the node that this process has written so far, by event."),
+    Key("last", "flag", "Whether the process ends."),
+    Key("code", "text", "Keyed code of the line, by which it is told from a forged one.",
+        lambda r, v2: None, "code", nullable=True),
 )  # fmt: skip
 """Every key, each once, with all that is known of it."""
 
@@ -177,21 +209,31 @@ _EVERY_LINE = (
     "v1_served", "overhead_ms", "v2_build", "config_digest", "key_id", "clock", "trace_id", "v1_span_id",
     "has_session_id",
 )  # fmt: skip
+_EVIDENCE = (
+    "service", "probability", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "side", "first_part_ms",
+    "caused_by_shadow", "process", "sequence", "code",
+)  # fmt: skip
 ORDER: Mapping[str, tuple[str, ...]] = {
     semconv.EVENT_V2: (
         "event", "event_type", "session_id", "user_message_hash", "original_stage", "shadow_stage", "shadow_status",
         "shadow_latency_ms", "decision_comparison", "timestamp", *_EVERY_LINE, "comparison", "steps_match",
         "v1_current_step", "v2_current_step", "diff_fields", "fields_compared", "comparison_error_type", "self_match",
         "v2_error_type", "v2_location", "v2_span_id", "queue_ms", "executor", "observed", "tokens", "blocked_tools",
+        "v2_rate_limited", *_EVIDENCE,
     ),
     semconv.EVENT_COMPARISON: (
         "event", "event_type", "node_name", "session_id", "v1_current_step", "v2_current_step", "steps_match",
         "v2_latency_ms", "v2_status", "timestamp", *_EVERY_LINE, "comparison", "decisions_match", "diff_fields",
+        "process", "sequence",
     ),
     semconv.EVENT_BASELINE: (
         "event", "event_type", "session_id", "user_message_hash", "reason", "original_target", "timestamp",
         *_EVERY_LINE, "served", "fallback_reason", "v2_status", "v2_latency_ms", "v2_error_type", "v2_location",
-        "v2_span_id", "observed",
+        "v2_span_id", "observed", *_EVIDENCE,
+    ),
+    semconv.EVENT_HEARTBEAT: (
+        "event", "event_type", "timestamp", "schema", "service", "process", "graph", "node", "handed_over", "totals",
+        "last", "v2_build", "config_digest", "key_id", "clock", "code",
     ),
 }  # fmt: skip
 """The keys of each event in the order in which they are written; tools read the first ones."""
@@ -206,6 +248,20 @@ def lines(record: ShadowRecord) -> list[Line]:
         return [{name: source(record, v2) for name, source in _BASELINE}]
     pair = {name: source(record, v2) for name, source in _PAIR}
     return [pair, {name: pair[name] if source is None else source(record, v2) for name, source in _FOR_PEOPLE}]
+
+
+def heartbeat_line(beat: Heartbeat) -> Line:
+    """Return the line object of ``beat``."""
+    values = {
+        "event": semconv.EVENT_HEARTBEAT,
+        "event_type": semconv.EVENT_TYPE_HEARTBEAT,
+        "timestamp": timestamp(beat.timestamp),
+        "schema": semconv.LINE_SCHEMA,
+        "service": beat.service or None,
+        "totals": dict(beat.totals),
+        "code": None,
+    }
+    return {name: values[name] if name in values else getattr(beat, name) for name in ORDER[semconv.EVENT_HEARTBEAT]}
 
 
 def _source(key: Key) -> FromRecord:

@@ -78,6 +78,7 @@ class Observation:
         location: where in the code V2 failed, as ``module:line``; no path and no data.
         span_id: 16 hex digits, or None.
         observed: numbers, booleans and declared categories named in ``[nodes.X.observe]``.
+        rate_limited: whether it failed because a service answered 429 (too many requests).
     """
 
     status: Status
@@ -89,6 +90,7 @@ class Observation:
     span_id: str | None = None
     observed: Observed = field(default_factory=dict)
     location: str | None = None
+    rate_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,52 @@ class ShadowRecord:
     """Whether the run had a session id; a run without one is a session of its own."""
     clock: str = "system"
     """``simulated`` where the timestamp is made up, as in a demo that plays two days in a minute."""
+    service: str = ""
+    """``service.name``: the slots of the holdout are the same in all processes of a service."""
+    probability: float | None = None
+    """Probability with which such an execution was shadowed: sample × adaptive × ordinary slots."""
+    holdout: float | None = None
+    """Share of the time in which no shadow starts."""
+    slot_seconds: float | None = None
+    """Length of a slot of time."""
+    percentage: float | None = None
+    """Per cent of the sessions that V2 serves."""
+    process: str = ""
+    """An id of the process that wrote it."""
+    sequence: int | None = None
+    """Number of this execution among those of its process, graph, node and event, from 1."""
+    side: str | None = None
+    """The version that serves the session's run as a whole, where it is not told by ``served``."""
+    first_part_s: float | None = None
+    """Monotonic seconds until the first part of V1's answer, where it streams."""
+    caused_by_shadow: bool | None = None
+    """Whether the execution itself happened inside a shadow run."""
 
     @property
     def is_pair(self) -> bool:
         """Say whether V2 began in a shadow run of this execution; where it did not, ``reason`` says why."""
         return self.v2 is not None and self.v2.status.started and self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Totals of one node in one process, told from time to time and at its end: what is missing can be counted.
+
+    Arguments:
+        handed_over: executions that a record was due of, so far.
+        totals: records written so far, by the ``event`` of their first line.
+        last: whether the process ends.
+    """
+
+    service: str
+    process: str
+    timestamp: datetime
+    graph: str
+    node: str
+    handed_over: int
+    totals: Mapping[str, int]
+    last: bool = False
+    v2_build: str = ""
+    config_digest: str = ""
+    key_id: str = ""
+    clock: str = "system"

@@ -13,8 +13,10 @@ from typing import Final
 SCOPE: Final = "otel_shadow"
 """Instrumentation scope of tracer, meter and logger."""
 
-LINE_SCHEMA: Final = 1
+LINE_SCHEMA: Final = 2
 """Version of the log line contract (key ``schema``)."""
+LINE_SCHEMAS_READ: Final = ("1", "2")
+"""Versions that evidence is read of: what a line of an older one lacks is null."""
 
 # --- environment variables ------------------------------------------------------------------------------------------
 ENV_V2_SHADOW: Final = "ROUTER_V2_SHADOW"
@@ -26,6 +28,9 @@ ENV_LOG_FILE: Final = "OTEL_SHADOW_LOG_FILE"
 ENV_HASH_KEY: Final = "OTEL_SHADOW_HASH_KEY"
 """The secret of the keyed hashes, the same on all replicas, such as `openssl rand -hex 32` makes: under 16 bytes, or of
 common words, it is guessed, and `doctor` fails. Unset: random, another in each process."""
+ENV_VERIFY_KEY: Final = "OTEL_SHADOW_VERIFY_KEY"
+"""The key by which `verdict`, `calibrate` and `coverage` tell lines of yours from forged ones; `otel-shadow doctor
+--verify-key` prints it. Unset: it is made of `OTEL_SHADOW_HASH_KEY` where that is set."""
 ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
 """Name of this V2, where `v2_build` of `shadow.toml` gives none. Unset: `service.version` of
 `OTEL_RESOURCE_ATTRIBUTES`."""
@@ -41,9 +46,11 @@ ENV_RAISE: Final = "OTEL_SHADOW_RAISE"
 EVENT_V2: Final = "SHADOW_V2"
 EVENT_COMPARISON: Final = "SHADOW_COMPARISON"
 EVENT_BASELINE: Final = "SHADOW_BASELINE"
+EVENT_HEARTBEAT: Final = "SHADOW_HEARTBEAT"
 EVENT_TYPE_V2: Final = "shadow_v2_execution"
 EVENT_TYPE_COMPARISON: Final = "shadow_comparison"
 EVENT_TYPE_BASELINE: Final = "shadow_baseline"
+EVENT_TYPE_HEARTBEAT: Final = "shadow_heartbeat"
 LINE_MAX_BYTES: Final = 4096
 OTHER: Final = "_other"
 """Value that stands for a step, stage, target or category that is not declared."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from otel_shadow.record import Arm, Mode, Observation, ShadowRecord
+from otel_shadow.record import Arm, Heartbeat, Mode, Observation, ShadowRecord
 
 
 class Sink(ABC):
@@ -21,6 +21,9 @@ class Sink(ABC):
     @abstractmethod
     def emit(self, record: ShadowRecord) -> None:
         """Write ``record``."""
+
+    def beat(self, heartbeat: Heartbeat) -> None:  # noqa: B027 - as above
+        """Write the totals of a node."""
 
     def flush(self, timeout_s: float) -> None:  # noqa: B027 - as above
         """Export what is buffered, within ``timeout_s`` seconds."""

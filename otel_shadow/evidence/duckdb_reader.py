@@ -195,7 +195,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     ), classed AS (
       SELECT *, CASE WHEN marked IS NOT TRUE THEN 'other'
         WHEN NOT coalesce(ours AND {read}, false) THEN 'odd'
-        WHEN coalesce(j.schema, '') <> '{semconv.LINE_SCHEMA}' THEN 'schema'
+        WHEN coalesce(j.schema, '') NOT IN {semconv.LINE_SCHEMAS_READ} THEN 'schema'
         WHEN coalesce({whole} AND t IS NOT NULL, false) THEN 'used' ELSE 'odd' END AS class
       FROM timed
     )

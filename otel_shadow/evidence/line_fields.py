@@ -69,7 +69,7 @@ class FieldReader:
             MalformedError: a key that every line needs is missing or has a value that it can't have.
         """
         version = line.get("schema")
-        if str(version) != _SCHEMA:
+        if str(version) not in semconv.LINE_SCHEMAS_READ:
             raise SchemaError("none" if version is None else str(version)[:32])
         for name in _NEEDED:
             value = line.get(name)
@@ -114,4 +114,3 @@ _CONVERT: Mapping[Type, Callable[[Any], Any]] = {
     "table": lambda value: value if isinstance(value, dict) else {},
 }
 _NEEDED = tuple(key.name for key in KEYS if key.needed)
-_SCHEMA = str(semconv.LINE_SCHEMA)

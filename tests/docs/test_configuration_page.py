@@ -14,6 +14,7 @@ from pages import ROOT
 
 from otel_shadow import ShadowConfig
 from otel_shadow.flags import FLAGS
+from otel_shadow.log_line import ORDER
 
 PAGE = ROOT / "docs" / "configuration.md"
 PACKAGE = ROOT / "otel_shadow"
@@ -59,7 +60,7 @@ def sentences(folder: Path) -> Iterator[tuple[str, str]]:
 def unknown(text: str) -> Iterator[str]:
     """The keys and variables in a sentence that the page does not have."""
     for variable in re.findall(r"\b(?:OTEL_SHADOW|ROUTER_V2|SHADOW|V2_TIMEOUT)_[A-Z_]+\b", text):
-        if variable not in VARIABLES and not variable.startswith(("SHADOW_V2", "SHADOW_COMPARISON", "SHADOW_BASELINE")):
+        if variable not in VARIABLES and not variable.startswith(tuple(ORDER)):
             yield variable
     for table, after in re.findall(rf"{_TABLE}((?: [a-z_]+)?)", text):
         name = re.sub(r"^(nodes|sla\.nodes)\.[^.]+", r"\1.X", table)

@@ -176,10 +176,10 @@ def test_a_last_line_that_is_being_written_is_no_fault(tmp_path: Path, reads: st
 def test_lines_of_another_schema_are_counted_and_forbid_a_go(tmp_path: Path, reads: str) -> None:
     """Mixed versions: what this version can't read might say the opposite."""
     ours = log(RECORDS)
-    content = [line.replace(b'"schema":1', b'"schema":2') if number < 40 else line for number, line in enumerate(ours)]
+    content = [line.replace(b'"schema":2', b'"schema":9') if number < 40 else line for number, line in enumerate(ours)]
     found = read([write(tmp_path / "app.log", content)])
-    assert found.reading.other_schema == {"2": sum(b"SHADOW_C" not in line for line in ours[:40])}
-    assert "lines of another format (schema 2) were left out" in evaluate(found).blockers[0]
+    assert found.reading.other_schema == {"9": sum(b"SHADOW_C" not in line for line in ours[:40])}
+    assert "lines of another format (schema 9) were left out" in evaluate(found).blockers[0]
 
 
 def test_an_application_that_speaks_of_us_is_not_ours(tmp_path: Path, reads: str) -> None:
@@ -238,3 +238,10 @@ def test_acceptance_is_applied_to_saved_evidence_too(tmp_path: Path) -> None:
     after = evaluate(load(tmp_path / "s.npz").accepting(rules, START)).node("greeting").criterion("parity").counts
     assert before["mismatch"] > 0
     assert (after["mismatch"], after["accepted"]) == (0, before["mismatch"])
+
+
+def test_lines_of_the_release_before_are_read(tmp_path: Path, reads: str) -> None:
+    """Schema 1 lacks keys that schema 2 has; an upgrade within a window loses no evidence."""
+    ours = [line.replace(b'"schema":2', b'"schema":1') for line in log(RECORDS)]
+    found = read([write(tmp_path / "app.log", ours)])
+    assert (found.reading.used, found.reading.other_schema) == (RECORDS, {})

@@ -23,8 +23,8 @@ from otel_shadow import ConfigError, FeatureFlags, ShadowConfig, semconv
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.evidence.line_fields import FieldReader
-from otel_shadow.log_line import KEYS, ORDER, Key, encode, lines, timestamp
-from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
+from otel_shadow.log_line import KEYS, ORDER, Key, encode, heartbeat_line, lines, timestamp
+from otel_shadow.record import Arm, Comparison, Heartbeat, Mode, Observation, Outcome, ShadowRecord, Status
 from otel_shadow.testing.capture import ShadowCapture
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -116,7 +116,15 @@ JSON_TYPES = {
     "text": "string", "time": "string, RFC 3339 in UTC with milliseconds", "number": "number", "version": "number",
     "flag": "boolean", "names": "string[]", "table": "object",
 }  # fmt: skip
-PYTHON_TYPES = {"text": str, "time": str, "number": float, "version": int, "flag": bool, "names": list, "table": dict}
+PYTHON_TYPES = {
+    "text": str,
+    "time": str,
+    "number": (int, float),
+    "version": int,
+    "flag": bool,
+    "names": list,
+    "table": dict,
+}
 RECORDED = FOLDER / "recorded_run" / "lines.json"
 BEGIN, END = "<!-- log line: begin -->\n", "<!-- log line: end -->\n"
 
@@ -157,6 +165,8 @@ def test_every_recorded_value_is_of_its_keys_type() -> None:
     """Lines of every status, mode and reason: null where the schema allows it and nowhere else."""
     text = RECORDED.read_text(encoding="utf-8").replace('"<ms>"', "1.5")  # a run's own times are left out there
     recorded = [line for scene in json.loads(text).values() for line in scene]
+    beat = Heartbeat("bot", "p1", RECORD.timestamp, "g", "n", handed_over=3, totals={"SHADOW_V2": 2})
+    recorded.append(heartbeat_line(beat))
     assert {line["event"] for line in recorded} == set(ORDER)
     wrong = []
     for key in KEYS:
@@ -179,7 +189,8 @@ def test_what_is_written_is_what_is_read() -> None:
         comparison=Comparison(Outcome.MISMATCH, decisions_match=False, diff_fields=("b", "a")),
     )  # fmt: skip
     read = FieldReader(key.read_as for key in KEYS if key.read_as not in ("", "schema"))
-    assert {name: value for name, value in read(json.loads(encode(lines(record)[0]))).items() if value} == {
+    found = read(json.loads(encode(lines(record)[0])))
+    assert {name: value for name, value in found.items() if value and value == value} == {
         "event": "SHADOW_V2", "pair_id": "p", "session": "s", "time": 1736380800000, "clock": "system", "graph": "g",
         "node": "n", "mode": "v2_shadow", "arm": "shadowed", "intent": "buy", "v1_ms": 100.0, "v1_status": "success",
         "v2_status": "timeout", "v2_ms": 250.0, "original_target": "left", "shadow_target": "right",
