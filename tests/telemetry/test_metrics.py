@@ -12,6 +12,7 @@ from frozen import frozen
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from small_graphs import State, call, left, small_graph
+from waiting import until
 
 from otel_shadow import FeatureFlags, ShadowConfig, semconv
 from otel_shadow._api.manager import ShadowTrafficManager
@@ -197,16 +198,18 @@ def test_queue_and_running_shadows_are_seen(make_shadow_capture: MakeCapture) ->
     for _ in range(3):
         call(graph)
     assert began.wait(30)
-    data = capture._signals._reader.get_metrics_data()
-    gauges = {
-        metric.name: metric.data.data_points[0].value
-        for part in data.resource_metrics
-        for scope in part.scope_metrics
-        for metric in scope.metrics
-        if metric.name in (semconv.QUEUE_DEPTH.name, semconv.INFLIGHT.name)
-    }
+
+    def gauges() -> dict[str, Any]:
+        return {
+            metric.name: metric.data.data_points[0].value
+            for part in capture._signals._reader.get_metrics_data().resource_metrics
+            for scope in part.scope_metrics
+            for metric in scope.metrics
+            if metric.name in (semconv.QUEUE_DEPTH.name, semconv.INFLIGHT.name)
+        }
+
+    until(lambda: gauges() == {"shadow.queue.depth": 2, "shadow.inflight": 1})
     gate.set()
-    assert gauges == {"shadow.queue.depth": 2, "shadow.inflight": 1}
     capture.settle()
     assert (capture.value(semconv.QUEUE_DEPTH), capture.value(semconv.EXECUTIONS, shadow__status="success")) == (0, 3)
 
