@@ -48,10 +48,11 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call:
         session = node.session_path(state, configurable)
         if session is not None and type(session) is not str:
             session = str(session)
-        assignment = node.assignments.of(flags, session, call)
+        epoch = node.services.clock()
+        assignment = node.assignments.of(flags, session, epoch, call)
         if assignment is None:
             return None
-        execution = Execution(node, assignment, configurable, entered)
+        execution = Execution(node, assignment, configurable, entered, epoch)
         execution.begin_work(entered, worked)
         return execution
     except BaseException as fault:

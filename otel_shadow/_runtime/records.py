@@ -17,6 +17,8 @@ from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
 from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
+_ADAPTIVE = 1.0
+"""Probability with which a shadow of the sample starts under load: all do, or are shed at a limit."""
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
 
 
@@ -24,7 +26,7 @@ class ExecutionData:
     """Data of one execution, for its records and spans.
 
     What most executions never change has its value on the class, so that it costs V1's path no assignment.
-    ``entered_s`` are the monotonic seconds at which the execution began.
+    The execution began at ``entered_s`` of the monotonic clock and ``epoch_s`` of the wall clock, in seconds.
     """
 
     latency_s = 0.0
@@ -40,15 +42,19 @@ class ExecutionData:
     error_type: str | None = None
 
     def __init__(
-        self, node: ShadowedNode, assignment: Assignment, configurable: Mapping[str, Any], entered_s: float
+        self,
+        node: ShadowedNode,
+        assignment: Assignment,
+        configurable: Mapping[str, Any],
+        entered_s: float,
+        epoch_s: float,
     ) -> None:
-        services = node.services
         self.node = node
         self.assignment = assignment
         self.entered_s = entered_s
         self.configurable = node.observer.keys_of(configurable)
-        self.pair_id = services.new_id()
-        self.epoch_s = services.clock()
+        self.pair_id = node.services.new_id()
+        self.epoch_s = epoch_s
 
     @property
     def shadowed(self) -> bool:
@@ -178,7 +184,8 @@ def bare(
 
 
 def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
-    services, labels = execution.node.services, execution.labels
+    services, labels, flags = execution.node.services, execution.labels, execution.assignment.flags
+    holdout = flags.holdout(services.config.arms)
     return ShadowRecord(
         pair_id=labels.pair_id,
         graph=labels.graph,
@@ -199,6 +206,11 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         trace_sampled=execution.span.sampled,
         overhead_s=execution.overhead_s,
         clock=services.clock_name,
+        service=services.holdout.service,
+        probability=execution.node.table.sample * _ADAPTIVE * (1.0 - holdout),
+        holdout=holdout,
+        slot_seconds=services.config.arms.slot_seconds,
+        percentage=flags.router_v2_percentage,
     )
 
 

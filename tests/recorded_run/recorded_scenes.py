@@ -393,11 +393,11 @@ def v1_only(run: Run) -> None:
 
 @scene(
     flags=LIVE | {"router_v2_percentage": 40.0},
-    arms={"holdout": 0.3, "noise": 0.3},
+    arms={"holdout": 0.3, "slot_seconds": 5, "noise": 0.3},
     work={"sample": 0.6},
 )
 def thirty_sessions(run: Run) -> None:
-    """Which of thirty sessions are live, held out, sampled out, shadowed: the same for ever."""
+    """Which of thirty sessions, one a second, are live, held out, sampled out, shadowed: the same for ever."""
     graph = attach(run, desk(), v1)
     for number in range(30):
         turn(graph, f"session_{number:02}")
