@@ -40,6 +40,8 @@ class ExecutionData:
     """Whether the caller got just what V1 produced."""
     status = Status.NOT_RUN
     error_type: str | None = None
+    rate_limited = False
+    """Whether V1 failed because a service answered 429."""
 
     def __init__(
         self,
@@ -84,7 +86,13 @@ class ExecutionData:
     def observation(self) -> Observation:
         """Make the observation of V1, without what the state says of it."""
         latency = None if self.status is Status.NOT_RUN else self.latency_s
-        return Observation(self.status, latency, error_type=self.error_type, span_id=self.span.span_id)
+        return Observation(
+            self.status,
+            latency,
+            error_type=self.error_type,
+            span_id=self.span.span_id,
+            rate_limited=self.rate_limited,
+        )
 
     def end_span(self) -> None:
         """End the span of the version that was served, as of the moment at which it was left."""
@@ -108,6 +116,8 @@ class Circumstances:
     """Names of tools that V2 tried and may not use; ``_other`` for names that are not declared."""
     location: str | None = None
     """Where in the code V2 failed."""
+    rate_limited: bool = False
+    """Whether it failed because a service answered 429."""
 
 
 def baseline(execution: ExecutionData, reason: str, v2: Observation | None = None) -> ShadowRecord:
@@ -142,14 +152,16 @@ def pair(
     if comparison is None:
         comparison = node.comparator(v1, v2, (views[0].step, views[1].step) if observer.has_step else None)
     if again is not None and _ran(again):
-        own = observer.view(state, again.writes, configurable).step
-        floor = node.comparator(v1, again, (views[0].step, own) if observer.has_step else None)
+        step = observer.view(state, again.writes, configurable).step
+        floor = node.comparator(v1, again, (views[0].step, step) if observer.has_step else None)
         comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
+    own = observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)
     return replace(
-        _record(execution, observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)),
+        _record(execution, replace(own, rate_limited=execution.rate_limited)),
         v2=replace(
             observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
             location=circumstances.location,
+            rate_limited=circumstances.rate_limited,
         ),
         comparison=comparison,
         user_message_hash=node.services.redactor.message(observer.user_message(state, configurable)),
@@ -177,6 +189,7 @@ def bare(
             error_type=kind,
             span_id=circumstances.span_id,
             location=circumstances.location,
+            rate_limited=circumstances.rate_limited,
         ),
         comparison=failed if v2.status in COMPARABLE else NOT_COMPARED,
         **_measured(circumstances),
