@@ -181,7 +181,7 @@ class ShadowCapture:
 
 def default_flags(config: ShadowConfig) -> FeatureFlags:
     """Return the flags by their defaults and ``[flags]``, whatever the environment says."""
-    written = {name: getattr(getattr(config, flag.table), flag.key) for name, flag in FLAGS.items()}
+    written = {name: getattr(config.flags, flag.key, None) for name, flag in FLAGS.items()}
     values = {
         name: FeatureFlags.model_fields[name].default if value is None else value for name, value in written.items()
     }
