@@ -98,6 +98,11 @@ class ShadowTrafficManager(Engine):
         lines = (WhileLogging(source, sink) for sink in (LogEventSink(logger_provider), LogFileSink(log_file)))
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
+        holdout = HoldoutClock(config.arms, service_name(tracer_provider))
+
+        def is_quiet() -> bool:  # a simulated clock may stand still while it waits for shadow runs
+            return clock_name == "system" and holdout.is_quiet(source.current, clock())
+
         services = Services(
             config=config,
             flags=source,
@@ -105,9 +110,9 @@ class ShadowTrafficManager(Engine):
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
             record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
-            dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor),
+            dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor, is_quiet),
             clock=clock,
-            holdout=HoldoutClock(config.arms, service_name(tracer_provider)),
+            holdout=holdout,
             clock_name=clock_name,
             new_id=new_id or random_id,
             v2_build=config.v2_build or _build_from_environment(),

@@ -42,6 +42,16 @@ class HoldoutClock:
             return known[3]
         return self._work_out(flags, epoch_s)
 
+    def is_quiet(self, flags: FeatureFlags, epoch_s: float) -> bool:
+        """Return whether shadow runs that wait at ``epoch_s`` are to wait for the end of the holdout slot.
+
+        They may begin in the first twelfth of it, as those of V1s that have just ended do: within twelve time limits
+        they are over in the next twelfth, and what follows is free of shadows, whatever waits.
+        """
+        if not self.holds(flags, epoch_s) or flags.holdout(self._arms) >= 1.0:
+            return False
+        return epoch_s % self._arms.slot_seconds >= self._arms.slot_seconds / 12.0
+
     def _work_out(self, flags: FeatureFlags, epoch_s: float) -> bool:
         share, length = flags.holdout(self._arms), self._arms.slot_seconds
         start, end, held = -inf, inf, self._arms.holdout_instance

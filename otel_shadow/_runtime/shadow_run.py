@@ -194,8 +194,17 @@ class ShadowRun:
 
     @property
     def _wants_again(self) -> bool:
-        """Whether V1 is to run a second time, for the noise floor."""
-        return self._execution.assignment.noise and bool(self._right_to_report)
+        """Whether V1 is to run a second time, for the noise floor: not while no shadow starts."""
+        return self._execution.assignment.noise and bool(self._right_to_report) and not self._is_held_out
+
+    @property
+    def _is_held_out(self) -> bool:
+        services = self._services
+        try:
+            return services.holdout.holds(services.flags.current, services.clock())
+        except BaseException as fault:  # noqa: BLE001 - flags and clocks of the application's own raise anything
+            self._caught("record", fault)
+            return True
 
     def _claim(self) -> bool:
         """Take the right to report, and return whether no other thread has taken it before."""

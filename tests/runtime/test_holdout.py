@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from small_graphs import call, left, small_graph
+from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags
 from otel_shadow._runtime import holdout_clock
+from otel_shadow._runtime.holdout_clock import HoldoutClock
+from otel_shadow.config import ArmsTable
 from otel_shadow.slots import slot_at
 from otel_shadow.testing.capture import ShadowCapture
 
@@ -169,3 +173,79 @@ def test_v1s_path_hashes_once_a_slot(make_shadow_capture: MakeCapture, monkeypat
         clock.now = START + number * 0.5
         call(graph, session=f"session_{number % 10}")
     assert asked == [START]
+
+
+def test_what_waits_when_the_holdout_begins_waits_for_its_end(make_shadow_capture: MakeCapture) -> None:
+    """A backlog is no shadow of an ordinary slot: none of it runs beside held-out requests."""
+    starts = [START + 60 * number for number in range(10)]
+    ordinary, held = (
+        next(start for start in starts if slot_at(start, "test", 60, 0.5).is_holdout is which)
+        for which in (False, True)
+    )
+    clock, first = Clock(ordinary), threading.Event()
+    ran: list[float] = []
+    looks: list[bool] = []
+    capture = make_shadow_capture({"arms": {"holdout": 0.5}, "limits": {"concurrency": 1}}, clock=clock)
+    is_quiet = capture.manager.dispatcher._is_quiet
+
+    def looked() -> bool:
+        looks.append(is_quiet())
+        return looks[-1]
+
+    def v2(state: Any) -> dict[str, Any]:
+        ran.append(clock.now)
+        first.wait(PATIENCE_S)
+        return {}
+
+    graph = capture.attach(small_graph(), {"left": v2})
+    for _ in range(2):
+        call(graph)
+    until(lambda: ran)
+    clock.now = held + 5.0
+    capture.manager.dispatcher._is_quiet = looked
+    first.set()
+    until(lambda: len(looks) > 3)
+    assert (ran, set(looks)) == ([ordinary], {True})
+    clock.now = held + 60.0 if not slot_at(held + 60.0, "test", 60, 0.5).is_holdout else held + 120.0
+    until(lambda: len(ran) == 2)
+
+
+@pytest.mark.parametrize(("second", "quiet"), [(0, False), (4.9, False), (5, True), (59.9, True)])
+def test_the_first_twelfth_of_a_holdout_slot_is_for_v1s_that_have_just_ended(second: float, quiet: bool) -> None:
+    """Their shadows are over by the end of the first sixth, which counts in no latency."""
+    clock = HoldoutClock(ArmsTable(holdout=0.5), lambda: "test")
+    held = next(START + 60 * number for number in range(4) if slot_at(START + 60 * number, "test", 60, 0.5).is_holdout)
+    assert clock.is_quiet(FeatureFlags(), held + second) is quiet
+    assert not clock.is_quiet(FeatureFlags(router_v2_holdout=1.0), held + second)
+    assert not clock.is_quiet(FeatureFlags(router_v2_holdout=0.0), held + second)
+
+
+def test_noise_runs_pause_in_the_holdout(make_shadow_capture: MakeCapture) -> None:
+    """V1 runs a second time in ordinary slots only, also where its V2 began in one."""
+    clock, calls = Clock(), []
+    capture = make_shadow_capture({"arms": {"holdout": 0.5, "noise": 1.0}}, clock=clock)
+    held = {second: slot_at(START + second, "test", 60, 0.5).is_holdout for second in range(0, 600, 60)}
+    before = next(second for second in held if not held[second] and held.get(second + 60))
+
+    def v1(state: Any) -> dict[str, Any]:
+        calls.append(clock.now)
+        return left(state)
+
+    def v2(state: Any) -> dict[str, Any]:
+        if state["text"] == "long":
+            clock.now = START + before + 60
+        return left(state)
+
+    graph = capture.attach(small_graph(v1), {"left": v2})
+    for second in held:
+        clock.now = START + second
+        call(graph)
+        capture.settle()
+    assert {second: calls.count(START + second) for second in held} == {
+        second: 2 - is_held for second, is_held in held.items()
+    }
+    calls.clear()
+    clock.now = START + before
+    call(graph, {"text": "long"})
+    record = capture.records[-1] if capture.records[-1].node == "left" else capture.records[-2]
+    assert (record.is_pair, record.comparison.self_match, len(calls)) == (True, None, 1)
