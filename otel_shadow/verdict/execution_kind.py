@@ -52,6 +52,12 @@ class ExecutionKind:
     simulated: bool = False
     anonymous: bool = False
     """Whether the run had no session id, and is a session of its own."""
+    service: str = ""
+    holdout: float | None = None
+    """Share of the time in which no shadow starts; None where that was a share of sessions."""
+    slot_seconds: float | None = None
+    v1_rate_limited: bool = False
+    v2_rate_limited: bool = False
 
     @property
     def compared(self) -> bool:
