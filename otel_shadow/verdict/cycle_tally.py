@@ -218,7 +218,8 @@ class _Everything:
     def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
         """Return times; of several nodes, each in units of the node's own 95th percentile."""
         shift = self._node_percentiles([(buckets, used)]) if pooled else 0
-        return np.power(latency.BASE, buckets - shift)
+        times: Floats = np.power(latency.BASE, buckets - shift)
+        return times
 
     def _node_percentiles(self, given: Sequence[tuple[NDArray[np.int16], NDArray[np.bool_]]]) -> Floats:
         """Return, of each row, the bucket of its node's 95th percentile."""
@@ -253,7 +254,8 @@ class _Everything:
         sides = [np.bincount(place[arm & (held == side)], minlength=size) for side in (False, True)]
         with np.errstate(invalid="ignore", divide="ignore"):
             weights = [np.where(side > 0, every / side, 1.0) for side in sides]
-        return np.where(held, weights[1][place], weights[0][place])
+        found: Floats = np.where(held, weights[1][place], weights[0][place])
+        return found
 
     def _configurations(self) -> list[tuple[ExecutionKind, NDArray[np.bool_]]]:
         """Return the configurations of slots that occur, each with its rows."""
