@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,10 +28,12 @@ _TYPES = {
     "text": "VARCHAR", "time": "VARCHAR", "version": "VARCHAR", "number": "DOUBLE", "flag": "BOOLEAN",
     "names": ["VARCHAR"],
 }  # fmt: skip
+_COLUMNS = ("pair", "session", "time", "v1", "v2", "probability")
 _FIELD_END, _NAME_END = "\x1f", "\x1e"
 _FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "text": str,
     "flag": {"true": True, "false": False}.get,
+    "number": lambda text: float(text) if text else math.nan,
     "names": lambda text: tuple(sorted(set(filter(None, text.split(_NAME_END))))),
 }
 _HASHES = ("(md5_number({}) & 18446744073709551615)::UBIGINT", "md5_number_lower({})", "md5_number_upper({})")
@@ -168,7 +171,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     parse = f"json_transform(body, '{_shape()}')"
     parse = f"TRY({parse})" if careful else parse
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
-    pair_id, trace_id, session, time, v1_ms, v2_ms = map(_column, ROW_FIELDS)
+    pair_id, trace_id, session, time, v1_ms, v2_ms, probability = map(_column, ROW_FIELDS)
     pair, session = hashed.format(f"{pair_id} || '|' || j.event"), hashed.format(session)
     mentioned = " OR ".join(f"contains(l, '{event}')" for event in sorted(READ_EVENTS))
     read = f"j.event IN ({', '.join(map(repr, sorted(READ_EVENTS)))})"
@@ -207,6 +210,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
       list(t) FILTER (class = 'used') AS time,
       list(coalesce({v1_ms}, 'nan'::DOUBLE)) FILTER (class = 'used') AS v1,
       list(coalesce({v2_ms}, 'nan'::DOUBLE)) FILTER (class = 'used') AS v2,
+      list(coalesce({probability}, 'nan'::DOUBLE)) FILTER (class = 'used') AS probability,
       min(CASE WHEN class = 'used' AND ({sample}) THEN
         printf('%015d', t) || chr(31) || {pair_id} || chr(31) || coalesce({trace_id}, '') END, 10) AS samples,
       min(l, {_ODD}) FILTER (class = 'odd') AS odd
@@ -218,7 +222,7 @@ def _add_group(group: dict[str, Any], builder: SummaryBuilder) -> None:
     """Add the executions of one kind, and the pairs to look at."""
     texts = dict(zip(KIND_FIELDS, str(group["kind"]).split(_FIELD_END), strict=True))
     kind = kind_of({name: _FROM_TEXT[keys_of([name])[0].type](text) for name, text in texts.items()})
-    builder.add_columns(kind, {name: np.asarray(group[name]) for name in ("pair", "session", "time", "v1", "v2")})
+    builder.add_columns(kind, {name: np.asarray(group[name]) for name in _COLUMNS})
     samples = np.ma.getdata(group["samples"])
     if samples.ndim and worth_a_sample(kind):  # DuckDB's NULL is a masked scalar
         told = [str(text).split(_FIELD_END) for text in samples]

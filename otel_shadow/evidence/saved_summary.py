@@ -78,6 +78,7 @@ def load(path: str | os.PathLike[str]) -> Summary:
 def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
     signatures = [ExecutionKind(**item | {"diff_fields": tuple(item["diff_fields"])}) for item in facts["signatures"]]
     contradictory = columns.pop("contradictory")
+    columns.setdefault("probability", np.zeros(len(columns["time"]), np.float32))  # of the release before
     rows = Rows(**columns)
     if len(rows) and int(rows.kind.max()) >= len(signatures):
         raise IndexError("a row without a kind")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from otel_shadow import semconv
 from otel_shadow.evidence.line_fields import SIMULATED, FieldReader, Fields
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Sample, Summary, moment
+from otel_shadow.verdict.executions import Rows, Sample, Summary, moment, probabilities
 from otel_shadow.verdict.hashes import text_hash
 from otel_shadow.verdict.latency import buckets
 from otel_shadow.verdict.lines_read import Reading
@@ -22,8 +23,9 @@ _SAMPLES = 10
 _MADE = {"pair": "event", "simulated": "clock", "anonymous": "has_session"}
 """Fields of a kind that are made from another field of the line."""
 KIND_FIELDS = tuple(_MADE.get(item.name, item.name) for item in fields(ExecutionKind))
-_COLUMNS = {"pair": "Q", "session": "Q", "time": "q", "kind": "l", "v1": "d", "v2": "d"}
-ROW_FIELDS = ("pair_id", "trace_id", "session", "time", "v1_ms", "v2_ms")
+_COLUMNS = {"pair": "Q", "session": "Q", "time": "q", "kind": "l", "v1": "d", "v2": "d", "probability": "d"}
+ROW_FIELDS = ("pair_id", "trace_id", "session", "time", "v1_ms", "v2_ms", "probability")
+_AMOUNTS = ("holdout", "slot_seconds", "sample")
 _read_fields = FieldReader((*KIND_FIELDS, *ROW_FIELDS))
 
 
@@ -33,7 +35,8 @@ def kind_of(line: Mapping[str, Any]) -> ExecutionKind:
     values["pair"] = values.pop("event") == semconv.EVENT_V2
     values["simulated"] = values.pop("clock") == SIMULATED
     values["anonymous"] = values.pop("has_session") is False
-    values["fields_compared"] = values["fields_compared"] is True
+    values |= {name: values[name] is True for name in ("fields_compared", "v1_rate_limited", "v2_rate_limited")}
+    values |= {name: None if math.isnan(values[name]) else values[name] for name in _AMOUNTS}
     values["served"] = values["served"] or semconv.VERSION_V1
     return ExecutionKind(**values)
 
@@ -56,8 +59,9 @@ class SummaryBuilder:
         """
         values = _read_fields(line)
         kind = kind_of(values)
-        row = (_pair_hash(values), text_hash(values["session"]), values["time"], self._kind(kind))
-        for column, value in zip(self._columns.values(), (*row, values["v1_ms"], values["v2_ms"]), strict=True):
+        identity = _pair_hash(values), text_hash(values["session"]), values["time"], self._kind(kind)
+        row = (*identity, values["v1_ms"], values["v2_ms"], values["probability"])
+        for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
         if worth_a_sample(kind):
             self.sample(kind, [Sample(moment(values["time"]), values["pair_id"], values["trace_id"])])
@@ -92,6 +96,7 @@ def _rows(columns: Mapping[str, NDArray[Any]]) -> Rows:
         columns["kind"].astype(np.int32),
         buckets(columns["v1"]),
         buckets(columns["v2"]),
+        probabilities(columns["probability"]),
     )
 
 

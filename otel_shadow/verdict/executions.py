@@ -59,6 +59,7 @@ class Rows:
         time: milliseconds since 1970 (UTC) of V1's start.
         kind: index into the summary's signatures.
         v1, v2: latency buckets (``latency.buckets``), ``latency.NONE`` where there is none.
+        probability: with which such an execution was shadowed; 0 where it was not told.
     """
 
     pair: NDArray[np.uint64]
@@ -67,13 +68,14 @@ class Rows:
     kind: NDArray[np.int32]
     v1: NDArray[np.int16]
     v2: NDArray[np.int16]
+    probability: NDArray[np.float32]
 
     @classmethod
     def empty(cls) -> Rows:
         """Return rows of no execution."""
         ids = np.empty(0, np.uint64)
         none = np.empty(0, np.int16)
-        return cls(ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none)
+        return cls(ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none, np.empty(0, np.float32))
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -154,9 +156,10 @@ class Summary:
             pair: ids of pairs, for deduplication; without them no row is ever a duplicate.
             self_match: V1 against itself on the noise-floor share; None or NaN elsewhere.
             v1_served, v1_status, mode, reason, intent, original_target, shadow_target, decisions_match, v1_step,
-            v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason: as in the log
-            line. By default V1 served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status
-            defaults to ``shed``.
+            v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason, service,
+            holdout, slot_seconds, sample, v1_rate_limited, v2_rate_limited: as in the log line. By default V1 served
+            (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to ``shed``.
+            probability: with which such an execution was shadowed, in (0, 1]; NaN where it is not known.
             anonymous: whether the run had no session id; by default it had one.
 
         Raises:
@@ -312,7 +315,7 @@ class Summary:
         self._parts = _without_crumbs(parts)
 
     def _once(self, rows: Rows) -> Rows:
-        order = np.lexsort((rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))
+        order = np.lexsort((rows.probability, rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))
         rows = rows.where(order)
         again = np.zeros(len(rows), bool)
         again[1:] = (rows.pair[1:] == rows.pair[:-1]) & (rows.pair[1:] != NO_PAIR)
@@ -325,6 +328,12 @@ class Summary:
         self._contradictory = np.union1d(self._contradictory, bad)
         self._duplicates += int(equal.sum())
         return rows.where(~again & ~np.isin(rows.pair, bad))
+
+
+def probabilities(given: NDArray[Any]) -> NDArray[np.float32]:
+    """Return probabilities as a column of :class:`Rows`: what is none, or not in (0, 1], was not told."""
+    with np.errstate(invalid="ignore"):
+        return np.where((given > 0.0) & (given <= 1.0), given, 0.0).astype(np.float32)
 
 
 def moment(milliseconds: int) -> datetime:
@@ -383,7 +392,8 @@ def _sorted(pair: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _of_table(piece: Mapping[str, Any]) -> Summary:
     table = coded(piece)
-    rows = Rows(table.pair, table.session, table.time, table.kind, buckets(table.v1_ms), buckets(table.v2_ms))
+    times = buckets(table.v1_ms), buckets(table.v2_ms)
+    rows = Rows(table.pair, table.session, table.time, table.kind, *times, probabilities(table.probability))
     return Summary(rows, table.signatures)
 
 
