@@ -100,8 +100,8 @@ class ShadowTrafficManager(Engine):
         workers = WorkerPool(config, fault_barrier)
         holdout = HoldoutClock(config.arms, service_name(tracer_provider))
 
-        def is_quiet() -> bool:  # a simulated clock may stand still while it waits for shadow runs
-            return clock_name == "system" and holdout.is_quiet(source.current, clock())
+        def is_quiet() -> bool:  # a clock that is made up may stand still while it waits for shadow runs
+            return clock is time and holdout.is_quiet(source.current, time())
 
         services = Services(
             config=config,

@@ -221,6 +221,7 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         clock=services.clock_name,
         service=services.holdout.service,
         probability=execution.node.table.sample * _ADAPTIVE * (1.0 - holdout),
+        sample=execution.node.table.sample,
         holdout=holdout,
         slot_seconds=services.config.arms.slot_seconds,
         percentage=flags.router_v2_percentage,
