@@ -28,6 +28,11 @@ _MOST_WAITING = 100
 """Such V2s of one node; further ones would take the queue's places from other nodes."""
 
 
+def never() -> bool:
+    """Return False: shadow runs start at any time."""
+    return False
+
+
 class _Running(NamedTuple):
     shadow: Shadow
     slot: Slot
@@ -50,7 +55,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         fault_barrier: FaultBarrier,
         processes: Executor | None = None,
         threads: FutureExecutor | None = None,
-        is_quiet: Callable[[], bool] = lambda: False,
+        is_quiet: Callable[[], bool] = never,
     ) -> None:
         self._is_quiet = is_quiet
         self._limits = limits

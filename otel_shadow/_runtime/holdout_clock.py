@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from otel_shadow.config import ArmsTable
-from otel_shadow.flags import FeatureFlags
+from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.slots import slot_at
 
 
@@ -54,6 +54,10 @@ class HoldoutClock:
         """
         begun_s, length = epoch_s % self._arms.slot_seconds, self._arms.slot_seconds
         return begun_s >= length / 12.0 and self.has_slots(flags) and self.holds(flags, epoch_s)
+
+    def quiet_by(self, source: FlagSource, clock: Callable[[], float]) -> Callable[[], bool]:
+        """Return what answers :meth:`is_quiet` under the flags of ``source``, by ``clock`` (epoch seconds)."""
+        return lambda: self.is_quiet(source.current, clock())
 
     def _work_out(self, flags: FeatureFlags, epoch_s: float) -> bool:
         share, length = flags.holdout(self._arms), self._arms.slot_seconds
