@@ -13,6 +13,7 @@ from otel_shadow._runtime.background_log import logger
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow.errors import ConfigError, require
 from otel_shadow.flags import FLAGS, FeatureFlags
+from otel_shadow.slots import rounding
 
 _OTHER_NUMBER = {"float": "integer", "integer": "float"}
 """What a number may be given as: 10 where 10.0 is asked for, or the reverse."""
@@ -79,6 +80,8 @@ class OpenFeatureFlags:
         fresh = FeatureFlags(**values, timeout_is_explicit=explicit)
         if fresh != self._current:
             logger.warning("otel-shadow: flags by OpenFeature are now %s", fresh)
+            if fresh.router_v2_holdout is not None and (rounded := rounding(fresh.router_v2_holdout)) is not None:
+                logger.warning("otel-shadow: %s", rounded)
         self._current = fresh
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
+_ALIKE = 0.011
 _MOST = 10_000
 """Slots of a block: at a minute each, a week."""
 
@@ -44,6 +45,16 @@ def whole_share(holdout: float) -> float:
     """Return the share of time that ``holdout`` is taken as: 1/M, or 0."""
     slots = slots_per_block(holdout)
     return 1.0 / slots if slots else 0.0
+
+
+def rounding(holdout: float) -> str | None:
+    """Return what ``holdout`` is taken as, in words; None where it is one M-th to a hundredth, as 0.33 is a third."""
+    slots = slots_per_block(holdout)
+    if not slots or abs(holdout * slots - 1.0) <= _ALIKE:
+        return None
+    return (
+        f"a holdout of {holdout:g} is no whole part of the time, and is taken as one slot in {slots} ({1 / slots:.3g})"
+    )
 
 
 def holdout_place(service: str, block: int, slots: int) -> int:

@@ -33,7 +33,7 @@ from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_env
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ArmsTable, ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
-from otel_shadow.slots import slots_per_block
+from otel_shadow.slots import rounding, slots_per_block
 
 _FORMER_NAMES = {
     "emitter": "record_queue",
@@ -125,7 +125,7 @@ class ShadowTrafficManager(Engine):
             inspect=inspect,
         )
         super().__init__(services, workers)
-        _tell_share_of_time(config.arms)
+        _tell_holdout(config.arms, source.router_v2_holdout if isinstance(source, FeatureFlags) else None)
         metrics.bind(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -147,19 +147,22 @@ def _own_redactor(config: ShadowConfig) -> Redactor:
     return redactor
 
 
-def _tell_share_of_time(arms: ArmsTable) -> None:
-    """Warn once where ``[arms] holdout`` may be meant as it was: a share of the sessions, and no slots of time."""
-    if not arms.holdout or "holdout" not in arms.model_fields_set or "slot_seconds" in arms.model_fields_set:
-        return
-    told = f"otel-shadow: [arms] holdout is a share of the time now, no more of the sessions: {_in_words(arms)}"
-    if told not in _TOLD:
-        _TOLD.add(told)
-        say(logging.WARNING, "%s; write slot_seconds beside it if that is meant", told)
-
-
-def _in_words(arms: ArmsTable) -> str:
-    slots = slots_per_block(arms.holdout)
-    return f"{arms.holdout:g} is taken as one slot of {arms.slot_seconds} s in {slots}"
+def _tell_holdout(arms: ArmsTable, flag: float | None) -> None:
+    """Warn once where the holdout may be meant as it was, a share of the sessions, or is no whole part of the time."""
+    told = [] if flag is None else [rounding(flag)]
+    if "holdout" in arms.model_fields_set and flag is None:
+        slots = slots_per_block(arms.holdout)
+        if slots and "slot_seconds" not in arms.model_fields_set:
+            told.append(
+                f"[arms] holdout is a share of the time now, no more of the sessions: {arms.holdout:g} is taken as one "
+                f"slot of {arms.slot_seconds} s in {slots}; write slot_seconds beside it if that is meant"
+            )
+        else:
+            told.append(rounding(arms.holdout))
+    for sentence in filter(None, told):
+        if sentence not in _TOLD:
+            _TOLD.add(sentence)
+            say(logging.WARNING, "otel-shadow: %s", sentence)
 
 
 _TOLD: set[str] = set()

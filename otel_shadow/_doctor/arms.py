@@ -12,7 +12,7 @@ from otel_shadow._telemetry.service_name import UNKNOWN, service_name
 from otel_shadow.config import ArmsTable, ShadowConfig
 from otel_shadow.errors import ConfigError
 from otel_shadow.flags import FeatureFlags
-from otel_shadow.slots import slots_per_block
+from otel_shadow.slots import rounding, slots_per_block
 
 LIMITS_IN_A_SLOT = 12
 """A slot is at least so many times as long as the longest time limit: what began before it is over in a sixth of it."""
@@ -20,8 +20,6 @@ CLOCK_SHARE = 1 / 6
 """Share of a slot by which a clock may be off: further than that, it reaches beyond what is left out at its ends."""
 _UNSYNCHRONISED, _ERROR = 0x40, 5
 """``STA_UNSYNC`` and ``TIME_ERROR`` of ``adjtimex(2)``."""
-_ALIKE = 0.011
-"""Relative difference within which a share is what was written: 0.33 is a third."""
 
 
 def check_arms(config: ShadowConfig | None) -> Iterator[Finding]:
@@ -62,8 +60,8 @@ def _share(arms: ArmsTable, written: float) -> Finding:
     if slots == 1:
         return problem("arms", "holdout 1: no shadow starts at any time", "set [arms] holdout = 0.333")
     told = f"one slot of {arms.slot_seconds} s in {slots} starts no shadow"
-    if abs(written * slots - 1.0) > _ALIKE:
-        return note("arms", f"holdout {written:g} is no part of a whole number: {told}", f"write {1 / slots:.3g}")
+    if (rounded := rounding(written)) is not None:
+        return note("arms", f"{rounded}; {told}", f"write {1 / slots:.3g}")
     if service == UNKNOWN:
         text = f"{told}, and the environment names no service: all without a name have the same slots"
         return note("arms", text, "set OTEL_SERVICE_NAME, unless the tracer provider's resource has a service.name")

@@ -199,6 +199,10 @@ for _ in range(2):
 @pytest.mark.parametrize(
     ("arms", "told"),
     [
+        (
+            {"holdout": 0.15, "slot_seconds": 60},
+            "a holdout of 0.15 is no whole part of the time, and is taken as one slot in 7",
+        ),
         ({"holdout": 0.1}, "0.1 is taken as one slot of 60 s in 10;"),
         ({"holdout": 0.15}, "0.15 is taken as one slot of 60 s in 7;"),
         ({"holdout": 0.1, "slot_seconds": 60}, None),
@@ -212,6 +216,21 @@ def test_a_share_that_may_be_meant_of_sessions_is_told_once(arms: dict[str, floa
         [sys.executable, "-c", SHARED_OUT, repr(arms)],
         cwd=TESTS, env={**os.environ, "OTEL_SHADOW_LOG_FILE": os.devnull}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    lines = [line for line in done.stderr.splitlines() if "share of the time" in line]
+    lines = [line for line in done.stderr.splitlines() if "of the time" in line]
     assert len(lines) == (told is not None)
     assert told is None or told in lines[0]
+
+
+@pytest.mark.parametrize(("share", "told"), [("0.1", 0), ("0.333", 0), ("0", 0), ("0.4", 1)])
+def test_a_flag_that_is_no_whole_part_of_the_time_is_told_once(share: str, told: int) -> None:
+    """``ROUTER_V2_HOLDOUT`` outranks the file: nothing is said of that."""
+    env = {**os.environ, "OTEL_SHADOW_LOG_FILE": os.devnull, "ROUTER_V2_HOLDOUT": share}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED_OUT, "{'holdout': 0.15}"],
+        cwd=TESTS, env=env, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if "of the time" in line]
+    assert (
+        lines
+        == ["otel-shadow: a holdout of 0.4 is no whole part of the time, and is taken as one slot in 2 (0.5)"] * told
+    )

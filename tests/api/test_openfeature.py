@@ -102,6 +102,27 @@ def test_a_boolean_for_a_number_is_not_used(
     assert f"{flag}: got True, expected a" in caplog.text
 
 
+def test_the_holdout_comes_from_the_provider_too(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Over environment and file; what it does not know stays as those say, and no whole part of the time is told."""
+    provider, flags = connect(FeatureFlags(router_v2_holdout=0.25))
+    assert flags.current.router_v2_holdout == 0.25
+    for given, kept in ((0.1, 0.1), (0, 0.0), (1.5, 0.0), (True, 0.0), (0.15, 0.15)):
+        provider.set(ROUTER_V2_HOLDOUT=given)
+        flags.refresh()
+        assert flags.current.router_v2_holdout == kept
+    provider.set()
+    flags.refresh()
+    assert flags.current.router_v2_holdout == 0.25
+    assert caplog.text.count("is taken as one slot in 7") == 1
+
+
+def test_a_provider_that_knows_no_holdout_leaves_it_to_the_file(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A flag that is set nowhere is no fault of the provider."""
+    _, flags = connect(ROUTER_V2_SHADOW=True)
+    assert flags.current.router_v2_holdout is None
+    assert "ROUTER_V2_HOLDOUT" not in caplog.text
+
+
 def test_a_number_with_a_point_is_a_time_limit_too(connect: Any) -> None:
     """A vendor that knows only numbers answers 3000.0; a part of a millisecond is refused."""
     provider, flags = connect(V2_TIMEOUT_MS=3000.0)

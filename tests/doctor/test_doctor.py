@@ -367,7 +367,8 @@ def toml(folder: Path, text: str) -> None:
          ""),
         ("[arms]\nholdout = 0.33", "ok", "one slot of 60 s in 3 starts no shadow, of service 'shop'", ""),
         ("[arms]\nholdout = 0.15", "note",
-         "holdout 0.15 is no part of a whole number: one slot of 60 s in 7 starts no shadow", "write 0.143"),
+         ("a holdout of 0.15 is no whole part of the time, and is taken as one slot in 7 (0.143); "
+          "one slot of 60 s in 7 starts no shadow"), "write 0.143"),
         ("[arms]\nholdout = 1", "problem", "holdout 1: no shadow starts at any time", "set [arms] holdout = 0.333"),
         ("[arms]\nholdout = 0", None, None, None),
         ("[arms]\nholdout_instance = true", None, None, None),
