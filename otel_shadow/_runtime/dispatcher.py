@@ -7,7 +7,7 @@ gives up those that are over their time. The end of a shadow run wakes it, if ot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Executor as FutureExecutor
 from time import perf_counter
 from typing import NamedTuple
@@ -46,6 +46,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         fault_barrier: counts the exceptions of the dispatcher's own work.
         processes: the executor of nodes with ``executor = "process"``.
         threads: the application's own pool, used in place of the threads of otel-shadow.
+        is_quiet: says whether no shadow run is to start now, unless the queue is being emptied.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Dispatcher(BackgroundQueue[Shadow]):
         fault_barrier: FaultBarrier,
         processes: Executor | None = None,
         threads: FutureExecutor | None = None,
+        is_quiet: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_quiet = is_quiet
         self._limits = limits
         self._fault_barrier = fault_barrier
         self._processes = processes
@@ -174,6 +177,8 @@ class Dispatcher(BackgroundQueue[Shadow]):
         self._abandoned.append(slot)
 
     def _launch(self) -> None:
+        if any(self._lanes.values()) and not (self._drains or self._ending) and self._is_quiet():
+            return
         self._launching = True  # between its lane and the list of the running a shadow run is in neither
         try:
             for name, lane in list(self._lanes.items()):
