@@ -20,7 +20,6 @@ from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
-from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
@@ -31,6 +30,7 @@ from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
+from otel_shadow.hash_key import WEAK_KEY
 
 _FORMER_NAMES = {
     "emitter": "record_queue",
