@@ -176,6 +176,8 @@ KEYS = (
     Key("probability", "number",
         "Probability with which such an execution was shadowed: sample × adaptive × ordinary slots.",
         lambda r, v2: r.probability, "probability", nullable=True),
+    Key("sample", "number", "Share of the sessions that the node's shadow runs for.",
+        lambda r, v2: r.sample, "sample", nullable=True),
     Key("holdout", "number", "Share of the time in which no shadow starts.",
         lambda r, v2: r.holdout, "holdout", nullable=True),
     Key("slot_seconds", "number", "Length of a slot of time in seconds.",
@@ -210,8 +212,8 @@ _EVERY_LINE = (
     "has_session_id",
 )  # fmt: skip
 _EVIDENCE = (
-    "service", "probability", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "side", "first_part_ms",
-    "caused_by_shadow", "process", "sequence", "code",
+    "service", "probability", "sample", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "side",
+    "first_part_ms", "caused_by_shadow", "process", "sequence", "code",
 )  # fmt: skip
 ORDER: Mapping[str, tuple[str, ...]] = {
     semconv.EVENT_V2: (

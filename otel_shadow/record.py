@@ -164,6 +164,8 @@ class ShadowRecord:
     """``service.name``: the slots of the holdout are the same in all processes of a service."""
     probability: float | None = None
     """Probability with which such an execution was shadowed: sample × adaptive × ordinary slots."""
+    sample: float | None = None
+    """Share of the sessions that the node's shadow runs for."""
     holdout: float | None = None
     """Share of the time in which no shadow starts."""
     slot_seconds: float | None = None

@@ -25,7 +25,7 @@ _MADE = {"pair": "event", "simulated": "clock", "anonymous": "has_session"}
 KIND_FIELDS = tuple(_MADE.get(item.name, item.name) for item in fields(ExecutionKind))
 _COLUMNS = {"pair": "Q", "session": "Q", "time": "q", "kind": "l", "v1": "d", "v2": "d", "probability": "d"}
 ROW_FIELDS = ("pair_id", "trace_id", "session", "time", "v1_ms", "v2_ms", "probability")
-_AMOUNTS = ("holdout", "slot_seconds")
+_AMOUNTS = ("holdout", "slot_seconds", "sample")
 _read_fields = FieldReader((*KIND_FIELDS, *ROW_FIELDS))
 
 

@@ -23,7 +23,7 @@ _FLAGS = (
     "v1_served", "self_match", "decisions_match", "steps_match", "fields_compared", "anonymous",
     "v1_rate_limited", "v2_rate_limited",
 )  # fmt: skip
-_AMOUNTS = ("holdout", "slot_seconds")
+_AMOUNTS = ("holdout", "slot_seconds", "sample")
 _ALLOWED = {
     "status": {"", *Status},
     "v1_status": {*Status},

@@ -56,6 +56,8 @@ class ExecutionKind:
     holdout: float | None = None
     """Share of the time in which no shadow starts; None where that was a share of sessions."""
     slot_seconds: float | None = None
+    sample: float | None = None
+    """Share of the sessions that the node's shadow runs for."""
     v1_rate_limited: bool = False
     v2_rate_limited: bool = False
 
@@ -105,7 +107,7 @@ class ExecutionKind:
         if self.mode != Mode.V2_SHADOW or self.v1_status == Status.CANCELLED:
             return None
         if self.arm == Arm.HOLDOUT:
-            return None if self.pair else Arm.HOLDOUT.value
+            return None if self.pair or self.reason in _OF_NO_ARM - {"holdout"} else Arm.HOLDOUT.value
         return None if self.reason in _OF_NO_ARM else Arm.SHADOWED.value
 
     @property
