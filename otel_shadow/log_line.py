@@ -198,9 +198,10 @@ KEYS = (
         lambda r, v2: r.process or None, "process", nullable=True),
     Key("sequence", "number", "Number of the line among those of its process, graph, node and event, from 1.",
         lambda r, v2: r.sequence, "sequence", nullable=True),
-    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far."),
-    Key("totals", "table", "Lines of the node that this process has written so far, by event."),
-    Key("last", "flag", "Whether the process ends."),
+    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far.",
+        read_as="handed_over"),
+    Key("totals", "table", "Lines of the node that this process has written so far, by event.", read_as="totals"),
+    Key("last", "flag", "Whether the process ends.", read_as="last"),
     Key("code", "text", "Keyed code of the line, by which it is told from a forged one.",
         lambda r, v2: None, "code", nullable=True),
 )  # fmt: skip

@@ -60,6 +60,8 @@ class ExecutionKind:
     """Share of the sessions that the node's shadow runs for."""
     v1_rate_limited: bool = False
     v2_rate_limited: bool = False
+    coded: bool = False
+    """Whether the line's code was verified."""
 
     @property
     def compared(self) -> bool:
