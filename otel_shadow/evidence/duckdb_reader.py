@@ -199,6 +199,8 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     pair, owner = hashed.format(f"{pair_id} || '|' || (j.{event} ->> '$')"), hashed.format(session)
     writer = hashed.format(process)
     read = f"(j.{event} ->> '$') IN ({', '.join(map(repr, sorted(READ_EVENTS)))})"
+    # Where an object broke off and another follows, a line is no JSON; of a line for people that has to be looked for.
+    behind = " OR ".join(f"contains(body, '{event}')" for event in sorted(READ_EVENTS))
     needed = " AND ".join(f"j.{key.name}::VARCHAR NOT IN ('', 'null', '\"\"')" for key in KEYS if key.needed)
     sample = """(j.comparison ->> '$') = 'mismatch'
         OR coalesce(j.shadow_status ->> '$', j.v2_status ->> '$') IN ('error', 'timeout')
@@ -210,8 +212,8 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     ), placed AS (
       SELECT l, CASE WHEN starts_with(text, '{_START}') THEN text
           WHEN contains(text, '{_START}') THEN regexp_replace(text, '^(?:{_PREFIX})', '') END AS body,
-        starts_with(body, '{_START}') AND NOT contains(substr(body, 12), '"event":"SHADOW_') AS ours,
-        CASE WHEN ours THEN NOT starts_with(body, '{_PEOPLE}')
+        starts_with(body, '{_START}') AND NOT starts_with(body, '{_PEOPLE}') AS ours,
+        CASE WHEN ours THEN true WHEN starts_with(body, '{_PEOPLE}') THEN {behind}
           ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') END AS marked
       FROM raw
     ), found AS (
