@@ -222,8 +222,7 @@ def _unread(summary: Summary) -> tuple[Reason, ...]:
 
 
 def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
-    build = found.build
-    mine = [kind for kind in summary.signatures if (kind.build, kind.digest) == (build.build, build.digest)]
+    mine = [kind for kind in summary.signatures if kind.unit == found.slice.build]
     return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
 
 
