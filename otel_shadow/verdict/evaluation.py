@@ -13,6 +13,7 @@ from otel_shadow.policy import Policy
 from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case
+from otel_shadow.verdict.evidence_faults import evidence_faults
 from otel_shadow.verdict.executions import TIMES, Summary
 from otel_shadow.verdict.node_tally import NodeTally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -121,7 +122,8 @@ def _overall(
     verdicts: tuple[NodeVerdict, ...],
 ) -> Verdict:
     rows = tuple(_weakest([node.criterion(name) for node in verdicts]) for name in semconv.CRITERIA)
-    blockers = _blockers(summary, policy, found, verdicts)
+    faults = evidence_faults(summary, policy, found, at)
+    blockers = (*_of(faults, Role.BLOCKER), *_blockers(summary, policy, found, verdicts))
     intents = _uncertified_intents(policy, nodes)
     required = [row for row in rows if row.required]
     decision = _conjunction(required)
@@ -144,9 +146,18 @@ def _overall(
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
-    warnings = (*_warnings(summary, policy, found, at), *_session_ids(nodes), *_cut_off(nodes))
-    why, besides = _why(decision, required), (*warnings, *_notes(summary, found))
+    warnings = (
+        *_of(faults, Role.WARNING),
+        *_warnings(summary, policy, found, at),
+        *_session_ids(nodes),
+        *_cut_off(nodes),
+    )
+    why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *_notes(summary, found))
     return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict)))
+
+
+def _of(reasons: Sequence[Reason], role: Role) -> tuple[Reason, ...]:
+    return tuple(one for one in reasons if one.role is role)
 
 
 def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reason, ...]:
@@ -222,8 +233,7 @@ def _unread(summary: Summary) -> tuple[Reason, ...]:
 
 
 def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
-    build = found.build
-    mine = [kind for kind in summary.signatures if (kind.build, kind.digest) == (build.build, build.digest)]
+    mine = [kind for kind in summary.signatures if kind.unit == found.slice.build]
     return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
 
 

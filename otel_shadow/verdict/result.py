@@ -168,11 +168,15 @@ class Build:
     events: int
     first: datetime
     last: datetime
+    service: str = ""
+    coded: bool = False
+    """Whether the codes of its lines were verified; lines without a code are evidence of their own."""
 
     @property
     def label(self) -> str:
-        """For people: build and digest."""
-        return f"{self.build or '(no build)'} / {self.digest or '(no digest)'}"
+        """For people: build and digest, and the service where it is named."""
+        named = f"{self.build or '(no build)'} / {self.digest or '(no digest)'}"
+        return f"{named} of {self.service}" if self.service else named
 
 
 @dataclass(frozen=True, slots=True)
