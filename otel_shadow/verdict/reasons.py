@@ -50,6 +50,11 @@ class ReasonKind(StrEnum):
     OUT_OF_REACH = "out_of_reach"
     TOO_FEW_TO_TELL = "too_few_to_tell"
     NEXT_CYCLE = "next_cycle"
+    HOLDS_NO_MORE = "holds_no_more"
+    LAST_CYCLE = "last_cycle"
+    OUTSIDE = "outside"  # have against needed, with quantity and limit
+    GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit
+    SHARES_DIFFER = "shares_differ"
     BLOCK = "block"  # have, quantity, since
     INTENT = "intent"  # names, have, quantity
     CONSTANT_DECISION = "constant_decision"

@@ -173,6 +173,19 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NEXT_CYCLE: lambda one: (
         "the end of the current cycle of traffic: when the last whole one ended, there was no proof yet"
     ),
+    ReasonKind.HOLDS_NO_MORE: lambda one: (
+        "what was proven at an earlier look: the window as a whole does not support it any more"
+    ),
+    ReasonKind.LAST_CYCLE: lambda one: "a better last cycle: by itself it is evidence against the bound",
+    ReasonKind.OUTSIDE: lambda one: _measured(one, ", outside"),
+    ReasonKind.GUARD: lambda one: (
+        f"a proof at this node that {bound(one.quantity, one.needed, one.limit)}, so that no node hides behind the "
+        f"others (so far {bound(one.quantity, one.have, one.limit)})"
+    ),
+    ReasonKind.SHARES_DIFFER: lambda one: (
+        "arms whose shares stay the same: between hours they differ by more than twice, and lines of the release "
+        "before do not tell them; the lines of this one do"
+    ),
     ReasonKind.BLOCK: lambda one: (
         f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
         f"({value(one.quantity, one.have)})"
@@ -328,7 +341,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.SMALL_TRAFFIC: _small_traffic,
     ReasonKind.LATE: lambda one: (
         f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, and the window is {_length(one.have)};"
-        f" what helps: a longer window ([sla] window_hours), {_FASTER[one.criterion]}"
+        f" what helps: a longer window ([sla] max_cycles), {_FASTER[one.criterion]}"
     ),
     ReasonKind.SLOW: lambda one: f"{title(one.criterion).lower()} takes longest; what helps: {_FASTER[one.criterion]}",
     ReasonKind.FEW_TURNS: lambda one: (
