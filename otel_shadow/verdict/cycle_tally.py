@@ -61,7 +61,7 @@ class CycleSlice:
     Arguments:
         chosen: build, anchor and time of the look; its edges are not used.
         cycle: length of a cycle.
-        cycles: whole cycles since the anchor.
+        cycles: whole cycles since the anchor; the evidence of the running one follows theirs.
     """
 
     chosen: Slice
@@ -102,7 +102,7 @@ class _Everything:
         last = np.maximum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         first = np.minimum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         cycle = (first - which.chosen.start) // which.cycle
-        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle >= which.cycles)] = -1
+        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle > which.cycles)] = -1
         self.cycle = cycle[self.session] if len(rows) else cycle
         self.node = self.of_kind(lambda kind: self._nodes.index((kind.graph, kind.node)))
         self.probability = self._probability()
@@ -160,10 +160,10 @@ class _Everything:
         could = mine & ((self._could_be_shadowed() + self.of_kind(lambda kind: kind.live)) > 0.0)
         probability, cycle = self.probability[could], self.cycle[could]
         power = np.floor(np.log2(probability)).astype(np.int64)
-        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles)]
+        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles + 1)]
         for one in np.unique(power).tolist():
             in_class = power == one
-            counts = np.bincount(cycle[in_class], minlength=self.which.cycles)
+            counts = np.bincount(cycle[in_class], minlength=self.which.cycles + 1)
             for place in np.flatnonzero(counts).tolist():
                 least = float(probability[in_class & (cycle == place)].min())
                 found[place][one] = SamplingClass(least, float(counts[place]))
@@ -233,7 +233,7 @@ class _Everything:
             rows = np.flatnonzero(of[0] & (self.cycle == place))
             return Lines(unit[rows], of[1][rows], weight[rows])
 
-        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles))
+        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles + 1))
 
     def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
         """Return times; of several nodes, each in units of the node's own 95th percentile."""
