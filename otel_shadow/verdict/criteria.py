@@ -414,7 +414,8 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         lacking += [] if found.is_recent else [_missing(ReasonKind.LAST_CYCLE)]
         return lacking, [None] * len(lacking)
     if result.sessions < case.policy.no_go_sessions:
-        return [_missing(ReasonKind.TOO_FEW_TO_TELL)], [None]
+        is_told = result.sessions < case.bounds.min_sessions
+        return ([] if is_told else [_missing(ReasonKind.TOO_FEW_TO_TELL)]), [None]
     if _is_outside(result):
         return [_missing(ReasonKind.OUT_OF_REACH)], [None]
     cycles, held, rate = case.frame.cycles.cycles, case.policy.cycles_held, case.rate(result.sessions)
