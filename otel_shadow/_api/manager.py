@@ -15,7 +15,7 @@ from warnings import warn
 from otel_shadow import semconv
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.debug_mode import announce
-from otel_shadow._runtime.dispatcher import Dispatcher
+from otel_shadow._runtime.dispatcher import Dispatcher, never
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
@@ -99,10 +99,6 @@ class ShadowTrafficManager(Engine):
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
         holdout = HoldoutClock(config.arms, service_name(tracer_provider))
-
-        def is_quiet() -> bool:  # a simulated clock may stand still while it waits for shadow runs
-            return clock_name == "system" and holdout.is_quiet(source.current, clock())
-
         services = Services(
             config=config,
             flags=source,
@@ -110,7 +106,14 @@ class ShadowTrafficManager(Engine):
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
             record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
-            dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor, is_quiet),
+            dispatcher=Dispatcher(
+                config.limits,
+                fault_barrier,
+                workers,
+                executor,
+                # A clock that is made up may stand still in a holdout slot until what waits has run.
+                is_quiet=holdout.quiet_by(source, time) if clock is time else never,
+            ),
             clock=clock,
             holdout=holdout,
             clock_name=clock_name,
