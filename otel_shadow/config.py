@@ -155,7 +155,7 @@ class LimitsTable(_Table):
     queue: Annotated[int, Field(ge=1)] = 1000
     """Shadow runs that may wait."""
     concurrency: Annotated[int, Field(ge=1)] = 4
-    """Shadow runs at the same time, in threads and on loops."""
+    """Shadow runs at the same time in threads; of those that are awaited, twice as many."""
     pairs_per_second: Annotated[float, Field(gt=0.0)] | None = None
     """Shadow runs that may start in a second, per node; unset: any number."""
     snapshot_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024

@@ -198,9 +198,10 @@ KEYS = (
         lambda r, v2: r.process or None, "process", nullable=True),
     Key("sequence", "number", "Number of the line among those of its process, graph, node and event, from 1.",
         lambda r, v2: r.sequence, "sequence", nullable=True),
-    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far."),
-    Key("totals", "table", "Lines of the node that this process has written so far, by event."),
-    Key("last", "flag", "Whether the process ends."),
+    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far.",
+        read_as="handed_over"),
+    Key("totals", "table", "Lines of the node that this process has written so far, by event.", read_as="totals"),
+    Key("last", "flag", "Whether the process ends.", read_as="last"),
     Key("code", "text", "Keyed code of the line, by which it is told from a forged one.",
         lambda r, v2: None, "code", nullable=True),
 )  # fmt: skip
@@ -290,19 +291,27 @@ _FOR_PEOPLE = [
 _to_json = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def encode(line: Line) -> bytes:
+def encode(line: Line, code_of: Callable[[Line], str] | None = None) -> bytes:
     """Return ``line`` as one JSON line, newline included, at most 4,096 bytes.
 
     A longer line has the long strings, lists and tables of the user's own names cut and marked with ``…`` and
     ``"truncated": true``; the keys of the contract stay.
+
+    Arguments:
+        line: made by :func:`lines` or :func:`heartbeat_line`.
+        code_of: computes the code of a line that has one, after cutting; None: it stays null.
     """
-    data = _dump(line)
+    data = _dump(_coded(line, code_of))
     room = _LONGEST_FIELD
     while len(data) > semconv.LINE_MAX_BYTES and room:
         cut = {key: _cut(item, room) if key in _CUTTABLE else item for key, item in line.items()}
-        data = _dump({**cut, "truncated": True})
+        data = _dump(_coded({**cut, "truncated": True}, code_of))
         room //= 2
     return data
+
+
+def _coded(line: Line, code_of: Callable[[Line], str] | None) -> Line:
+    return line if code_of is None or "code" not in line else {**line, "code": code_of(line)}
 
 
 def _dump(line: Line) -> bytes:

@@ -20,7 +20,6 @@ from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
-from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.holdout_clock import HoldoutClock
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
@@ -33,6 +32,7 @@ from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_env
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ArmsTable, ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
+from otel_shadow.hash_key import WEAK_KEY
 from otel_shadow.slots import rounding, slots_per_block
 
 _FORMER_NAMES = {

@@ -15,12 +15,12 @@ from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, check_state, import_graph
 from otel_shadow._doctor.recent_lines import check_recent_lines
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
-from otel_shadow._runtime.hash_key import WEAK_KEY
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_environment
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig, named_file
 from otel_shadow.errors import ConfigError, MissingExtraError, require
+from otel_shadow.hash_key import WEAK_KEY
 
 _EXPORT_TIMEOUT_S = 4
 

@@ -28,6 +28,11 @@ _MOST_WAITING = 100
 """Such V2s of one node; further ones would take the queue's places from other nodes."""
 
 
+AWAITED = 2
+"""Times ``concurrency``: shadow runs that are awaited at the same time. They mostly wait, their guard bounds the rest,
+and where a loop ends soon, those that begin late are cut off."""
+
+
 def never() -> bool:
     """Return False: shadow runs start at any time."""
     return False
@@ -67,7 +72,8 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     def _reset(self) -> None:
         super()._reset()
-        self._executors: dict[str, Executor] = {"thread": ThreadExecutor(self._threads, most=self._limits.concurrency)}
+        most = self._limits.concurrency * (1 + AWAITED)
+        self._executors: dict[str, Executor] = {"thread": ThreadExecutor(self._threads, most=most)}
         if self._processes is not None:
             self._executors["process"] = self._processes
         self.placement = Placement()
@@ -182,7 +188,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         try:
             for name, lane in list(self._lanes.items()):
                 executor = name if isinstance(name, str) else "thread"
-                while lane and self._has_room(executor):
+                while lane and self._has_room(executor, is_async=executor != name):
                     place = self._place(lane[0]) if executor != name else None
                     if isinstance(place, Later):
                         if self._waits(lane, place):
@@ -231,12 +237,13 @@ class Dispatcher(BackgroundQueue[Shadow]):
             shadow.give_up(cancelled=True)
             self._fault_barrier.caught("dispatch", "-", error)
 
-    def _has_room(self, name: str) -> bool:
+    def _has_room(self, name: str, *, is_async: bool) -> bool:
         capacity = self._executors[name].capacity
         if capacity is not None:
             return sum(running.shadow.executor == name for running in self._running) < capacity
-        shared = sum(running.shadow.executor != "process" for running in self._running)
-        return shared < self._limits.concurrency
+        here = [running.shadow for running in self._running if running.shadow.executor != "process"]
+        alike = sum(shadow.is_async == is_async for shadow in here)
+        return alike < self._limits.concurrency * (AWAITED if is_async else 1)
 
     def _take(self, lane: deque[Shadow]) -> Shadow | None:
         try:

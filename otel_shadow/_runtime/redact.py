@@ -13,7 +13,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from otel_shadow import semconv
-from otel_shadow._runtime.hash_key import stretched, weakness
+from otel_shadow.hash_key import given_secret, stretched, weakness
+from otel_shadow.line_code import derived_key
 
 _HEX_DIGITS = 12
 _KEY_ID = "otel-shadow key id"
@@ -33,8 +34,7 @@ class Redactor:
     """
 
     def __init__(self, key: bytes | str | None = None, safe_id: str | None = None) -> None:
-        given = key if key is not None else os.environ.get(semconv.ENV_HASH_KEY, "").strip()
-        secret = given.encode("utf-8", "surrogateescape") if isinstance(given, str) else given  # any bytes may be a key
+        secret = given_secret(key)
         self._secret = secret or os.urandom(32)
         self.random_key = not secret
         self._short = lru_cache(4096)(self._identifier)
@@ -49,6 +49,11 @@ class Redactor:
     def key_id(self) -> str:
         """Eight hex digits that tell keys apart and say nothing of the key."""
         return self.digest(_KEY_ID)[:8]
+
+    @cached_property
+    def verify_key(self) -> bytes | None:
+        """32 bytes with which lines get their codes and are verified; None where the secret is random."""
+        return None if self.random_key else derived_key(self._key)
 
     @property
     def former_key_id(self) -> str:

@@ -18,10 +18,10 @@ from langchain_core.messages import HumanMessage
 
 from otel_shadow import semconv
 from otel_shadow._runtime.execution_result import ExecutionResult
-from otel_shadow._runtime.hash_key import stretched
 from otel_shadow._runtime.observer import Observer
 from otel_shadow._runtime.redact import Redactor, class_name, declared, error_type
 from otel_shadow.config import NodeTable, PrivacyTable, ShadowConfig
+from otel_shadow.hash_key import stretched
 from otel_shadow.log_line import encode, lines
 from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
 

@@ -6,8 +6,11 @@ Who holds a log line can try keys until the line's key id comes out, and then ev
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from functools import lru_cache
+
+from otel_shadow import semconv
 
 _SALT = b"otel-shadow"
 """The same everywhere: replicas with one secret must have one key. It keeps tables made for other programs useless."""
@@ -31,6 +34,12 @@ _WORDS = (
 )  # fmt: skip
 """What people write where a secret is asked for, and words of documentation: a key made of them alone is guessed."""
 _OF_WORDS = re.compile(f"(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))}|[\\W_]|[0-9]{{1,8}}(?![0-9]))+")
+
+
+def given_secret(given: bytes | str | None = None) -> bytes:
+    """Return the bytes of a secret: of ``given``, else of ``OTEL_SHADOW_HASH_KEY``; empty where there is none."""
+    secret = given if given is not None else os.environ.get(semconv.ENV_HASH_KEY, "").strip()
+    return secret.encode("utf-8", "surrogateescape") if isinstance(secret, str) else secret  # any bytes may be a key
 
 
 @lru_cache(8)
