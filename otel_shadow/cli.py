@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from otel_shadow import semconv
 from otel_shadow.errors import ConfigError, ShadowError
 
 EXIT_UNUSABLE = 2
@@ -104,6 +105,8 @@ def cli() -> None:
               help="shadow.toml with [sla] and [[accept]].  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
 @click.option("--at", callback=moment, metavar="TIME", help="Judge as of this time (ISO 8601).  [default: now]")
 @click.option("--build", metavar="BUILD", help="Judge this V2 build.  [default: the latest in the evidence]")
+@click.option("--digest", metavar="DIGEST", help="Judge this configuration.  [default: the latest in the evidence]")
+@click.option("--service", metavar="NAME", help="Judge this service.  [default: the one with the most evidence]")
 @click.option("--trace-url", callback=trace_link, metavar="URL",
               help="Link trace ids on the page: http://…/{trace_id}.")  # fmt: skip
 @click.option("--watch", is_flag=True, help="Judge repeatedly; with OTEL_EXPORTER_OTLP_* also export gauges.")
@@ -128,10 +131,11 @@ def verdict(**options: Any) -> int:
     if not options["sources"]:
         raise click.UsageError("Missing argument 'SOURCE...': a log file, a glob or a saved summary.")
     if watch:
-        _only_with("--watch", given, {"sources", "config", "build"})
+        _only_with("--watch", given, {"sources", "config", "build", "digest", "service"})
         from otel_shadow._report.watch_command import watch as keep_watching
 
-        return keep_watching(options["sources"], every or 30.0, options["config"], options["build"])
+        chosen = {name: options[name] for name in ("build", "digest", "service")}
+        return keep_watching(options["sources"], every or 30.0, options["config"], **chosen)
     _only_with("a single verdict", given, given, every)
     if options["trace_url"] and options["html"] is None:
         raise click.UsageError("--trace-url: links stand on the page; name it with --html FILE.")
@@ -279,12 +283,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(*error.problems)
     except ShadowError as error:
         return _complain(str(error))
+    except (ReaderGoneError, BrokenPipeError):
+        raise
+    except Exception as error:  # a traceback would exit with 1, which is NO-GO
+        if os.environ.get(semconv.ENV_DEBUG):
+            raise
+        return _complain(
+            f"an error of otel-shadow itself: {_told(error)} ({semconv.ENV_DEBUG}=1 shows where); please report it"
+        )
     return result if isinstance(result, int) else 0
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"
 
 
 def _complain(*problems: str) -> int:
     for problem in problems:
-        click.echo(f"otel-shadow: {' '.join(problem.split())}", err=True)
+        one_line = " ".join("".join(sign if sign.isprintable() else " " for sign in problem).split())
+        click.echo(f"otel-shadow: {one_line}", err=True)
     return EXIT_UNUSABLE
 
 

@@ -176,6 +176,8 @@ KEYS = (
     Key("probability", "number",
         "Probability with which such an execution was shadowed: sample × adaptive × ordinary slots.",
         lambda r, v2: r.probability, "probability", nullable=True),
+    Key("sample", "number", "Share of the sessions that the node's shadow runs for.",
+        lambda r, v2: r.sample, "sample", nullable=True),
     Key("holdout", "number", "Share of the time in which no shadow starts.",
         lambda r, v2: r.holdout, "holdout", nullable=True),
     Key("slot_seconds", "number", "Length of a slot of time in seconds.",
@@ -196,9 +198,10 @@ KEYS = (
         lambda r, v2: r.process or None, "process", nullable=True),
     Key("sequence", "number", "Number of the line among those of its process, graph, node and event, from 1.",
         lambda r, v2: r.sequence, "sequence", nullable=True),
-    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far."),
-    Key("totals", "table", "Lines of the node that this process has written so far, by event."),
-    Key("last", "flag", "Whether the process ends."),
+    Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far.",
+        read_as="handed_over"),
+    Key("totals", "table", "Lines of the node that this process has written so far, by event.", read_as="totals"),
+    Key("last", "flag", "Whether the process ends.", read_as="last"),
     Key("code", "text", "Keyed code of the line, by which it is told from a forged one.",
         lambda r, v2: None, "code", nullable=True),
 )  # fmt: skip
@@ -210,8 +213,8 @@ _EVERY_LINE = (
     "has_session_id",
 )  # fmt: skip
 _EVIDENCE = (
-    "service", "probability", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "side", "first_part_ms",
-    "caused_by_shadow", "process", "sequence", "code",
+    "service", "probability", "sample", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "side",
+    "first_part_ms", "caused_by_shadow", "process", "sequence", "code",
 )  # fmt: skip
 ORDER: Mapping[str, tuple[str, ...]] = {
     semconv.EVENT_V2: (

@@ -23,7 +23,7 @@ class Mode(StrEnum):
 
 
 class Arm(StrEnum):
-    """Arm of a session: with a shadow, or the latency baseline without one."""
+    """Arm of an execution, by the slot of time it began in: with shadows, or the latency baseline without any."""
 
     SHADOWED = "shadowed"
     HOLDOUT = "holdout"
@@ -164,10 +164,12 @@ class ShadowRecord:
     """``service.name``: the slots of the holdout are the same in all processes of a service."""
     probability: float | None = None
     """Probability with which such an execution was shadowed: sample × adaptive × ordinary slots."""
+    sample: float | None = None
+    """Share of the sessions that the node's shadow runs for."""
     holdout: float | None = None
     """Share of the time in which no shadow starts."""
     slot_seconds: float | None = None
-    """Length of a slot of time."""
+    """Length of a slot of time in seconds."""
     percentage: float | None = None
     """Per cent of the sessions that V2 serves."""
     process: str = ""

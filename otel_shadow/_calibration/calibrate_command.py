@@ -16,12 +16,13 @@ require("sklearn", "calibration")
 from otel_shadow._calibration.calibration import Options, calibrate  # noqa: E402 - after the check that names the extra
 from otel_shadow._calibration.calibration_document import calibration_document  # noqa: E402
 from otel_shadow._calibration.labels import Names, read_labels  # noqa: E402
-from otel_shadow._calibration.pairs import read_pairs  # noqa: E402
+from otel_shadow._calibration.pairs import PairSet, read_pairs  # noqa: E402
 from otel_shadow._calibration.proposal_file import proposal_file  # noqa: E402
 from otel_shadow._calibration.threshold_proposals import STRICTNESS  # noqa: E402
 from otel_shadow._calibration.thresholds_file import read_thresholds  # noqa: E402
 from otel_shadow._report.html_page import page, write  # noqa: E402
-from otel_shadow._report.terminal import console, show  # noqa: E402
+from otel_shadow._report.terminal import clean, console, show  # noqa: E402
+from otel_shadow._report.written_files import keep_sources  # noqa: E402
 from otel_shadow.config import ShadowConfig  # noqa: E402
 from otel_shadow.verdict.json_data import plain  # noqa: E402
 
@@ -51,7 +52,11 @@ def run_calibrate(
         given["current"], given["current_nodes"], given["current_intents"] = read_thresholds(current)
     parts = tuple({**STRICTNESS, **dict(strictness)}.items())
     options = Options(names=_names(observed), strictness=parts, **given)
-    found = calibrate(read_pairs(sources, build), options, read_labels(labels) if labels else None)
+    keep_sources(sources, {"--out": out, "--html": html})
+    pairs = read_pairs(sources, build)
+    if pairs.blockers:
+        return _blocked(pairs)
+    found = calibrate(pairs, options, read_labels(labels) if labels else None)
     told = sys.stdout
     if as_json:
         told = sys.stderr
@@ -92,6 +97,8 @@ def run_coverage(
     names, settings = _names(observed), ShadowConfig.load(config)
     declared = tuple(dict.fromkeys((*settings.session.intents, *settings.sla.intents)))
     pairs = read_pairs(sources, build)
+    if pairs.blockers:
+        return _blocked(pairs)
     found = coverage_of(pairs.pairs, declared, names)
     gaps = find_gaps(read_corpus(corpus, pairs, declared), names) if corpus else None
     if as_json:
@@ -99,6 +106,13 @@ def run_coverage(
     else:
         show(coverage_document(found, gaps, pairs.notes), console(sys.stdout))
     return 0
+
+
+def _blocked(pairs: PairSet) -> int:
+    """Say on standard error why the evidence allows no conclusion."""
+    for one in pairs.blockers:
+        print(f"otel-shadow: nothing is concluded: {clean(one)}", file=sys.stderr)  # noqa: T201
+    return EXIT_NOT_ENOUGH
 
 
 def _names(observed: Sequence[tuple[str, str]]) -> Names:

@@ -13,7 +13,13 @@ from otel_shadow import semconv
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.line_fields import SIMULATED, FieldReader, Fields, MalformedError
 from otel_shadow.evidence.read_sources import read_objects
+from otel_shadow.evidence.summary_builder import SummaryBuilder
+from otel_shadow.line_code import environment_key
 from otel_shadow.record import Observed, Outcome
+from otel_shadow.verdict import evaluate
+from otel_shadow.verdict.execution_kind import Unit
+from otel_shadow.verdict.reasons import ReasonKind, Role
+from otel_shadow.verdict.wording import sentence
 
 COUNTED = frozenset({"success", "error", "timeout", "interrupt"})
 """Statuses of shadows that ran to an end of their own."""
@@ -22,7 +28,7 @@ _read_fields = FieldReader(
     (
         "pair_id", "session", "node", "time", "v2_status", "v2_ms", "original_target", "shadow_target",
         "decisions_match", "comparison", "intent", "message_hash", "observed_v1", "observed_v2", "build", "key_id",
-        "clock",
+        "clock", "service", "digest",
     )
 )  # fmt: skip
 
@@ -50,6 +56,7 @@ class Pair:
     build: str
     key: str
     simulated: bool
+    unit: Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,8 @@ class PairSet:
     duplicates: int
     sources: tuple[str, ...]
     notes: tuple[str, ...]
+    blockers: tuple[str, ...] = ()
+    """Why nothing may be concluded from this evidence: where the verdict says so, too."""
 
     @property
     def sessions(self) -> int:
@@ -71,42 +80,59 @@ class PairSet:
 
 
 def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
-    """Read the pairs of ``build`` (default: that of the latest pair) from log files.
+    """Read the pairs of ``build`` (default: of what the verdict would judge) from log files.
 
     An EvidenceError says which source can't be read, or that there is no pair in any, and what is expected.
     """
     told: Counter[str] = Counter()
     first: dict[str, Pair] = {}
+    builder = SummaryBuilder()
 
-    def take(line: Mapping[str, Any]) -> None:
-        if line["event"] == semconv.EVENT_V2:
-            pair = _pair(_read_fields(line))
+    def take(line: Mapping[str, Any], coded: bool) -> None:
+        pair = _pair(_read_fields(line), coded) if line["event"] == semconv.EVENT_V2 else None
+        builder.add(line, coded)
+        if pair is not None:
             told[pair.pair_id] += 1
             first.setdefault(pair.pair_id, pair)
 
-    reading = read_objects(sources, take)
+    reading = read_objects(sources, take, beat=builder.add_beat, verify_key=environment_key())
     if not first:
         raise EvidenceError(
             f"{', '.join(sources)}: no {semconv.EVENT_V2} line among {reading.lines:,} lines; name the log files that "
             "OTEL_SHADOW_LOG_FILE wrote (a saved summary keeps counts only)"
         )
     builds = Counter(pair.build for pair in first.values())
-    wanted = max(first.values(), key=lambda pair: pair.at).build if build is None else build
-    if wanted not in builds:
-        raise EvidenceError(f"no pair of V2 build {wanted!r}; the sources have {', '.join(map(repr, builds))}")
-    chosen = [pair for pair in first.values() if pair.build == wanted]
+    if build is not None and build not in builds:
+        raise EvidenceError(f"no pair of V2 build {build!r}; the sources have {', '.join(map(repr, builds))}")
+    summary = builder.summary(reading)
+    verdict = evaluate(summary if build is None else summary.of_build(build))
+    judged = verdict.build
+    assert judged is not None  # there is a pair, hence evidence
+    since = judged.first.timestamp()
+    unit = (judged.service, judged.build, judged.digest, judged.coded)
+    chosen = [pair for pair in first.values() if pair.unit == unit and pair.at >= since]
     keys = Counter(pair.key for pair in chosen)
-    damaged = reading.malformed + sum(reading.other_schema.values())
+    damaged = reading.malformed + reading.forged + sum(reading.other_schema.values())
     return PairSet(
         pairs=tuple(sorted(chosen, key=lambda pair: (pair.at, pair.pair_id))),
-        build=wanted,
+        build=judged.build,
         keys=keys,
         simulated=any(pair.simulated for pair in chosen),
         malformed=damaged,
         duplicates=told.total() - len(told),
         sources=tuple(sources),
         notes=tuple(_notes(len(first) - len(chosen), len(keys), damaged)),
+        blockers=tuple(sentence(one) for one in verdict.reasons if one.role is Role.BLOCKER and one.kind in _BLOCKING),
     )
+
+
+_BLOCKING = frozenset(
+    {
+        ReasonKind.BESIDE, ReasonKind.LOST, ReasonKind.CONTRADICTORY, ReasonKind.OTHER_SCHEMA, ReasonKind.HALF_READ,
+        ReasonKind.ARMS,
+    }
+)  # fmt: skip
+"""Blockers of the verdict that forbid any conclusion from the pairs; the others are about what a GO stands on."""
 
 
 def _notes(of_other_builds: int, keys: int, damaged: int) -> Iterator[str]:
@@ -121,7 +147,7 @@ def _notes(of_other_builds: int, keys: int, damaged: int) -> Iterator[str]:
         yield f"{damaged:,} damaged lines were left out"
 
 
-def _pair(fields: Fields) -> Pair:
+def _pair(fields: Fields, coded: bool) -> Pair:
     """Return the pair that the fields tell of; words that many pairs share are kept once."""
     if not fields["v2_status"]:
         raise MalformedError("shadow_status is missing")
@@ -143,6 +169,7 @@ def _pair(fields: Fields) -> Pair:
         build=intern(fields["build"]),
         key=intern(fields["key_id"]),
         simulated=fields["clock"] == SIMULATED,
+        unit=(intern(fields["service"]), intern(fields["build"]), intern(fields["digest"]), coded),
     )
 
 

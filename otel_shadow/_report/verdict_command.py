@@ -20,8 +20,10 @@ import click
 from otel_shadow import evidence
 from otel_shadow._report import html_page, terminal
 from otel_shadow._report.verdict_document import verdict_document
+from otel_shadow._report.written_files import keep_sources
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
+from otel_shadow.line_code import environment_key
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Summary, Verdict, evaluate
 from otel_shadow.verdict.json_data import plain
@@ -40,6 +42,8 @@ def judge(
     config: Path | None = None,
     at: datetime | None = None,
     build: str | None = None,
+    digest: str | None = None,
+    service: str | None = None,
     trace_url: str | None = None,
 ) -> int:
     """Judge the evidence in ``sources``, write what was asked for, print the verdict on standard output.
@@ -48,7 +52,7 @@ def judge(
 
     Arguments:
         at: the time of the verdict; now if None.
-        build: the V2 build to judge; the newest if None.
+        build, digest, service: the V2 build, configuration digest and service to judge; the latest if None.
         trace_url: link of a trace, with ``{trace_id}`` in it.
 
     Returns:
@@ -58,13 +62,14 @@ def judge(
         ShadowError: a source can't be read, a file can't be written, or an extra is missing.
     """
     settings = ShadowConfig.load(config)
+    keep_sources(sources, {"--save": save, "--html": html})
     at = at or datetime.now(UTC)
     with _progress() as told:
-        summary = evidence.read(sources, progress=told)
+        summary = evidence.read(sources, progress=told, verify_key=environment_key())
     if save is not None:
         evidence.save(summary, save)
     summary.accepting(settings.accept, at)
-    verdict, judged = verdict_of(summary, settings.sla, at, build)
+    verdict, judged = verdict_of(summary, settings.sla, at, build=build, digest=digest, service=service)
     shown = evidence.view_of(judged, verdict)
     if html is not None:
         html_page.write(html, html_page.page(verdict_document(verdict, shown, page=True, trace_url=trace_url)))
@@ -86,22 +91,35 @@ def json_text(verdict: Verdict, shown: evidence.EvidenceView) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
 
 
-def verdict_of(summary: Summary, policy: Policy, at: datetime, build: str | None) -> tuple[Verdict, Summary]:
-    """Return the verdict of one V2 build (default: the newest), and the evidence it is about.
+def verdict_of(summary: Summary, policy: Policy, at: datetime, **chosen: str | None) -> tuple[Verdict, Summary]:
+    """Return the verdict of one V2 build (default: the latest), and the evidence it is about.
 
-    An EvidenceError says that there is no evidence of ``build``, and of which there is.
+    ``chosen`` may name ``build``, ``digest`` and ``service``. An EvidenceError says that there is no evidence of one,
+    and of which there is.
     """
+    asked = {name: value for name, value in chosen.items() if value is not None}
     verdict = evaluate(summary, policy, at)
-    if build is None or verdict.build is None or verdict.build.build == build:
+    if not asked or verdict.build is None:
         return verdict, summary
     known = (verdict.build, *verdict.left_out)
-    if build not in {one.build for one in known}:
-        names = ", ".join(sorted({repr(one.build) for one in known}))
-        raise EvidenceError(f"--build {build}: no evidence of this V2 build; found: {names}")
-    chosen = summary.of_build(build)
-    verdict = evaluate(chosen, policy, at)
-    others = tuple(one for one in known if one != verdict.build)
-    return replace(verdict, left_out=others), chosen
+    for name, value in asked.items():
+        names = {str(getattr(one, name)) for one in known}
+        if value not in names:
+            about = f"--{name} {value}: no evidence of this {_MEANT[name]}"
+            raise EvidenceError(f"{about}; found: {', '.join(sorted(map(repr, names)))}")
+    judged = summary.where(**asked)
+    judged.accepting(summary.accepted_rules + summary.expired_rules, at)
+    verdict = evaluate(judged, policy, at)
+    if verdict.build is None:
+        raise EvidenceError(
+            f"{' '.join(f'--{name} {value}' for name, value in asked.items())}: no evidence of them all"
+        )
+    mine = {(one.service, one.build, one.digest, one.coded) for one in (verdict.build, *verdict.left_out)}
+    others = tuple(one for one in known if (one.service, one.build, one.digest, one.coded) not in mine)
+    return replace(verdict, left_out=(*verdict.left_out, *others)), judged
+
+
+_MEANT: Final = {"build": "V2 build", "digest": "configuration digest", "service": "service"}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from otel_shadow._report.verdict_gauges import VerdictGauges
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ShadowError
 from otel_shadow.evidence.view import EvidenceView
+from otel_shadow.line_code import environment_key
 from otel_shadow.verdict import Verdict
 
 EXIT_NOTHING = 3
@@ -36,19 +37,19 @@ Look = tuple[Verdict, EvidenceView] | str
 """A verdict and what to show of its evidence, or why there is none."""
 
 
-def watch(sources: Sequence[str], every: float, config: Path | None, build: str | None) -> int:
+def watch(sources: Sequence[str], every: float, config: Path | None, **chosen: str | None) -> int:
     """Watch the evidence in ``sources`` until SIGINT or SIGTERM.
 
     On a terminal the whole verdict is redrawn; otherwise a line is printed when it changes. Where the environment
     names an OTLP endpoint, the verdict goes there as gauges (``shadow.verdict`` and its bands). Sources that are not
     there yet are waited for. There are ``every`` seconds between two looks, more where a look takes long. The exit code
-    is that of the last verdict; 3 if there was none.
+    is that of the last verdict; 3 if there was none. ``chosen`` may name ``build``, ``digest`` and ``service``.
     """
     provider = meter_provider() if endpoint("METRICS") else None
     gauges = VerdictGauges(provider) if provider is not None else None
     show = _on_terminal(every) if sys.stdout.isatty() else _in_lines()
     try:
-        with _signals() as told, closing(_looks(sources, config, build)) as looks:
+        with _signals() as told, closing(_looks(sources, config, chosen)) as looks:
             while True:
                 began = perf_counter()
                 found = next(looks)
@@ -63,7 +64,7 @@ def watch(sources: Sequence[str], every: float, config: Path | None, build: str 
             provider.shutdown()
 
 
-def _looks(sources: Sequence[str], config: Path | None, build: str | None) -> Generator[Look]:
+def _looks(sources: Sequence[str], config: Path | None, chosen: Mapping[str, str | None]) -> Generator[Look]:
     """Yield one look after the other at sources that may not be there yet."""
     followed: evidence.Watch | None = None
     try:
@@ -71,9 +72,9 @@ def _looks(sources: Sequence[str], config: Path | None, build: str | None) -> Ge
             at = datetime.now(UTC)
             try:
                 settings = ShadowConfig.load(config)
-                followed = followed or evidence.Watch(sources)
+                followed = followed or evidence.Watch(sources, verify_key=environment_key())
                 summary = followed.poll().accepting(settings.accept, at)
-                verdict, judged = verdict_of(summary, settings.sla, at, build)
+                verdict, judged = verdict_of(summary, settings.sla, at, **chosen)
                 found: Look = verdict, evidence.view_of(judged, verdict)
             except ShadowError as error:
                 found = f"no verdict yet: {' '.join(str(error).split())}"

@@ -1,4 +1,9 @@
-"""The fast reader: DuckDB parses the lines on all cores and hands over columns, grouped by kind of execution."""
+"""The fast reader: DuckDB takes the lines that are just as the writer made them, on all cores, grouped by kind.
+
+It decides nothing of its own: the keys that make a kind come over as they stand in the JSON, and the line reader's
+fields make one kind of each group. Whatever is not in the plain form (another beginning, two objects in a line, an
+unusual time) is an odd line, which the line reader reads.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +16,30 @@ import numpy as np
 
 from otel_shadow import semconv
 from otel_shadow.errors import require
-from otel_shadow.evidence.line_fields import READ_EVENTS, keys_of
+from otel_shadow.evidence.line_fields import READ_EVENTS, FieldReader, keys_of
+from otel_shadow.evidence.line_objects import PREFIX
 from otel_shadow.evidence.line_reader import LineReader
 from otel_shadow.evidence.sources import Form, Source, open_lines
 from otel_shadow.evidence.summary_builder import KIND_FIELDS, ROW_FIELDS, SummaryBuilder, kind_of, worth_a_sample
 from otel_shadow.log_line import KEYS
+from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Sample, moment
 from otel_shadow.verdict.hashes import text_hash
+from otel_shadow.verdict.heartbeats import NO_PROCESS
 
 _LONGEST = 1 << 20
 """Bytes of a line; a file with longer ones is read by the line reader."""
 _ODD = 1000
 """Odd lines that are handed over; a file with more is read by the line reader."""
-_TYPES = {
-    "text": "VARCHAR", "time": "VARCHAR", "version": "VARCHAR", "number": "DOUBLE", "flag": "BOOLEAN",
-    "names": ["VARCHAR"],
-}  # fmt: skip
-_FIELD_END, _NAME_END = "\x1f", "\x1e"
-_FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    "text": str,
-    "flag": {"true": True, "false": False}.get,
-    "names": lambda text: tuple(sorted(set(filter(None, text.split(_NAME_END))))),
-}
+_TYPES = {"text": "VARCHAR", "time": "VARCHAR", "number": "DOUBLE"}
+"""DuckDB's types of the fields that are columns; of the others the JSON comes over."""
+_COLUMNS = ("pair", "session", "time", "v1", "v2", "probability", "process", "sequence")
+_FIELD_END = "\x1f"
 _HASHES = ("(md5_number({}) & 18446744073709551615)::UBIGINT", "md5_number_lower({})", "md5_number_upper({})")
 _START = '{"event":"SHADOW_'
 _PEOPLE = f'{{"event":"{semconv.EVENT_COMPARISON}"'
 """The line for people repeats its pair: it is passed over unread."""
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 class NotForDuckDBError(Exception):
@@ -88,16 +91,15 @@ class DuckDBReader:
         odd = [group for group in groups if group["class"] == "odd"]
         if any(group["rows"] > _ODD for group in odd):
             raise NotForDuckDBError
-        for group in groups:
+        kinds = [_kind_in(group) if group["class"] == "used" else None for group in groups]
+        for group, kind in zip(groups, kinds, strict=True):
             rows = int(group["rows"])
             lines.counts["lines"] += rows
             if group["class"] == "other":
                 lines.counts["other_lines"] += rows
-            elif group["class"] == "schema":
-                lines.other_schema[str(group["kind"])] += rows
-            elif group["class"] == "used":
+            elif kind is not None:
                 lines.counts["used"] += rows
-                _add_group(group, builder)
+                _add_group(group, kind, builder)
         if odd:
             _read_odd_lines(source, [line for group in odd for line in group["odd"]], lines)
 
@@ -141,24 +143,48 @@ class DuckDBReader:
 def _shape() -> str:
     """Return the keys that are read, nested as in the line, each with DuckDB's type, as ``json_transform`` wants it."""
     shape: dict[str, Any] = {}
-    for key in keys_of(("schema", *KIND_FIELDS, *ROW_FIELDS)):
+    for key in [*keys_of(ROW_FIELDS), *_KIND_KEYS]:
         *table, name = key.path
-        (shape.setdefault(table[0], {}) if table else shape)[name] = _TYPES[key.type]
+        (shape.setdefault(table[0], {}) if table else shape)[name] = (
+            _TYPES[key.type] if key.read_as in ROW_FIELDS else "JSON"
+        )
     return json.dumps(shape)
 
 
+_KIND_KEYS = keys_of(("schema", *KIND_FIELDS))
+"""The keys that make a kind of execution."""
+
+
 def _column(field: str) -> str:
-    """Return the expression of one field: the first of its keys that has a value."""
+    """Return the expression of a column: the first of its keys that has a value."""
     columns = [f"j.{key.name}" for key in keys_of([field])]
     return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
 
 
 def _kind() -> str:
-    """Return the expression of a kind of execution as one text: its fields in the order of ``KIND_FIELDS``."""
-    columns = {name: _column(name) for name in KIND_FIELDS}
-    columns["diff_fields"] = f"array_to_string({columns['diff_fields']}, chr({ord(_NAME_END)}))"
-    texts = ", ".join(f"coalesce({column}::VARCHAR, '')" for column in columns.values())
+    """Return the expression of a kind of execution as one text: the JSON of its keys."""
+    texts = ", ".join(f"coalesce(j.{key.name}::VARCHAR, 'null')" for key in _KIND_KEYS)
     return f"concat_ws(chr({ord(_FIELD_END)}), {texts})"
+
+
+def _kind_in(group: dict[str, Any]) -> ExecutionKind:
+    """Return the kind that the JSON of its keys makes, by the same fields as a line's.
+
+    Raises:
+        NotForDuckDBError: there is something that the line reader has to tell of.
+    """
+    line: dict[str, Any] = dict.fromkeys((key.name for key in KEYS if key.needed), "any")
+    line["timestamp"] = "1970-01-01T00:00:00Z"
+    try:
+        for key, text in zip(_KIND_KEYS, str(group["kind"]).split(_FIELD_END), strict=True):
+            *table, name = key.path
+            (line.setdefault(table[0], {}) if table else line)[name] = json.loads(text)
+        return kind_of(_read_kind(line))
+    except (ValueError, RecursionError) as error:
+        raise NotForDuckDBError from error
+
+
+_read_kind = FieldReader(KIND_FIELDS)
 
 
 def _query(source: Source, hashed: str, *, careful: bool) -> str:
@@ -168,45 +194,49 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     parse = f"json_transform(body, '{_shape()}')"
     parse = f"TRY({parse})" if careful else parse
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
-    pair_id, trace_id, session, time, v1_ms, v2_ms = map(_column, ROW_FIELDS)
-    pair, session = hashed.format(f"{pair_id} || '|' || j.event"), hashed.format(session)
-    mentioned = " OR ".join(f"contains(l, '{event}')" for event in sorted(READ_EVENTS))
-    read = f"j.event IN ({', '.join(map(repr, sorted(READ_EVENTS)))})"
-    whole = " AND ".join(f"j.{key.name} <> ''" for key in KEYS if key.needed)
-    sample = f"""{_column("comparison")} = 'mismatch' OR {_column("v2_status")} IN ('error', 'timeout')
-        OR NOT {_column("v1_served")} OR {_column("fallback_reason")} <> ''"""
+    pair_id, trace_id, session, time, v1_ms, v2_ms, probability, process, sequence = map(_column, ROW_FIELDS)
+    event = keys_of(["event"])[0].name
+    pair, owner = hashed.format(f"{pair_id} || '|' || (j.{event} ->> '$')"), hashed.format(session)
+    writer = hashed.format(process)
+    read = f"(j.{event} ->> '$') IN ({', '.join(map(repr, sorted(READ_EVENTS)))})"
+    # Where an object broke off and another follows, a line is no JSON; of a line for people that has to be looked for.
+    behind = " OR ".join(f"contains(body, '{event}')" for event in sorted(READ_EVENTS))
+    needed = " AND ".join(f"j.{key.name}::VARCHAR NOT IN ('', 'null', '\"\"')" for key in KEYS if key.needed)
+    sample = """(j.comparison ->> '$') = 'mismatch'
+        OR coalesce(j.shadow_status ->> '$', j.v2_status ->> '$') IN ('error', 'timeout')
+        OR (j.v1_served ->> '$') = 'false' OR (j.fallback_reason ->> '$') <> ''"""
     return f"""
     WITH raw AS (
       SELECT l, {line} AS text FROM read_csv('{path}', columns={{'l': 'VARCHAR'}}, header=false, delim=chr(1),
         quote='', escape='', auto_detect=false, strict_mode=false, max_line_size={_LONGEST}, compression='{packed}')
     ), placed AS (
       SELECT l, CASE WHEN starts_with(text, '{_START}') THEN text
-          WHEN contains(l, 'SHADOW_') THEN substr(text, position('{_START}' IN text)) END AS body,
-        CASE WHEN body IS NULL THEN text IS NULL AND contains(l, 'SHADOW_')
-          WHEN starts_with(body, '{_PEOPLE}') THEN false
-          WHEN starts_with(body, '{_START}') THEN true
-          ELSE {mentioned} END AS marked,
-        starts_with(body, '{_START}') AS ours
+          WHEN contains(text, '{_START}') THEN regexp_replace(text, '^(?:{_PREFIX})', '') END AS body,
+        starts_with(body, '{_START}') AND NOT starts_with(body, '{_PEOPLE}') AS ours,
+        CASE WHEN ours THEN true WHEN starts_with(body, '{_PEOPLE}') THEN {behind}
+          ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') END AS marked
       FROM raw
     ), found AS (
       SELECT l, marked, ours, CASE WHEN marked AND ours THEN {parse} END AS j FROM placed
     ), timed AS (
-      SELECT *, epoch_ms(try_cast({time} AS TIMESTAMPTZ)) AS t FROM found
+      SELECT *, CASE WHEN regexp_full_match({time}, '{_TIME}') THEN
+        epoch_ms(try_cast({time} AS TIMESTAMPTZ)) END AS t FROM found
     ), classed AS (
       SELECT *, CASE WHEN marked IS NOT TRUE THEN 'other'
-        WHEN NOT coalesce(ours AND {read}, false) THEN 'odd'
-        WHEN coalesce(j.schema, '') NOT IN {semconv.LINE_SCHEMAS_READ} THEN 'schema'
-        WHEN coalesce({whole} AND t IS NOT NULL, false) THEN 'used' ELSE 'odd' END AS class
+        WHEN coalesce(ours AND {read} AND {needed} AND t IS NOT NULL, false) THEN 'used' ELSE 'odd' END AS class
       FROM timed
     )
-    SELECT class, CASE class WHEN 'used' THEN {_kind()}
-        WHEN 'schema' THEN coalesce(j.schema, 'none') ELSE '' END AS kind,
+    SELECT class, CASE class WHEN 'used' THEN {_kind()} ELSE '' END AS kind,
       count(*) AS rows,
       list({pair}) FILTER (class = 'used') AS pair,
-      list({session}) FILTER (class = 'used') AS session,
+      list({owner}) FILTER (class = 'used') AS session,
       list(t) FILTER (class = 'used') AS time,
       list(coalesce({v1_ms}, 'nan'::DOUBLE)) FILTER (class = 'used') AS v1,
       list(coalesce({v2_ms}, 'nan'::DOUBLE)) FILTER (class = 'used') AS v2,
+      list(coalesce({probability}, 'nan'::DOUBLE)) FILTER (class = 'used') AS probability,
+      list(CASE WHEN coalesce({process}, '') = '' THEN {NO_PROCESS} ELSE {writer} END) FILTER (class = 'used')
+        AS process,
+      list(coalesce({sequence}, 'nan'::DOUBLE)) FILTER (class = 'used') AS sequence,
       min(CASE WHEN class = 'used' AND ({sample}) THEN
         printf('%015d', t) || chr(31) || {pair_id} || chr(31) || coalesce({trace_id}, '') END, 10) AS samples,
       min(l, {_ODD}) FILTER (class = 'odd') AS odd
@@ -214,11 +244,12 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     """  # noqa: S608 - names are ours, the path is quoted
 
 
-def _add_group(group: dict[str, Any], builder: SummaryBuilder) -> None:
+_PREFIX = PREFIX.replace("'", "''")
+
+
+def _add_group(group: dict[str, Any], kind: ExecutionKind, builder: SummaryBuilder) -> None:
     """Add the executions of one kind, and the pairs to look at."""
-    texts = dict(zip(KIND_FIELDS, str(group["kind"]).split(_FIELD_END), strict=True))
-    kind = kind_of({name: _FROM_TEXT[keys_of([name])[0].type](text) for name, text in texts.items()})
-    builder.add_columns(kind, {name: np.asarray(group[name]) for name in ("pair", "session", "time", "v1", "v2")})
+    builder.add_columns(kind, {name: np.asarray(group[name]) for name in _COLUMNS})
     samples = np.ma.getdata(group["samples"])
     if samples.ndim and worth_a_sample(kind):  # DuckDB's NULL is a masked scalar
         told = [str(text).split(_FIELD_END) for text in samples]

@@ -12,7 +12,8 @@ from typing import IO
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.line_reader import LineReader
 from otel_shadow.evidence.read_sources import Progress, read
-from otel_shadow.evidence.sources import STDIN, Form, find, inspect
+from otel_shadow.evidence.sources import Form, find, inspect, matching
+from otel_shadow.evidence.spooling import is_stream
 from otel_shadow.evidence.summary_builder import SummaryBuilder
 from otel_shadow.verdict.executions import Summary
 
@@ -33,24 +34,31 @@ class Watch:
     """One summary of sources that grow.
 
     Plain log files are followed from where the last poll ended; a file that was renamed is read to its end before the
-    new one of its name is opened; one that shrank is read anew (a pair counts once). Packed files and saved summaries
-    are read once. Globs are looked up at every poll.
+    new one of its name is opened; one that shrank is read anew (a pair counts once). What can't be followed (packed
+    files, saved summaries) is read as a whole, and again when it has changed. Globs are looked up at every poll.
 
     Use it as a context manager, or call ``close``.
 
+    Arguments:
+        sources: paths and globs.
+        verify_key: see :func:`otel_shadow.evidence.read`.
+
     Raises:
-        EvidenceError: a source is missing or a directory, or it is standard input.
+        EvidenceError: a source is missing or a directory, or it can be read only once.
     """
 
-    def __init__(self, sources: Sequence[str]) -> None:
-        if STDIN in sources:
-            raise EvidenceError("-: standard input can't be watched; name the file")
+    def __init__(self, sources: Sequence[str], *, verify_key: bytes | None = None) -> None:
+        for name in sources:
+            if is_stream(Path(name)) and not Path(name).is_dir():
+                raise EvidenceError(f"{name}: can't be watched, because it can be read only once; name the file")
         named = [name for name in sources if not glob.has_magic(name)]
         if named or not sources:
             find(named)
         self._sources = tuple(sources)
+        self._key = verify_key
         self._followed: dict[Path, _Followed] = {}
-        self._done: set[Path] = set()
+        self._whole: dict[Path | tuple[int, int], tuple[tuple[int, ...], Summary]] = {}
+        self._grown = Summary()
         self._summary = Summary()
 
     def __enter__(self) -> Watch:
@@ -72,15 +80,21 @@ class Watch:
             progress: told while new files are read.
 
         Raises:
-            EvidenceError: a source is binary or broken.
+            EvidenceError: a source is binary or broken, such as an archive that is still being written; the others
+                were read, and the next poll looks at it again.
         """
-        for name in self._sources:
-            for path in [Path(match) for match in glob.glob(name, recursive=True)] or [Path(name)]:
+        faults: list[EvidenceError] = []
+        for path in dict.fromkeys(path for name in self._sources for path in _there(name)):
+            try:
                 self._poll(path, progress)
+            except EvidenceError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
         return self._summary
 
     def _poll(self, path: Path, progress: Callable[[Progress], None] | None) -> None:
-        if path in self._done or path.is_dir():
+        if path.is_dir():
             return
         followed = self._followed.get(path)
         if followed is not None:
@@ -94,12 +108,21 @@ class Watch:
             self._begin(path, progress)
 
     def _begin(self, path: Path, progress: Callable[[Progress], None] | None) -> None:
+        try:
+            status = path.stat()
+        except OSError:
+            return
+        inode, state = (status.st_dev, status.st_ino), (status.st_ino, status.st_size, status.st_mtime_ns)
+        if any(known == state for known, _ in self._whole.values()):
+            return
         source = inspect(path)
         if source is None:
             return
-        if source.packed or source.form is Form.SUMMARY:
-            self._done.add(path)
-            self._take(read([str(path)], progress=progress))
+        if not source.grows:
+            # An archive keeps its inode when it is renumbered; a summary that is renewed keeps its name.
+            part = read([str(path)], progress=progress, verify_key=self._key)
+            self._whole[path if source.form is Form.SUMMARY else inode] = state, part
+            self._join()
             return
         file = path.open("rb")
         status = os.fstat(file.fileno())
@@ -107,8 +130,8 @@ class Watch:
         self._followed[path] = followed
         if source.size > _CHUNK:
             followed.offset = _last_line_end(file, source.size)
-            part = read([str(path)], progress=progress)
-            part.reading = replace(part.reading, truncated=0)  # the line is read once it has its end
+            part = read([str(path)], progress=progress, verify_key=self._key)
+            part.reading = replace(part.reading, truncated=0, tails={})  # the line is read once it has its end
             self._take(part)
         self._read_on(path, followed)
 
@@ -122,7 +145,7 @@ class Watch:
 
     def _read_on(self, path: Path, followed: _Followed) -> None:
         builder = SummaryBuilder()
-        lines = LineReader(builder.add, str(path))
+        lines = LineReader(builder.add, str(path), verify_key=self._key, beat=builder.add_beat)
         followed.file.seek(followed.offset)
         for line in followed.file:
             if not line.endswith(b"\n"):
@@ -132,10 +155,22 @@ class Watch:
             followed.line += 1
             lines.line(line, f"{path}, line {followed.line} of those watched")
         if lines.counts["lines"]:
-            self._take(builder.summary(lines.reading()))
+            self._take(builder.summary(replace(lines.reading(), tails={})))
 
     def _take(self, part: Summary) -> None:
-        self._summary = self._summary.merge(part)
+        self._grown = self._grown.merge(part)
+        self._join()
+
+    def _join(self) -> None:
+        parts = [part for _, part in self._whole.values()]
+        self._summary = self._grown.merge(*parts) if parts else self._grown
+
+
+def _there(name: str) -> list[Path]:
+    try:
+        return matching(name)
+    except EvidenceError:
+        return []  # not there yet, or between two names
 
 
 def _last_line_end(file: IO[bytes], size: int) -> int:

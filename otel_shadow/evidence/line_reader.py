@@ -1,26 +1,24 @@
-"""The reader of any form of line: one line at a time, with the file and line of every fault."""
+"""The reader of lines: what of otel-shadow stands in each, whether it counts, and the file and line of every fault."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from otel_shadow import semconv
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.line_fields import READ_EVENTS, MalformedError, SchemaError
-from otel_shadow.evidence.sources import Source, open_lines
-from otel_shadow.log_line import ORDER
+from otel_shadow.evidence.line_objects import Object, objects_in
+from otel_shadow.evidence.sources import BROKEN, Source, open_lines
+from otel_shadow.line_code import verifies
 from otel_shadow.verdict.lines_read import Reading
 
-_OURS = tuple(ORDER)
-_MARK, _OTHER_MARK = (event.encode() for event in READ_EVENTS)
+_MARKS = (b"SHADOW_", b'"pair_id')
 _TOLD_EVERY = 4 << 20
 """Bytes between two reports of progress."""
-_DEEPEST = 12
-"""Levels of JSON inside JSON that are looked into."""
 _EXAMPLES = 10
-_decoder = json.JSONDecoder()
+_REMEDY = f"with {semconv.ENV_VERIFY_KEY} its code decides"
 
 
 class LineReader:
@@ -29,22 +27,33 @@ class LineReader:
     ``counts`` are the numbers of ``verdict.Reading`` by name, ``other_schema`` lines by their schema.
 
     Arguments:
-        take: given a ``SHADOW_V2`` or ``SHADOW_BASELINE`` object; it raises ``SchemaError`` or ``MalformedError`` where
-            it can't use the object.
+        take: given a ``SHADOW_V2`` or ``SHADOW_BASELINE`` object, and whether its code verified; it raises
+            ``SchemaError`` or ``MalformedError`` where it can't use the object.
         source: name of the file, for the reading.
+        verify_key: with it a line's code decides, wherever the line stands; without, its place.
+        beat: given a ``SHADOW_HEARTBEAT`` object in the same way.
     """
 
-    def __init__(self, take: Callable[[Mapping[str, Any]], None], source: str = "") -> None:
+    def __init__(
+        self,
+        take: Callable[[Object, bool], None],
+        source: str = "",
+        *,
+        verify_key: bytes | None = None,
+        beat: Callable[[Object, bool], None] | None = None,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.other_schema: Counter[str] = Counter()
-        self._take = take
-        self._sources = [source] if source else []
+        self._take, self._beat, self._key = take, beat, verify_key
+        self._source = source
         self._examples: list[str] = []
 
     def reading(self) -> Reading:
         """Return what became of the lines so far."""
+        tails = {self._source: (self.counts["bytes"], self.counts["truncated"])} if self._source else {}
         return Reading(
-            sources=tuple(self._sources),
+            sources=tuple(tails),
+            tails=tails,
             other_schema=dict(sorted(self.other_schema.items())),
             examples=tuple(self._examples),
             **self.counts,
@@ -68,7 +77,7 @@ class LineReader:
                     if position - told > _TOLD_EVERY and not source.packed:
                         progress(position - told)
                         told = position
-        except (OSError, EOFError) as error:
+        except BROKEN as error:
             reason = f"{type(error).__name__}: {error}"
             raise EvidenceError(f"{source.name}: broke off while being read ({reason})") from None
         progress(max(source.size - told, 0))
@@ -76,73 +85,65 @@ class LineReader:
     def line(self, line: bytes, where: str) -> None:
         """Read one line of any kind; ``where`` names its file and number."""
         self.counts["lines"] += 1
-        if _MARK in line or _OTHER_MARK in line:
+        if any(mark in line for mark in _MARKS):
             self.marked_line(line, where, ended=line.endswith(b"\n"))
         else:
             self.counts["other_lines"] += 1
 
     def marked_line(self, line: bytes, where: str, *, ended: bool) -> None:
-        """Read one line that mentions an event of otel-shadow, and count why it is no evidence if it is none."""
-        text = line.decode("utf-8", "replace")
-        found = list(_objects_in_text(text))
-        used = [item for item in found if item["event"] in READ_EVENTS]
-        for item in used:
-            self._object(item, where)
-        if used:
-            return
-        if found:
-            self.counts["other_lines"] += 1
-        elif not ended:
+        """Read one line that mentions otel-shadow, and count what of it is no evidence, or can't be read."""
+        found = objects_in(line.decode("utf-8", "replace"))
+        before = self.counts.copy()
+        schemas = self.other_schema.total()
+        for item in found.placed:
+            self._object(item, where, placed=True)
+        for item in found.behind:
+            self._object(item, where, placed=False)
+        if found.lost and not ended:
+            found.lost -= 1
             self._skipped("truncated", f"{where}: incomplete last line")
-        elif '"event' in text or '\\"event' in text:
-            self._skipped("malformed", f"{where}: not valid JSON")
-        else:
+        if found.lost:
+            self._skipped("malformed", f"{where}: not valid JSON{_of_many(found.lost)}", found.lost)
+        if self.counts == before and self.other_schema.total() == schemas:
             self.counts["other_lines"] += 1
 
-    def _object(self, item: Mapping[str, Any], where: str) -> None:
+    def _object(self, item: Object, where: str, *, placed: bool) -> None:
+        evidence = item["event"] in READ_EVENTS
+        coded = self._key is not None and "code" in item and verifies(item, self._key)
+        take = self._take if evidence else self._beat if item["event"] == semconv.EVENT_HEARTBEAT else None
+        if take is None:
+            return
+        if not coded and not placed:
+            if evidence:
+                self.counts["misplaced"] += 1
+                self._skipped("malformed", f"{where}: behind other text, where anybody can write one ({_REMEDY})")
+            return
+        if not coded and self._key is not None and _has_code(item):
+            if evidence:
+                self._skipped("forged", f"{where}: its code is not that of the line")
+            return
         try:
-            self._take(item)
-            self.counts["used"] += 1
+            take(item, coded)
         except SchemaError as version:
             self.other_schema[str(version)] += 1
         except MalformedError as fault:
             self._skipped("malformed", f"{where}: {fault}")
+        else:
+            if evidence:
+                self.counts["used"] += 1
+                self.counts["verified"] += coded
 
-    def _skipped(self, kind: str, sentence: str) -> None:
-        """Count a line that was skipped, and keep the sentence about it if there are few yet."""
-        self.counts[kind] += 1
+    def _skipped(self, kind: str, sentence: str, number: int = 1) -> None:
+        """Count lines that were skipped, and keep the sentence about them if there are few yet."""
+        self.counts[kind] += number
         if len(self._examples) < _EXAMPLES:
             self._examples.append(sentence)
 
 
-def _objects_in_text(text: str, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """Yield the objects of otel-shadow in a line of any form.
-
-    They stand behind a prefix, or as a JSON string inside JSON (container and collector formats, OTLP), however deep. A
-    line that only mentions an event of otel-shadow has none.
-    """
-    start = text.find("{")
-    while start >= 0 and depth < _DEEPEST:
-        try:
-            value, end = _decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            end = start + 1
-        else:
-            yield from _objects_in_value(value, depth)
-        start = text.find("{", end)
+def _has_code(item: Mapping[str, Any]) -> bool:
+    """Return whether a line has a code, or its schema says that it should."""
+    return item.get("code") is not None or str(item.get("schema"))[:1] != "1"
 
 
-def _objects_in_value(value: Any, depth: int) -> Iterator[dict[str, Any]]:
-    if depth >= _DEEPEST:
-        return
-    if isinstance(value, dict):
-        if value.get("event") in _OURS:
-            yield value
-            return
-        for item in value.values():
-            yield from _objects_in_value(item, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _objects_in_value(item, depth + 1)
-    elif isinstance(value, str) and "SHADOW_" in value:
-        yield from _objects_in_text(value, depth + 1)
+def _of_many(lost: int) -> str:
+    return f" ({lost:,} lines of otel-shadow in it)" if lost > 1 else ""

@@ -10,7 +10,7 @@ from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence import saved_summary
 from otel_shadow.evidence.duckdb_reader import DuckDBReader, NotForDuckDBError
 from otel_shadow.evidence.line_reader import LineReader
-from otel_shadow.evidence.sources import Form, Source, opened
+from otel_shadow.evidence.sources import Form, Source, check_whole, opened
 from otel_shadow.evidence.summary_builder import SummaryBuilder
 from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.lines_read import Reading
@@ -34,6 +34,7 @@ def read(
     progress: Callable[[Progress], None] | None = None,
     threads: int | None = None,
     memory: str | None = None,
+    verify_key: bytes | None = None,
 ) -> Summary:
     """Read log files, OTLP JSON files and saved summaries (plain or gzip, globs, ``-`` for standard input).
 
@@ -42,6 +43,8 @@ def read(
         progress: told after every piece that was read.
         threads: threads of the parser; all cores if None.
         memory: most memory of the parser, such as ``2GB``.
+        verify_key: that of ``otel_shadow.line_code.environment_key``: with it a line's code decides whether it counts,
+            wherever it stands; without, its place does.
 
     Returns:
         one summary with every pair once; what was skipped is counted in its ``reading``.
@@ -51,23 +54,25 @@ def read(
         MissingExtraError: DuckDB is not installed.
     """
     with opened(sources) as files:
-        summary = _read_all(files, progress, threads, memory)
-    if not len(summary) and not summary.reading.other_schema:
+        summary = _read_all(files, progress, threads, memory, verify_key)
+    if not len(summary) and not summary.reading.other_schema and not summary.beats:
         raise EvidenceError(_no_evidence(sources, summary.reading))
     return summary
 
 
 def read_objects(
     sources: Sequence[str],
-    take: Callable[[Mapping[str, Any]], None],
+    take: Callable[[Mapping[str, Any], bool], None],
     *,
+    beat: Callable[[Mapping[str, Any], bool], None] | None = None,
+    verify_key: bytes | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Reading:
     """Read the line objects themselves, for what a summary does not keep.
 
     Arguments:
         sources: log files and OTLP JSON files, as for ``read``.
-        take: given every ``SHADOW_V2`` and ``SHADOW_BASELINE`` object: see ``LineReader``.
+        take, beat, verify_key: see ``LineReader``.
         progress: told after every piece that was read.
 
     Returns:
@@ -76,7 +81,7 @@ def read_objects(
     Raises:
         EvidenceError: a source is missing, a directory, binary, broken, empty or a saved summary.
     """
-    lines = LineReader(take)
+    lines = LineReader(take, verify_key=verify_key, beat=beat)
     with opened(sources) as files:
         for source, told in _each(files, progress):
             if source.form is Form.SUMMARY:
@@ -108,13 +113,15 @@ def _read_all(
     progress: Callable[[Progress], None] | None,
     threads: int | None,
     memory: str | None,
+    verify_key: bytes | None,
 ) -> Summary:
     parts: list[Summary] = []
     duckdb: DuckDBReader | None = None
     try:
         for source, told in _each(files, progress):
-            duckdb = duckdb or (DuckDBReader(threads, memory) if _for_duckdb(source) else None)
-            parts.append(_read_one(source, duckdb if _for_duckdb(source) else None, told))
+            fast = verify_key is None and _for_duckdb(source)
+            duckdb = duckdb or (DuckDBReader(threads, memory) if fast else None)
+            parts.append(_read_one(source, duckdb if fast else None, told, verify_key))
     finally:
         if duckdb:
             duckdb.close()
@@ -122,20 +129,24 @@ def _read_all(
 
 
 def _for_duckdb(source: Source) -> bool:
-    return source.form in (Form.LINES, Form.DOCKER) and source.size >= _SMALL
+    """Return whether the fast reader may read it: plain lines; a code has to be computed line by line."""
+    return source.form in (Form.LINES, Form.DOCKER) and source.size >= _SMALL and not source.encoding
 
 
-def _read_one(source: Source, duckdb: DuckDBReader | None, told: Callable[[int], None]) -> Summary:
+def _read_one(
+    source: Source, duckdb: DuckDBReader | None, told: Callable[[int], None], verify_key: bytes | None
+) -> Summary:
     if source.form is Form.SUMMARY:
         summary = saved_summary.load(source.path)
         told(source.size)
         return summary
     builder = SummaryBuilder()
-    lines = LineReader(builder.add, source.name)
+    lines = LineReader(builder.add, source.name, verify_key=verify_key, beat=builder.add_beat)
     lines.counts["bytes"] = source.size
     try:
         if duckdb is None:
             raise NotForDuckDBError
+        check_whole(source)
         duckdb.read(source, builder, lines, told)
     except NotForDuckDBError:
         lines.read(source, told)

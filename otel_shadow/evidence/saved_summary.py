@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,10 +17,13 @@ import numpy as np
 from otel_shadow.errors import EvidenceError
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.heartbeats import Beat
 from otel_shadow.verdict.lines_read import Reading
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file: an ``npz`` with the columns of ``Rows`` and the rest as JSON in ``facts``."""
+_READ = (1, FORMAT)
+"""Format 1 has no heartbeats, and of an execution neither probability, nor process, nor number."""
 
 
 def save(summary: Summary, path: str | os.PathLike[str]) -> None:
@@ -40,6 +44,7 @@ def save(summary: Summary, path: str | os.PathLike[str]) -> None:
         "reading": asdict(summary.reading),
         "duplicates": summary.duplicates,
         "given": sorted(summary.given),
+        "beats": [asdict(beat) for beat in summary.beats],
     }
     written = io.BytesIO()
     text = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)
@@ -63,25 +68,36 @@ def load(path: str | os.PathLike[str]) -> Summary:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
         facts = json.loads(columns.pop("facts").tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
+            MemoryError, RuntimeError, AttributeError, SyntaxError) as error:  # fmt: skip
         raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__})") from None
-    if facts.get("format") != FORMAT:
-        raise EvidenceError(
-            f"{path}: a summary of format {facts.get('format')}; this version reads {FORMAT}: save it again"
-        )
+    if not isinstance(facts, dict) or facts.get("format") not in _READ:
+        found = facts.get("format") if isinstance(facts, dict) else None
+        raise EvidenceError(f"{path}: a summary of format {found}; this version reads {FORMAT}: save it again")
     try:
         return _summary(columns, facts)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__}: {error})") from None
 
 
 def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
     signatures = [ExecutionKind(**item | {"diff_fields": tuple(item["diff_fields"])}) for item in facts["signatures"]]
     contradictory = columns.pop("contradictory")
+    length = len(columns["time"])
+    empty = Rows.empty()
+    for name in ("probability", "process", "sequence"):  # not in format 1
+        columns.setdefault(name, np.zeros(length, getattr(empty, name).dtype))
+    for name, column in columns.items():
+        wanted = getattr(empty, name).dtype
+        if column.shape != (length,) or not np.can_cast(column.dtype, wanted, "same_kind"):
+            raise ValueError(f"column {name}")
+        columns[name] = column.astype(wanted, copy=False)
     rows = Rows(**columns)
-    if len(rows) and int(rows.kind.max()) >= len(signatures):
+    if length and not 0 <= int(rows.kind.min()) <= int(rows.kind.max()) < len(signatures):
         raise IndexError("a row without a kind")
     reading = facts["reading"]
+    tails = {name: tuple(tail) for name, tail in reading.get("tails", {}).items()}
+    lists = {"sources": tuple(reading["sources"]), "examples": tuple(reading["examples"]), "tails": tails}
     return Summary(
         rows,
         signatures,
@@ -89,8 +105,9 @@ def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
             signatures[kind]: tuple(Sample(moment(at), pair, trace) for at, pair, trace in items)
             for kind, items in facts["samples"]
         },
-        reading=Reading(**reading | {"sources": tuple(reading["sources"]), "examples": tuple(reading["examples"])}),
+        reading=Reading(**reading | lists),
         contradictory=contradictory,
         duplicates=facts["duplicates"],
         given=facts["given"],
+        beats=[Beat(**item | {"totals": tuple(map(tuple, item["totals"]))}) for item in facts.get("beats", ())],
     )

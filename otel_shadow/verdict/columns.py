@@ -17,9 +17,13 @@ from otel_shadow.verdict.hashes import NO_PAIR, identities
 
 _TEXTS = (
     "graph", "mode", "v1_status", "intent", "original_target", "shadow_target", "v1_step", "v2_step",
-    "build", "digest", "key_id", "reason", "served", "fallback_reason",
+    "build", "digest", "key_id", "reason", "served", "fallback_reason", "service",
 )  # fmt: skip
-_FLAGS = ("v1_served", "self_match", "decisions_match", "steps_match", "fields_compared", "anonymous")
+_FLAGS = (
+    "v1_served", "self_match", "decisions_match", "steps_match", "fields_compared", "anonymous",
+    "v1_rate_limited", "v2_rate_limited",
+)  # fmt: skip
+_AMOUNTS = ("holdout", "slot_seconds", "sample")
 _ALLOWED = {
     "status": {"", *Status},
     "v1_status": {*Status},
@@ -39,6 +43,7 @@ class CodedColumns:
     kind: NDArray[np.int32]
     v1_ms: NDArray[np.float64]
     v2_ms: NDArray[np.float64]
+    probability: NDArray[np.float64]
     signatures: tuple[ExecutionKind, ...]
 
 
@@ -60,7 +65,7 @@ def pieces(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         ValueError: columns of different lengths, an unknown column, or a value that is not allowed.
     """
-    unknown = sorted(set(columns) - {*_FIRST, *_TEXTS, *_FLAGS, "pair", "v2_latency_ms"})
+    unknown = sorted(set(columns) - {*_FIRST, *_TEXTS, *_FLAGS, *_AMOUNTS, "pair", "v2_latency_ms", "probability"})
     if unknown:
         raise ValueError(f"no such column: {', '.join(unknown)}")
     arrays = {name: values if values is None else np.asarray(values) for name, values in columns.items()}
@@ -100,6 +105,7 @@ def coded(given: Mapping[str, Any]) -> CodedColumns:
     columns |= {
         name: _flags(name, more.get(name, True), length) for name in _FLAGS if name in more or name == _FLAGS[0]
     }
+    columns |= {name: _amounts(name, more[name], length) for name in _AMOUNTS if name in more}
     kind, signatures = _kinds(columns, length)
     pair = np.full(length, NO_PAIR, np.uint64) if more.get("pair") is None else identities(more["pair"], length)
     return CodedColumns(
@@ -109,6 +115,7 @@ def coded(given: Mapping[str, Any]) -> CodedColumns:
         kind,
         _numbers("v1_latency_ms", v1_latency_ms, length),
         _numbers("v2_latency_ms", more.get("v2_latency_ms"), length),
+        _numbers("probability", more.get("probability"), length),
         signatures,
     )
 
@@ -138,6 +145,13 @@ def _numbers(name: str, values: ArrayLike | None, length: int) -> NDArray[np.flo
     if values is None:
         return np.full(length, np.nan)
     return _sized(name, np.asarray(values, dtype=float), length)
+
+
+def _amounts(name: str, values: ArrayLike | None, length: int) -> _Codes:
+    """Return numbers of few values; NaN is none."""
+    numbers = _numbers(name, values, length)
+    found, codes = np.unique(numbers, return_inverse=True)
+    return _Codes(codes.ravel(), tuple(None if math.isnan(value) else value for value in found.tolist()))
 
 
 def _texts(name: str, values: ArrayLike, length: int) -> _Codes:
@@ -223,7 +237,7 @@ def _distinct(codes: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], N
 
 def _signature(row: dict[str, Any]) -> ExecutionKind:
     match, status, arm = row.pop("match"), row.pop("status"), row["arm"]
-    row |= {name: bool(row.get(name)) for name in ("fields_compared", "anonymous")}
+    row |= {name: bool(row.get(name)) for name in ("fields_compared", "anonymous", *_FLAGS[-2:])}
     pair = bool(status) and arm == Arm.SHADOWED and row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW
     started = pair and Status(status).started
     if not started:

@@ -39,6 +39,8 @@ _ABOVE: Final = 0.05
 class CycleTest(Protocol):
     """A test whose evidence comes in cycles, numbered from 0."""
 
+    bound: float
+    """What is to be proven."""
     reference: float
     """Information at which half of alpha is spent."""
 
@@ -132,7 +134,7 @@ class ShareTest:
     """
 
     def __init__(self, cycles: Sequence[ShareCycle], bound: float, alpha: float = 0.05) -> None:
-        self._cycles, self._bound = cycles, bound
+        self._cycles, self.bound = cycles, bound
         self.reference = math.log(alpha) / math.log(bound)
 
     def information(self, first: int, last: int) -> float:
@@ -142,11 +144,11 @@ class ShareTest:
 
     def best_p(self, information: float) -> float:
         """Return the p-value of evidence without one failure."""
-        return float(self._bound**information)
+        return float(self.bound**information)
 
     def is_proven(self, first: int, last: int, level: float) -> bool:
         """Return whether the share is proven."""
-        return p_value(self._window(first, last)[0], self._bound, self._window(first, last)[1]) <= level
+        return p_value(self._window(first, last)[0], self.bound, self._window(first, last)[1]) <= level
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the share that is proven."""
@@ -155,7 +157,7 @@ class ShareTest:
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the share of failures is proven to be above its bound."""
         sessions, worst = self._window(cycle, cycle)
-        return p_value(sessions.mirrored(), 1.0 - self._bound, worst) <= level
+        return p_value(sessions.mirrored(), 1.0 - self.bound, worst) <= level
 
     def _window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
         chosen = self._cycles[first : last + 1]
@@ -215,7 +217,7 @@ class RatioTest:
     reference = _RATIO_REFERENCE
 
     def __init__(self, cycles: Sequence[RatioCycle], bound: float, *, paired: bool) -> None:
-        self._cycles, self._bound, self._paired = cycles, bound, paired
+        self._cycles, self.bound, self._paired = cycles, bound, paired
 
     def information(self, first: int, last: int) -> float:
         """Return the lines above the percentile, as many as both sides together are worth."""
@@ -230,7 +232,7 @@ class RatioTest:
 
     def is_proven(self, first: int, last: int, level: float) -> bool:
         """Return whether the ratio is proven."""
-        return self.limit(first, last, level) <= self._bound
+        return self.limit(first, last, level) <= self.bound
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the ratio above which it is not."""
@@ -238,7 +240,7 @@ class RatioTest:
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the ratio is proven to be above its bound."""
-        return self._limits(cycle, cycle, level).lower > self._bound
+        return self._limits(cycle, cycle, level).lower > self.bound
 
     def _limits(self, first: int, last: int, level: float) -> RatioLimits:
         x, y = (Lines.joined([getattr(cycle, side) for cycle in self._cycles[first : last + 1]]) for side in "xy")
@@ -249,3 +251,35 @@ class RatioTest:
             Latencies(of_line[cut:], y.time, y.weight, len(units)),
             level,
         )
+
+
+class StricterTest:
+    """One criterion tested in several kinds of units: what all of them prove is proven.
+
+    Arguments:
+        tests: of the same lines, bound and reference.
+    """
+
+    def __init__(self, tests: Sequence[RatioTest]) -> None:
+        self._tests = tests
+        self.bound, self.reference = tests[0].bound, tests[0].reference
+
+    def information(self, first: int, last: int) -> float:
+        """Return the information, which is that of the lines."""
+        return self._tests[0].information(first, last)
+
+    def best_p(self, information: float) -> float:
+        """Return the smallest p-value that any outcome could have."""
+        return self._tests[0].best_p(information)
+
+    def is_proven(self, first: int, last: int, level: float) -> bool:
+        """Return whether every test proves it."""
+        return all(test.is_proven(first, last, level) for test in self._tests)
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return the largest limit."""
+        return max(test.limit(first, last, level) for test in self._tests)
+
+    def contradicts(self, cycle: int, level: float) -> bool:
+        """Return whether every test contradicts it: what depends on the unit is no evidence."""
+        return all(test.contradicts(cycle, level) for test in self._tests)

@@ -13,8 +13,10 @@ from otel_shadow.policy import Policy
 from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case
+from otel_shadow.verdict.cycle_tally import cycle_evidence
+from otel_shadow.verdict.evidence_faults import evidence_faults
 from otel_shadow.verdict.executions import TIMES, Summary
-from otel_shadow.verdict.node_tally import NodeTally, tally
+from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
 from otel_shadow.verdict.window import Frame, frame
@@ -49,8 +51,53 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     nodes = tally(summary, found.slice, policy.intents)
     asked = _asked(summary, policy)
     tests = sum(criteria.tests(node, asked) for node in nodes)
-    verdicts = tuple(_node(Case(node, found, policy, asked, tests)) for node in nodes)
-    return _overall(summary, policy, at, found, nodes, verdicts)
+    names = [node.place for node in nodes]
+    pool = _pool(nodes) if policy.judge == "graph" else ()
+    groups = [[name] for name in names] + ([pool] if pool else [])
+    cycles = cycle_evidence(summary, found.cycles, groups)
+    verdicts = tuple(
+        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"))
+        for node, evidence in zip(nodes, cycles, strict=False)
+    )
+    together = pooled_tally(summary, found.slice, policy.intents, pool) if pool else None
+    rows = None
+    if together is not None:
+        case = Case(together, found, policy, asked, tests, cycles[-1], "pool")
+        rows = _workflow([MEASURES[name](case) for name in semconv.CRITERIA], verdicts)
+    return _overall(summary, policy, at, found, nodes, verdicts, rows)
+
+
+def _pool(nodes: Sequence[NodeTally]) -> tuple[Place, ...]:
+    """Return the nodes that a workflow's shares are pooled over: those whose decision can differ.
+
+    Where all decisions are constant there is nothing to judge, and each node says so by itself.
+    """
+    return tuple(node.place for node in nodes if not node.constant_decision)
+
+
+def _workflow(pooled: Sequence[CriterionResult], verdicts: Sequence[NodeVerdict]) -> tuple[CriterionResult, ...]:
+    """Return the workflow's rows: what all nodes prove together, unless a node by itself forbids it."""
+    return tuple(
+        _guarded(row, _weakest([node.criterion(row.criterion) for node in verdicts]), verdicts) for row in pooled
+    )
+
+
+def _guarded(row: CriterionResult, weakest: CriterionResult, verdicts: Sequence[NodeVerdict]) -> CriterionResult:
+    if row.tests == 0 or weakest.decision is Decision.NO_GO:
+        return weakest
+    row = replace(row, node=None, weakest=weakest.weakest)
+    obstacles = [
+        replace(one, node=node.node)
+        for node in verdicts
+        for one in node.criterion(row.criterion).reasons
+        if one.role is Role.MISSING and node.criterion(row.criterion).certified
+    ]
+    own = {(one.kind, one.criterion) for one in row.reasons}
+    obstacles = [one for one in obstacles if (one.kind, one.criterion) not in own]
+    if row.decision is Decision.GO and obstacles:
+        why = replace(row.reasons[0], kind=ReasonKind.UNPROVEN)
+        return replace(row, decision=Decision.WAIT, reasons=(why, *obstacles))
+    return replace(row, reasons=(*row.reasons, *obstacles))
 
 
 def _asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
@@ -119,9 +166,12 @@ def _overall(
     found: Frame,
     nodes: Sequence[NodeTally],
     verdicts: tuple[NodeVerdict, ...],
+    rows: tuple[CriterionResult, ...] | None,
 ) -> Verdict:
-    rows = tuple(_weakest([node.criterion(name) for node in verdicts]) for name in semconv.CRITERIA)
-    blockers = _blockers(summary, policy, found, verdicts)
+    if rows is None:
+        rows = tuple(_weakest([node.criterion(name) for node in verdicts]) for name in semconv.CRITERIA)
+    faults = evidence_faults(summary, policy, found, at)
+    blockers = (*_of(faults, Role.BLOCKER), *_blockers(summary, policy, found, verdicts))
     intents = _uncertified_intents(policy, nodes)
     required = [row for row in rows if row.required]
     decision = _conjunction(required)
@@ -141,12 +191,23 @@ def _overall(
         left_out=found.left_out,
         key_ids=_key_ids(summary, found),
         simulated=any(kind.simulated for kind in summary.signatures),
+        judge=policy.judge,
+        next_look=found.window.next_cycle,
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
-    warnings = (*_warnings(summary, policy, found, at), *_session_ids(nodes), *_cut_off(nodes))
-    why, besides = _why(decision, required), (*warnings, *_notes(summary, found))
+    warnings = (
+        *_of(faults, Role.WARNING),
+        *_warnings(summary, policy, found, at),
+        *_session_ids(nodes),
+        *_cut_off(nodes),
+    )
+    why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *_notes(summary, found))
     return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict)))
+
+
+def _of(reasons: Sequence[Reason], role: Role) -> tuple[Reason, ...]:
+    return tuple(one for one in reasons if one.role is role)
 
 
 def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reason, ...]:
@@ -222,8 +283,7 @@ def _unread(summary: Summary) -> tuple[Reason, ...]:
 
 
 def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
-    build = found.build
-    mine = [kind for kind in summary.signatures if (kind.build, kind.digest) == (build.build, build.digest)]
+    mine = [kind for kind in summary.signatures if kind.unit == found.slice.build]
     return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from otel_shadow.record import Arm, Mode, Outcome, Status
 
@@ -12,6 +13,10 @@ _OF_NO_ARM = NOT_ELIGIBLE - {"resumed_inside"}
 """Reasons with which V1's time belongs to no arm. The held-out arm has V1s that go on inside as well."""
 _FINISHED = frozenset({Status.SUCCESS, Status.INTERRUPT})
 _FAILED = frozenset({Status.ERROR, Status.TIMEOUT})
+
+
+Unit: TypeAlias = tuple[str, str, str, bool]
+"""Service, V2 build, configuration digest, and whether codes were verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,21 @@ class ExecutionKind:
     simulated: bool = False
     anonymous: bool = False
     """Whether the run had no session id, and is a session of its own."""
+    service: str = ""
+    holdout: float | None = None
+    """Share of the time in which no shadow starts; None where that was a share of sessions."""
+    slot_seconds: float | None = None
+    sample: float | None = None
+    """Share of the sessions that the node's shadow runs for."""
+    v1_rate_limited: bool = False
+    v2_rate_limited: bool = False
+    coded: bool = False
+    """Whether the line's code was verified."""
+
+    @property
+    def unit(self) -> Unit:
+        """What is judged together."""
+        return self.service, self.build, self.digest, self.coded
 
     @property
     def compared(self) -> bool:
@@ -99,7 +119,7 @@ class ExecutionKind:
         if self.mode != Mode.V2_SHADOW or self.v1_status == Status.CANCELLED:
             return None
         if self.arm == Arm.HOLDOUT:
-            return None if self.pair else Arm.HOLDOUT.value
+            return None if self.pair or self.reason in _OF_NO_ARM - {"holdout"} else Arm.HOLDOUT.value
         return None if self.reason in _OF_NO_ARM else Arm.SHADOWED.value
 
     @property

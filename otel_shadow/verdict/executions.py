@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from otel_shadow.verdict.columns import coded, pieces
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.hashes import NO_PAIR
+from otel_shadow.verdict.heartbeats import Beat, merged
 from otel_shadow.verdict.latency import buckets
 from otel_shadow.verdict.lines_read import Reading
 from otel_shadow.verdict.parallel import in_parallel
@@ -59,6 +60,9 @@ class Rows:
         time: milliseconds since 1970 (UTC) of V1's start.
         kind: index into the summary's signatures.
         v1, v2: latency buckets (``latency.buckets``), ``latency.NONE`` where there is none.
+        probability: with which such an execution was shadowed; 0 where it was not told.
+        process: identity of the process that wrote the line; 0 where it was not told.
+        sequence: number of the line among those of its process, graph, node and event; 0 where it was not told.
     """
 
     pair: NDArray[np.uint64]
@@ -67,13 +71,19 @@ class Rows:
     kind: NDArray[np.int32]
     v1: NDArray[np.int16]
     v2: NDArray[np.int16]
+    probability: NDArray[np.float32]
+    process: NDArray[np.uint64]
+    sequence: NDArray[np.uint32]
 
     @classmethod
     def empty(cls) -> Rows:
         """Return rows of no execution."""
         ids = np.empty(0, np.uint64)
         none = np.empty(0, np.int16)
-        return cls(ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none)
+        return cls(
+            ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none, np.empty(0, np.float32), ids,
+            np.empty(0, np.uint32),
+        )  # fmt: skip
 
     @classmethod
     def joined(cls, parts: Sequence[Rows]) -> Rows:
@@ -95,7 +105,7 @@ class Rows:
 
 
 class Summary:
-    """Evidence, ready for ``evaluate``. About 32 bytes per execution; ``merge`` is associative and commutative.
+    """Evidence, ready for ``evaluate``. About 50 bytes per execution; ``merge`` is associative and commutative.
 
     It holds whole executions and not sums, so that the same pair told twice counts once even across summaries that
     were saved on their own, and so that a verdict can be asked for at any time inside the evidence.
@@ -111,6 +121,7 @@ class Summary:
         contradictory: NDArray[np.uint64] | None = None,
         duplicates: int = 0,
         given: Iterable[str] = TIMES,
+        beats: Iterable[Beat] = (),
     ) -> None:
         self._parts = [Rows.empty() if rows is None else rows]
         self.signatures = tuple(signatures)
@@ -118,6 +129,8 @@ class Summary:
         self.reading = reading or Reading()
         self._contradictory = np.empty(0, np.uint64) if contradictory is None else contradictory
         self._duplicates = duplicates
+        self.beats = merged(beats)
+        """The latest totals that each process told of each node."""
         self._clean = not len(self._parts[0])
         self.accepted: tuple[str, ...] = ("",) * len(self.signatures)
         """Per signature the reason of the rule that accepts it, else empty."""
@@ -154,9 +167,10 @@ class Summary:
             pair: ids of pairs, for deduplication; without them no row is ever a duplicate.
             self_match: V1 against itself on the noise-floor share; None or NaN elsewhere.
             v1_served, v1_status, mode, reason, intent, original_target, shadow_target, decisions_match, v1_step,
-            v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason: as in the log
-            line. By default V1 served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status
-            defaults to ``shed``.
+            v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason, service,
+            holdout, slot_seconds, sample, v1_rate_limited, v2_rate_limited: as in the log line. By default V1 served
+            (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to ``shed``.
+            probability: with which such an execution was shadowed, in (0, 1]; NaN where it is not known.
             anonymous: whether the run had no session id; by default it had one.
 
         Raises:
@@ -199,6 +213,7 @@ class Summary:
         self._duplicates += other._duplicates
         self.samples = _joined_samples(self.samples, other.samples)
         self.reading += other.reading
+        self.beats = merged(self.beats, other.beats)
         self.given |= other.given
         self._clean = self._clean and not any(len(part) for part in other._parts)
         self.cache.clear()
@@ -215,7 +230,13 @@ class Summary:
 
     def of_build(self, build: str) -> Summary:
         """Return only the evidence of one V2 build (of all its configuration digests)."""
-        wanted = np.array([kind.build == build for kind in self.signatures], bool)
+        return self.where(build=build)
+
+    def where(self, *, service: str | None = None, build: str | None = None, digest: str | None = None) -> Summary:
+        """Return only the evidence of one service, V2 build or configuration digest; None chooses all."""
+        asked = {"service": service, "build": build, "digest": digest}
+        names = {name: value for name, value in asked.items() if value is not None}
+        wanted = np.array([_has(kind, names) for kind in self.signatures], bool)
         rows = self.rows
         chosen = Summary(
             rows.where(wanted[rows.kind]) if len(rows) else rows,
@@ -225,6 +246,7 @@ class Summary:
             contradictory=self.contradictory,
             duplicates=self._duplicates,
             given=self.given,
+            beats=[beat for beat in self.beats if _has(beat, names)],
         )
         chosen.accepted_rules, chosen.expired_rules = self.accepted_rules, self.expired_rules
         chosen._mark()
@@ -312,19 +334,46 @@ class Summary:
         self._parts = _without_crumbs(parts)
 
     def _once(self, rows: Rows) -> Rows:
-        order = np.lexsort((rows.v2, rows.v1, rows.kind, rows.session, rows.time, rows.pair))
+        kind, uncoded = self._kinds_apart_from_codes()
+        order = np.lexsort((
+            rows.sequence, rows.process, uncoded[rows.kind], rows.probability, rows.v2, rows.v1, kind[rows.kind],
+            rows.session, rows.time, rows.pair,
+        ))  # fmt: skip
         rows = rows.where(order)
         again = np.zeros(len(rows), bool)
         again[1:] = (rows.pair[1:] == rows.pair[:-1]) & (rows.pair[1:] != NO_PAIR)
         equal = np.zeros(len(rows), bool)
         equal[1:] = again[1:]
         for item in fields(rows):
-            column = getattr(rows, item.name)
+            column = kind[rows.kind] if item.name == "kind" else getattr(rows, item.name)
             equal[1:] &= column[1:] == column[:-1]
         bad = np.unique(rows.pair[again & ~equal])
         self._contradictory = np.union1d(self._contradictory, bad)
         self._duplicates += int(equal.sum())
         return rows.where(~again & ~np.isin(rows.pair, bad))
+
+    def _kinds_apart_from_codes(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return each kind without regard to whether its code was verified, and whether it was not: read twice, with a
+        key and without, a line is still one line."""
+        known: dict[ExecutionKind, int] = {}
+        places = [known.setdefault(replace(kind, coded=False), len(known)) for kind in self.signatures]
+        return np.array(places, np.int64), np.array([not kind.coded for kind in self.signatures], bool)
+
+
+def _has(one: ExecutionKind | Beat, names: Mapping[str, str]) -> bool:
+    return all(getattr(one, name) == value for name, value in names.items())
+
+
+def numbers(given: NDArray[Any]) -> NDArray[np.uint32]:
+    """Return sequence numbers as a column of :class:`Rows`: what is none, or no such number, was not told."""
+    with np.errstate(invalid="ignore"):
+        return np.where((given >= 1.0) & (given < 2.0**32), given, 0.0).astype(np.uint32)
+
+
+def probabilities(given: NDArray[Any]) -> NDArray[np.float32]:
+    """Return probabilities as a column of :class:`Rows`: what is none, or not in (0, 1], was not told."""
+    with np.errstate(invalid="ignore"):
+        return np.where((given > 0.0) & (given <= 1.0), given, 0.0).astype(np.float32)
 
 
 def moment(milliseconds: int) -> datetime:
@@ -383,8 +432,14 @@ def _sorted(pair: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _of_table(piece: Mapping[str, Any]) -> Summary:
     table = coded(piece)
-    rows = Rows(table.pair, table.session, table.time, table.kind, buckets(table.v1_ms), buckets(table.v2_ms))
+    times = buckets(table.v1_ms), buckets(table.v2_ms)
+    rows = Rows(table.pair, table.session, table.time, table.kind, *times, probabilities(table.probability),
+                *_unnumbered(len(table.time)))  # fmt: skip
     return Summary(rows, table.signatures)
+
+
+def _unnumbered(length: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    return np.zeros(length, np.uint64), np.zeros(length, np.uint32)
 
 
 def _joined_samples(mine: Samples, others: Samples) -> Samples:

@@ -34,6 +34,14 @@ class Reading:
     future: int = 0
     """Executions stamped later than the verdict's time: left out."""
     examples: tuple[str, ...] = ()
+    misplaced: int = 0
+    """Lines behind other text, where anybody whose text is logged can put them: a part of ``malformed``."""
+    forged: int = 0
+    """Lines whose code is not theirs, where a key was there to tell: no evidence."""
+    verified: int = 0
+    """Lines whose code was verified, of those used."""
+    tails: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Per source the bytes that were read, and whether the last line was incomplete: a later reading has all of it."""
 
     def __add__(self, other: Reading) -> Reading:
         """Return both readings together."""
@@ -42,10 +50,15 @@ class Reading:
             for item in fields(self)
             if item.type == "int"
         }
-        schemas = dict(self.other_schema)
+        schemas, tails = dict(self.other_schema), dict(self.tails)
         for version, count in other.other_schema.items():
             schemas[version] = schemas.get(version, 0) + count
+        for name, tail in other.tails.items():
+            tails[name] = max(tails.get(name, tail), tail)
+        unnamed = sum(one.truncated - sum(cut for _, cut in one.tails.values()) for one in (self, other))
+        summed["truncated"] = sum(cut for _, cut in tails.values()) + max(unnamed, 0)
         return Reading(
+            tails=dict(sorted(tails.items())),
             sources=tuple(sorted({*self.sources, *other.sources})),
             other_schema=dict(sorted(schemas.items())),
             examples=tuple(sorted({*self.examples, *other.examples}))[:_EXAMPLES],

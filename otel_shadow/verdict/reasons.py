@@ -50,6 +50,11 @@ class ReasonKind(StrEnum):
     OUT_OF_REACH = "out_of_reach"
     TOO_FEW_TO_TELL = "too_few_to_tell"
     NEXT_CYCLE = "next_cycle"
+    HOLDS_NO_MORE = "holds_no_more"
+    LAST_CYCLE = "last_cycle"
+    OUTSIDE = "outside"  # have against needed, with quantity and limit
+    GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit
+    SHARES_DIFFER = "shares_differ"
     BLOCK = "block"  # have, quantity, since
     INTENT = "intent"  # names, have, quantity
     CONSTANT_DECISION = "constant_decision"
@@ -67,6 +72,23 @@ class ReasonKind(StrEnum):
     CONTRADICTORY = "contradictory"  # have
     OTHER_SCHEMA = "other_schema"  # names, have
     HALF_READ = "half_read"  # have unreadable beside of readable ones
+    # of the evidence itself
+    BESIDE = "beside"  # names: the judged build first; have executions of others beside of judged ones
+    UNNAMED = "unnamed"
+    STALE = "stale"  # hours, by
+    LOST = "lost"  # node; have of of lines; since, by: where most are missing
+    FILTERED = "filtered"  # node, have
+    FILTERED_EVENT = "filtered_event"  # node, names, have
+    NO_BASELINES = "no_baselines"  # have: pairs
+    ARMS = "arms"  # have, needed: shares
+    UNSEEN_HOURS = "unseen_hours"  # names: from, to, reasons; have of of
+    TRICKLE = "trickle"  # hours; have of of
+    HOURS_AGAINST = "hours_against"  # criterion, node, have, of: sessions; needed: hours since the start; hours
+    FORGED = "forged"  # have
+    MISPLACED = "misplaced"  # have
+    UNCODED = "uncoded"  # have
+    UNAUTHENTICATED = "unauthenticated"
+    # further
     OTHER_BUILD = "other_build"  # names, have, since, by
     EARLIER = "earlier"  # have
     REPEATED = "repeated"  # have

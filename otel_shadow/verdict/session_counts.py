@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_shadow.verdict.execution_kind import Unit
 from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.latency import Ranks, Ratio, count_codes
 from otel_shadow.verdict.sequential import Counts
@@ -23,7 +24,7 @@ class Slice:
     of the slots after the first; ``go_slots`` is how many slots the whole cycles hold.
     """
 
-    build: tuple[str, str]
+    build: Unit
     start: int
     at: int
     idle: int
@@ -142,7 +143,7 @@ def within(summary: Summary, chosen: Slice) -> Rows:
 
 def parts_within(summary: Summary, chosen: Slice) -> list[Rows]:
     """Return the rows of a slice's build and time in pieces, none of them empty."""
-    wanted = np.array([(item.build, item.digest) == chosen.build for item in summary.signatures], bool)
+    wanted = np.array([item.unit == chosen.build for item in summary.signatures], bool)
 
     def part_of(rows: Rows) -> Rows:
         mask = (rows.time >= chosen.start) & (rows.time <= chosen.at)

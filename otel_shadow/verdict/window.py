@@ -9,6 +9,8 @@ from datetime import datetime
 import numpy as np
 
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.build_choice import choose
+from otel_shadow.verdict.cycle_tally import CycleSlice
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.result import Build, Window
 from otel_shadow.verdict.session_counts import Slice, parts_within
@@ -31,13 +33,18 @@ class Frame:
     left_out: tuple[Build, ...]
     window: Window
     slice: Slice
+    cycles: CycleSlice
+    """All whole cycles of the build: the tests of a GO remember their earlier looks."""
     earlier: int
     """Executions of the build before the window: the evidence is longer than the policy's window."""
 
 
 def frame(summary: Summary, policy: Policy, at: datetime) -> Frame | None:
     """Return the newest build (the one that appeared last) and its window at ``at``; None without evidence by then."""
-    used = ("window_hours", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes", "max_gap_hours")
+    used = (
+        "cycles_held", "window_start", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes",
+        "max_gap_hours",
+    )  # fmt: skip
     key = ("frame", milliseconds(at), *(getattr(policy, name) for name in used))
     if key not in summary.cache:
         summary.cache[key] = _frame(summary, policy, milliseconds(at))
@@ -46,15 +53,17 @@ def frame(summary: Summary, policy: Policy, at: datetime) -> Frame | None:
 
 
 def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
-    builds = _builds(summary, at)
-    if not builds:
+    choice = choose(summary, at)
+    if choice is None:
         return None
-    newest = max(builds, key=lambda build: (build.first, build.last, build.label))
+    newest = choice.build
     first, last = milliseconds(newest.first), milliseconds(newest.last)
     cycle = max(round(policy.cycle_hours * HOUR), 1)
     end = min(at, last + cycle // _TAIL)
     # The window slides by whole cycles: as many as it holds, and the one that runs.
-    held = max(round(policy.window_hours * HOUR) // cycle, policy.min_cycles)
+    held = policy.cycles_held
+    if policy.window_start is not None:
+        first = max(first, milliseconds(policy.window_start))
     whole = max(end - first + cycle // _HEAD, 0) // cycle
     cycles = min(whole, held)
     start = first + (whole - cycles) * cycle
@@ -63,7 +72,7 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
     idle = round(policy.session_idle_minutes * 60_000)
     # Once every session is closed, a later time sees the same evidence.
     chosen = Slice(
-        (newest.build, newest.digest), start, min(at, last + idle), idle, edges,
+        choice.unit, start, min(at, last + idle), idle, edges,
         int(np.searchsorted(edges, go_end, side="right")) if cycles else 0,
     )  # fmt: skip
     window = Window(
@@ -74,29 +83,9 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
         next_cycle=moment(start + max(cycles + 1, policy.min_cycles) * cycle),
         gaps=_gaps(parts_within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
     )
-    others = tuple(sorted((build for build in builds if build != newest), key=lambda build: build.first, reverse=True))
-    earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0)) if start > first else []
-    return Frame(newest, others, window, chosen, sum(map(len, earlier)))
-
-
-def _builds(summary: Summary, at: int) -> list[Build]:
-    names = sorted({(kind.build, kind.digest) for kind in summary.signatures})
-    of_kind = np.array([names.index((kind.build, kind.digest)) for kind in summary.signatures], np.int64)
-    found = []
-    for place, (build, digest) in enumerate(names):
-        events, first, last = 0, 0, 0
-        for rows in summary.parts:
-            mask = rows.time <= at
-            if len(names) > 1:
-                mask &= of_kind[rows.kind] == place
-            times = rows.time if mask.all() else rows.time[mask]
-            if len(times):
-                low, high = int(times.min()), int(times.max())
-                first, last = (min(first, low), max(last, high)) if events else (low, high)
-                events += len(times)
-        if events:
-            found.append(Build(build, digest, events, moment(first), moment(last)))
-    return found
+    earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0))
+    since = Slice(choice.unit, first, chosen.at, idle, (), 0)
+    return Frame(newest, choice.left_out, window, chosen, CycleSlice(since, cycle, int(whole)), sum(map(len, earlier)))
 
 
 def _edges(start: int, end: int, go_end: int, block: int) -> tuple[int, ...]:

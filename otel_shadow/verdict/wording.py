@@ -115,6 +115,13 @@ def _small_traffic(reason: Reason) -> str:
     return f"{rate}, earliest GO {moment(reason.by)}" if reason.by else rate
 
 
+def _hours_of_day(reason: Reason) -> str:
+    if reason.needed is None:
+        return "the hours of little traffic"
+    begin, length = reason.needed, reason.hours or 0.0
+    return f"the hours {begin:g} to {begin + length:g} after the beginning of each cycle"
+
+
 _EVIDENCE: Mapping[str, str] = {
     "": "no evidence yet",
     semconv.CRITERION_PARITY: "pairs in which both versions decided",
@@ -166,6 +173,19 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NEXT_CYCLE: lambda one: (
         "the end of the current cycle of traffic: when the last whole one ended, there was no proof yet"
     ),
+    ReasonKind.HOLDS_NO_MORE: lambda one: (
+        "what was proven at an earlier look: the window as a whole does not support it any more"
+    ),
+    ReasonKind.LAST_CYCLE: lambda one: "a better last cycle: by itself it is evidence against the bound",
+    ReasonKind.OUTSIDE: lambda one: _measured(one, ", outside"),
+    ReasonKind.GUARD: lambda one: (
+        f"a proof at this node that {bound(one.quantity, one.needed, one.limit)}, so that no node hides behind the "
+        f"others (so far {bound(one.quantity, one.have, one.limit)})"
+    ),
+    ReasonKind.SHARES_DIFFER: lambda one: (
+        "arms whose shares stay the same: between hours they differ by more than twice, and lines of the release "
+        "before do not tell them; the lines of this one do"
+    ),
     ReasonKind.BLOCK: lambda one: (
         f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
         f"({value(one.quantity, one.have)})"
@@ -215,6 +235,67 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"{_were(one, 'line', ' of otel-shadow')} unreadable beside {count(one.of)} readable ones: too many to trust "
         "the rest"
     ),
+    ReasonKind.BESIDE: lambda one: (
+        f"V2 build {one.names[0]} was judged, on {plural(one.of or 0, 'execution')}, while "
+        f"{plural(round(one.have or 0), 'execution')} of the same hours are of others ({', '.join(one.names[1:])}): "
+        "choose with --service, --build or --digest"
+    ),
+    ReasonKind.UNNAMED: lambda one: (
+        "the V2 build has no name, so that two deployments can't be told apart: set service.version (or v2_build in "
+        "shadow.toml)"
+    ),
+    ReasonKind.STALE: lambda one: (
+        f"the evidence ended {_length(one.hours)} before the time of this verdict, at {moment(one.by)}: what runs now "
+        "may be another thing"
+    ),
+    ReasonKind.LOST: lambda one: (
+        f"{count(one.have)} of {plural(one.of or 0, 'line')} of {one.node} are missing"
+        + (f", most of them between {moment(one.since)} and {moment(one.by)}" if one.since else "")
+        + ": the processes numbered them, and they are in no source"
+    ),
+    ReasonKind.FILTERED: lambda one: (
+        f"no line of {one.node} is in any source, though the processes wrote {count(one.have)}: it was filtered out, "
+        "and is not judged"
+    ),
+    ReasonKind.FILTERED_EVENT: lambda one: (
+        f"no {one.names[0]} line of {one.node} is in any source, though the processes wrote {count(one.have)}: they "
+        "were filtered out, and coverage can't be known"
+    ),
+    ReasonKind.NO_BASELINES: lambda one: (
+        f"{plural(round(one.have or 0), 'pair')} and not one {semconv.EVENT_BASELINE} line of the processes that made "
+        f"them: coverage can't be known. Give the whole log, not what grep {semconv.EVENT_V2} leaves of it"
+    ),
+    ReasonKind.ARMS: lambda one: (
+        f"the shares of the arms can't be chance: {percent(one.have)} of the executions are in the holdout where "
+        f"{percent(one.needed)} were to be expected. Lines of one arm are missing"
+    ),
+    ReasonKind.UNSEEN_HOURS: lambda one: (
+        f"from {one.names[0]} to {one.names[1]} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
+        f"should have a shadow had one ({', '.join(one.names[2:]) or 'no reason told'}): of these hours next to "
+        "nothing is known"
+    ),
+    ReasonKind.TRICKLE: lambda one: (
+        f"{count(one.hours)} hours of the window together hold {count(one.have)} of "
+        f"{plural(one.of or 0, 'execution')}: they stand for next to no traffic"
+    ),
+    ReasonKind.HOURS_AGAINST: lambda one: (
+        f"{_hours_of_day(one)} break the bound by themselves ({percent(one.have)} in {plural(one.of or 0, 'session')})"
+    ),
+    ReasonKind.FORGED: lambda one: (
+        f"{_were(one, 'line')} left out, because the code is not that of the line: somebody else wrote or changed them"
+    ),
+    ReasonKind.MISPLACED: lambda one: (
+        f"{_were(one, 'line')} left out that stand behind other text, where whoever's text is logged can put one; give "
+        f"{semconv.ENV_VERIFY_KEY}, and the code decides"
+    ),
+    ReasonKind.UNCODED: lambda one: (
+        f"{plural(round(one.have or 0), 'execution')} come from lines without a code (release 0.1 wrote none), by "
+        "which they could be told from made-up ones"
+    ),
+    ReasonKind.UNAUTHENTICATED: lambda one: (
+        "the evidence is unauthenticated: without a key, lines are taken to be what they say. Give "
+        f"{semconv.ENV_VERIFY_KEY}, which otel-shadow doctor --verify-key prints"
+    ),
     ReasonKind.OTHER_BUILD: lambda one: (
         f"V2 build {one.names[0]} was left out, because one build is judged at a time: "
         f"{plural(round(one.have or 0), 'execution')}, {moment(one.since)} to {moment(one.by)}"
@@ -260,7 +341,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.SMALL_TRAFFIC: _small_traffic,
     ReasonKind.LATE: lambda one: (
         f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, and the window is {_length(one.have)};"
-        f" what helps: a longer window ([sla] window_hours), {_FASTER[one.criterion]}"
+        f" what helps: a longer window ([sla] max_cycles), {_FASTER[one.criterion]}"
     ),
     ReasonKind.SLOW: lambda one: f"{title(one.criterion).lower()} takes longest; what helps: {_FASTER[one.criterion]}",
     ReasonKind.FEW_TURNS: lambda one: (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import START, compose, docker, formatted, kubernetes, log, mixed, otlp, record, shipped
+from recorded import START, compose, docker, kubernetes, log, mixed, otlp, record, shipped
 
 from otel_shadow.evidence import Progress, load, read, read_sources, save
 from otel_shadow.log_line import encode, lines
@@ -61,7 +61,6 @@ FORMS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "mixed": mixed,
     "kubernetes": lambda ours: [kubernetes(line) for line in mixed(ours)],
     "compose": lambda ours: [compose(line) for line in mixed(ours)],
-    "formatted": lambda ours: [formatted(line) for line in mixed(ours)],
     "docker": lambda ours: [docker(line) for line in mixed(ours)],
     "shipped": lambda ours: [shipped(line) for line in ours],
     "otlp": otlp,

@@ -82,7 +82,7 @@ def log(path: Path, *several: Traffic, broken: bool = False, other_schema: int =
                 out.write(b'INFO uvicorn.access 127.0.0.1 "POST /chat HTTP/1.1" 200\n')
             out.write(data)
         for number in range(other_schema):
-            out.write(some.replace(b'"schema":1', b'"schema":9').replace(b'"pair_id":"', b'"pair_id":"%d' % number))
+            out.write(some.replace(b'"schema":2', b'"schema":9').replace(b'"pair_id":"', b'"pair_id":"%d' % number))
         for line in [line for line in ours if b'"shadow_status":"success"' in line][:twofold]:
             out.write(line.replace(b'"shadow_status":"success"', b'"shadow_status":"timeout"'))
         if broken:

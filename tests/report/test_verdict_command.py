@@ -126,7 +126,7 @@ def test_what_is_skipped_is_counted(folder: Path, tmp_path: Path) -> None:
     text = (folder / "wait.log").read_text(encoding="utf-8").splitlines(keepends=True)
     ours = next(line for line in text if '"SHADOW_V2"' in line)
     broken = ours[:200] + "\n"
-    other = ours.replace('"schema":1', '"schema":99').replace('"pair_id":"', '"pair_id":"x')
+    other = ours.replace('"schema":2', '"schema":99').replace('"pair_id":"', '"pair_id":"x')
     (tmp_path / "app.log").write_text("".join([*text, broken, other, ours[:300]]), encoding="utf-8")
     done = run("app.log", *AT, cwd=tmp_path)
     assert done.returncode == 3

@@ -1,0 +1,182 @@
+"""Where otel-shadow's objects stand in a line of any form, and how much of a line is lost.
+
+A line of ours begins with its object. What containers, Kubernetes, syslog and journald put before it is known
+(``PREFIX``); behind any other text stands what somebody made the application log, which is no evidence unless its code
+verifies. Structured lines (Docker's json-file, a shipper's JSON, OTLP) hold ours as an object or as a JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from otel_shadow.log_line import ORDER
+
+Object = Mapping[str, Any]
+_STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)"
+_DAY = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
+_COLOUR = r"(?:\x1b\[[\d;]*m)*"
+PREFIX = "|".join(
+    (
+        _STAMP + r" (?:stdout|stderr) [FP] ",  # containerd, CRI-O
+        r"(?:\[pod/[^\]\s]+\] )?" + _STAMP + r"[ \t]",  # docker logs -t, kubectl logs --timestamps
+        r"\[pod/[^\]\s]+\] ",  # kubectl logs --prefix
+        _COLOUR
+        + r"[\w.@/]*[-_.][\w.@/-]* *"
+        + _COLOUR
+        + r" *\| "
+        + _COLOUR
+        + r"(?:"
+        + _STAMP
+        + " )?"
+        + _COLOUR,  # docker compose
+        r"(?:<\d{1,3}>)?" + _DAY + r" [\w.:-]+ [\w.@/-]+(?:\[\d+\])?: ",  # syslog (RFC 3164), journalctl
+        r"(?:<\d{1,3}>)?" + _STAMP + r" [\w.:-]+ [\w.@/-]+\[\d+\]: ",  # journalctl -o short-iso
+        _STAMP + r" [\w.-]+\[[\w.-]+\]: ",  # Heroku
+        r"<\d{1,3}>1 (?:" + _STAMP + r"|-) \S+ \S+ \S+ \S+ (?:-|(?:\[[^\]]*\])+) \x{FEFF}?",  # syslog (RFC 5424)
+        r"[^\s:{}\"']*\.(?:log|jsonl?|out|err|txt)[^\s:{}\"']*:(?:\d+:)?",  # grep over several files
+    )
+)
+"""What may stand before a line of ours: a pattern that both Python and RE2 read."""
+_BEFORE = re.compile(r"\ufeff?[\s\x00]*(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*")
+_EVENT = re.compile(r'\{\s*"event"\s*:\s*"SHADOW_(?:V2|BASELINE|COMPARISON|HEARTBEAT)"')
+_MARK = re.compile(r'"SHADOW_(?:V2|BASELINE)\\*"(?!\s*:)')
+"""Each line of evidence has it once, however it is quoted; the totals of a heartbeat have a colon behind theirs."""
+_REST = '"pair_id'
+"""A key of each line but a heartbeat: the end of one whose beginning is lost."""
+_FIRST = '{"event":"SHADOW_'
+_DEEPEST = 12
+"""Levels of JSON inside JSON that are looked into."""
+_decoder = json.JSONDecoder()
+
+
+@dataclass(slots=True)
+class Found:
+    """The objects of otel-shadow in a line.
+
+    Arguments:
+        placed: those that stand where ours do.
+        behind: those behind other text.
+        lost: lines of evidence that can't be read, as far as can be counted.
+    """
+
+    placed: list[Object] = field(default_factory=list)
+    behind: list[Object] = field(default_factory=list)
+    lost: int = 0
+
+
+def objects_in(text: str) -> Found:
+    """Return what a line of a log holds of otel-shadow."""
+    found = Found()
+    _in_text(text, found, 0)
+    return found
+
+
+def _in_text(text: str, found: Found, depth: int) -> None:
+    start = match.end() if (match := _BEFORE.match(text)) else 0
+    if text.startswith(("{", "["), start):
+        try:
+            value, end = _decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            ours = _begins_as_ours(text, start)
+            _in_pieces(text, start, found, placed=ours, torn=ours)
+            return
+        ours = isinstance(value, dict) and _is_ours(value)
+        _in_value(value, found, depth, placed=True)
+        _in_pieces(text, end, found, placed=ours, torn=False)
+    else:
+        _in_pieces(text, start, found, placed=False, torn=False)
+
+
+def _in_pieces(text: str, start: int, found: Found, *, placed: bool, torn: bool) -> None:
+    """Look for objects from ``start`` on.
+
+    Arguments:
+        placed: whether what stands before is ours, so that an object that follows at once is ours as well.
+        torn: whether an object of ours began at ``start`` and broke off.
+    """
+    if "SHADOW_" not in text[start:] and _REST not in text[start:] and not torn:
+        return
+    for match in _EVENT.finditer(text, start + torn):
+        if match.start() < start:
+            continue
+        try:
+            value, end = _decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            continue
+        between = text[start : match.start()]
+        found.lost += _lost(between, torn=torn)
+        whole = placed and (torn or not between.strip()) and not text[end:].strip(" \r\n\x00")[:1].isalnum()
+        (found.placed if whole else found.behind).append(value)
+        start, torn = end, False
+    found.lost += _lost(text[start:], torn=torn)
+
+
+def _lost(text: str, *, torn: bool) -> int:
+    """Return how many lines of evidence a piece of text held that can't be read."""
+    if marks := len(_MARK.findall(text)):
+        return marks
+    if torn:
+        return 0 if text.startswith((_FIRST + "COMPARISON", _FIRST + "HEARTBEAT")) else 1
+    return int(_REST in text and '"config_digest' in text and '"SHADOW_' not in text)
+
+
+def _begins_as_ours(text: str, start: int) -> bool:
+    """Return whether an object of ours begins at ``start``; of one that broke off early only a part is there."""
+    beginning = text[start : start + len(_FIRST)]
+    if beginning == _FIRST or _EVENT.match(text, start):
+        return True
+    after = text.find(_FIRST, start + 1)
+    return after > start and _FIRST.startswith(text[start:after])
+
+
+def _is_ours(value: Mapping[str, Any]) -> bool:
+    event = value.get("event")
+    return isinstance(event, str) and event in ORDER
+
+
+def _in_value(value: Any, found: Found, depth: int, *, placed: bool) -> None:
+    if isinstance(value, dict):
+        if _is_ours(value):
+            (found.placed if placed else found.behind).append(value)
+        elif depth >= _DEEPEST:
+            return
+        elif isinstance(listed := value.get("kvlistValue"), dict):
+            _in_value(_of_otlp(value) if _holds_ours(listed) else listed, found, depth + 1, placed=placed)
+        else:
+            for item in value.values():
+                _in_value(item, found, depth + 1, placed=placed)
+    elif isinstance(value, list) and depth < _DEEPEST:
+        for item in value:
+            _in_value(item, found, depth + 1, placed=placed)
+    elif isinstance(value, str) and ("SHADOW_" in value or _REST in value):
+        if depth >= _DEEPEST:
+            found.lost += len(_MARK.findall(value))
+            return
+        for line in value.split("\n"):
+            _in_text(line, found, depth + 1)
+
+
+def _holds_ours(listed: Mapping[str, Any]) -> bool:
+    values = listed.get("values")
+    return isinstance(values, list) and any(isinstance(item, dict) and item.get("key") == "event" for item in values)
+
+
+def _of_otlp(value: Any) -> Any:
+    """Return the plain value of OTLP's ``AnyValue``."""
+    if not isinstance(value, dict):
+        return None
+    for name, item in value.items():
+        if name == "kvlistValue" and isinstance(item, dict):
+            pairs = [pair for pair in item.get("values") or () if isinstance(pair, dict)]
+            return {str(pair.get("key")): _of_otlp(pair.get("value")) for pair in pairs}
+        if name == "arrayValue" and isinstance(item, dict):
+            return [_of_otlp(one) for one in item.get("values") or ()]
+        if name == "intValue" and isinstance(item, str) and len(item) < 20:
+            return int(item) if item.lstrip("-").isdigit() else item
+        if name in ("stringValue", "boolValue", "intValue", "doubleValue"):
+            return item
+    return None

@@ -1,0 +1,170 @@
+"""Lines that are missing, counted from the numbers that each process gives its lines and from its heartbeats.
+
+The rows of a summary carry process and number, so that a gap of one file is filled by another wherever they meet:
+saved, merged and sharded evidence give the same counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otel_shadow import semconv
+from otel_shadow.verdict.executions import Rows, Summary
+from otel_shadow.verdict.heartbeats import Beat
+from otel_shadow.verdict.session_counts import Slice
+
+_ARRIVAL = 600_000
+"""Milliseconds after which a line that a heartbeat told of is not on its way any more."""
+_LEAST_SPAN = 3_600_000
+Node = tuple[str, str]
+Ints = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Lines:
+    """Lines of one node in the window: those seen, and those that are missing.
+
+    ``filtered``: events of which no process has a single line, though processes wrote some. ``since`` and ``by``: the
+    longest stretch in which lines are missing, in ms since 1970; 0 if there is none.
+    """
+
+    seen: int = 0
+    missing: float = 0.0
+    filtered: dict[str, int] = field(default_factory=dict)
+    since: int = 0
+    by: int = 0
+    longest: float = 0.0
+
+    def lose(self, number: float, since: int, by: int) -> None:
+        """Add lines that are missing between two times."""
+        self.missing += number
+        if number > self.longest:
+            self.longest, self.since, self.by = number, since, by
+
+
+def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, Lines]:
+    """Return what is missing of each node (graph and name) of the judged unit, up to ``end`` (ms since 1970).
+
+    Lines before the window are not missed: they may have been rotated away. Neither are those that a process which
+    still writes has told of a moment ago.
+    """
+    found: dict[Node, Lines] = {}
+    rows, place = _numbered(summary, chosen, end)
+    nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
+    groups = _groups(rows, place)
+    for (process, number), (first, last) in groups.items():
+        lines = found.setdefault(nodes[number // 2], Lines())
+        _add_group(lines, rows.where(slice(first, last)), chosen.start, end, _began(groups, rows, process))
+    _add_beats(summary, chosen, end, found, {
+        (process, *nodes[number // 2], _EVENTS[number % 2]): int(rows.sequence[last - 1])
+        for (process, number), (_, last) in groups.items()
+    }, rows)  # fmt: skip
+    return found
+
+
+_EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
+
+
+def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
+    """Return the unit's rows that have a number, ordered by process, node and event, and number."""
+    nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
+    of_kind = np.array([2 * nodes.index((kind.graph, kind.node)) + kind.pair for kind in summary.signatures], np.int64)
+    wanted = np.array([kind.unit == chosen.build for kind in summary.signatures], bool)
+    parts = []
+    for part in summary.parts:
+        mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end)
+        if len(wanted):
+            mask &= wanted[part.kind]
+        if mask.any():
+            parts.append(part.where(mask))
+    rows = Rows.joined(parts)
+    if not len(rows):
+        return rows, np.empty(0, np.int64)
+    place = of_kind[rows.kind]
+    order = np.lexsort((rows.sequence, place, rows.process))
+    return rows.where(order), place[order]
+
+
+def _groups(rows: Rows, place: Ints) -> dict[tuple[int, int], tuple[int, int]]:
+    """Return where the rows of each process, node and event begin and end."""
+    if not len(rows):
+        return {}
+    new = np.flatnonzero((rows.process[1:] != rows.process[:-1]) | (place[1:] != place[:-1])) + 1
+    starts, ends = [0, *new.tolist()], [*new.tolist(), len(rows)]
+    return {
+        (int(rows.process[first]), int(place[first])): (first, last) for first, last in zip(starts, ends, strict=True)
+    }
+
+
+def _began(groups: Mapping[tuple[int, int], tuple[int, int]], rows: Rows, process: int) -> tuple[int, int]:
+    """Return the times of the first and the last line of a process."""
+    times = [rows.time[first:last] for (owner, _), (first, last) in groups.items() if owner == process]
+    return min(int(one.min()) for one in times), max(int(one.max()) for one in times)
+
+
+def _add_group(lines: Lines, rows: Rows, start: int, end: int, of_process: tuple[int, int]) -> None:
+    numbers, times = rows.sequence.astype(np.int64), rows.time
+    inside = int(((times >= start) & (times <= end)).sum())
+    lines.seen += inside
+    lost = np.diff(numbers) - 1
+    for gap in np.flatnonzero(lost > 0).tolist():
+        low, high = sorted((int(times[gap]), int(times[gap + 1])))
+        number = float(lost[gap]) * _share_within(low, high, start, end)
+        if number > 0:
+            lines.lose(number, max(low, start), min(high, end))
+    first = int(times[0])
+    if numbers[0] > 1 and first > start:
+        # Some of the lines before the first one are of the window: as many as its process writes in such a time.
+        span = max(of_process[1] - of_process[0], _LEAST_SPAN)
+        lines.lose(min(float(numbers[0] - 1), len(numbers) / span * (first - start)), start, first)
+
+
+def _share_within(low: int, high: int, start: int, end: int) -> float:
+    """Return the share of a stretch of time that lies in the window."""
+    if high <= low:
+        return float(start <= low <= end)
+    return max(min(high, end) - max(low, start), 0) / (high - low)
+
+
+def _add_beats(
+    summary: Summary,
+    chosen: Slice,
+    end: int,
+    found: dict[Node, Lines],
+    highest: Mapping[tuple[int, str, str, str], int],
+    rows: Rows,
+) -> None:
+    """Add what only the totals of a process tell: the lines after the last one that was seen."""
+    service, build, digest, _ = chosen.build
+    beats = [
+        beat for beat in summary.beats
+        if (beat.service, beat.build, beat.digest) == (service, build, digest) and beat.time <= end
+    ]  # fmt: skip
+    newest = max([int(rows.time.max(initial=0)), *(beat.time for beat in beats)], default=0)
+    seen_events = {(graph, node, event) for _, graph, node, event in highest}
+    for beat in beats:
+        if beat.time < chosen.start:
+            continue
+        lines = found.setdefault((beat.graph, beat.node), Lines())
+        arrived = beat.last or newest - beat.time > _ARRIVAL
+        for event, total in beat.totals:
+            if event not in _EVENTS or not total:
+                continue
+            if (beat.graph, beat.node, event) not in seen_events:
+                lines.filtered[event] = lines.filtered.get(event, 0) + total
+                continue
+            tail = total - highest.get((beat.process, beat.graph, beat.node, event), 0)
+            if tail > 0 and arrived:
+                lines.lose(float(tail), chosen.start, beat.time)
+        lines.lose(_never_written(beat, highest) if beat.last else 0.0, chosen.start, beat.time)
+
+
+def _never_written(beat: Beat, highest: Mapping[tuple[int, str, str, str], int]) -> float:
+    """Return the executions of a process that has ended of which no line was even numbered."""
+    written = sum(total for event, total in beat.totals if event in _EVENTS)
+    numbered = sum(highest.get((beat.process, beat.graph, beat.node, event), 0) for event in _EVENTS)
+    return float(max(beat.handed_over - max(written, numbered), 0))

@@ -1,0 +1,60 @@
+"""Slots of time, as evidence sees them: which block an execution belongs to, and whether its time counts."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from otel_shadow.slots import holdout_place, slots_per_block
+
+_WASHOUT: Final = 6
+"""An execution counts in no latency in the first sixth of a holdout slot, and of the slot after it."""
+
+
+def blocks_of(times: NDArray[np.int64], holdout: float, slot_seconds: float) -> NDArray[np.int64]:
+    """Return the start of each execution's block, in ms since 1970; blocks of other lengths have other numbers.
+
+    Arguments:
+        times: ms since 1970.
+        holdout: share of the time, one over the slots of a block.
+        slot_seconds: length of a slot.
+    """
+    slots = _slots(holdout)
+    length = slots * _length(slot_seconds)
+    return np.asarray(times // length * length + slots, np.int64)
+
+
+def washouts(times: NDArray[np.int64], service: str, holdout: float, slot_seconds: float) -> NDArray[np.bool_]:
+    """Return whether each execution began so soon after a holdout slot's beginning or end that its time counts nowhere.
+
+    Arguments:
+        times: ms since 1970.
+        service: name of the service, by which the slots are drawn.
+        holdout: share of the time.
+        slot_seconds: length of a slot.
+    """
+    slots, length = _slots(holdout), _length(slot_seconds)
+    if slots < 2 or not len(times):
+        return np.zeros(len(times), bool)
+    slot, since = np.divmod(times, length)
+    near = since * _WASHOUT < length
+    found = np.zeros(len(times), bool)
+    found[near] = _held(slot[near], service, slots) | _held(slot[near] - 1, service, slots)
+    return found
+
+
+def _held(slot: NDArray[np.int64], service: str, slots: int) -> NDArray[np.bool_]:
+    block, place = np.divmod(slot, slots)
+    blocks, which = np.unique(block, return_inverse=True)
+    drawn = np.array([holdout_place(service, int(one), slots) for one in blocks.tolist()], np.int64)
+    return np.asarray(drawn[which.ravel()] == place, np.bool_)
+
+
+def _slots(holdout: float) -> int:
+    return max(slots_per_block(holdout), 1)
+
+
+def _length(slot_seconds: float) -> Any:
+    return max(round(slot_seconds * 1000.0), 1)
