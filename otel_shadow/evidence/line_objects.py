@@ -54,7 +54,7 @@ _decoder = json.JSONDecoder()
 
 
 @dataclass(slots=True)
-class Found:
+class FoundObjects:
     """The objects of otel-shadow in a line.
 
     Arguments:
@@ -68,14 +68,14 @@ class Found:
     lost: int = 0
 
 
-def objects_in(text: str) -> Found:
+def objects_in(text: str) -> FoundObjects:
     """Return what a line of a log holds of otel-shadow."""
-    found = Found()
+    found = FoundObjects()
     _in_text(text, found, 0)
     return found
 
 
-def _in_text(text: str, found: Found, depth: int) -> None:
+def _in_text(text: str, found: FoundObjects, depth: int) -> None:
     start = match.end() if (match := _BEFORE.match(text)) else 0
     if text.startswith(("{", "["), start):
         try:
@@ -91,7 +91,7 @@ def _in_text(text: str, found: Found, depth: int) -> None:
         _in_pieces(text, start, found, placed=False, torn=False)
 
 
-def _in_pieces(text: str, start: int, found: Found, *, placed: bool, torn: bool) -> None:
+def _in_pieces(text: str, start: int, found: FoundObjects, *, placed: bool, torn: bool) -> None:
     """Look for objects from ``start`` on.
 
     Arguments:
@@ -138,7 +138,7 @@ def _is_ours(value: Mapping[str, Any]) -> bool:
     return isinstance(event, str) and event in ORDER
 
 
-def _in_value(value: Any, found: Found, depth: int, *, placed: bool) -> None:
+def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> None:
     if isinstance(value, dict):
         if _is_ours(value):
             (found.placed if placed else found.behind).append(value)

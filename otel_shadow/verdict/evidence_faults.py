@@ -15,7 +15,7 @@ from otel_shadow.record import Arm
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
-from otel_shadow.verdict.numbering import Lines, count_lines
+from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.window import Frame
@@ -39,7 +39,7 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
         rows = within(summary, found.slice)
         summary.cache[key] = (
             *_beside(summary, found),
-            *_unnamed(found),
+            *_unnamed(summary, found),
             *_stale(policy, found, at),
             *_missing(summary, found),
             *_baselines(summary, rows),
@@ -75,8 +75,8 @@ def _beside(summary: Summary, found: Frame) -> Iterator[Reason]:
         yield Reason(role, ReasonKind.BESIDE, names=(found.build.label, *names), have=beside, of=judged)
 
 
-def _unnamed(found: Frame) -> Iterator[Reason]:
-    if found.build.build in _UNNAMED:
+def _unnamed(summary: Summary, found: Frame) -> Iterator[Reason]:
+    if found.build.build in _UNNAMED and summary.reading.used:
         yield Reason(Role.WARNING, ReasonKind.UNNAMED)
 
 
@@ -98,7 +98,7 @@ def _missing(summary: Summary, found: Frame) -> Iterator[Reason]:
             yield _lost(node, lines, number)
 
 
-def _lost(node: str, lines: Lines, number: int) -> Reason:
+def _lost(node: str, lines: NodeLines, number: int) -> Reason:
     total = lines.seen + number
     role = Role.BLOCKER if number > MISSING * total else Role.WARNING
     stretch = (moment(lines.since), moment(lines.by)) if lines.by else (None, None)
@@ -227,7 +227,7 @@ def _authenticity(summary: Summary, found: Frame) -> Iterator[Reason]:
         yield Reason(Role.WARNING, ReasonKind.FORGED, have=reading.forged)
     if reading.misplaced:
         yield Reason(Role.WARNING, ReasonKind.MISPLACED, have=reading.misplaced)
-    if reading.verified and not found.build.coded:
+    if reading.uncoded and not found.build.coded:
         yield Reason(Role.WARNING, ReasonKind.UNCODED, have=found.build.events)
     elif reading.used and not reading.verified:
         yield Reason(Role.NOTE, ReasonKind.UNAUTHENTICATED)

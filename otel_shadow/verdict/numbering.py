@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(slots=True)
-class Lines:
+class NodeLines:
     """Lines of one node in the window: those seen, and those that are missing.
 
     ``filtered``: events of which no process has a single line, though processes wrote some. ``since`` and ``by``: the
@@ -46,18 +46,18 @@ class Lines:
             self.longest, self.since, self.by = number, since, by
 
 
-def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, Lines]:
+def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, NodeLines]:
     """Return what is missing of each node (graph and name) of the judged unit, up to ``end`` (ms since 1970).
 
     Lines before the window are not missed: they may have been rotated away. Neither are those that a process which
     still writes has told of a moment ago.
     """
-    found: dict[Node, Lines] = {}
+    found: dict[Node, NodeLines] = {}
     rows, place = _numbered(summary, chosen, end)
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     groups = _groups(rows, place)
     for (process, number), (first, last) in groups.items():
-        lines = found.setdefault(nodes[number // 2], Lines())
+        lines = found.setdefault(nodes[number // 2], NodeLines())
         _add_group(lines, rows.where(slice(first, last)), chosen.start, end, _began(groups, rows, process))
     _add_beats(summary, chosen, end, found, {
         (process, *nodes[number // 2], _EVENTS[number % 2]): int(rows.sequence[last - 1])
@@ -106,7 +106,7 @@ def _began(groups: Mapping[tuple[int, int], tuple[int, int]], rows: Rows, proces
     return min(int(one.min()) for one in times), max(int(one.max()) for one in times)
 
 
-def _add_group(lines: Lines, rows: Rows, start: int, end: int, of_process: tuple[int, int]) -> None:
+def _add_group(lines: NodeLines, rows: Rows, start: int, end: int, of_process: tuple[int, int]) -> None:
     numbers, times = rows.sequence.astype(np.int64), rows.time
     inside = int(((times >= start) & (times <= end)).sum())
     lines.seen += inside
@@ -134,7 +134,7 @@ def _add_beats(
     summary: Summary,
     chosen: Slice,
     end: int,
-    found: dict[Node, Lines],
+    found: dict[Node, NodeLines],
     highest: Mapping[tuple[int, str, str, str], int],
     rows: Rows,
 ) -> None:
@@ -149,7 +149,7 @@ def _add_beats(
     for beat in beats:
         if beat.time < chosen.start:
             continue
-        lines = found.setdefault((beat.graph, beat.node), Lines())
+        lines = found.setdefault((beat.graph, beat.node), NodeLines())
         arrived = beat.last or newest - beat.time > _ARRIVAL
         for event, total in beat.totals:
             if event not in _EVENTS or not total:

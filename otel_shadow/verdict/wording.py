@@ -257,7 +257,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"{percent(one.needed)} were to be expected. Lines of one arm are missing"
     ),
     ReasonKind.UNSEEN_HOURS: lambda one: (
-        f"from {one.names[0]} to {one.names[1]} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
+        f"from {' to '.join(one.names[:2])} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
         f"should have a shadow had one ({', '.join(one.names[2:]) or 'no reason told'}): of these hours next to "
         "nothing is known"
     ),
