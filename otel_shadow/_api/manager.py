@@ -20,11 +20,13 @@ from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.record_counts import RecordCounts
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow._telemetry.line_encoder import LineEncoder
 from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow._telemetry.spans import OtelSpans
@@ -92,16 +94,18 @@ class ShadowTrafficManager(Engine):
         config = config if config is not None else ShadowConfig.load()
         source: FlagSource = flags or FeatureFlags.resolve(config.flags)
         metrics = MetricsSink(meter_provider)
-        lines = (WhileLogging(source, sink) for sink in (LogEventSink(logger_provider), LogFileSink(log_file)))
+        redactor = redactor or _own_redactor(config)
+        encoder = LineEncoder(redactor)
+        lines = [WhileLogging(LogEventSink(logger_provider, encoder)), WhileLogging(LogFileSink(log_file, encoder))]
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
         services = Services(
             config=config,
             flags=source,
-            redactor=redactor or _own_redactor(config),
+            redactor=redactor,
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
-            record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
+            record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier, RecordCounts(source)),
             dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor),
             clock=clock,
             clock_name=clock_name,
