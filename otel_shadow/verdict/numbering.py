@@ -70,18 +70,21 @@ _EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
 
 
 def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
-    """Return the unit's rows that have a number, ordered by process, node and event, and number."""
+    """Return the rows of the unit's processes that have a number, ordered by process, node and event, and number.
+
+    A process counts on through a change of its configuration, so that its rows of other units are no gap.
+    """
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     of_kind = np.array([2 * nodes.index((kind.graph, kind.node)) + kind.pair for kind in summary.signatures], np.int64)
     wanted = np.array([kind.unit == chosen.build for kind in summary.signatures], bool)
     parts = []
     for part in summary.parts:
         mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end)
-        if len(wanted):
-            mask &= wanted[part.kind]
         if mask.any():
             parts.append(part.where(mask))
     rows = Rows.joined(parts)
+    if not wanted.all():
+        rows = rows.where(np.isin(rows.process, np.unique(rows.process[wanted[rows.kind]])))
     if not len(rows):
         return rows, np.empty(0, np.int64)
     place = of_kind[rows.kind]
@@ -140,9 +143,11 @@ def _add_beats(
 ) -> None:
     """Add what only the totals of a process tell: the lines after the last one that was seen."""
     service, build, digest, _ = chosen.build
+    mine = {process for process, *_ in highest}
     beats = [
         beat for beat in summary.beats
-        if (beat.service, beat.build, beat.digest) == (service, build, digest) and beat.time <= end
+        if ((beat.service, beat.build, beat.digest) == (service, build, digest) or beat.process in mine)
+        and beat.time <= end
     ]  # fmt: skip
     newest = max([int(rows.time.max(initial=0)), *(beat.time for beat in beats)], default=0)
     seen_events = {(graph, node, event) for _, graph, node, event in highest}
@@ -165,6 +170,6 @@ def _add_beats(
 
 def _never_written(beat: Beat, highest: Mapping[tuple[int, str, str, str], int]) -> float:
     """Return the executions of a process that has ended of which no line was even numbered."""
-    written = sum(total for event, total in beat.totals if event in _EVENTS)
+    written = sum(total for _, total in beat.totals)  # those not logged on purpose included
     numbered = sum(highest.get((beat.process, beat.graph, beat.node, event), 0) for event in _EVENTS)
     return float(max(beat.handed_over - max(written, numbered), 0))
