@@ -24,15 +24,7 @@ PREFIX = "|".join(
         _STAMP + r" (?:stdout|stderr) [FP] ",  # containerd, CRI-O
         r"(?:\[pod/[^\]\s]+\] )?" + _STAMP + r"[ \t]",  # docker logs -t, kubectl logs --timestamps
         r"\[pod/[^\]\s]+\] ",  # kubectl logs --prefix
-        _COLOUR
-        + r"[\w.@/]*[-_.][\w.@/-]* *"
-        + _COLOUR
-        + r" *\| "
-        + _COLOUR
-        + r"(?:"
-        + _STAMP
-        + " )?"
-        + _COLOUR,  # docker compose
+        rf"{_COLOUR}[\w.@/]*[-_.][\w.@/-]* *{_COLOUR} *\|{_COLOUR} {_COLOUR}(?:{_STAMP} )?{_COLOUR}",  # docker compose
         r"(?:<\d{1,3}>)?" + _DAY + r" [\w.:-]+ [\w.@/-]+(?:\[\d+\])?: ",  # syslog (RFC 3164), journalctl
         r"(?:<\d{1,3}>)?" + _STAMP + r" [\w.:-]+ [\w.@/-]+\[\d+\]: ",  # journalctl -o short-iso
         _STAMP + r" [\w.-]+\[[\w.-]+\]: ",  # Heroku
@@ -41,7 +33,7 @@ PREFIX = "|".join(
     )
 )
 """What may stand before a line of ours: a pattern that both Python and RE2 read."""
-_BEFORE = re.compile(r"\ufeff?[\s\x00]*(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*")
+_BEFORE = re.compile(r"\ufeff?[\s\x00]*(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*(?=[\[{])")
 _EVENT = re.compile(r'\{\s*"event"\s*:\s*"SHADOW_(?:V2|BASELINE|COMPARISON|HEARTBEAT)"')
 _MARK = re.compile(r'"SHADOW_(?:V2|BASELINE)\\*"(?!\s*:)')
 """Each line of evidence has it once, however it is quoted; the totals of a heartbeat have a colon behind theirs."""

@@ -41,7 +41,7 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
             *_beside(summary, found),
             *_unnamed(summary, found),
             *_stale(policy, found, at),
-            *_missing(summary, found),
+            *_missing(summary, found, at),
             *_baselines(summary, rows),
             *_arms(summary, rows),
             *_unseen(summary, rows, policy),
@@ -86,8 +86,8 @@ def _stale(policy: Policy, found: Frame, at: datetime) -> Iterator[Reason]:
         yield Reason(Role.BLOCKER, ReasonKind.STALE, hours=silent, by=found.build.last)
 
 
-def _missing(summary: Summary, found: Frame) -> Iterator[Reason]:
-    for (_, node), lines in sorted(count_lines(summary, found.slice, milliseconds(found.window.end)).items()):
+def _missing(summary: Summary, found: Frame, at: datetime) -> Iterator[Reason]:
+    for (_, node), lines in sorted(count_lines(summary, found.slice, milliseconds(at)).items()):
         if lines.filtered and not lines.seen:
             yield Reason(Role.WARNING, ReasonKind.FILTERED, node=node, have=sum(lines.filtered.values()))
         elif lines.filtered:

@@ -119,10 +119,10 @@ def _add_group(lines: NodeLines, rows: Rows, start: int, end: int, of_process: t
         number = float(lost[gap]) * _share_within(low, high, start, end)
         if number > 0:
             lines.lose(number, max(low, start), min(high, end))
-    first = int(times[0])
+    first, last = of_process
     if numbers[0] > 1 and first > start:
-        # Some of the lines before the first one are of the window: as many as its process writes in such a time.
-        span = max(of_process[1] - of_process[0], _LEAST_SPAN)
+        # Some of what the process wrote before its first line here is of the window: as many as in such a time later.
+        span = max(last - first, _LEAST_SPAN)
         lines.lose(min(float(numbers[0] - 1), len(numbers) / span * (first - start)), start, first)
 
 
