@@ -155,7 +155,7 @@ class LimitsTable(_Table):
     queue: Annotated[int, Field(ge=1)] = 1000
     """Shadow runs that may wait."""
     concurrency: Annotated[int, Field(ge=1)] = 4
-    """Shadow runs at the same time, in threads and on loops."""
+    """Shadow runs at the same time in threads; of those that are awaited, twice as many."""
     pairs_per_second: Annotated[float, Field(gt=0.0)] | None = None
     """Shadow runs that may start in a second, per node; unset: any number."""
     snapshot_bytes: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
@@ -186,10 +186,13 @@ class ProcessTable(_Table):
 
 
 class ArmsTable(_Table):
-    """Shares of sessions (own hashes, independent of the rollout's bucket)."""
+    """What runs without a shadow, to compare with, and what runs twice."""
 
-    holdout: Share = 0.10
-    """Share of sessions without a shadow: the latency baseline."""
+    holdout: Share = 1.0 / 3.0
+    """Share of the time in which no shadow starts: the latency baseline. One slot in 3, or in any whole number; the
+    nearest is taken. `0`: none. `ROUTER_V2_HOLDOUT` outranks it. See [how slots work](statistics.md#slots-of-time)."""
+    slot_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """Length of a slot of time in seconds: at least twelve times the longest time limit."""
     holdout_instance: bool = False
     """This whole instance runs V1 without shadow."""
     noise: Share = 0.0
@@ -261,7 +264,7 @@ class ShadowConfig(_Table):
     process: ProcessTable = ProcessTable()
     """Worker processes of nodes with `executor = "process"`: see [performance.md](performance.md#process-mode)."""
     arms: ArmsTable = ArmsTable()
-    """Shares of sessions."""
+    """What runs without a shadow, to compare with, and what runs twice."""
     tools: ToolsTable = ToolsTable()
     """What V2 may call. LangChain tools, `@side_effect` functions, and runs and writes on LangGraph servers are blocked
     inside a shadow, except as named here."""

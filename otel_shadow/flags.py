@@ -1,4 +1,4 @@
-"""Feature flags: the five environment variables, and the architecture mode they give a session."""
+"""Feature flags: six environment variables, and the architecture mode they give a session."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otel_shadow.cohorts import cohorts, is_id
-from otel_shadow.config import FlagsTable, Milliseconds, Percentage, read_flags
+from otel_shadow.config import ArmsTable, FlagsTable, Milliseconds, Percentage, Share, read_flags
 from otel_shadow.errors import ConfigError
 from otel_shadow.policy import TableOfNumbers
 from otel_shadow.record import Mode
+from otel_shadow.slots import whole_share
 from otel_shadow.validation import sentences
 
 _EVERYBODY = 100.0
 
 
 class Flag(NamedTuple):
-    """A flag: its key in ``[flags]``, and its type as OpenFeature names it."""
+    """A flag: its key and table in ``shadow.toml``, and its type as OpenFeature names it."""
 
     key: str
     kind: str
+    table: str = "flags"
 
 
 FLAGS = {
@@ -33,8 +35,9 @@ FLAGS = {
     "router_v2_percentage": Flag("percentage", "float"),
     "v2_timeout_ms": Flag("timeout_ms", "integer"),
     "shadow_logging": Flag("logging", "boolean"),
+    "router_v2_holdout": Flag("holdout", "float", "arms"),
 }
-"""The five flags, by the names of the fields of :class:`FeatureFlags`."""
+"""The six flags, by the names of the fields of :class:`FeatureFlags`."""
 
 
 class FlagSource(Protocol):
@@ -54,6 +57,7 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         router_v2_percentage: share of sessions served by V2 live, 0 to 100 (``ROUTER_V2_PERCENTAGE``).
         v2_timeout_ms: V2's time limit, shadow and live, in milliseconds (``V2_TIMEOUT_MS``).
         shadow_logging: write log lines (``SHADOW_LOGGING``).
+        router_v2_holdout: share of the time in which no shadow starts (``ROUTER_V2_HOLDOUT``).
 
     Raises:
         ConfigError: it lists every bad variable, what was read and what is expected.
@@ -72,6 +76,8 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
     """V2's time limit, shadow and live, in milliseconds."""
     shadow_logging: bool = True
     """Log lines are written."""
+    router_v2_holdout: Share | None = None
+    """Share of the time in which no shadow starts, in place of `[arms] holdout`."""
 
     timeout_is_explicit: bool = Field(default=False, exclude=True, repr=False)
     """Whether the time limit comes from the environment or OpenFeature: then it outranks ``nodes.X.timeout_ms``."""
@@ -98,7 +104,7 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         Raises:
             ConfigError: as the constructor.
         """
-        by_key = {flag.key: name for name, flag in FLAGS.items()}
+        by_key = {flag.key: name for name, flag in FLAGS.items() if flag.table == "flags"}
         values: dict[str, Any] = {}
         for given in (arguments or {}, table.model_dump(exclude_none=True) if table else {}):
             values |= {by_key.get(name, name): value for name, value in given.items()}
@@ -129,6 +135,10 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         An empty id is none: see :meth:`mode_of_bucket`.
         """
         return self.mode_of_bucket(cohorts(session_id).rollout if is_id(session_id) else None)
+
+    def holdout(self, arms: ArmsTable) -> float:
+        """Return the share of time in which no shadow starts: 0, or one M-th for a whole M. ``arms`` is ``[arms]``."""
+        return whole_share(arms.holdout if self.router_v2_holdout is None else self.router_v2_holdout)
 
     def mode_of_bucket(self, bucket: float | None) -> Mode:
         """Return the mode of a session by its rollout bucket in [0, 1).

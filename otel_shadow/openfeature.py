@@ -16,6 +16,8 @@ from otel_shadow.flags import FLAGS, FeatureFlags
 
 _OTHER_NUMBER = {"float": "integer", "integer": "float"}
 """What a number may be given as: 10 where 10.0 is asked for, or the reverse."""
+_NO_VALUE = -1.0
+"""Stands for a number that is not set: providers want one of the type, and none of the flags takes this one."""
 _DEFAULTS = ("DEFAULT", "DISABLED")
 """Reasons of an answer that is only the default value that the provider was given."""
 
@@ -86,6 +88,8 @@ class OpenFeatureFlags:
 
     def _ask(self, name: str, kind: str, *, again: bool = False) -> _Answer:
         key, default = name.upper(), getattr(self._base, name)
+        if default is None:
+            default = _NO_VALUE
         try:
             details = getattr(self._client, f"get_{kind}_details")(key, default)
         except Exception as error:  # noqa: BLE001 - hooks and providers may raise anything; the last answer stands

@@ -5,8 +5,10 @@ The runtime exports its bounds (``shadow.sla.objective``), the verdict applies t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -64,7 +66,7 @@ class Bounds(TableOfNumbers):
     """Largest share of accepted differences; above it the verdict waits, because accepting is for exceptions."""
     noise_margin: Share = 0.02
     """How much more often V2 may differ from V1 than V1 from itself, at a node where V1 often differs from itself."""
-    min_sessions: Annotated[int, Field(ge=1)] = 300
+    min_sessions: Annotated[int, Field(ge=1)] = 30
     """Closed sessions that each node needs for a GO."""
     min_sessions_per_intent: Annotated[int, Field(ge=1)] = 30
     """Closed sessions that each declared intent needs for a GO."""
@@ -75,8 +77,15 @@ class Policy(Bounds):
 
     alpha: Share = 0.05
     """Tolerated chance of a false GO, and of a false NO-GO."""
-    window_hours: Annotated[float, Field(gt=0.0, le=24.0 * 31)] = 48.0
-    """Longest stretch of evidence that is judged, in hours."""
+    judge: Literal["graph", "node"] = "graph"
+    """What has to be proven: the workflow, whose nodes go live together and are each guarded by a wider margin, or each
+    node by itself."""
+    max_cycles: Annotated[int, Field(ge=1, le=60)] = 7
+    """Whole cycles that are judged at most: the window grows up to them, then the oldest drops out for each new one."""
+    window_start: datetime | None = None
+    """Evidence before this time is left out, such as a ramp; with a time zone. The chance of an error is spent anew."""
+    window_hours: Annotated[float, Field(gt=0.0, le=24.0 * 31)] | None = None
+    """Read as max_cycles: its cycles, rounded up. The next release refuses it."""
     cycle_hours: Annotated[float, Field(gt=0.0, le=24.0 * 7)] = 24.0
     """Length of one cycle of traffic, in hours; a GO is judged on whole cycles only."""
     min_cycles: Annotated[int, Field(ge=1)] = 1
@@ -89,6 +98,8 @@ class Policy(Bounds):
     """Executions of one session at one node that count fully; in a longer session each of them counts less."""
     block_hours: Annotated[float, Field(gt=0.0, le=24.0)] = 6.0
     """Length of a block, in hours; a block that breaks a bound by itself prevents a GO."""
+    rate_limited: Literal["counted", "excluded"] = "counted"
+    """Whether a V2 that failed because a service answered 429 counts in the handoff rate."""
     max_gap_hours: Annotated[float, Field(gt=0.0)] | None = None
     """A silence of so many hours is a gap, and no GO stands on it; set it where a service closes at night. None: 12, or
     less (at least 1) where 500 executions were to be expected in a shorter time."""
@@ -100,6 +111,25 @@ class Policy(Bounds):
     """Where V1 differs from itself in more than this share (lower end of the band), noise_margin replaces parity."""
     nodes: Mapping[str, Bounds] = Field(default_factory=dict)
     """Bounds of single nodes, where they differ from the general ones."""
+
+    @property
+    def cycles_held(self) -> int:
+        """Whole cycles that the window holds."""
+        if self.window_hours is None:
+            return max(self.max_cycles, self.min_cycles)
+        return max(math.ceil(self.window_hours / self.cycle_hours - 1e-9), self.min_cycles)
+
+    @property
+    def window_length_hours(self) -> float:
+        """Hours of the longest window."""
+        return self.cycles_held * self.cycle_hours
+
+    @field_validator("window_start")
+    @classmethod
+    def _has_zone(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise PydanticCustomError("zone", "expected a time with its zone, such as 2026-11-30T08:00:00Z")
+        return value
 
     def bounds(self, node: str | None = None) -> Bounds:
         """Return the bounds of ``node``; the general ones where it has none of its own.

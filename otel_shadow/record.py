@@ -23,7 +23,7 @@ class Mode(StrEnum):
 
 
 class Arm(StrEnum):
-    """Arm of a session: with a shadow, or the latency baseline without one."""
+    """Arm of an execution, by the slot of time it began in: with shadows, or the latency baseline without any."""
 
     SHADOWED = "shadowed"
     HOLDOUT = "holdout"
@@ -169,7 +169,7 @@ class ShadowRecord:
     holdout: float | None = None
     """Share of the time in which no shadow starts."""
     slot_seconds: float | None = None
-    """Length of a slot of time."""
+    """Length of a slot of time in seconds."""
     percentage: float | None = None
     """Per cent of the sessions that V2 serves."""
     process: str = ""

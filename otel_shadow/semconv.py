@@ -220,7 +220,7 @@ CUT_OFF: Final = "cancelled:loop_ended"
 """The reason of an execution whose event loop ended while V2 was in flight."""
 LIMITER_REASONS: Final = (
     "queue", "breaker", "budget", "abandoned", "rate", "memory", "overhead", "blocks_loop", "trial", "untried",
-    "no_loop",
+    "no_loop", "rate_limited",
 )  # fmt: skip
 OPERATIONS: Final = (
     "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",

@@ -81,13 +81,14 @@ def gate() -> Iterator[threading.Event]:
 
 
 def test_01_flag_initialisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The five flags have the product's defaults, and the environment sets each."""
+    """The six flags have the product's defaults, and the environment sets each."""
     assert FeatureFlags().model_dump() == {
         "router_v2_enabled": False,
         "router_v2_shadow": True,
         "router_v2_percentage": 0.0,
         "v2_timeout_ms": 5000,
         "shadow_logging": True,
+        "router_v2_holdout": None,
     }
     for name, value in (("ROUTER_V2_ENABLED", "true"), ("ROUTER_V2_PERCENTAGE", "10"), ("V2_TIMEOUT_MS", "250")):
         monkeypatch.setenv(name, value)

@@ -20,6 +20,7 @@ from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.holdout_clock import HoldoutClock
 from otel_shadow._runtime.record_counts import RecordCounts
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
@@ -29,10 +30,12 @@ from otel_shadow._runtime.state_directory import StateDirectory
 from otel_shadow._telemetry.line_encoder import LineEncoder
 from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
+from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_environment, service_name
 from otel_shadow._telemetry.spans import OtelSpans
-from otel_shadow.config import ShadowConfig
+from otel_shadow.config import ArmsTable, ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.hash_key import WEAK_KEY
+from otel_shadow.slots import slots_per_block
 
 _FORMER_NAMES = {
     "emitter": "record_queue",
@@ -58,7 +61,7 @@ class ShadowTrafficManager(Engine):
         sinks: further sinks for the finished records.
         spans: opens the spans instead of ``tracer_provider``.
         redactor: default: keyed by ``OTEL_SHADOW_HASH_KEY``.
-        clock: epoch seconds, for timestamps only (durations are monotonic).
+        clock: epoch seconds, for timestamps and slots of time (durations are monotonic).
         clock_name: ``simulated`` if the clock is made up; it is written on every line.
         new_id: makes pair ids; random hex digits by default.
         executor: a pool of threads for V2s that block, instead of daemon threads.
@@ -99,6 +102,11 @@ class ShadowTrafficManager(Engine):
         lines = [WhileLogging(LogEventSink(logger_provider, encoder)), WhileLogging(LogFileSink(log_file, encoder))]
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
+        holdout = HoldoutClock(config.arms, service_name(tracer_provider))
+
+        def is_quiet() -> bool:  # a simulated clock may stand still while it waits for shadow runs
+            return clock_name == "system" and holdout.is_quiet(source.current, clock())
+
         services = Services(
             config=config,
             flags=source,
@@ -106,8 +114,9 @@ class ShadowTrafficManager(Engine):
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
             record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier, RecordCounts(source)),
-            dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor),
+            dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor, is_quiet),
             clock=clock,
+            holdout=holdout,
             clock_name=clock_name,
             new_id=new_id or random_id,
             v2_build=config.v2_build or _build_from_environment(),
@@ -117,6 +126,7 @@ class ShadowTrafficManager(Engine):
             inspect=inspect,
         )
         super().__init__(services, workers)
+        _tell_share_of_time(config.arms)
         metrics.bind(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -138,6 +148,21 @@ def _own_redactor(config: ShadowConfig) -> Redactor:
     return redactor
 
 
+def _tell_share_of_time(arms: ArmsTable) -> None:
+    """Warn once where ``[arms] holdout`` may be meant as it was: a share of the sessions, and no slots of time."""
+    if not arms.holdout or "holdout" not in arms.model_fields_set or "slot_seconds" in arms.model_fields_set:
+        return
+    told = f"otel-shadow: [arms] holdout is a share of the time now, no more of the sessions: {_in_words(arms)}"
+    if told not in _TOLD:
+        _TOLD.add(told)
+        say(logging.WARNING, "%s; write slot_seconds beside it if that is meant", told)
+
+
+def _in_words(arms: ArmsTable) -> str:
+    slots = slots_per_block(arms.holdout)
+    return f"{arms.holdout:g} is taken as one slot of {arms.slot_seconds} s in {slots}"
+
+
 _TOLD: set[str] = set()
 
 
@@ -145,8 +170,7 @@ def _build_from_environment() -> str:
     """Return which V2 this is: ``OTEL_SHADOW_V2_BUILD``, else the service's version (``OTEL_RESOURCE_ATTRIBUTES``)."""
     if build := os.environ.get(semconv.ENV_V2_BUILD, "").strip():
         return build
-    pairs = (item.partition("=") for item in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
-    return next((value for name, _, value in pairs if name.strip() == "service.version"), "unversioned")
+    return str(resource_of_environment().get(SERVICE_VERSION) or "unversioned")
 
 
 def build_manager(*args: Any, **kwargs: Any) -> ShadowTrafficManager:

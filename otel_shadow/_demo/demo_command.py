@@ -22,6 +22,7 @@ from otel_shadow._langgraph.instrument.attach import attach
 from otel_shadow._report.sdk_providers import make_providers
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError, require
+from otel_shadow.flags import FeatureFlags
 
 _IDLE = timedelta(minutes=60)
 """After a simulated window this much silence, so that its last sessions are closed."""
@@ -63,12 +64,15 @@ def run_demo(
     if graph is None:  # authored or public conversations: a known key makes two runs comparable
         os.environ.setdefault(semconv.ENV_HASH_KEY, DEMO_KEY)
     clock = SimulatedClock() if simulate_window else None
+    flags = FeatureFlags.resolve(settings.flags)
+    source = DemoFlags(flags.model_copy(update={"router_v2_holdout": 0.0}))
     end = this_minute()
     starts = session_starts(len(played_from), simulate_window, end - _IDLE, seed) if simulate_window else []
     first_spans = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "demo").InMemorySpanExporter()
     providers, tally = make_providers("otel-shadow-demo", first_spans), Tally()
     manager = ShadowTrafficManager(
         settings,
+        source,
         tracer_provider=providers.tracer,
         meter_provider=providers.meter,
         logger_provider=providers.logger,
@@ -86,6 +90,8 @@ def run_demo(
         _scenarios(subject, manager, tally, screen)
         screen.span_tree(first_spans.get_finished_spans())
     first_spans.shutdown()
+    if clock is not None:  # what is played in a minute of real time has room for no slots
+        source.current = flags
     with screen.progress(sum(len(found.turns) for found in played_from)) as advance:
         played = play(
             subject, played_from, manager,
@@ -100,6 +106,13 @@ def run_demo(
     judge(sources=(str(log),), html=page, config=config, at=end if simulate_window else None)
     screen.where(log, page, providers.exporting)
     return 0
+
+
+class DemoFlags:
+    """Source of the flags: nothing is held out before the simulated window, so that each scenario has its shadow."""
+
+    def __init__(self, current: FeatureFlags) -> None:
+        self.current = current
 
 
 def _read(path: Path, lang: str | None) -> tuple[list[Conversation], list[MalformedLine]]:

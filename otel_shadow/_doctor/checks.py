@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from otel_shadow import semconv
+from otel_shadow._doctor.arms import check_arms
 from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, check_state, import_graph
@@ -16,6 +17,7 @@ from otel_shadow._doctor.recent_lines import check_recent_lines
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._telemetry.log_sinks import LogFileSink
+from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_environment
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig, named_file
 from otel_shadow.errors import ConfigError, MissingExtraError, require
 from otel_shadow.hash_key import WEAK_KEY
@@ -44,6 +46,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         *(_configuration(config, config_path) if config is not None else ()),
         *check_flags(config),
         *check_variables(),
+        *check_arms(config),
         *_identity(config),
         *_log(),
         _collector(),
@@ -75,7 +78,7 @@ def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
     else:
         yield ok("hash key", f"set, key id {redactor.key_id}")
     named = os.environ.get(semconv.ENV_V2_BUILD) or (config.v2_build if config else None)
-    if not named and "service.version=" not in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
+    if not named and not resource_of_environment().get(SERVICE_VERSION):
         text = "V2's build has no name: evidence of two V2 versions can't be told apart"
         yield note("V2 build", text, f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES")
 

@@ -41,7 +41,8 @@ def draft(graph: Any) -> str:
         ]
     lines += [
         "[arms]",
-        "# holdout = 0.10          # share of sessions without a shadow: the latency baseline",
+        "# holdout = 0.333         # share of the time in which no shadow starts: the latency baseline",
+        "# slot_seconds = 60       # it comes in slots of so many seconds, at least 12 times the time limit",
         "# noise = 0.05            # share of sessions on which V1 runs twice: its own noise floor",
         "",
         "[sla]",

@@ -22,17 +22,17 @@ _ALIKE, _ALIKE_BY_PREFIX = 0.85, 0.7
 
 def check_flags(config: ShadowConfig | None) -> Iterator[Finding]:
     """Yield the flags with their origins, and each flag that does nothing as the others are set."""
-    table = config.flags if config is not None else None
+    config = config or ShadowConfig()
     try:
-        flags = FeatureFlags.resolve(table)
+        flags = FeatureFlags.resolve(config.flags)
     except ConfigError as error:
         yield from (problem("flags", fault, "correct its value") for fault in error.problems)
         return
     told = []
     for name, flag in FLAGS.items():
-        in_file = table is not None and getattr(table, flag.key) is not None
-        origin = "environment" if in_environment(name) else "shadow.toml" if in_file else "default"
-        told.append(f"{name.upper()}={getattr(flags, name)} ({origin})")
+        origin = "shadow.toml" if flag.key in getattr(config, flag.table).model_fields_set else "default"
+        value = flags.holdout(config.arms) if name == "router_v2_holdout" else getattr(flags, name)
+        told.append(f"{name.upper()}={value} ({'environment' if in_environment(name) else origin})")
     yield ok("flags", "; ".join(told))
     yield from _without_effect(flags)
 

@@ -12,6 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import StateGraph
 from langgraph.pregel import Pregel
 
+from otel_shadow._doctor.arms import check_limit
 from otel_shadow._doctor.findings import Finding, explained, note, ok, problem
 from otel_shadow._langgraph.instrument.mark import mark_of
 from otel_shadow._langgraph.v2_code import code_of
@@ -83,6 +84,8 @@ def check_graph(graph: Any, config: ShadowConfig) -> Iterator[Finding]:
             shadowed = True
             yield _check_v2(f"nodes.{name}", v2)
             yield from _check_loop(name, v2, graph.nodes[name].bound, config.nodes.get(name, NodeTable()))
+            if mark is not None and mark.options.get("timeout_ms"):
+                yield from check_limit(config, mark.options["timeout_ms"], name)
         elif mark is not None or name in config.nodes:
             text = "it has no V2: each execution will be recorded as not_implemented"
             yield problem(f"nodes.{name}", text, f"set nodes.{name}.v2")

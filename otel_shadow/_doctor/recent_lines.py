@@ -6,10 +6,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from time import time
 from typing import Any
 
 from otel_shadow import semconv
+from otel_shadow._doctor.arms import CLOCK_SHARE
 from otel_shadow._doctor.findings import Finding, note
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow.cohorts import is_crowd
@@ -37,10 +40,33 @@ def check_recent_lines(file: Path, redactor: Redactor) -> Iterator[Finding]:
             f"the event loop ended while V2 ran in {cut} of the last {len(lines)} executions in {file.name}: no pairs"
         )
         yield note("event loop", text, 'set executor = "process" for these nodes, whose V2 then outlives the loop')
+    yield from _of_the_future(lines, file.name)
     former = redactor.former_key_id
     if not redactor.random_key and any(line.get("key_id") == former for line in lines):
         text = f"{file.name} has lines of release 0.1, where this key has the id {former}; now it is {redactor.key_id}"
         yield note("hash key", text, "judge a log that begins after the upgrade: one session has two hashes across it")
+
+
+def _of_the_future(lines: list[dict[str, Any]], name: str) -> Iterator[Finding]:
+    """Yield a note where executions are later than now by more than a sixth of a slot: somebody's clock is off."""
+    now, latest = time(), 0.0
+    for line in lines:
+        length = line.get("slot_seconds")
+        ahead = _epoch_s(line.get("timestamp")) - now
+        if isinstance(length, int | float) and line.get("clock") == "system" and ahead > length * CLOCK_SHARE:
+            latest = max(latest, ahead)
+    if latest:
+        text = (
+            f"executions in {name} are up to {latest:.0f} s later than this clock: it is off, or that of a replica is"
+        )
+        yield note("clock", text, "keep all in step with a time server (NTP): they begin and end their slots by it")
+
+
+def _epoch_s(timestamp: Any) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
 
 
 def _crowds(lines: list[dict[str, Any]], name: str) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ from otel_shadow._runtime.code_location import code_location
 from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.run_time import RunTime
+from otel_shadow._runtime.rate_limit import is_rate_limited
 from otel_shadow._runtime.redact import class_name, class_of_name
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext, within_v2
 from otel_shadow._runtime.snapshot.pickling import dumps_for_another_process
@@ -44,17 +45,18 @@ _LACKING = {"store": "the live store", "writer": "the stream writer"}
 
 
 class Noted(NamedTuple):
-    """What a shadow's context in the worker holds at the end: tokens by kind, names of tools, where V2 failed."""
+    """What a shadow's context in the worker holds at the end: tokens by kind, names of tools, how V2 failed."""
 
     tokens: dict[str, int]
     blocked: list[str]
     declared: set[str]
     location: str | None
+    rate_limited: bool
 
     @classmethod
     def of(cls, scope: ShadowContext) -> Noted:
         """Return it of the worker's ``scope``."""
-        return cls(scope.tokens, scope.blocked, scope.declared, scope.location)
+        return cls(scope.tokens, scope.blocked, scope.declared, scope.location, scope.rate_limited)
 
     def add_to(self, scope: ShadowContext) -> None:
         """Add it to the parent's ``scope``."""
@@ -63,6 +65,7 @@ class Noted(NamedTuple):
         scope.blocked.extend(self.blocked)
         scope.declared.update(self.declared)
         scope.location = self.location
+        scope.rate_limited = self.rate_limited
 
 
 class RemoteError(Exception):
@@ -272,6 +275,7 @@ def _run(task: Task, begin: Callable[[], None]) -> tuple[Any, BaseException | No
         value = asyncio.run(v2.ainvoke(task.state, config)) if awaited else v2.invoke(task.state, config)
     except BaseException as error:  # noqa: BLE001 - V2 may raise anything; the parent is told
         task.scope.location = code_location(error)
+        task.scope.rate_limited = is_rate_limited(error)
         show(f"V2 of node {task.scope.node!r}", error)
         raised = error
     return value, raised, time.seconds if time is not None else 0.0

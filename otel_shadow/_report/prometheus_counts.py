@@ -48,7 +48,7 @@ def show_counts(url: str, config: Path | None = None) -> int:
     rows = sorted(_rows(url, policy), key=lambda row: row[0])
     if not rows:
         raise EvidenceError(
-            f"{_shown(url)}: holds no metrics of otel-shadow in the last {policy.window_hours:g} h; is OTLP export on?"
+            f"{_shown(url)}: holds no metrics of otel-shadow in the last {policy.window_length_hours:g} h; is OTLP export on?"
         )
     columns = (Column("Criterion"), Column("Estimate", number=True), Column("Bound", number=True),
                Column("From about", number=True))  # fmt: skip
@@ -63,14 +63,14 @@ def show_counts(url: str, config: Path | None = None) -> int:
         "What counts alone can't tell (the log can: otel-shadow verdict LOG)",
         tuple(Text(f"- {one}") for one in UNKNOWN),
     )
-    headline = f"Counts of the last {policy.window_hours:g} h in {_shown(url)}; exit code {EXIT_NOT_ENOUGH}"
+    headline = f"Counts of the last {policy.window_length_hours:g} h in {_shown(url)}; exit code {EXIT_NOT_ENOUGH}"
     document = Document("counts", "Counts", headline, (*nodes, unknown), heading="No verdict")
     terminal.show(document, terminal.console(sys.stdout))
     return EXIT_NOT_ENOUGH
 
 
 def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
-    window = f"{round(policy.window_hours * 60)}m"
+    window = f"{round(policy.window_length_hours * 60)}m"
     resting = queries.evidence("node", window)
     for criterion, expression in queries.estimates("node", window).items():
         about = wording.TITLES[criterion]

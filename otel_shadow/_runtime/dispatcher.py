@@ -7,7 +7,7 @@ gives up those that are over their time. The end of a shadow run wakes it, if ot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Executor as FutureExecutor
 from time import perf_counter
 from typing import NamedTuple
@@ -28,6 +28,11 @@ _MOST_WAITING = 100
 """Such V2s of one node; further ones would take the queue's places from other nodes."""
 
 
+AWAITED = 2
+"""Times ``concurrency``: shadow runs that are awaited at the same time. They mostly wait, their guard bounds the rest,
+and where a loop ends soon, those that begin late are cut off."""
+
+
 class _Running(NamedTuple):
     shadow: Shadow
     slot: Slot
@@ -41,6 +46,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         fault_barrier: counts the exceptions of the dispatcher's own work.
         processes: the executor of nodes with ``executor = "process"``.
         threads: the application's own pool, used in place of the threads of otel-shadow.
+        is_quiet: says whether no shadow run is to start now, unless the queue is being emptied.
     """
 
     def __init__(
@@ -49,7 +55,9 @@ class Dispatcher(BackgroundQueue[Shadow]):
         fault_barrier: FaultBarrier,
         processes: Executor | None = None,
         threads: FutureExecutor | None = None,
+        is_quiet: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_quiet = is_quiet
         self._limits = limits
         self._fault_barrier = fault_barrier
         self._processes = processes
@@ -59,7 +67,8 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     def _reset(self) -> None:
         super()._reset()
-        self._executors: dict[str, Executor] = {"thread": ThreadExecutor(self._threads, most=self._limits.concurrency)}
+        most = self._limits.concurrency * (1 + AWAITED)
+        self._executors: dict[str, Executor] = {"thread": ThreadExecutor(self._threads, most=most)}
         if self._processes is not None:
             self._executors["process"] = self._processes
         self.placement = Placement()
@@ -168,11 +177,13 @@ class Dispatcher(BackgroundQueue[Shadow]):
         self._abandoned.append(slot)
 
     def _launch(self) -> None:
+        if any(self._lanes.values()) and not (self._drains or self._ending) and self._is_quiet():
+            return
         self._launching = True  # between its lane and the list of the running a shadow run is in neither
         try:
             for name, lane in list(self._lanes.items()):
                 executor = name if isinstance(name, str) else "thread"
-                while lane and self._has_room(executor):
+                while lane and self._has_room(executor, is_async=executor != name):
                     place = self._place(lane[0]) if executor != name else None
                     if isinstance(place, Later):
                         if self._waits(lane, place):
@@ -221,12 +232,13 @@ class Dispatcher(BackgroundQueue[Shadow]):
             shadow.give_up(cancelled=True)
             self._fault_barrier.caught("dispatch", "-", error)
 
-    def _has_room(self, name: str) -> bool:
+    def _has_room(self, name: str, *, is_async: bool) -> bool:
         capacity = self._executors[name].capacity
         if capacity is not None:
             return sum(running.shadow.executor == name for running in self._running) < capacity
-        shared = sum(running.shadow.executor != "process" for running in self._running)
-        return shared < self._limits.concurrency
+        here = [running.shadow for running in self._running if running.shadow.executor != "process"]
+        alike = sum(shadow.is_async == is_async for shadow in here)
+        return alike < self._limits.concurrency * (AWAITED if is_async else 1)
 
     def _take(self, lane: deque[Shadow]) -> Shadow | None:
         try:

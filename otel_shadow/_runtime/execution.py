@@ -13,6 +13,7 @@ from typing import Any, ParamSpec
 from otel_shadow._runtime.execution_result import Capture
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.node import ShadowedNode
+from otel_shadow._runtime.rate_limit import is_rate_limited
 from otel_shadow._runtime.records import ExecutionData, baseline
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.shadow_context import IN_V2, SHADOW
@@ -48,10 +49,11 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call:
         session = node.session_path(state, configurable)
         if session is not None and type(session) is not str:
             session = str(session)
-        assignment = node.assignments.of(flags, session, call)
+        epoch = node.services.clock()
+        assignment = node.assignments.of(flags, session, epoch, call)
         if assignment is None:
             return None
-        execution = Execution(node, assignment, configurable, entered)
+        execution = Execution(node, assignment, configurable, entered, epoch)
         execution.begin_work(entered, worked)
         return execution
     except BaseException as fault:
@@ -259,7 +261,8 @@ class Execution(ExecutionData):
             self.status = Status.SUCCESS if error is None else Status.ERROR  # should its class break what follows
             if error is not None:
                 self.status = self.node.classify(error)
-                self.error_type = _error_type(error) if self.status is Status.ERROR else None
+                if self.status is Status.ERROR:
+                    self.error_type, self.rate_limited = _error_type(error), is_rate_limited(error)
         elif error is not None and self.v2 is not None:
             self.v2 = replace(self.v2, status=self.node.classify(error))
 

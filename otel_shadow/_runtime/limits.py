@@ -10,6 +10,7 @@ from time import monotonic
 
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow._runtime.rate_limit import BackOff
 from otel_shadow.config import LimitsTable
 from otel_shadow.record import Status
 
@@ -17,7 +18,8 @@ _FAILED = (Status.ERROR, Status.TIMEOUT)
 _HOUR_S = 3600.0
 _TOLD_ELSEWHERE = ("blocks_loop", "untried")
 """Reasons that are told with more than their name, by what finds them."""
-_LASTING = ("breaker", "budget", *_TOLD_ELSEWHERE)
+_RATE_LIMITED = "rate_limited"
+_LASTING = ("breaker", "budget", _RATE_LIMITED, *_TOLD_ELSEWHERE)
 _HOLD_S = 5.0
 """Seconds for which a reason that may change with each shadow run (``rate``, ``queue``, …) is kept."""
 _SHARE = 0.1
@@ -29,9 +31,9 @@ class Limiter:
     """The limiter of one node, asked off V1's path only.
 
     Its own reasons: ``breaker`` (consecutive errors and timeouts; after the reset time one probe runs: half-open),
-    ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per second). Reasons that concern all nodes together
-    (``queue``, ``memory``, ``abandoned``) are found by the dispatcher and reported by :meth:`refused`, so that one
-    gauge and one log line per change say why a node's shadow is paused.
+    ``rate_limited`` (a service told V2 429), ``budget`` (tokens V2 spent in the last hour), ``rate`` (pairs per
+    second). Reasons that concern all nodes together (``queue``, ``memory``, ``abandoned``) are found by the dispatcher
+    and reported by :meth:`refused`, so that one gauge and one log line per change say why a node's shadow is paused.
 
     The breaker is no library's: pybreaker and purgatory wrap a call and expect its outcome in the thread that made it,
     while here another thread may report the outcome later.
@@ -45,6 +47,7 @@ class Limiter:
         self._failures = 0
         self._opened_at: float | None = None
         self._probing = False
+        self._back_off = BackOff(clock)
         self._tokens: deque[tuple[float, int]] = deque()
         self._spent = 0
         self._allowance = 1.0
@@ -73,14 +76,19 @@ class Limiter:
         with self._lock:
             self._settle(reason)
 
-    def finished(self, status: Status, tokens: int) -> None:
-        """Count the outcome of a shadow run and the ``tokens`` that it spent."""
+    def finished(self, status: Status, tokens: int, rate_limited: bool = False) -> None:
+        """Count the outcome of a shadow run and the ``tokens`` that it spent.
+
+        One that was told 429 is no failure for the breaker: it pauses the node by itself.
+        """
         with self._lock:
             self._spend(tokens)
             self._probing = False
+            if self._back_off.finished(status, rate_limited):
+                self._settle(_RATE_LIMITED)
             if status is Status.SUCCESS:
                 self._failures, self._opened_at = 0, None
-            elif status in _FAILED:
+            elif not rate_limited and status in _FAILED:
                 self._failures += 1
                 if self._failures >= self._limits.breaker_failures:
                     self._opened_at = self._clock()
@@ -101,12 +109,12 @@ class Limiter:
                 self._paused = None
         elif reason in _LASTING:
             self._paused = reason
-        else:
+        elif not (before == _RATE_LIMITED and self._back_off.paused):  # that pause is told once
             held = before is not None and before not in _LASTING and now < self._held_until
             self._paused = before if held else reason
             self._held_until = now + _HOLD_S
         if self._paused != before and not {self._paused, before} & {*_TOLD_ELSEWHERE}:
-            state = f"paused ({self._paused})" if self._paused else "running again"
+            state = f"paused ({self._paused.replace('_', ' ')})" if self._paused else "running again"
             say(logging.WARNING, "shadow %r: %s", self._node, state)
 
     def _reason(self) -> str | None:
@@ -114,8 +122,11 @@ class Limiter:
             return "budget"
         if self._too_fast():
             return "rate"
+        if self._back_off.paused:
+            return _RATE_LIMITED
         if self._broken():
             return "breaker"
+        self._back_off.started()
         self._allowance -= 1.0
         return None
 
@@ -152,7 +163,7 @@ class Limiter:
     def _after_fork(self) -> None:
         """Start anew in a child: the lock may be held by a thread that stayed with the parent, and so did the probe."""
         self._lock = Lock()
-        self._probing = False
+        self._probing = self._back_off.probing = False
 
 
 class OverheadBudget:

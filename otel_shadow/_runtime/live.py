@@ -11,6 +11,7 @@ from otel_shadow._runtime.code_location import code_location
 from otel_shadow._runtime.debug_mode import show
 from otel_shadow._runtime.execution import Execution
 from otel_shadow._runtime.fault_barrier import passes
+from otel_shadow._runtime.rate_limit import is_rate_limited
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.time_limit import V2TimeoutError
 from otel_shadow.record import Observation, Status
@@ -81,7 +82,7 @@ class _V2Serves:
         self._execution.fallback_reason = reason
         failed = self._observation(_FAILURES.get(reason, Status.ERROR), error_type(error))
         location = code_location(error) if reason != "timeout" else None  # that is raised by otel-shadow
-        self._execution.v2 = replace(failed, location=location)
+        self._execution.v2 = replace(failed, location=location, rate_limited=is_rate_limited(error))
         show(f"live V2 of node {self._execution.node.name!r}", error)
         self._execution.close_live_span()
 

@@ -69,7 +69,7 @@ class ShadowedNode:
         self.comparator = Comparator(self.table.compare, differ)
         self.observer = Observer(config, self.table, targets)
         self.session_path = self.observer.session_path
-        self.assignments = Assignments(config.arms, self.table, run_id)
+        self.assignments = Assignments(config.arms, self.table, services.holdout, run_id)
         self.limiter = Limiter(name, config.limits)
         self.overhead_budget = OverheadBudget()
         self.counts = NodeCounts()

@@ -17,6 +17,8 @@ from otel_shadow.cached import cached
 from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
+_ADAPTIVE = 1.0
+"""Probability with which a shadow of the sample starts under load: all do, or are shed at a limit."""
 _SHED_STATUS = {"breaker": Status.BREAKER_OPEN, "budget": Status.OVER_BUDGET}
 
 
@@ -24,7 +26,7 @@ class ExecutionData:
     """Data of one execution, for its records and spans.
 
     What most executions never change has its value on the class, so that it costs V1's path no assignment.
-    ``entered_s`` are the monotonic seconds at which the execution began.
+    The execution began at ``entered_s`` of the monotonic clock and ``epoch_s`` of the wall clock, in seconds.
     """
 
     latency_s = 0.0
@@ -38,17 +40,23 @@ class ExecutionData:
     """Whether the caller got just what V1 produced."""
     status = Status.NOT_RUN
     error_type: str | None = None
+    rate_limited = False
+    """Whether V1 failed because a service answered 429."""
 
     def __init__(
-        self, node: ShadowedNode, assignment: Assignment, configurable: Mapping[str, Any], entered_s: float
+        self,
+        node: ShadowedNode,
+        assignment: Assignment,
+        configurable: Mapping[str, Any],
+        entered_s: float,
+        epoch_s: float,
     ) -> None:
-        services = node.services
         self.node = node
         self.assignment = assignment
         self.entered_s = entered_s
         self.configurable = node.observer.keys_of(configurable)
-        self.pair_id = services.new_id()
-        self.epoch_s = services.clock()
+        self.pair_id = node.services.new_id()
+        self.epoch_s = epoch_s
 
     @property
     def shadowed(self) -> bool:
@@ -78,7 +86,13 @@ class ExecutionData:
     def observation(self) -> Observation:
         """Make the observation of V1, without what the state says of it."""
         latency = None if self.status is Status.NOT_RUN else self.latency_s
-        return Observation(self.status, latency, error_type=self.error_type, span_id=self.span.span_id)
+        return Observation(
+            self.status,
+            latency,
+            error_type=self.error_type,
+            span_id=self.span.span_id,
+            rate_limited=self.rate_limited,
+        )
 
     def end_span(self) -> None:
         """End the span of the version that was served, as of the moment at which it was left."""
@@ -102,6 +116,8 @@ class Circumstances:
     """Names of tools that V2 tried and may not use; ``_other`` for names that are not declared."""
     location: str | None = None
     """Where in the code V2 failed."""
+    rate_limited: bool = False
+    """Whether it failed because a service answered 429."""
 
 
 def baseline(execution: ExecutionData, reason: str, v2: Observation | None = None) -> ShadowRecord:
@@ -136,14 +152,16 @@ def pair(
     if comparison is None:
         comparison = node.comparator(v1, v2, (views[0].step, views[1].step) if observer.has_step else None)
     if again is not None and _ran(again):
-        own = observer.view(state, again.writes, configurable).step
-        floor = node.comparator(v1, again, (views[0].step, own) if observer.has_step else None)
+        step = observer.view(state, again.writes, configurable).step
+        floor = node.comparator(v1, again, (views[0].step, step) if observer.has_step else None)
         comparison = replace(comparison, self_match=floor.outcome is Outcome.MATCH)
+    own = observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)
     return replace(
-        _record(execution, observer.observation(v1, views[0], execution.latency_s, execution.span.span_id)),
+        _record(execution, replace(own, rate_limited=execution.rate_limited)),
         v2=replace(
             observer.observation(v2, views[1], circumstances.latency_s, circumstances.span_id),
             location=circumstances.location,
+            rate_limited=circumstances.rate_limited,
         ),
         comparison=comparison,
         user_message_hash=node.services.redactor.message(observer.user_message(state, configurable)),
@@ -171,6 +189,7 @@ def bare(
             error_type=kind,
             span_id=circumstances.span_id,
             location=circumstances.location,
+            rate_limited=circumstances.rate_limited,
         ),
         comparison=failed if v2.status in COMPARABLE else NOT_COMPARED,
         **_measured(circumstances),
@@ -178,7 +197,8 @@ def bare(
 
 
 def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
-    services, labels = execution.node.services, execution.labels
+    services, labels, flags = execution.node.services, execution.labels, execution.assignment.flags
+    holdout = flags.holdout(services.config.arms)
     return ShadowRecord(
         pair_id=labels.pair_id,
         graph=labels.graph,
@@ -199,6 +219,11 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         trace_sampled=execution.span.sampled,
         overhead_s=execution.overhead_s,
         clock=services.clock_name,
+        service=services.holdout.service,
+        probability=execution.node.table.sample * _ADAPTIVE * (1.0 - holdout),
+        holdout=holdout,
+        slot_seconds=services.config.arms.slot_seconds,
+        percentage=flags.router_v2_percentage,
     )
 
 

@@ -10,6 +10,7 @@ from otel_shadow._runtime.dispatcher import Dispatcher
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
+from otel_shadow._runtime.holdout_clock import HoldoutClock
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
@@ -34,7 +35,9 @@ class Services:
     record_queue: RecordQueue
     dispatcher: Dispatcher
     clock: Callable[[], float]
-    """Epoch seconds, for timestamps only."""
+    """Epoch seconds, for timestamps and slots of time."""
+    holdout: HoldoutClock
+    """Says what is held out by that clock, and knows the service's name."""
     clock_name: str
     """``simulated`` where the clock is made up, else ``system``."""
     new_id: Callable[[], str]

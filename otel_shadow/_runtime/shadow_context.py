@@ -33,6 +33,8 @@ class ShadowContext:
     tokens: dict[str, int] = field(default_factory=dict)
     location: str | None = None
     """Where in the code V2 failed, where another process found it out."""
+    rate_limited: bool = False
+    """Whether a service answered 429, where another process found it out."""
 
 
 LOOP_ENDED = "loop_ended"

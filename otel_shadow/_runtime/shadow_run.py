@@ -16,6 +16,7 @@ from otel_shadow._runtime.executors.loop import LoopPlace, V2CutOffError, V2Paus
 from otel_shadow._runtime.executors.loop_admission import BLOCKS_LOOP, LoopAdmission
 from otel_shadow._runtime.executors.trial import TrialJob
 from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, longest_s
+from otel_shadow._runtime.rate_limit import is_rate_limited
 from otel_shadow._runtime.records import Circumstances, ExecutionData, bare, baseline, pair, shed
 from otel_shadow._runtime.redact import error_type, known, type_name
 from otel_shadow._runtime.services import Services
@@ -44,6 +45,7 @@ class ShadowRun:
     _finished: ExecutionResult | None = None
     _latency_s: float | None = None
     _location: str | None = None
+    _rate_limited = False
     _thread: int | None = None
     _place: LoopPlace | None = None
     _counted_tokens = 0
@@ -145,7 +147,7 @@ class ShadowRun:
             self._latency_s = perf_counter() - self._started_at
         if self._thread is not None and not finished and over is Status.TIMEOUT:
             self._location = thread_location(self._thread)
-        limiter.finished(result.status, self._new_tokens())
+        limiter.finished(result.status, self._new_tokens(), self._rate_limited)
         hangs = finished or not self._entered  # in the user's code that a whole record would run again
         if hangs or not self._services.record_queue.has_room(self.size):
             self._report(partial(self._bare, result, TimeoutError, told))
@@ -192,8 +194,17 @@ class ShadowRun:
 
     @property
     def _wants_again(self) -> bool:
-        """Whether V1 is to run a second time, for the noise floor."""
-        return self._execution.assignment.noise and bool(self._right_to_report)
+        """Whether V1 is to run a second time, for the noise floor: not while no shadow starts."""
+        return self._execution.assignment.noise and bool(self._right_to_report) and not self._is_held_out
+
+    @property
+    def _is_held_out(self) -> bool:
+        services = self._services
+        try:
+            return services.holdout.holds(services.flags.current, services.clock())
+        except BaseException as fault:  # noqa: BLE001 - flags and clocks of the application's own raise anything
+            self._caught("record", fault)
+            return True
 
     def _claim(self) -> bool:
         """Take the right to report, and return whether no other thread has taken it before."""
@@ -251,6 +262,7 @@ class ShadowRun:
             result = ExecutionResult(Status.TIMEOUT, error=result.error)
         if result.error is not None and result.status is not Status.INTERRUPT:
             self._locate(result.error)
+            self._rate_limited = self._scope.rate_limited or is_rate_limited(result.error)
         self._finished = result
         self.deadline = now + self.timeout_s  # the comparison has as long again
         return True
@@ -277,7 +289,8 @@ class ShadowRun:
         if not self._claim():
             limiter.spent(self._new_tokens())  # given up, it went on spending
             return
-        limiter.finished(result.status, self._new_tokens())
+        told_429 = self._rate_limited or (again is not None and is_rate_limited(again.error))
+        limiter.finished(result.status, self._new_tokens(), told_429)
         done = record
         if done is not None:
             self._report(lambda: done)
@@ -345,6 +358,7 @@ class ShadowRun:
             span_id=self._span.span_id if self._span else None,
             tokens=dict(self._scope.tokens),
             location=self._location,
+            rate_limited=self._rate_limited,
             blocked_tools=tuple(dict.fromkeys(known(tool, declared) for tool in blocked)),
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,10 +54,11 @@ class ShadowCapture:
     """A manager whose signals stay here. The clock stands still, and ids count up: 1, 2, 3.
 
     Arguments:
-        config: ``shadow.toml`` as an object or mapping. Where it has no ``[arms]``, no session is held out.
+        config: ``shadow.toml`` as an object or mapping. Where it names no ``[arms] holdout``, nothing is held out.
         flags: default: the flags' own defaults and ``[flags]``; the environment is not read.
         hash_key: key of the hashes, fixed so that they are the same in every run.
         inspect: sees each record beside the raw results of V1 and V2.
+        clock: epoch seconds of executions; default: always :data:`MOMENT`. It decides which slot of time they are in.
 
     Raises:
         MissingExtraError: the SDK is not installed.
@@ -71,10 +72,12 @@ class ShadowCapture:
         *,
         hash_key: str = HASH_KEY,
         inspect: Inspect | None = None,
+        clock: Callable[[], float] = lambda: MOMENT,
     ) -> None:
         if not isinstance(config, ShadowConfig):
-            given = {"v2_build": "test", "arms": {"holdout": 0.0}, **(config or {})}
-            config = ShadowConfig.from_mapping(given, "ShadowCapture")
+            config = ShadowConfig.from_mapping({"v2_build": "test", **(config or {})}, "ShadowCapture")
+        if "holdout" not in config.arms.model_fields_set:
+            config = config.model_copy(update={"arms": config.arms.model_copy(update={"holdout": 0.0})})
         self._folder = TemporaryDirectory(prefix="otel-shadow-")
         self.log_file = Path(self._folder.name) / "app.log"
         self._signals, self._records = _Signals(), _Records()
@@ -88,7 +91,7 @@ class ShadowCapture:
             log_file=str(self.log_file),
             sinks=[self._records],
             redactor=Redactor(hash_key, config.privacy.safe_session_id),
-            clock=lambda: MOMENT,
+            clock=clock,
             new_id=lambda: f"{next(numbers):016x}",
             inspect=inspect,
             trials=False,
@@ -178,7 +181,7 @@ class ShadowCapture:
 
 def default_flags(config: ShadowConfig) -> FeatureFlags:
     """Return the flags by their defaults and ``[flags]``, whatever the environment says."""
-    written = {name: getattr(config.flags, flag.key) for name, flag in FLAGS.items()}
+    written = {name: getattr(config.flags, flag.key, None) for name, flag in FLAGS.items()}
     values = {
         name: FeatureFlags.model_fields[name].default if value is None else value for name, value in written.items()
     }

@@ -19,7 +19,7 @@ def advice(verdict: Verdict) -> tuple[Reason, ...]:
     window = verdict.window
     if verdict.decision is not Decision.WAIT or window is None or not waiting:
         return ()
-    hours = verdict.policy.window_hours
+    hours = verdict.policy.window_length_hours
     limit = window.start + timedelta(hours=hours)
     late = {row.criterion: row.eta for row in waiting if row.eta is not None and row.eta > limit}
     said = []

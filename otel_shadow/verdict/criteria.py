@@ -6,32 +6,63 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final, Literal
 
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
-from otel_shadow.verdict.executions import moment
-from otel_shadow.verdict.latency import shift, times_needed
+from otel_shadow.verdict.cycle_looks import (
+    CycleTest,
+    LookResult,
+    RatioTest,
+    ShareCycle,
+    ShareTest,
+    StricterTest,
+    look_at,
+)
+from otel_shadow.verdict.cycle_tally import CycleEvidence
+from otel_shadow.verdict.executions import milliseconds, moment
+from otel_shadow.verdict.latency import shift
 from otel_shadow.verdict.node_tally import NodeTally
-from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look, needed
+from otel_shadow.verdict.projection import FARTHEST, cycles_until, outlook
+from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.session_counts import Slots
 from otel_shadow.verdict.window import Frame, block_of_slots
 
-_FAR = 3.15e9
-"""A hundred years, in seconds: what takes longer never comes."""
+GUARD: Final = 2.0
+"""Times the margin of a share at which each node of a workflow has to be proven."""
+GUARD_LATENCY: Final = 10.0 / 3.0
+"""Times the margin of a ratio, likewise."""
+_LEAST: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One node, its bounds, and what they are judged by: ``asked`` are the criteria that count."""
+    """One node (or all together), its bounds, and what they are judged by: ``asked`` are the criteria that count."""
 
     node: NodeTally
     frame: Frame
     policy: Policy
     asked: tuple[str, ...]
     tests: int
+    cycles: CycleEvidence
+    role: Literal["pool", "guarded", "alone"] = "alone"
+    """Whether this is the workflow, a node of it that is guarded, or a node that is judged by itself."""
+
+    @property
+    def last_cycle(self) -> int:
+        """The number of the last whole cycle."""
+        return self.frame.cycles.cycles - 1
+
+    @property
+    def first_cycle(self) -> int:
+        """The number of the first cycle of the window."""
+        return max(0, self.frame.cycles.cycles - self.policy.cycles_held)
+
+    def look(self, test: CycleTest) -> LookResult | None:
+        """Return the test at the end of the last whole cycle."""
+        return look_at(test, self.frame.cycles.cycles, self.policy.cycles_held, self.policy.alpha)
 
     @property
     def bounds(self) -> Bounds:
@@ -67,17 +98,28 @@ class Case:
         cycles = {"needed": self.policy.min_cycles, "have": self.frame.window.whole_cycles}
         return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=self.frame.window.next_cycle)]
 
-    def eta(self, sessions: float | None, seen: int) -> datetime | None:
-        """Return when so many closed sessions will be there at the present rate, at the end of a whole cycle."""
-        start, end = self.frame.window.start, self.frame.window.end
-        elapsed = (end - start).total_seconds()
-        if sessions is None or not seen or elapsed <= 0.0:
+    @property
+    def elapsed(self) -> float:
+        """Cycles since the anchor, the part of the running one included."""
+        since = milliseconds(self.frame.window.end) - self.frame.cycles.chosen.start
+        return max(since, 0) / self.frame.cycles.cycle
+
+    def end_of(self, cycles: int | None) -> datetime | None:
+        """Return the end of so many cycles since the anchor."""
+        if cycles is None:
             return None
-        cycle = self.policy.cycle_hours * 3600.0
-        whole = max(math.ceil(sessions / seen * elapsed / cycle - 1e-9), self.policy.min_cycles)
-        if start + timedelta(seconds=whole * cycle) <= end:
-            whole = self.frame.window.whole_cycles + 1
-        return start + timedelta(seconds=whole * cycle) if whole * cycle < _FAR else None
+        return moment(self.frame.cycles.chosen.start + cycles * self.frame.cycles.cycle)
+
+    def rate(self, sessions: int) -> float | None:
+        """Return closed sessions a day."""
+        days = (self.frame.window.end - self.frame.window.start) / timedelta(days=1)
+        return sessions / days if days > 0.0 else None
+
+    def enough(self, wanted: float, seen: float) -> int | None:
+        """Return the cycles since the anchor after which ``wanted`` sessions are there, of which ``seen`` are now."""
+        since = self.elapsed - self.first_cycle
+        found = cycles_until(wanted, seen, since, self.frame.cycles.cycles - self.first_cycle)
+        return None if found is None else found + self.first_cycle
 
 
 def _missing(kind: ReasonKind, **facts: Any) -> Reason:
@@ -99,6 +141,7 @@ class _Share:
     """A criterion about a share of successes, seen as "at least m" whichever way it is told."""
 
     slots: Slots
+    cycles: tuple[ShareCycle, ...]
     m: float
     intents: Mapping[str, Slots]
     told: Callable[[float], float]
@@ -113,21 +156,26 @@ def parity(case: Case) -> CriterionResult:
     kept = {intent: slots for intent, (slots, _) in node.intents.items()}
     if relative:
         m = (1.0 - bounds.noise_margin) / 2.0
-        told = _Share(node.relative, m, {}, lambda x: 1.0 - 2.0 * x, "at_most", "excess")
+        told = _Share(node.relative, case.cycles.relative, m, {}, lambda x: 1.0 - 2.0 * x, "at_most", "excess")
     else:
-        told = _Share(node.parity, bounds.parity, kept, lambda x: x, "at_least")
+        told = _Share(node.parity, case.cycles.parity, bounds.parity, kept, lambda x: x, "at_least")
     counts = {name: node.counts[name] for name in ("match", "mismatch", "accepted", "comparator_error", "v1_raised")}
     bound = bounds.noise_margin if relative else bounds.parity
     result = _share(case, case.result(semconv.CRITERION_PARITY, bound, counts=counts), told)
     result = replace(result, details=dict(result.details) | noise)
-    return _hold(result, _parity_obstacles(case), certified=not node.constant_decision)
+    constant = node.constant_decision and case.role == "alone"
+    return (
+        _hold(result, _parity_obstacles(case), certified=not node.constant_decision)
+        if constant or not (node.constant_decision)
+        else replace(result, certified=False)
+    )
 
 
 def handoff(case: Case) -> CriterionResult:
     """Return the handoff rate: V2's errors and timeouts over its executions; live, real fallbacks."""
     node, bound = case.node, case.bounds.handoff
     kept = {intent: slots for intent, (_, slots) in node.intents.items()}
-    told = _Share(node.handoff, 1.0 - bound, kept, lambda x: 1.0 - x, "at_most")
+    told = _Share(node.handoff, case.cycles.handoff, 1.0 - bound, kept, lambda x: 1.0 - x, "at_most")
     counts = {name: node.counts[name] for name in ("executed", "error", "timeout", "cancelled", "live", "fallback")}
     return _share(case, case.result(semconv.CRITERION_HANDOFF, bound, counts=counts), told)
 
@@ -151,8 +199,6 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
     if not everything.total:
         return _no_evidence(blank, blank.criterion)
     seen = look(everything, told.m, levels)
-    whole = told.slots.before(case.frame.slice.go_slots)
-    go = look(whole, told.m, levels, band=False).go if case.frame.window.go_end else -math.inf
     ends = sorted((told.told(seen.lower), told.told(seen.upper)))
     result = replace(
         blank,
@@ -167,7 +213,9 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
         log_e_no_go=seen.no_go,
         parts=_parts(case, told),
     )
-    return _decide(case, result, go, lambda: needed(everything, told.m, levels), whole.total)
+    test = ShareTest(told.cycles, told.m, case.policy.alpha)
+    guard = ShareTest(told.cycles, max(1.0 - GUARD * (1.0 - told.m), 0.0) or _LEAST, case.policy.alpha)
+    return _decide(case, result, test, guard, told.told)
 
 
 def _parts(case: Case, told: _Share) -> tuple[Part, ...]:
@@ -238,14 +286,14 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
         log_e_go=ratio.log_at_most(by),
         log_e_no_go=ratio.log_above(by),
     )
-    whole = int(right.go.sessions) if left.go.sessions else 0
-    go = ratios.go.log_at_most(by) if ratios.go and case.frame.window.go_end else -math.inf
-
-    def wanted() -> float | None:
-        times = times_needed(left.all, right.all, by, levels.go, paired=paired)
-        return None if times is None else times * result.sessions
-
-    return _decide(case, result, go, wanted, whole)
+    units = (case.cycles.after,) if paired else case.cycles.now
+    test = StricterTest([RatioTest(unit, blank.bound, paired=paired) for unit in units])
+    loose = 1.0 + GUARD_LATENCY * case.bounds.latency_margin
+    guard = StricterTest([RatioTest(unit, loose, paired=paired) for unit in units])
+    result = _decide(case, result, test, guard, lambda x: x)
+    if not paired and case.cycles.shares_differ and result.decision is not Decision.NO_GO:
+        result = _hold(result, [_missing(ReasonKind.SHARES_DIFFER)], certified=True)
+    return result
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------
@@ -298,7 +346,8 @@ def coverage(case: Case) -> CriterionResult:
         missing.append(_missing(ReasonKind.SESSIONS, have=node.sessions, needed=bounds.min_sessions))
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share)
     if missing:
-        eta = case.eta(float(bounds.min_sessions), node.sessions) if share >= bounds.executed else None
+        enough = case.enough(bounds.min_sessions, node.sessions) if share >= bounds.executed else None
+        eta = case.end_of(enough)
         return replace(result, reasons=(_why(ReasonKind.NOT_ENOUGH), *missing), eta=eta)
     covered = _why(ReasonKind.COVERED, have=executed, of=eligible)
     return replace(result, decision=Decision.GO, reasons=(covered,))
@@ -306,39 +355,123 @@ def coverage(case: Case) -> CriterionResult:
 
 # --- decisions -----------------------------------------------------------------------------------------------------
 def _decide(
-    case: Case, result: CriterionResult, go: float, sessions_needed: Callable[[], float | None], whole: int
+    case: Case, result: CriterionResult, test: CycleTest, guard: CycleTest, told: Callable[[float], float]
 ) -> CriterionResult:
-    """Return GO on whole cycles, NO-GO from enough sessions on, else what is missing."""
+    """Return GO at the end of a whole cycle, NO-GO from enough sessions on, else what is missing.
+
+    Arguments:
+        test: what has to be proven.
+        guard: what a node of a workflow has to prove by itself.
+        told: turns what is proven into the quantity that is told.
+    """
     policy, levels, minimum = case.policy, case.levels, case.bounds.min_sessions
 
-    def why(kind: ReasonKind) -> Reason:
-        told = {"have": result.estimate, "needed": result.bound}
-        return _why(kind, **told, quantity=result.quantity, limit=result.direction)
+    def why(kind: ReasonKind, role: Role = Role.WHY) -> Reason:
+        return Reason(
+            role, kind, have=result.estimate, needed=result.bound, quantity=result.quantity, limit=result.direction
+        )
 
-    if (result.log_e_no_go or 0.0) >= levels.no_go and result.sessions >= policy.no_go_sessions:
+    broken = (result.log_e_no_go or 0.0) >= levels.no_go and result.sessions >= policy.no_go_sessions
+    if broken and case.role != "pool":
         so_far = case.frame.window.whole_cycles < 1
-        broken = why(ReasonKind.BROKEN_SO_FAR if so_far else ReasonKind.BROKEN)
-        return replace(result, decision=Decision.NO_GO, reasons=(broken,), so_far=so_far)
+        kind = ReasonKind.BROKEN_SO_FAR if so_far else ReasonKind.BROKEN
+        return replace(result, decision=Decision.NO_GO, reasons=(why(kind),), so_far=so_far)
     missing = case.cycle_missing()
-    if result.sessions < minimum:
+    due: list[int | None] = []
+    if result.sessions < minimum and case.role != "pool":
         missing.append(_missing(ReasonKind.SESSIONS, have=result.sessions, needed=minimum))
-    elif whole < minimum and case.frame.window.go_end is not None:
-        missing.append(_missing(ReasonKind.SESSIONS_IN_CYCLES, have=whole, needed=minimum))
-    wanted: float | None = float(result.sessions)
-    if (result.log_e_go or 0.0) < levels.go:
-        wanted = sessions_needed()
-        few = result.sessions < policy.no_go_sessions
-        unknown = _missing(ReasonKind.TOO_FEW_TO_TELL if few else ReasonKind.OUT_OF_REACH)
-        more = None if wanted is None else _missing(ReasonKind.PROOF, have=result.sessions, needed=math.ceil(wanted))
-        missing.append(more or unknown)
-    elif case.frame.window.go_end is not None and go < levels.go:
-        missing.append(_missing(ReasonKind.NEXT_CYCLE))
+        due.append(case.enough(minimum, result.sessions))
+    found = case.look(test)
+    if found is not None:
+        limit = told(found.limit) if math.isfinite(found.limit) else None
+        result = replace(
+            result, proven=limit, proven_at=case.frame.window.go_end, level=found.level, is_proven=found.is_proven
+        )
+    if case.role == "guarded":
+        lacking, ends = _guarded(case, result, guard, told, why)
+    else:
+        lacking, ends = _unproven(case, result, test, found)
+    missing += lacking
+    due += ends
     bad = [part for part in result.parts if part.decision is Decision.NO_GO]
     missing += [_to_recover(part, result.quantity) for part in bad]
     if not missing:
         return replace(result, decision=Decision.GO, reasons=(why(ReasonKind.KEPT),))
-    eta = None if wanted is None or bad else case.eta(max(wanted, float(minimum)), result.sessions)
+    known = [one for one in due if one is not None]
+    first = max([case.frame.cycles.cycles + 1, case.policy.min_cycles, *known])
+    eta = case.end_of(first) if len(known) == len(due) and not bad else None
     return replace(result, reasons=(why(ReasonKind.UNPROVEN), *missing), eta=eta)
+
+
+Lacking = tuple[list[Reason], list[int | None]]
+"""What is missing, and the cycles since the anchor after which each of it is to be expected; None: unknown."""
+
+
+def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookResult | None) -> Lacking:
+    """Return what a test lacks."""
+    if found is not None and found.is_proven:
+        lacking = [] if found.holds else [_missing(ReasonKind.HOLDS_NO_MORE)]
+        lacking += [] if found.is_recent else [_missing(ReasonKind.LAST_CYCLE)]
+        return lacking, [None] * len(lacking)
+    if result.sessions < case.policy.no_go_sessions:
+        return [_missing(ReasonKind.TOO_FEW_TO_TELL)], [None]
+    if _is_outside(result):
+        return [_missing(ReasonKind.OUT_OF_REACH)], [None]
+    cycles, held, rate = case.frame.cycles.cycles, case.policy.cycles_held, case.rate(result.sessions)
+    ahead = outlook(test, cycles, case.elapsed, held, case.policy.alpha)
+    if ahead.cycles is not None:
+        since = case.elapsed - case.first_cycle
+        whole = result.sessions / since * (ahead.cycles - max(0, ahead.cycles - held))
+        told = _missing(
+            ReasonKind.PROOF, have=result.sessions, needed=math.ceil(whole), rate=rate, by=case.end_of(ahead.cycles)
+        )
+        at_once = cycles < 1 and ahead.cycles == 1  # what the whole cycle that is missing brings anyway
+        return ([] if at_once else [told]), [ahead.cycles]
+    spotless = test.spotless(case.first_cycle, cycles, case.policy.alpha) if isinstance(test, ShareTest) else None
+    longer = None if ahead.longer is None else float(ahead.longer)
+    told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer)
+    return [told], [ahead.longer]
+
+
+def _is_outside(result: CriterionResult) -> bool:
+    if result.estimate is None:
+        return False
+    return result.estimate > result.bound if result.direction == "at_most" else result.estimate < result.bound
+
+
+def _guarded(
+    case: Case,
+    result: CriterionResult,
+    guard: CycleTest,
+    told: Callable[[float], float],
+    why: Callable[[ReasonKind, Role], Reason],
+) -> Lacking:
+    """Return what a node of a workflow lacks: an estimate inside, and a proof at a wider bound."""
+    missing = [why(ReasonKind.OUTSIDE, Role.MISSING)] if _is_outside(result) else []
+    due: list[int | None] = [None] * len(missing)
+    done = case.frame.cycles.cycles
+    window = case.first_cycle, case.last_cycle
+    if done < 1 or not guard.is_proven(*window, case.policy.alpha):
+        limit = guard.limit(*window, case.policy.alpha) if done else math.inf
+        have = told(limit) if math.isfinite(limit) else None
+        facts = {"have": have, "needed": told(guard.bound), "quantity": result.quantity, "limit": result.direction}
+        if done:
+            missing.append(_missing(ReasonKind.GUARD, **facts))
+        span = max(case.elapsed - case.first_cycle, 1e-6)
+        ends = range(done + 1, FARTHEST + 1)
+        held = case.policy.cycles_held
+        times = ((end - max(0, end - held)) / span for end in ends)
+        due.append(
+            next(
+                (
+                    end
+                    for end, more in zip(ends, times, strict=True)
+                    if guard.would_prove(case.first_cycle, done, more, case.policy.alpha)
+                ),
+                None,
+            )
+        )
+    return missing, due
 
 
 def _to_recover(part: Part, quantity: Quantity) -> Reason:

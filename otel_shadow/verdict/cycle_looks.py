@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_shadow.verdict.alpha_spending import PlannedLook, levels
+from otel_shadow.verdict.alpha_spending import PlannedLook, levels, quantile
 from otel_shadow.verdict.quantile_ratio import Latencies, RatioLimits, ratio_limits
 from otel_shadow.verdict.weighted_share import (
     SamplingClass,
@@ -34,11 +34,16 @@ AGAINST: Final = 0.10
 """The last cycle alone is evidence against a criterion where it rejects it at this level."""
 _RATIO_REFERENCE: Final = 20.0
 _ABOVE: Final = 0.05
+_USUAL: Final = 0.05
+"""The level at which a limit is worked out to foretell others."""
+_MOST_SESSIONS: Final = 1_000_000
 
 
 class CycleTest(Protocol):
     """A test whose evidence comes in cycles, numbered from 0."""
 
+    bound: float
+    """What is to be proven."""
     reference: float
     """Information at which half of alpha is spent."""
 
@@ -56,6 +61,9 @@ class CycleTest(Protocol):
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether this cycle alone is evidence against the criterion at ``level``."""
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether so many ``times`` the evidence, with the same results, would prove the criterion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ class ShareTest:
     """
 
     def __init__(self, cycles: Sequence[ShareCycle], bound: float, alpha: float = 0.05) -> None:
-        self._cycles, self._bound = cycles, bound
+        self._cycles, self.bound = cycles, bound
         self.reference = math.log(alpha) / math.log(bound)
 
     def information(self, first: int, last: int) -> float:
@@ -142,11 +150,11 @@ class ShareTest:
 
     def best_p(self, information: float) -> float:
         """Return the p-value of evidence without one failure."""
-        return float(self._bound**information)
+        return float(self.bound**information)
 
     def is_proven(self, first: int, last: int, level: float) -> bool:
         """Return whether the share is proven."""
-        return p_value(self._window(first, last)[0], self._bound, self._window(first, last)[1]) <= level
+        return p_value(self._window(first, last)[0], self.bound, self._window(first, last)[1]) <= level
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the share that is proven."""
@@ -155,7 +163,41 @@ class ShareTest:
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the share of failures is proven to be above its bound."""
         sessions, worst = self._window(cycle, cycle)
-        return p_value(sessions.mirrored(), 1.0 - self._bound, worst) <= level
+        return p_value(sessions.mirrored(), 1.0 - self.bound, worst) <= level
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether ``times`` as many sessions, with the same results, would prove the share."""
+        sessions, worst = self._window(first, last)
+        more = replace(sessions, sessions=sessions.sessions * times)
+        return p_value(more, self.bound, worst) <= level
+
+    def spotless(self, first: int, last: int, level: float) -> int | None:
+        """Return how many more sessions without a failure would prove the share; None beyond a million."""
+        sessions, worst = self._window(first, last)
+        if not len(sessions.sessions):
+            return None
+        count = float(sessions.sessions.sum())
+        mean = float(sessions.weight @ sessions.sessions) / count
+        turns = float(sessions.turns @ sessions.sessions) / count
+
+        def proves(more: int) -> bool:
+            with_them = WeightedSessions(
+                np.append(sessions.successes, mean),
+                np.append(sessions.weight, mean),
+                np.append(sessions.turns, turns),
+                np.append(sessions.sessions, float(more)),
+            )
+            return p_value(with_them, self.bound, worst) <= level
+
+        low, high = 0, 1
+        while not proves(high):
+            low, high = high, high * 2
+            if high > _MOST_SESSIONS:
+                return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if proves(middle) else (middle, high)
+        return high
 
     def _window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
         chosen = self._cycles[first : last + 1]
@@ -215,7 +257,7 @@ class RatioTest:
     reference = _RATIO_REFERENCE
 
     def __init__(self, cycles: Sequence[RatioCycle], bound: float, *, paired: bool) -> None:
-        self._cycles, self._bound, self._paired = cycles, bound, paired
+        self._cycles, self.bound, self._paired = cycles, bound, paired
 
     def information(self, first: int, last: int) -> float:
         """Return the lines above the percentile, as many as both sides together are worth."""
@@ -230,7 +272,7 @@ class RatioTest:
 
     def is_proven(self, first: int, last: int, level: float) -> bool:
         """Return whether the ratio is proven."""
-        return self.limit(first, last, level) <= self._bound
+        return self.limit(first, last, level) <= self.bound
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the ratio above which it is not."""
@@ -238,7 +280,15 @@ class RatioTest:
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the ratio is proven to be above its bound."""
-        return self._limits(cycle, cycle, level).lower > self._bound
+        return self._limits(cycle, cycle, level).lower > self.bound
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether ``times`` as many lines would prove the ratio: the limit's distance falls with their root."""
+        limits = self._limits(first, last, _USUAL)
+        if not math.isfinite(limits.upper) or level <= 0.0:
+            return False
+        distance = math.log(limits.upper / limits.estimate) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
+        return math.log(limits.estimate) + distance <= math.log(self.bound)
 
     def _limits(self, first: int, last: int, level: float) -> RatioLimits:
         x, y = (Lines.joined([getattr(cycle, side) for cycle in self._cycles[first : last + 1]]) for side in "xy")
@@ -249,3 +299,39 @@ class RatioTest:
             Latencies(of_line[cut:], y.time, y.weight, len(units)),
             level,
         )
+
+
+class StricterTest:
+    """One criterion tested in several kinds of units: what all of them prove is proven.
+
+    Arguments:
+        tests: of the same lines, bound and reference.
+    """
+
+    def __init__(self, tests: Sequence[RatioTest]) -> None:
+        self._tests = tests
+        self.bound, self.reference = tests[0].bound, tests[0].reference
+
+    def information(self, first: int, last: int) -> float:
+        """Return the information, which is that of the lines."""
+        return self._tests[0].information(first, last)
+
+    def best_p(self, information: float) -> float:
+        """Return the smallest p-value that any outcome could have."""
+        return self._tests[0].best_p(information)
+
+    def is_proven(self, first: int, last: int, level: float) -> bool:
+        """Return whether every test proves it."""
+        return all(test.is_proven(first, last, level) for test in self._tests)
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return the largest limit."""
+        return max(test.limit(first, last, level) for test in self._tests)
+
+    def contradicts(self, cycle: int, level: float) -> bool:
+        """Return whether every test contradicts it: what depends on the unit is no evidence."""
+        return all(test.contradicts(cycle, level) for test in self._tests)
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether so many times the evidence would prove it in every unit."""
+        return all(test.would_prove(first, last, times, level) for test in self._tests)

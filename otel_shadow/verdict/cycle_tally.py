@@ -43,6 +43,7 @@ class CycleEvidence:
         now: V1's times in ordinary slots and in holdout slots; in units of blocks, where there are slots, and of
             sessions.
         after: V2's times and V1's of the same requests, in units of sessions.
+        shares_differ: whether the arms' shares were not told, and differ between hours by more than twice.
     """
 
     parity: tuple[ShareCycle, ...]
@@ -50,6 +51,7 @@ class CycleEvidence:
     handoff: tuple[ShareCycle, ...]
     now: tuple[tuple[RatioCycle, ...], ...]
     after: tuple[RatioCycle, ...]
+    shares_differ: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class CycleSlice:
     Arguments:
         chosen: build, anchor and time of the look; its edges are not used.
         cycle: length of a cycle.
-        cycles: whole cycles since the anchor.
+        cycles: whole cycles since the anchor; the evidence of the running one follows theirs.
     """
 
     chosen: Slice
@@ -100,7 +102,7 @@ class _Everything:
         last = np.maximum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         first = np.minimum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         cycle = (first - which.chosen.start) // which.cycle
-        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle >= which.cycles)] = -1
+        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle > which.cycles)] = -1
         self.cycle = cycle[self.session] if len(rows) else cycle
         self.node = self.of_kind(lambda kind: self._nodes.index((kind.graph, kind.node)))
         self.probability = self._probability()
@@ -129,6 +131,7 @@ class _Everything:
             handoff=self.share(attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
             now=self.now(mine, pooled=len(group) > 1),
             after=self.after(mine, pooled=len(group) > 1),
+            shares_differ=self.shares_differ(mine),
         )
 
     # --- shares ------------------------------------------------------------------------------------------------------
@@ -157,10 +160,10 @@ class _Everything:
         could = mine & ((self._could_be_shadowed() + self.of_kind(lambda kind: kind.live)) > 0.0)
         probability, cycle = self.probability[could], self.cycle[could]
         power = np.floor(np.log2(probability)).astype(np.int64)
-        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles)]
+        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles + 1)]
         for one in np.unique(power).tolist():
             in_class = power == one
-            counts = np.bincount(cycle[in_class], minlength=self.which.cycles)
+            counts = np.bincount(cycle[in_class], minlength=self.which.cycles + 1)
             for place in np.flatnonzero(counts).tolist():
                 least = float(probability[in_class & (cycle == place)].min())
                 found[place][one] = SamplingClass(least, float(counts[place]))
@@ -206,6 +209,23 @@ class _Everything:
         x, y = (latency.BASE ** (part.astype(np.float64) - units) for part in (self.rows.v2, self.rows.v1))
         return self._ratio((both, x), (both, y), self.session, 1.0 / self.probability)
 
+    def shares_differ(self, mine: NDArray[np.bool_]) -> bool:
+        """Return whether, of lines that don't tell the slots, two hours hold arms of surely other shares."""
+        arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
+        untold = mine & (self.of_kind(lambda kind: kind.slot_seconds) <= 0.0)
+        hours = (self.rows.time - self.which.chosen.start) // HOUR
+        held = np.bincount(hours[untold & arms[Arm.HOLDOUT]], minlength=1)
+        ordinary = np.bincount(hours[untold & arms[Arm.SHADOWED]], minlength=len(held))
+        held = np.pad(held, (0, len(ordinary) - len(held)))
+        whole = held + ordinary
+        sizes = whole[whole > 0].astype(np.float64)
+        if not len(sizes):
+            return False
+        lower, upper = _wilson(held[whole > 0] / sizes, sizes)
+        with np.errstate(divide="ignore"):
+            least, most = np.log(lower / (1.0 - lower)), np.log(upper / (1.0 - upper))
+        return bool(least.max() - most.min() > np.log(2.0))
+
     def _ratio(
         self, x: tuple[NDArray[np.bool_], Floats], y: tuple[NDArray[np.bool_], Floats], unit: Ints, weight: Floats
     ) -> tuple[RatioCycle, ...]:
@@ -213,7 +233,7 @@ class _Everything:
             rows = np.flatnonzero(of[0] & (self.cycle == place))
             return Lines(unit[rows], of[1][rows], weight[rows])
 
-        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles))
+        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles + 1))
 
     def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
         """Return times; of several nodes, each in units of the node's own 95th percentile."""
@@ -278,6 +298,13 @@ class _Everything:
             at = np.flatnonzero(rows & used)
             found[at] = blocks_of(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0)
         return found
+
+
+def _wilson(share: Floats, of: Floats, z: float = 4.0) -> tuple[Floats, Floats]:
+    """Return the limits of shares (Wilson 1927), so wide that none of hundreds is missed; strictly inside (0, 1)."""
+    middle = (share + z * z / (2.0 * of)) / (1.0 + z * z / of)
+    half = z / (1.0 + z * z / of) * np.sqrt(share * (1.0 - share) / of + z * z / (4.0 * of * of))
+    return np.clip(middle - half, 1e-9, 1.0), np.clip(middle + half, 0.0, 1.0 - 1e-9)
 
 
 def _sessions(rows: Floats, sessions: NDArray[np.integer]) -> WeightedSessions:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow.policy import Policy
-from otel_shadow.record import Arm
+from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
@@ -27,6 +27,8 @@ _FEW = 20
 _UNHEARD = 0.05
 _BESIDE = 0.1
 _UNNAMED = ("", "unversioned")
+_NOT_DRAWN = frozenset({"retry", "resumed_inside"})
+"""Reasons of executions that follow another one; a sampled-out one has the arm of its slot (or session)."""
 _CHANCE = 5.0
 """Standard deviations beyond which the shares of the arms are no chance: two in ten million."""
 _HOUR = 3_600_000
@@ -128,15 +130,16 @@ def _baselines(summary: Summary, rows: Rows) -> Iterator[Reason]:
 
 def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
     """Yield whether the shares of shadowed and held-out executions can't be chance: lines of one side are missing."""
-    arm = np.array([{Arm.SHADOWED.value: 0, Arm.HOLDOUT.value: 1}.get(kind.latency_arm or "", -1)
-                    for kind in summary.signatures], np.int64)  # fmt: skip
+    kinds = summary.signatures
+    drawn = np.array([kind.mode == Mode.V2_SHADOW and kind.reason not in _NOT_DRAWN for kind in kinds], bool)
+    holdout_arm = np.array([kind.arm == Arm.HOLDOUT for kind in kinds], bool)
     designs = [(kind.holdout, kind.slot_seconds) for kind in summary.signatures]
     for design in sorted(set(designs), key=str):
-        of_design = np.array([one == design for one in designs], bool) & (arm >= 0)
+        of_design = np.array([one == design for one in designs], bool) & drawn
         mine = of_design[rows.kind]
         if not mine.any():
             continue
-        held, times = arm[rows.kind[mine]] == 1, rows.time[mine]
+        held, times = holdout_arm[rows.kind[mine]], rows.time[mine]
         holdout, seconds = design
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)

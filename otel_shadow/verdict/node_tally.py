@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +19,9 @@ from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.session_counts import CycleRanks, CycleSplit, Ints, Ratios, Slice, Slots, parts_within, within
 
+Place = tuple[str, str]
+WORKFLOW: Place = ("", "")
+"""Stands for all judged nodes together among graphs and names."""
 _NODE_BITS = 12
 """Identities of sessions keep 52 bits inside a tally: two of a million sessions meet with a chance of one in 9,000."""
 
@@ -49,6 +52,8 @@ class NodeTally:
     constant_decision: bool
     busiest: int
     """Executions of the session that has the most of them, open or closed."""
+    place: Place
+    """Graph and name, of which the display name is made."""
 
 
 def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
@@ -58,6 +63,57 @@ def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Node
         summary.cache[key] = _tally(summary, chosen, intents)
     found: tuple[NodeTally, ...] = summary.cache[key]
     return found
+
+
+def pooled_tally(
+    summary: Summary, chosen: Slice, intents: Sequence[str], members: Collection[tuple[str, str]]
+) -> NodeTally | None:
+    """Return counts of several nodes as if they were one: a session's executions at all of them belong together.
+
+    Latencies are in units of each node's own 95th percentile of V1.
+
+    Arguments:
+        members: graphs and names of the nodes.
+    """
+    key = ("pool", chosen, tuple(intents), frozenset(members))
+    if key not in summary.cache:
+        summary.cache[key] = _pooled(summary, chosen, intents, frozenset(members))
+    found: NodeTally | None = summary.cache[key]
+    return found
+
+
+def _pooled(
+    summary: Summary, chosen: Slice, intents: Sequence[str], members: frozenset[tuple[str, str]]
+) -> NodeTally | None:
+    mine = np.array([(kind.graph, kind.node) in members for kind in summary.signatures], bool)
+    parts = [part.where(mine[part.kind]) for part in parts_within(summary, chosen)]
+    parts = [_in_own_units(part, summary, members) for part in parts if len(part)]
+    if not parts:
+        return None
+    per_kind = np.zeros(len(summary.signatures), np.int64)
+    for part in parts:
+        per_kind += np.bincount(part.kind, minlength=len(summary.signatures))
+    plan = _Plan(summary, chosen, [WORKFLOW], _intents(summary.signatures, per_kind, intents), pooled=True)
+    still = chosen.at - chosen.idle
+    open_sessions = np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
+    pieces = [piece for shard in _shards(parts) for _, piece in plan.pieces(shard(), open_sessions)]
+    return plan.node_tally(0, _Piece.merged(pieces), per_kind)
+
+
+def _in_own_units(rows: Rows, summary: Summary, members: frozenset[tuple[str, str]]) -> Rows:
+    """Return the rows with latencies in units of each node's 95th percentile."""
+    if len(members) < 2:
+        return rows
+    v1, v2 = rows.v1.copy(), rows.v2.copy()
+    for member in sorted(members):
+        kinds = np.array([(kind.graph, kind.node) == member for kind in summary.signatures], bool)
+        at = kinds[rows.kind]
+        timed = at & (rows.v1 != latency.NONE)
+        if timed.any():
+            unit = int(np.percentile(rows.v1[timed], 95.0, method="inverted_cdf"))
+            v1[timed] -= unit
+            v2[at & (rows.v2 != latency.NONE)] -= unit
+    return replace(rows, v1=v1, v2=v2)
 
 
 def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
@@ -149,13 +205,20 @@ class _Plan:
     """What all pieces have in common: what each kind of execution contributes."""
 
     def __init__(
-        self, summary: Summary, chosen: Slice, nodes: Sequence[tuple[str, str]], intents: Sequence[str]
+        self,
+        summary: Summary,
+        chosen: Slice,
+        nodes: Sequence[tuple[str, str]],
+        intents: Sequence[str],
+        *,
+        pooled: bool = False,
     ) -> None:
         self.kinds, self.chosen, self.nodes, self.intents = summary.signatures, chosen, nodes, intents
         self.names = _display_names(nodes)
         self.accepted = np.array([bool(reason) for reason in summary.accepted], bool)
         code = {name: place for place, name in enumerate(nodes)}
-        self.of_kind = np.array([code[item.graph, item.node] for item in self.kinds], np.uint64)
+        places = [0 if pooled else code[item.graph, item.node] for item in self.kinds]
+        self.of_kind = np.array(places, np.uint64)
         self.compared = self.role(lambda kind: kind.compared) * ~self.accepted
         self.matched = self.role(lambda kind: kind.matched)
         self.attempted = self.role(lambda kind: kind.attempted)
@@ -211,6 +274,7 @@ class _Plan:
             counts=_counts(self.kinds, self.accepted, mine),
             constant_decision=_constant(self.kinds, self.compared * mine),
             busiest=piece.busiest,
+            place=self.nodes[place],
         )
 
 

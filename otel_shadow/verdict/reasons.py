@@ -46,10 +46,15 @@ class ReasonKind(StrEnum):
     CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next
     SESSIONS = "sessions"  # have, needed
     SESSIONS_IN_CYCLES = "sessions_in_cycles"  # have, needed
-    PROOF = "proof"  # have, needed: sessions
+    PROOF = "proof"  # have, needed: sessions; rate; by
     OUT_OF_REACH = "out_of_reach"
     TOO_FEW_TO_TELL = "too_few_to_tell"
-    NEXT_CYCLE = "next_cycle"
+    OUT_OF_WINDOW = "out_of_window"  # of: cycles; rate; needed: sessions without a failure; have: cycles that would do
+    HOLDS_NO_MORE = "holds_no_more"
+    LAST_CYCLE = "last_cycle"
+    OUTSIDE = "outside"  # have against needed, with quantity and limit
+    GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit
+    SHARES_DIFFER = "shares_differ"
     BLOCK = "block"  # have, quantity, since
     INTENT = "intent"  # names, have, quantity
     CONSTANT_DECISION = "constant_decision"
@@ -121,6 +126,7 @@ class Reason:
         hours: a length of time in hours.
         since, by: times.
         day: a day of the calendar.
+        rate: closed sessions a day.
     """
 
     role: Role
@@ -137,6 +143,7 @@ class Reason:
     since: datetime | None = None
     by: datetime | None = None
     day: date | None = None
+    rate: float | None = None
 
     def about(self, criterion: str, node: str | None) -> Reason:
         """Return the reason with its place; whole cycles are the same for every criterion and stay without one."""

@@ -97,6 +97,10 @@ class CriterionResult(Reasoned):
         details: further quantities, such as ``p95_holdout_ms``, ``session_estimate``, ``self_disagreement``.
         log_e_go, log_e_no_go: log of the evidence on each side; ``threshold_go``, ``threshold_no_go`` are the
             logs that have to be reached.
+        proven: what whole cycles prove: the quantity is at least (or at most) this. Frozen until the next cycle ends.
+        proven_at: the end of those cycles.
+        level: of the test at that look, of the criterion's alpha.
+        is_proven: whether that look or an earlier one has proven the bound.
         tests: how many tests share the chance of a false NO-GO; 0 where the decision is not a test's.
         certified: False where a decision can't be certified at all, such as a constant one.
         reasons: why this decision, and what a GO still needs.
@@ -129,6 +133,10 @@ class CriterionResult(Reasoned):
     threshold_go: float | None = None
     threshold_no_go: float | None = None
     tests: int = 0
+    proven: float | None = None
+    proven_at: datetime | None = None
+    level: float | None = None
+    is_proven: bool = False
     certified: bool = True
     reasons: tuple[Reason, ...] = ()
     eta: datetime | None = None
@@ -207,6 +215,7 @@ class Verdict(Reasoned):
     Arguments:
         decision: the overall decision.
         at: the time the verdict was asked for (UTC).
+        judge: what had to be proven: ``graph`` or ``node``.
         window: None without evidence.
         policy: the policy that was applied; every output prints it.
         criteria: the workflow's rows in the order of ``semconv.CRITERIA`` (the weakest node's numbers).
@@ -217,6 +226,7 @@ class Verdict(Reasoned):
         simulated: some evidence was made under a simulated clock.
         slowest: name of the criterion that will be last to say GO.
         eta: earliest time of an overall GO at the present rate.
+        next_look: when the next whole cycle ends, and a GO may be given.
     """
 
     worded = ("reason", "missing", "advice", "notes", "warnings", "blockers")
@@ -234,6 +244,8 @@ class Verdict(Reasoned):
     simulated: bool = False
     slowest: str | None = None
     eta: datetime | None = None
+    judge: str = "graph"
+    next_look: datetime | None = None
 
     @property
     def exit_code(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.build_choice import choose
+from otel_shadow.verdict.cycle_tally import CycleSlice
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.result import Build, Window
 from otel_shadow.verdict.session_counts import Slice, parts_within
@@ -32,13 +33,18 @@ class Frame:
     left_out: tuple[Build, ...]
     window: Window
     slice: Slice
+    cycles: CycleSlice
+    """All whole cycles of the build: the tests of a GO remember their earlier looks."""
     earlier: int
     """Executions of the build before the window: the evidence is longer than the policy's window."""
 
 
 def frame(summary: Summary, policy: Policy, at: datetime) -> Frame | None:
     """Return the newest build (the one that appeared last) and its window at ``at``; None without evidence by then."""
-    used = ("window_hours", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes", "max_gap_hours")
+    used = (
+        "cycles_held", "window_start", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes",
+        "max_gap_hours",
+    )  # fmt: skip
     key = ("frame", milliseconds(at), *(getattr(policy, name) for name in used))
     if key not in summary.cache:
         summary.cache[key] = _frame(summary, policy, milliseconds(at))
@@ -55,7 +61,9 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
     cycle = max(round(policy.cycle_hours * HOUR), 1)
     end = min(at, last + cycle // _TAIL)
     # The window slides by whole cycles: as many as it holds, and the one that runs.
-    held = max(round(policy.window_hours * HOUR) // cycle, policy.min_cycles)
+    held = policy.cycles_held
+    if policy.window_start is not None:
+        first = max(first, milliseconds(policy.window_start))
     whole = max(end - first + cycle // _HEAD, 0) // cycle
     cycles = min(whole, held)
     start = first + (whole - cycles) * cycle
@@ -76,7 +84,8 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
         gaps=_gaps(parts_within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
     )
     earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0))
-    return Frame(newest, choice.left_out, window, chosen, sum(map(len, earlier)))
+    since = Slice(choice.unit, first, chosen.at, idle, (), 0)
+    return Frame(newest, choice.left_out, window, chosen, CycleSlice(since, cycle, int(whole)), sum(map(len, earlier)))
 
 
 def _edges(start: int, end: int, go_end: int, block: int) -> tuple[int, ...]:

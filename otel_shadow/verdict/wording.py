@@ -122,6 +122,28 @@ def _hours_of_day(reason: Reason) -> str:
     return f"the hours {begin:g} to {begin + length:g} after the beginning of each cycle"
 
 
+def _rate(reason: Reason) -> str:
+    if reason.rate is None:
+        return ""
+    return f"at {count(reason.rate) if reason.rate >= 1 else f'{reason.rate:.2g}'} a day"
+
+
+def _proof(reason: Reason) -> str:
+    told = f"about {plural(_difference(reason), 'more session')} with results like those so far"
+    return ", ".join(filter(None, (told, _rate(reason)))) + (f": {moment(reason.by)}" if reason.by else "")
+
+
+def _out_of_window(reason: Reason) -> str:
+    longer = "a longer window" + (
+        f" ([sla] max_cycles = {count(reason.have)})" if reason.have else " ([sla] max_cycles)"
+    )
+    failures = f" (at least {plural(round(reason.needed), 'more session')} without a failure)" if reason.needed else ""
+    return (
+        f"this traffic can't prove the bound within {plural(reason.of or 0, 'cycle')}{failures}, {_rate(reason)}; what "
+        f"can be decided: {longer}, a wider margin in writing, more of the traffic, or fewer nodes at once"
+    )
+
+
 _EVIDENCE: Mapping[str, str] = {
     "": "no evidence yet",
     semconv.CRITERION_PARITY: "pairs in which both versions decided",
@@ -164,14 +186,25 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.CYCLES: _cycles,
     ReasonKind.SESSIONS: lambda one: _more(one, "closed session"),
     ReasonKind.SESSIONS_IN_CYCLES: lambda one: f"{_more(one, 'closed session')} within whole cycles of traffic",
-    ReasonKind.PROOF: lambda one: f"about {plural(_difference(one), 'more session')} with results like those so far",
+    ReasonKind.PROOF: _proof,
+    ReasonKind.OUT_OF_WINDOW: _out_of_window,
     ReasonKind.OUT_OF_REACH: lambda one: (
         "a better V2, or a wider bound in [sla] of shadow.toml: with results like those so far, no number of sessions "
         "proves that the bound is kept"
     ),
     ReasonKind.TOO_FEW_TO_TELL: lambda one: "more sessions: those so far are too few to estimate how many",
-    ReasonKind.NEXT_CYCLE: lambda one: (
-        "the end of the current cycle of traffic: when the last whole one ended, there was no proof yet"
+    ReasonKind.HOLDS_NO_MORE: lambda one: (
+        "what was proven at an earlier look: the window as a whole does not support it any more"
+    ),
+    ReasonKind.LAST_CYCLE: lambda one: "a better last cycle: by itself it is evidence against the bound",
+    ReasonKind.OUTSIDE: lambda one: _measured(one, ", outside"),
+    ReasonKind.GUARD: lambda one: (
+        f"a proof at this node that {bound(one.quantity, one.needed, one.limit)}, so that no node hides behind the "
+        f"others (so far {bound(one.quantity, one.have, one.limit)})"
+    ),
+    ReasonKind.SHARES_DIFFER: lambda one: (
+        "arms whose shares stay the same: between hours they differ by more than twice, and lines of the release "
+        "before do not tell them; the lines of this one do"
     ),
     ReasonKind.BLOCK: lambda one: (
         f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
@@ -253,8 +286,8 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"them: coverage can't be known. Give the whole log, not what grep {semconv.EVENT_V2} leaves of it"
     ),
     ReasonKind.ARMS: lambda one: (
-        f"the shares of the arms can't be chance: {percent(one.have)} of the executions are in the holdout where "
-        f"{percent(one.needed)} were to be expected. Lines of one arm are missing"
+        f"the shares of the arms can't be chance: the holdout has {percent(one.have)} of the executions where "
+        f"{percent(one.needed)} were to be expected: lines of one arm are missing"
     ),
     ReasonKind.UNSEEN_HOURS: lambda one: (
         f"from {' to '.join(one.names[:2])} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
@@ -328,7 +361,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.SMALL_TRAFFIC: _small_traffic,
     ReasonKind.LATE: lambda one: (
         f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, and the window is {_length(one.have)};"
-        f" what helps: a longer window ([sla] window_hours), {_FASTER[one.criterion]}"
+        f" what helps: a longer window ([sla] max_cycles), {_FASTER[one.criterion]}"
     ),
     ReasonKind.SLOW: lambda one: f"{title(one.criterion).lower()} takes longest; what helps: {_FASTER[one.criterion]}",
     ReasonKind.FEW_TURNS: lambda one: (

@@ -51,7 +51,7 @@ def test_the_exported_manager_makes_spans_metrics_and_lines_by_default(tmp_path:
     done = subprocess.run(
         [sys.executable, "-c", APPLICATION],
         cwd=TESTS,
-        env={**os.environ, "OTEL_SHADOW_LOG_FILE": str(lines)},
+        env={**os.environ, "OTEL_SHADOW_LOG_FILE": str(lines), "ROUTER_V2_HOLDOUT": "0"},
         capture_output=True,
         text=True,
         check=False,
@@ -132,3 +132,86 @@ def test_a_former_attribute_leads_to_the_present_one_and_warns(former: str, now:
     with pytest.raises(AttributeError, match="no attribute 'never_was'"):
         manager.never_was  # noqa: B018
     manager.shutdown()
+
+
+NAMED = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from otel_shadow import ShadowConfig, ShadowIntegrationMiddleware, ShadowTrafficManager, Sink
+from small_graphs import call, left, small_graph
+
+class Seen(Sink):
+    def emit(self, record):
+        seen.add((record.service, record.v2_build))
+
+def provider(name):
+    return TracerProvider(resource=Resource.create({"service.name": name} if name else {}))
+
+seen, (own, shared) = set(), sys.argv[1:]
+config = ShadowConfig.from_mapping({"arms": {"holdout": 0.5}})
+manager = ShadowTrafficManager(config, tracer_provider=provider(own) if own else None, sinks=[Seen()])
+if shared != "-":
+    trace.set_tracer_provider(provider(shared))
+call(ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph()))
+manager.shutdown()
+print(*seen.pop(), sep="|")
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "own", "shared", "service"),
+    [
+        ({"OTEL_SERVICE_NAME": "named"}, "own", "shared", "named|unversioned"),
+        ({"OTEL_SERVICE_NAME": "named", "OTEL_RESOURCE_ATTRIBUTES": "service.name=listed"}, "", "-",
+         "named|unversioned"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "a=b, service.name = sch%C3%B6n%2C%20da ,service.version=1%2B2"}, "", "shared",
+         "schön, da|1+2"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name="}, "", "shared", "shared|unversioned"),
+        ({}, "own", "shared", "own|unversioned"),
+        ({}, "", "shared", "shared|unversioned"),
+        ({}, "", "", "unknown_service|unversioned"),
+        ({}, "", "-", "unknown_service|unversioned"),
+    ],
+)  # fmt: skip
+def test_the_service_has_the_name_of_opentelemetrys_resource(
+    env: dict[str, str], own: str, shared: str, service: str
+) -> None:
+    """The environment's by the SDK's rules, else the tracer provider's, also one that is set after the manager."""
+    done = subprocess.run(
+        [sys.executable, "-c", NAMED, own, shared],
+        cwd=TESTS, env={**os.environ, **env, "OTEL_SHADOW_LOG_FILE": os.devnull, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == service, done.stderr
+
+
+SHARED_OUT = """
+import logging, sys
+from otel_shadow import ShadowConfig, ShadowTrafficManager
+logging.basicConfig(format="%(message)s")
+for _ in range(2):
+    ShadowTrafficManager(ShadowConfig.from_mapping({"arms": eval(sys.argv[1])})).shutdown()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arms", "told"),
+    [
+        ({"holdout": 0.1}, "0.1 is taken as one slot of 60 s in 10;"),
+        ({"holdout": 0.15}, "0.15 is taken as one slot of 60 s in 7;"),
+        ({"holdout": 0.1, "slot_seconds": 60}, None),
+        ({"holdout": 0.0}, None),
+        ({"noise": 0.1}, None),
+    ],
+)
+def test_a_share_that_may_be_meant_of_sessions_is_told_once(arms: dict[str, float], told: str | None) -> None:
+    """``[arms] holdout`` was a share of the sessions: one warning a process, which says what it is taken as."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHARED_OUT, repr(arms)],
+        cwd=TESTS, env={**os.environ, "OTEL_SHADOW_LOG_FILE": os.devnull}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if "share of the time" in line]
+    assert len(lines) == (told is not None)
+    assert told is None or told in lines[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+import pytest
 from langgraph.graph import END, START, StateGraph
 
 from otel_shadow._api.manager import ShadowTrafficManager
@@ -23,6 +24,7 @@ class State(TypedDict, total=False):
 
 
 CONFIG = {
+    "arms": {"holdout": 0.0},
     "session": {"message": "message"},
     "nodes": {
         "router": {
@@ -80,13 +82,14 @@ def test_what_json_cannot_carry_does_not_cost_the_line(tmp_path: Path) -> None:
     assert pair(tmp_path, {}, {"score": np.int64(3)}).v2 == {"score": 3}
 
 
-def test_the_demo_observes_what_calibration_and_coverage_need(tmp_path: Path) -> None:
+def test_the_demo_observes_what_calibration_and_coverage_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bundled configuration: confidence, scores, action, plan and intent, in every node that ran."""
     from langchain_core.messages import HumanMessage
 
     from otel_shadow._demo.bundled import bundled_config
     from otel_shadow._demo.workflow import graph
 
+    monkeypatch.setenv("ROUTER_V2_HOLDOUT", "0")
     log = tmp_path / "app.log"
     manager = ShadowTrafficManager(bundled_config(), log_file=str(log))
     subject = graph()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from small_graphs import small_graph
 
-from otel_shadow import semconv
-from otel_shadow._doctor import Finding, Severity, examine
+from otel_shadow import semconv, with_shadow_v2
+from otel_shadow._doctor import Finding, Severity, arms, examine
 from otel_shadow._doctor.draft import draft
 from otel_shadow._doctor.graph import check_graph, import_graph
 from otel_shadow.cli import cli
@@ -20,6 +22,7 @@ from otel_shadow.errors import ConfigError
 
 GRAPH = "small_graphs:small_graph"
 Told = tuple[str, str, str]
+KERNEL_CLOCK = arms.kernel_clock
 NO_ARGUMENTS = (
     f"{__name__}:greedy_v2: calling it raised TypeError: greedy_v2() missing 2 required positional arguments: "
     "'state' and 'database'; expected a graph"
@@ -47,6 +50,7 @@ def _set_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(semconv.ENV_LOG_FILE, str(tmp_path / "app.log"))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(arms, "kernel_clock", lambda: arms.KernelClock(True, 0.004))
     monkeypatch.chdir(tmp_path)
 
 
@@ -95,8 +99,8 @@ def test_without_a_configuration_the_defaults_are_examined() -> None:
     findings = examine()
     severities = {finding.subject: str(finding.severity) for finding in findings}
     assert severities == {
-        "configuration": "note", "flags": "ok", "hash key": "note", "V2 build": "note", "log file": "ok",
-        "collector": "note",
+        "configuration": "note", "flags": "ok", "arms": "note", "clock": "ok", "hash key": "note", "V2 build": "note",
+        "log file": "ok", "collector": "note",
     }  # fmt: skip
 
 
@@ -349,3 +353,131 @@ def test_a_draft_replaces_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing was written"):
         CliRunner().invoke(cli, ["doctor", "--write", GRAPH], standalone_mode=False, catch_exceptions=False)
     assert (tmp_path / "shadow.toml").read_text() == "# mine\n"
+
+
+def toml(folder: Path, text: str) -> None:
+    (folder / "shadow.toml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "told", "remedy"),
+    [
+        ("", "ok", "one slot of 60 s in 3 starts no shadow, of service 'shop'", ""),
+        ("[arms]\nholdout = 0.1\nslot_seconds = 90", "ok", "one slot of 90 s in 10 starts no shadow, of service 'shop'",
+         ""),
+        ("[arms]\nholdout = 0.33", "ok", "one slot of 60 s in 3 starts no shadow, of service 'shop'", ""),
+        ("[arms]\nholdout = 0.15", "note",
+         "holdout 0.15 is no part of a whole number: one slot of 60 s in 7 starts no shadow", "write 0.143"),
+        ("[arms]\nholdout = 1", "problem", "holdout 1: no shadow starts at any time", "set [arms] holdout = 0.333"),
+        ("[arms]\nholdout = 0", None, None, None),
+        ("[arms]\nholdout_instance = true", None, None, None),
+    ],
+)  # fmt: skip
+def test_how_the_holdout_is_drawn_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str,
+    severity: str | None,
+    told: str | None,
+    remedy: str | None,
+) -> None:
+    """One slot in a whole number, of the service's name; a share of something else is told with what it is taken as."""
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    toml(tmp_path, text)
+    found = [finding for finding in examine() if finding.subject == "arms"]
+    assert [(str(finding.severity), finding.text, finding.remedy) for finding in found] == (
+        [(severity, told, remedy)] if severity else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("", None),
+        ("[flags]\ntimeout_ms = 5001", 61),
+        ("[nodes.left]\nv2 = 'self'\ntimeout_ms = 9000", 108),
+        ("[nodes.left]\nv2 = 'self'\ntimeout_ms = 9000\n[arms]\nslot_seconds = 108", None),
+        ("[nodes.left]\nv2 = 'self'\ntimeout_ms = 9000\n[arms]\nholdout = 0", None),
+        ("[arms]\nslot_seconds = 30", 60),
+    ],
+)
+def test_a_slot_is_twelve_times_the_longest_time_limit(tmp_path: Path, text: str, needed: int | None) -> None:
+    """A shorter one is a problem, with the length that is needed."""
+    toml(tmp_path, text)
+    problems = [finding for finding in examine() if finding.severity is Severity.PROBLEM]
+    assert [(finding.subject, finding.remedy) for finding in problems] == (
+        [("arms", f"set [arms] slot_seconds = {needed}, or a shorter limit")] if needed else []
+    )
+
+
+def test_a_limit_in_the_environment_outranks_the_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``V2_TIMEOUT_MS`` is the limit of all nodes."""
+    toml(tmp_path, "[nodes.left]\nv2 = 'self'\ntimeout_ms = 9000")
+    monkeypatch.setenv("V2_TIMEOUT_MS", "1000")
+    assert Severity.PROBLEM not in {finding.severity for finding in examine()}
+
+
+@with_shadow_v2(good_v2, timeout_ms=20_000)
+def patient(state: object) -> dict[str, object]:
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("data", "needed"),
+    [
+        ({}, 240),
+        ({"arms": {"slot_seconds": 240}}, None),
+        ({"arms": {"holdout": 0.0}}, None),
+        ({"flags": {"timeout_ms": 5000}}, None),
+        ({"nodes": {"left": {"timeout_ms": 5000}}}, None),
+    ],
+)
+def test_a_limit_that_a_decorator_gives_counts_too(data: dict[str, object], needed: int | None) -> None:
+    """Unless the file outranks it."""
+    told = list(check_graph(small_graph(patient), ShadowConfig.from_mapping(data)))
+    remedies = [finding.remedy for finding in told if "slot of" in finding.text]
+    assert remedies == ([f"set [arms] slot_seconds = {needed}, or a shorter limit"] if needed else [])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "severity", "told"),
+    [
+        (arms.KernelClock(True, 0.004), "ok", "kept in step, right to 0.004 s"),
+        (arms.KernelClock(True, 10.0), "ok", "kept in step, right to 10 s"),
+        (arms.KernelClock(True, 10.1), "problem", "it may be off by 10 s, more than a sixth of a slot (10 s)"),
+        (arms.KernelClock(False, 16.0), "note",
+         "the kernel knows of nothing that keeps it in step: it may be off by any time"),
+        (None, "note", "whether it is right to 10 s can't be known here"),
+    ],
+)  # fmt: skip
+def test_a_clock_that_is_off_by_a_sixth_of_a_slot_is_told(
+    monkeypatch: pytest.MonkeyPatch, kernel: arms.KernelClock | None, severity: str, told: str
+) -> None:
+    """By what the kernel knows of it; where nothing is known, that is said."""
+    monkeypatch.setattr(arms, "kernel_clock", lambda: kernel)
+    finding = of("clock", examine())
+    assert (str(finding.severity), finding.text) == (severity, told)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="adjtimex(2) is Linux's")
+def test_the_kernel_is_asked_for_its_clock() -> None:
+    """The real system call, as any user: it says something that can be true."""
+    known = KERNEL_CLOCK()
+    assert known is None or known.most_s >= 0.0
+
+
+def test_lines_of_the_future_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica whose clock is ahead by more than a sixth of a slot shows in a log that both write."""
+    lines = []
+    for ahead, clock in ((-100, "system"), (9, "system"), (40, "system"), (400, "simulated")):
+        at = (datetime.now(UTC) + timedelta(seconds=ahead)).isoformat()
+        lines.append({"event": "SHADOW_V2", "node": "n", "session_id": "s", "slot_seconds": 60, "clock": clock,
+                      "timestamp": at})  # fmt: skip
+    (tmp_path / "app.log").write_text("".join(f"{json.dumps(line)}\n" for line in lines[:2]))
+    assert [finding.text for finding in examine() if finding.subject == "clock"] == ["kept in step, right to 0.004 s"]
+    (tmp_path / "app.log").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = [finding.text for finding in examine() if finding.subject == "clock"]
+    assert len(told) == 2
+    assert re.fullmatch(
+        r"executions in app\.log are up to (39|40) s later than this clock: it is off, or that of a replica is", told[1]
+    )

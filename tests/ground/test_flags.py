@@ -28,6 +28,7 @@ BAD = {
     "ROUTER_V2_PERCENTAGE": "150",
     "V2_TIMEOUT_MS": "-5",
     "SHADOW_LOGGING": "loud",
+    "ROUTER_V2_HOLDOUT": "-1",
 }
 
 
@@ -50,12 +51,13 @@ def test_defaults_are_those_of_the_product() -> None:
         "router_v2_percentage": 0.0,
         "v2_timeout_ms": 5000,
         "shadow_logging": True,
+        "router_v2_holdout": None,
     }
     assert flags.architecture_mode("anybody") is Mode.V2_SHADOW
 
 
-def test_the_five_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the five environment variables sets its flag."""
+def test_the_six_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the six environment variables sets its flag."""
     set_all(
         monkeypatch,
         {
@@ -64,6 +66,7 @@ def test_the_five_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
             "ROUTER_V2_PERCENTAGE": "0.5",
             "V2_TIMEOUT_MS": "250",
             "SHADOW_LOGGING": "false",
+            "ROUTER_V2_HOLDOUT": "0.1",
         },
     )
     assert FeatureFlags().model_dump() == {
@@ -72,6 +75,7 @@ def test_the_five_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
         "router_v2_percentage": 0.5,
         "v2_timeout_ms": 250,
         "shadow_logging": False,
+        "router_v2_holdout": 0.1,
     }
 
 
@@ -93,16 +97,18 @@ def test_blanks_around_a_value_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch
     """Files of variables leave blanks and carriage returns behind a value; blanks alone are no value."""
     values = {
         "ROUTER_V2_ENABLED": "true", "ROUTER_V2_SHADOW": "false", "ROUTER_V2_PERCENTAGE": "10",
-        "V2_TIMEOUT_MS": "250", "SHADOW_LOGGING": "false",
+        "V2_TIMEOUT_MS": "250", "SHADOW_LOGGING": "false", "ROUTER_V2_HOLDOUT": "0.1",
     }  # fmt: skip
     set_all(monkeypatch, {name: f"{blank}{value}{blank}" for name, value in values.items()})
     flags = FeatureFlags()
     assert (flags.router_v2_enabled, flags.router_v2_shadow, flags.shadow_logging) == (True, False, False)
     assert (flags.router_v2_percentage, flags.v2_timeout_ms, flags.timeout_is_explicit) == (10.0, 250, True)
+    assert flags.router_v2_holdout == 0.1
     set_all(monkeypatch, dict.fromkeys(values, blank))
     flags = FeatureFlags()
     assert (flags.router_v2_enabled, flags.router_v2_shadow, flags.shadow_logging) == (False, True, True)
     assert (flags.router_v2_percentage, flags.v2_timeout_ms, flags.timeout_is_explicit) == (0.0, 5000, False)
+    assert flags.router_v2_holdout is None
 
 
 def test_a_boolean_is_no_number() -> None:
@@ -116,7 +122,7 @@ def test_a_boolean_is_no_number() -> None:
 
 
 def test_one_error_lists_every_bad_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All five are bad: one error names each with what was read and what is expected."""
+    """All six are bad: one error names each with what was read and what is expected."""
     set_all(monkeypatch, BAD)
     with pytest.raises(ConfigError) as caught:
         FeatureFlags()
@@ -126,6 +132,7 @@ def test_one_error_lists_every_bad_variable(monkeypatch: pytest.MonkeyPatch) -> 
         "ROUTER_V2_PERCENTAGE: got '150', expected a number from 0 to 100, such as 10 or 0.5",
         "V2_TIMEOUT_MS: got '-5', expected a whole number of milliseconds from 1 to 86400000",
         "SHADOW_LOGGING: got 'loud', expected true or false",
+        "ROUTER_V2_HOLDOUT: got '-1', expected a number from 0 to 1",
     )
 
 
@@ -164,9 +171,9 @@ def test_the_bucket_is_uniform() -> None:
 
 
 def test_the_shares_of_one_session_are_independent() -> None:
-    """Who is held out says nothing of who goes live: the joint share is the product."""
+    """Who is sampled says nothing of who goes live: the joint share is the product."""
     lots = [cohorts(f"session-{n}") for n in range(50_000)]
-    both = sum(lot.rollout < 0.3 and lot.holdout < 0.3 for lot in lots) / len(lots)
+    both = sum(lot.rollout < 0.3 and lot.sample < 0.3 for lot in lots) / len(lots)
     assert both == pytest.approx(0.09, abs=0.006)
 
 
@@ -181,7 +188,7 @@ def test_the_rollout_is_monotone(session: str, some: float, more: float) -> None
 
 @given(st.text())
 def test_buckets_lie_in_the_unit_interval(session: str) -> None:
-    """Every id, the empty and the strange ones included, has its four numbers in [0, 1)."""
+    """Every id, the empty and the strange ones included, has its three numbers in [0, 1)."""
     assert all(0.0 <= lot < 1.0 for lot in cohorts(session))
 
 

@@ -61,18 +61,14 @@ def test_runs_without_an_id_are_live_at_100_percent_only(
 
 
 @pytest.mark.parametrize("configurable", NO_IDS)
-@pytest.mark.parametrize(
-    ("tables", "reason"),
-    [({"nodes": {"left": {"sample": 0.5}}}, "sampled_out"), ({"arms": {"holdout": 0.5}}, "holdout")],
-)
 def test_runs_without_an_id_draw_lots_of_their_own(
-    make_shadow_capture: MakeCapture, configurable: dict[str, Any], tables: dict[str, Any], reason: str
+    make_shadow_capture: MakeCapture, configurable: dict[str, Any]
 ) -> None:
-    """Sample and holdout are shares of the runs: neither none of them nor all."""
-    capture = make_shadow_capture(tables)
+    """The sample is a share of the runs: neither none of them nor all."""
+    capture = make_shadow_capture({"nodes": {"left": {"sample": 0.5}}})
     play(capture, configurable, 60)
     reasons = Counter(record.reason for record in capture.records if record.node == "left")
-    assert set(reasons) == {None, reason}  # missed once in 2**59
+    assert set(reasons) == {None, "sampled_out"}  # missed once in 2**59
 
 
 def test_without_an_id_nobody_is_in_a_sample_of_nothing(make_shadow_capture: MakeCapture) -> None:
@@ -83,8 +79,8 @@ def test_without_an_id_nobody_is_in_a_sample_of_nothing(make_shadow_capture: Mak
 
 
 def test_one_run_has_one_lot_for_all_its_nodes(make_shadow_capture: MakeCapture) -> None:
-    """A run without an id is held out as a whole or not at all."""
-    capture = make_shadow_capture({"arms": {"holdout": 0.5}})
+    """A run without an id is in the sample as a whole or not at all."""
+    capture = make_shadow_capture({"nodes": {"left": {"sample": 0.5}, "right": {"sample": 0.5}}})
     play(capture, {}, 30)
     reasons: dict[str, set[str | None]] = {}
     for record in capture.records:

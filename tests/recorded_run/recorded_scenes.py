@@ -6,6 +6,7 @@ import asyncio
 import operator
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -393,11 +394,11 @@ def v1_only(run: Run) -> None:
 
 @scene(
     flags=LIVE | {"router_v2_percentage": 40.0},
-    arms={"holdout": 0.3, "noise": 0.3},
+    arms={"holdout": 0.3, "slot_seconds": 5, "noise": 0.3},
     work={"sample": 0.6},
 )
 def thirty_sessions(run: Run) -> None:
-    """Which of thirty sessions are live, held out, sampled out, shadowed: the same for ever."""
+    """Which of thirty sessions, one a second, are live, held out, sampled out, shadowed: the same for ever."""
     graph = attach(run, desk(), v1)
     for number in range(30):
         turn(graph, f"session_{number:02}")
@@ -482,6 +483,25 @@ def breaker(run: Run) -> None:
     for _ in range(4):
         turn(graph)
         run.settle()
+
+
+class TooManyRequestsError(Exception):
+    """What a client raises for an answer 429."""
+
+    status_code = 429
+
+
+@scene()
+def rate_limited(run: Run) -> None:
+    """V2 is told 429, and pauses; meanwhile V1 is told 429 as well."""
+    graph = attach(run, desk(), raises(TooManyRequestsError))
+    for node in run.manager.nodes.values():
+        node.limiter._back_off._clock = lambda: 0.0
+    turn(graph)
+    run.settle()
+    with suppress(TooManyRequestsError):
+        pair(run, raises(TooManyRequestsError), v1)
+    run.settle()
 
 
 def chats(state: State) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_the_switch_that_swallows_nothing(
 ) -> None:
     """``OTEL_SHADOW_RAISE=true`` re-raises what the fault barrier would count, so that a test sees our own faults."""
 
-    def broken(*args: Any) -> Any:
+    def broken(*args: Any, **more: Any) -> Any:
         raise LookupError("ours")
 
     monkeypatch.setenv("OTEL_SHADOW_RAISE", str(raises))

@@ -1,6 +1,6 @@
 """The guard of an event loop against one V2 that runs on it: who may start, what its steps took, when it is paused.
 
-The rule and its numbers are measured: four calls at a time at first, twice as many after eight without fault; a bucket
+The rule and its numbers are measured: eight calls at a time at first, twice as many after eight without fault; a bucket
 of 100 ms that leaks 20 ms a second takes every charged step over 5 ms; full, V2 is paused for this build.
 """
 
@@ -19,7 +19,7 @@ FREE_S = 0.005
 """Seconds that a step may take of the loop without being charged."""
 _CAPACITY_S = 0.1
 _LEAK = 0.02
-_FIRST = 4
+_FIRST = 8
 """Calls that may run at a time at first."""
 _MOST = 100
 _CLEAN_CALLS = 8
