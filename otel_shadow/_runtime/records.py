@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 from otel_shadow._runtime.assignment import LIVE, Assignment
@@ -14,6 +13,7 @@ from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
+from otel_shadow.cached import cached
 from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
@@ -68,7 +68,7 @@ class ExecutionData:
     def live(self) -> bool:
         return self.assignment.reason == LIVE
 
-    @cached_property
+    @cached
     def labels(self) -> ExecutionLabels:
         """What every span of this execution carries."""
         services, assignment = self.node.services, self.assignment
