@@ -112,6 +112,21 @@ class InASlotError(Exception):
         self.response.status = 429
 
 
+class SlottedError(Exception):
+    """Keeps its own status in a slot."""
+
+    __slots__ = ("status_code",)
+
+    def __init__(self) -> None:
+        self.status_code = 429
+
+
+class AnsweredError(Exception):
+    """Has the answer in its class."""
+
+    response = CodedError(status=429)
+
+
 @pytest.mark.parametrize(
     ("error", "limited"),
     [
@@ -122,6 +137,8 @@ class InASlotError(Exception):
         (CodedError(response={"ResponseMetadata": {"HTTPStatusCode": 429}}), True),
         (OfItsClassError(), True),
         (InASlotError(), True),
+        (SlottedError(), True),
+        (AnsweredError(), True),
         (HTTPError("http://x", 429, "no", Message(), io.BytesIO()), True),
         (ExceptionGroup("several", [ValueError(), ExceptionGroup("more", [CodedError(code=429)])]), True),
         (CodedError(status_code=True, code=4290, status="429 Too Many Requests"), False),
