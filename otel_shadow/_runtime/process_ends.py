@@ -24,7 +24,9 @@ from otel_shadow._runtime.shadow_context import in_v2
 
 _POLL_S = 0.01
 _GRACE_S = 0.5
-"""Seconds that a callback may take beyond its own, and those that all have once the process is to end at once."""
+"""Seconds that a callback may take beyond its own."""
+_HURRIED_S = 2.0
+"""Seconds that all have once the process is to end at once: to cancel takes milliseconds, but on a busy machine."""
 _HURRY = threading.Event()
 
 
@@ -82,7 +84,7 @@ def _wait(threads: list[threading.Thread], until: float) -> None:
     while any(thread.is_alive() for thread in threads) and perf_counter() < until:
         if in_a_hurry():
             hurried_at = hurried_at or perf_counter()
-            until = min(until, hurried_at + _GRACE_S)
+            until = min(until, hurried_at + _HURRIED_S)
         sleep(_POLL_S)
 
 
