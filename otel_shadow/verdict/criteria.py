@@ -14,7 +14,7 @@ from otel_shadow.verdict.cycle_looks import (
     CycleTest,
     LookResult,
     RatioTest,
-    ShareCycle,
+    ShareHistory,
     ShareTest,
     StricterTest,
     look_at,
@@ -131,7 +131,7 @@ class _Share:
     """A criterion about a share of successes, seen as "at least m" whichever way it is told."""
 
     slots: Slots
-    cycles: tuple[ShareCycle, ...]
+    cycles: ShareHistory
     m: float
     intents: Mapping[str, Slots]
     told: Callable[[float], float]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Mode
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, ShareCycle
+from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, RatioHistory, ShareCycle, ShareHistory
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.session_counts import Slice, parts_within
-from otel_shadow.verdict.time_slots import blocks_of, washouts
+from otel_shadow.verdict.time_slots import block_numbers, washouts
 from otel_shadow.verdict.weighted_share import SamplingClass, WeightedSessions
 
 Floats = NDArray[np.float64]
@@ -46,11 +46,11 @@ class CycleEvidence:
         shares_differ: whether the arms' shares were not told, and differ between hours by more than twice.
     """
 
-    parity: tuple[ShareCycle, ...]
-    relative: tuple[ShareCycle, ...]
-    handoff: tuple[ShareCycle, ...]
-    now: tuple[tuple[RatioCycle, ...], ...]
-    after: tuple[RatioCycle, ...]
+    parity: ShareHistory
+    relative: ShareHistory
+    handoff: ShareHistory
+    now: tuple[RatioHistory, ...]
+    after: RatioHistory
     shares_differ: bool
 
 
@@ -171,23 +171,25 @@ class _Everything:
 
     def share(
         self, used: NDArray[np.bool_], successes: Floats, eligible: Sequence[Mapping[int, SamplingClass]]
-    ) -> tuple[ShareCycle, ...]:
+    ) -> ShareHistory:
         """Return the sessions' weighted sums of the rows that are ``used``, cycle by cycle."""
         at = np.flatnonzero(used)
         session, cycle, weight = self.session[at], self.cycle[at], 1.0 / self.probability[at]
         starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]]) if len(at) else np.empty(0, np.int64)
         if not len(starts):
-            return tuple(ShareCycle(_NOBODY, classes) for classes in eligible)
+            return ShareHistory([ShareCycle(_NOBODY, classes) for classes in eligible])
         sums = [np.add.reduceat(part, starts) for part in (weight * successes[at], weight, np.ones(len(at)))]
         table = np.round(np.column_stack([cycle[starts], *sums]), _DIGITS)
         rows, sessions = np.unique(table, axis=0, return_counts=True)
-        return tuple(
-            ShareCycle(_sessions(rows[rows[:, 0] == place], sessions[rows[:, 0] == place]), classes)
-            for place, classes in enumerate(eligible)
+        return ShareHistory(
+            [
+                ShareCycle(_sessions(rows[rows[:, 0] == place], sessions[rows[:, 0] == place]), classes)
+                for place, classes in enumerate(eligible)
+            ]
         )
 
     # --- ratios ------------------------------------------------------------------------------------------------------
-    def now(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[tuple[RatioCycle, ...], ...]:
+    def now(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioHistory, ...]:
         """Return V1's times, ordinary slots against holdout slots; in units of blocks and of sessions."""
         arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
         timed = mine & (self.rows.v1 != latency.NONE) & (arms[Arm.SHADOWED] | arms[Arm.HOLDOUT])
@@ -201,7 +203,7 @@ class _Everything:
             units.insert(0, self._blocks(timed))
         return tuple(self._ratio((x, time), (y, time), unit, weight) for unit in units)
 
-    def after(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioCycle, ...]:
+    def after(self, mine: NDArray[np.bool_], *, pooled: bool) -> RatioHistory:
         """Return V2's times and V1's of the same requests."""
         both = mine & (self.of_kind(lambda kind: kind.same_request) > 0.0)
         both &= (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
@@ -228,12 +230,12 @@ class _Everything:
 
     def _ratio(
         self, x: tuple[NDArray[np.bool_], Floats], y: tuple[NDArray[np.bool_], Floats], unit: Ints, weight: Floats
-    ) -> tuple[RatioCycle, ...]:
+    ) -> RatioHistory:
         def side(of: tuple[NDArray[np.bool_], Floats], place: int) -> Lines:
             rows = np.flatnonzero(of[0] & (self.cycle == place))
             return Lines(unit[rows], of[1][rows], weight[rows])
 
-        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles))
+        return RatioHistory([RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles)])
 
     def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
         """Return times; of several nodes, each in units of the node's own 95th percentile."""
@@ -293,10 +295,14 @@ class _Everything:
         return found
 
     def _blocks(self, used: NDArray[np.bool_]) -> Ints:
-        found = np.zeros(len(self.rows), np.int64)
+        """Return each row's block, numbered from 0."""
+        found, numbered = np.zeros(len(self.rows), np.int64), 0
         for kind, rows in self._configurations():
             at = np.flatnonzero(rows & used)
-            found[at] = blocks_of(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0)
+            if len(at):
+                numbers = block_numbers(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0)
+                found[at] = numbers - numbers.min() + numbered
+                numbered += int(numbers.max() - numbers.min()) + 1
         return found
 
 
