@@ -10,14 +10,14 @@ A GO needs of every test, at the look that gives it:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_shadow.verdict.alpha_spending import PlannedLook, levels
+from otel_shadow.verdict.alpha_spending import PlannedLook, levels, quantile
 from otel_shadow.verdict.quantile_ratio import Latencies, PercentileRatio
 from otel_shadow.verdict.weighted_share import (
     SamplingClass,
@@ -27,6 +27,7 @@ from otel_shadow.verdict.weighted_share import (
     worst_turns,
 )
 
+_T = TypeVar("_T")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -35,6 +36,9 @@ AGAINST: Final = 0.10
 _RATIO_REFERENCE: Final = 20.0
 _ABOVE: Final = 0.05
 _NO_SESSION: Final = np.empty(0, np.float64)
+_USUAL: Final = 0.05
+"""The level at which a limit is worked out to foretell others."""
+_MOST_SESSIONS: Final = 1_000_000
 
 
 class CycleTest(Protocol):
@@ -59,6 +63,9 @@ class CycleTest(Protocol):
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether this cycle alone is evidence against the criterion at ``level``."""
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether so many ``times`` the evidence, with the same results, would prove the criterion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,39 +144,73 @@ class ShareHistory:
     def __init__(self, cycles: Sequence[ShareCycle]) -> None:
         self._cycles = tuple(cycles)
         self._windows: dict[tuple[int, int], tuple[WeightedSessions, float]] = {}
-        self._known: dict[tuple[str, int, int, float], float] = {}
+        self._known: dict[Hashable, Any] = {}
 
     def information(self, first: int, last: int) -> float:
         """Return the weighted turns of the cycles ``first`` … ``last``, in sessions of the worst length."""
         sessions, worst = self.window(first, last)
         return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
 
-    def p_at_most(self, first: int, last: int, m: float) -> float:
-        """Return the p-value of "the share is at most ``m``"."""
-        return self._once("most", first, last, m, p_value)
+    def p_at_most(self, first: int, last: int, m: float, times: float = 1.0) -> float:
+        """Return the p-value of "the share is at most ``m``", were there ``times`` as many sessions."""
+
+        def p(sessions: WeightedSessions, worst: float) -> float:
+            return p_value(replace(sessions, sessions=sessions.sessions * times), m, worst)
+
+        return self._once(("at most", first, last, m, times), p)
 
     def p_at_least(self, first: int, last: int, m: float) -> float:
         """Return the p-value of "the share is at least ``m``"."""
-        return self._once("least", first, last, m, lambda of, m, worst: p_value(of.mirrored(), 1.0 - m, worst))
+        key = "at least", first, last, m
+        return self._once(key, lambda sessions, worst: p_value(sessions.mirrored(), 1.0 - m, worst))
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the share that is proven at ``level``."""
-        return self._once("limit", first, last, level, lambda of, level, worst: lower_limit(of, worst, level))
+        return self._once(("limit", first, last, level), lambda sessions, worst: lower_limit(sessions, worst, level))
 
-    def _once(
-        self, what: str, first: int, last: int, at: float, of: Callable[[WeightedSessions, float, float], float]
-    ) -> float:
-        key = what, first, last, at
+    def spotless(self, first: int, last: int, m: float, level: float) -> int | None:
+        """Return how many more sessions without a failure would prove more than ``m``; None beyond a million."""
+        key = "spotless", first, last, m, level
+        return self._once(key, lambda sessions, worst: _spotless(sessions, worst, m, level))
+
+    def _once(self, key: tuple[str, int, int, *tuple[float, ...]], of: Callable[[WeightedSessions, float], _T]) -> _T:
         if key not in self._known:
-            sessions, worst = self.window(first, last)
-            self._known[key] = of(sessions, at, worst)
-        return self._known[key]
+            self._known[key] = of(*self.window(key[1], key[2]))
+        found: _T = self._known[key]
+        return found
 
     def window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
         """Return the sessions of the cycles ``first`` … ``last``, and the weighted turns of the worst one."""
         if (first, last) not in self._windows:
             self._windows[first, last] = _together(self._cycles[first : last + 1])
         return self._windows[first, last]
+
+
+def _spotless(sessions: WeightedSessions, worst: float, m: float, level: float) -> int | None:
+    if not len(sessions.sessions):
+        return None
+    count = float(sessions.sessions.sum())
+    mean = float(sessions.weight @ sessions.sessions) / count
+    turns = float(sessions.turns @ sessions.sessions) / count
+
+    def proves(more: int) -> bool:
+        with_them = WeightedSessions(
+            np.append(sessions.successes, mean),
+            np.append(sessions.weight, mean),
+            np.append(sessions.turns, turns),
+            np.append(sessions.sessions, float(more)),
+        )
+        return p_value(with_them, m, worst) <= level
+
+    low, high = 0, 1
+    while not proves(high):
+        low, high = high, high * 2
+        if high > _MOST_SESSIONS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if proves(middle) else (middle, high)
+    return high
 
 
 def _together(cycles: Sequence[ShareCycle]) -> tuple[WeightedSessions, float]:
@@ -223,6 +264,14 @@ class ShareTest:
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the share of failures is proven to be above its bound."""
         return self._history.p_at_least(cycle, cycle, self.bound) <= level
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether ``times`` as many sessions, with the same results, would prove the share."""
+        return self._history.p_at_most(first, last, self.bound, times) <= level
+
+    def spotless(self, first: int, last: int, level: float) -> int | None:
+        """Return how many more sessions without a failure would prove the share; None beyond a million."""
+        return self._history.spotless(first, last, self.bound, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +391,14 @@ class RatioTest:
         """Return whether the ratio is proven to be above its bound."""
         return self._history.estimate(cycle, cycle) > self.bound < self._history.lower(cycle, cycle, level)
 
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether ``times`` as many lines would prove the ratio: the limit's distance falls with their root."""
+        seen, upper = self._history.estimate(first, last), self._history.upper(first, last, _USUAL)
+        if not math.isfinite(upper) or level <= 0.0:
+            return False
+        distance = math.log(upper / seen) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
+        return math.log(seen) + distance <= math.log(self.bound)
+
 
 class StricterTest:
     """One criterion tested in several kinds of units: what all of them prove is proven.
@@ -373,3 +430,7 @@ class StricterTest:
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether every test contradicts it: what depends on the unit is no evidence."""
         return all(test.contradicts(cycle, level) for test in self._tests)
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether so many times the evidence would prove it in every unit."""
+        return all(test.would_prove(first, last, times, level) for test in self._tests)
