@@ -7,6 +7,7 @@ schema 2), it is estimated: the share of the node's executions of that hour that
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,8 @@ Node = tuple[str, str]
 HOUR: Final = 3_600_000
 _DIGITS: Final = 6
 """Decimals to which weighted sums of a session are told apart."""
+_FEW: Final = 1 << 12
+"""Values up to which a table of them is worth its memory."""
 _NEVER_SHADOWED = frozenset({"retry", "resumed_inside"})
 """Reasons of executions that no shadow could be of."""
 
@@ -87,7 +90,7 @@ def cycle_evidence(
     if key not in summary.cache:
         rows = Rows.joined(parts_within(summary, which.chosen))
         everything = _Everything(summary, which, rows)
-        summary.cache[key] = tuple(everything.of(frozenset(group)) for group in groups)
+        summary.cache[key] = tuple(everything.only(frozenset(group)).of(frozenset(group)) for group in groups)
     found: tuple[CycleEvidence, ...] = summary.cache[key]
     return found
 
@@ -123,6 +126,17 @@ class _Everything:
         """Return what each row has by its kind."""
         values = np.array([float(of(kind) or 0) for kind in self.kinds], np.float64)
         return values[self.rows.kind]
+
+    def only(self, group: frozenset[Node]) -> _Everything:
+        """Return the rows of one group: what is worked out for one node need not be worked out for all rows."""
+        mine = self.of_kind(lambda kind: (kind.graph, kind.node) in group) > 0.0
+        if mine.all():
+            return self
+        part = copy(self)
+        part.rows = self.rows.where(mine)
+        part.session, part.cycle = self.session[mine], self.cycle[mine]
+        part.node, part.probability = self.node[mine], self.probability[mine]
+        return part
 
     def of(self, group: frozenset[Node]) -> CycleEvidence:
         """Return the evidence about one group."""
@@ -189,11 +203,10 @@ class _Everything:
         if not len(starts):
             return ShareHistory([ShareCycle(_NOBODY, classes) for classes in eligible])
         sums = [np.add.reduceat(part, starts) for part in (weight * successes[at], weight, np.ones(len(at)))]
-        table = np.round(np.column_stack([cycle[starts], *sums]), _DIGITS)
-        rows, sessions = np.unique(table, axis=0, return_counts=True)
+        cycles, sessions = _alike(cycle[starts], sums, float(weight.min()) / 2.0)
         return ShareHistory(
             [
-                ShareCycle(_sessions(rows[rows[:, 0] == place], sessions[rows[:, 0] == place]), classes)
+                ShareCycle(WeightedSessions(*(column[cycles == place] for column in sessions)), classes)
                 for place, classes in enumerate(eligible)
             ]
         )
@@ -228,7 +241,7 @@ class _Everything:
         if not len(at):
             return np.empty(0, np.float64)
         held = self.of_kind(lambda kind: kind.latency_arm == Arm.HOLDOUT)[at] > 0.0
-        _, block = np.unique(self._blocks(mine & slots)[at], return_inverse=True)
+        block = self._blocks(mine & slots)[at]
         wrong, size = self.of_kind(failed)[at], int(block.max()) + 1
         whole = [np.bincount(block[held == side], minlength=size) for side in (False, True)]
         bad = [np.bincount(block[held == side], wrong[held == side], size) for side in (False, True)]
@@ -338,9 +351,30 @@ def _wilson(share: Floats, of: Floats, z: float = 4.0) -> tuple[Floats, Floats]:
     return np.clip(middle - half, 1e-9, 1.0), np.clip(middle + half, 0.0, 1.0 - 1e-9)
 
 
-def _sessions(rows: Floats, sessions: NDArray[np.integer]) -> WeightedSessions:
-    """Return sessions of the columns cycle, successes, weight and turns."""
-    return WeightedSessions(rows[:, 1], rows[:, 2], rows[:, 3], sessions.astype(np.float64))
+def _alike(cycle: Ints, sums: Sequence[Floats], unit: float) -> tuple[Ints, tuple[Floats, ...]]:
+    """Return sessions of the same cycle and sums once: their cycles; their sums, and how many there are."""
+    code = cycle.astype(np.int64)
+    columns = [_coded(column, step) for column, step in zip(sums, (unit, unit, 1.0), strict=True)]
+    size = int(code.max()) + 1
+    for of_session, values in columns:
+        code = code * len(values) + of_session
+        size *= len(values)
+    found, sessions = latency.count_codes(code, size)
+    kept: list[Floats] = []
+    for _, values in reversed(columns):
+        found, place = np.divmod(found, len(values))
+        kept.insert(0, values[place])
+    return found, (*kept, sessions)
+
+
+def _coded(values: Floats, unit: float) -> tuple[Ints, Floats]:
+    """Return which value each is, and the values: multiples of ``unit`` where they all are and few, else sorted."""
+    multiple = values / unit
+    code = np.rint(multiple)
+    if code.max() < _FEW and (np.abs(multiple - code) <= 1e-6 * np.maximum(code, 1.0)).all():
+        return code.astype(np.int64), np.round(np.arange(int(code.max()) + 1) * unit, _DIGITS)
+    found, place = np.unique(np.round(values, _DIGITS), return_inverse=True)
+    return place.ravel(), found
 
 
 _NONE = np.empty(0, np.float64)

@@ -54,7 +54,7 @@ class _Sizes:
         """Return the sizes of units; ``least`` is the smallest weight of a line."""
         multiple = total / least
         code = np.rint(multiple).astype(np.int64) if multiple.max(initial=0.0) < _MANY else np.full(len(total), -1)
-        if (np.abs(multiple - code) > 1e-9 * np.maximum(multiple, 1.0)).any():
+        if (np.abs(multiple - code) > 1e-6 * np.maximum(multiple, 1.0)).any():
             _, code = np.unique(total, return_inverse=True)
             if len(code) and code.max() >= _MANY:
                 # So finely that the means of the classes give the same chance to nine digits.
