@@ -173,11 +173,11 @@ class Latencies:
         slow = self._sums(first)
         touched = np.flatnonzero(slow)
         others = self._size.counts - np.bincount(self._size.of_unit[touched], minlength=len(self._size.counts))
-        own = sign * (_ABOVE * self._total[touched] - slow[touched])
+        own, alike = np.unique(sign * (_ABOVE * self._total[touched] - slow[touched]), return_counts=True)
         rest = sign * _ABOVE * self._size.values
-        if float(own.sum() + rest @ others) <= 0.0:
+        if float(own @ alike + rest @ others) <= 0.0:
             return 1.0
-        return at_most_zero(np.r_[own, rest, star], np.r_[np.ones(len(own)), others, 1.0])
+        return at_most_zero(np.r_[own, rest, star], np.r_[alike, others, 1.0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 from benchmarks import bars
 from benchmarks.looks import AFTER, HANDOFF, NOW, PARITY, coarse_levels, go_of_cycles, go_of_verdicts
-from benchmarks.turns import by_day, columns, constant, geometric, one_turn, outcomes, times, traffic
+from benchmarks.turns import DAY, START, by_day, columns, constant, geometric, one_turn, outcomes, times, traffic
 from otel_shadow.policy import Policy
-from otel_shadow.verdict import alpha_spending
+from otel_shadow.verdict import Summary, alpha_spending, evaluate
 
 STREAMS = 6
+
+
+def at_day(days: float) -> datetime:
+    return datetime.fromtimestamp(START + days * DAY, UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +75,12 @@ def test_the_made_up_traffic_is_what_it_says() -> None:
     first = turns.at < 1.0
     assert turns.shadowed[first & ~turns.held].mean() == pytest.approx(0.25, abs=0.03)
     assert turns.shadowed[~first & ~turns.held].all()
+
+
+def test_what_is_told_counts_what_was_not_sampled() -> None:
+    """Parity .80 on a day of which a tenth of the sessions was sampled, .99 on the next: told is the mean, not .98."""
+    rng = np.random.default_rng(1)
+    turns = traffic(rng, 2, 400.0, geometric(4.0), sample=by_day([0.1, 1.0]))
+    match = outcomes(rng, turns, by_day([0.80, 0.99])(turns.begun))
+    verdict = evaluate(Summary.from_arrays(**columns(turns, match)), Policy(criteria=(PARITY,)), at_day(2.1))
+    assert verdict.criterion(PARITY).estimate == pytest.approx(0.90, abs=0.04)
