@@ -180,21 +180,6 @@ class Latencies:
         return at_most_zero(np.r_[own, rest, star], np.r_[alike, others, 1.0])
 
 
-@dataclass(frozen=True, slots=True)
-class RatioLimits:
-    """One-sided limits of p95(x) / p95(y).
-
-    Arguments:
-        estimate: the ratio that was seen; NaN without lines.
-        lower: below which it is not, at the level.
-        upper: above which it is not, at the level.
-    """
-
-    estimate: float
-    lower: float
-    upper: float
-
-
 class PercentileRatio:
     """p95(x) / p95(y) and its limits.
 
@@ -235,21 +220,6 @@ class PercentileRatio:
     def _from_estimate(self, a: float, b: float, sign: float) -> float:
         apart = math.inf if math.isinf(a) or math.isinf(b) else _joined(a, b, self._together)
         return self.estimate * math.exp(sign * apart)
-
-
-def ratio_limits(x: Latencies, y: Latencies, level: float) -> RatioLimits:
-    """Return the limits of p95(x) / p95(y), each at ``level``.
-
-    Arguments:
-        x: the side that is to be no slower.
-        y: the side that it is compared with; units with the same number belong together.
-        level: one-sided, in (0, 1).
-
-    Returns:
-        Limits; 0 and infinity where a side has fewer than ``LEAST_UNITS`` units, or no limit at this level.
-    """
-    ratio = PercentileRatio(x, y)
-    return RatioLimits(ratio.estimate, ratio.lower(level), ratio.upper(level))
 
 
 def _log(more: float, less: float) -> float:

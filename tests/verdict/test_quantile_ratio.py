@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from otel_shadow.verdict.quantile_ratio import Latencies, ratio_limits
+from otel_shadow.verdict.quantile_ratio import Latencies, PercentileRatio
 from otel_shadow.verdict.weighted_share import at_most_zero
+
+
+class Limits(NamedTuple):
+    """The ratio that was seen, and its limits."""
+
+    estimate: float
+    lower: float
+    upper: float
+
+
+def ratio_limits(x: Latencies, y: Latencies, level: float) -> Limits:
+    """Return the limits of p95(x) / p95(y), each at ``level``."""
+    ratio = PercentileRatio(x, y)
+    return Limits(ratio.estimate, ratio.lower(level), ratio.upper(level))
 
 
 def side(times: np.ndarray, first: int, units: int, per_unit: int = 1) -> Latencies:
