@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,25 +66,43 @@ def levels(looks: Sequence[PlannedLook], reference: float, alpha: float = 0.05) 
     Returns:
         A level per look; 0 for a look that can prove nothing.
     """
-    found: list[float] = []
+    return _after(tuple(looks), reference, alpha).levels
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What some looks have used up.
+
+    Arguments:
+        levels: of each.
+        law: on the way that none has stopped; None before the first that spent.
+        used: of alpha.
+        highest: information of the last look that spent.
+        last: its level.
+    """
+
+    levels: tuple[float, ...] = ()
     law: _Continued | None = None
-    used = 0.0
-    highest = 0.0
-    last = 0.0
-    for look in looks:
-        if look.information <= highest:
-            found.append(last)
-            continue
-        extra = spent(look.information, reference, alpha) - used
-        following = _Continued.first(look.information) if law is None else law.advanced(look.information)
-        level = following.level(extra)
-        if level <= 0.0 or look.best_p > level:
-            found.append(0.0)
-            continue
-        law = following.stopped_above(level)
-        used, highest, last = used + extra, look.information, level
-        found.append(level)
-    return tuple(found)
+    used: float = 0.0
+    highest: float = 0.0
+    last: float = 0.0
+
+
+@lru_cache(maxsize=256)
+def _after(looks: tuple[PlannedLook, ...], reference: float, alpha: float) -> _Spent:
+    """Return what the looks have used up; kept, because every look goes on from the one before."""
+    if not looks:
+        return _Spent()
+    before, look = _after(looks[:-1], reference, alpha), looks[-1]
+    if look.information <= before.highest:
+        return replace(before, levels=(*before.levels, before.last))
+    extra = spent(look.information, reference, alpha) - before.used
+    law = _Continued.first(look.information) if before.law is None else before.law.advanced(look.information)
+    level = law.level(extra)
+    if level <= 0.0 or look.best_p > level:
+        return replace(before, levels=(*before.levels, 0.0))
+    left = law.stopped_above(level)
+    return _Spent((*before.levels, level), left, before.used + extra, look.information, level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,15 +10,15 @@ A GO needs of every test, at the look that gives it:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow.verdict.alpha_spending import PlannedLook, levels, quantile
-from otel_shadow.verdict.quantile_ratio import Latencies, RatioLimits, ratio_limits
+from otel_shadow.verdict.quantile_ratio import Latencies, PercentileRatio
 from otel_shadow.verdict.weighted_share import (
     SamplingClass,
     WeightedSessions,
@@ -27,6 +27,7 @@ from otel_shadow.verdict.weighted_share import (
     worst_turns,
 )
 
+_T = TypeVar("_T")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -34,6 +35,7 @@ AGAINST: Final = 0.10
 """The last cycle alone is evidence against a criterion where it rejects it at this level."""
 _RATIO_REFERENCE: Final = 20.0
 _ABOVE: Final = 0.05
+_NO_SESSION: Final = np.empty(0, np.float64)
 _USUAL: Final = 0.05
 """The level at which a limit is worked out to foretell others."""
 _MOST_SESSIONS: Final = 1_000_000
@@ -105,8 +107,10 @@ def look_at(test: CycleTest, cycles: int, max_cycles: int, alpha: float = 0.05) 
     sizes = [test.information(*window) for window in windows]
     growing = levels([PlannedLook(size, test.best_p(size)) for size in sizes[:max_cycles]], test.reference, alpha)
     every = [*growing, *[growing[-1]] * (cycles - len(growing))]
-    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in zip(windows, every, strict=True))
     window, level = windows[-1], every[-1]
+    # The last look first: where it proves, the earlier ones need not be worked out.
+    looks = zip(reversed(windows), reversed(every), strict=True)
+    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in looks)
     return LookResult(
         level,
         test.limit(*window, level) if level > 0.0 else math.nan,
@@ -130,23 +134,120 @@ class ShareCycle:
     eligible: Mapping[int, SamplingClass]
 
 
+class ShareHistory:
+    """Evidence about a share cycle by cycle, and what was worked out about its windows.
+
+    Arguments:
+        cycles: since the window's anchor.
+    """
+
+    def __init__(self, cycles: Sequence[ShareCycle]) -> None:
+        self._cycles = tuple(cycles)
+        self._windows: dict[tuple[int, int], tuple[WeightedSessions, float]] = {}
+        self._known: dict[Hashable, Any] = {}
+
+    def information(self, first: int, last: int) -> float:
+        """Return the weighted turns of the cycles ``first`` … ``last``, in sessions of the worst length."""
+        sessions, worst = self.window(first, last)
+        return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+    def p_at_most(self, first: int, last: int, m: float, times: float = 1.0) -> float:
+        """Return the p-value of "the share is at most ``m``", were there ``times`` as many sessions."""
+
+        def p(sessions: WeightedSessions, worst: float) -> float:
+            return p_value(replace(sessions, sessions=sessions.sessions * times), m, worst)
+
+        return self._once(("at most", first, last, m, times), p)
+
+    def p_at_least(self, first: int, last: int, m: float) -> float:
+        """Return the p-value of "the share is at least ``m``"."""
+        key = "at least", first, last, m
+        return self._once(key, lambda sessions, worst: p_value(sessions.mirrored(), 1.0 - m, worst))
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return the share that is proven at ``level``."""
+        return self._once(("limit", first, last, level), lambda sessions, worst: lower_limit(sessions, worst, level))
+
+    def spotless(self, first: int, last: int, m: float, level: float) -> int | None:
+        """Return how many more sessions without a failure would prove more than ``m``; None beyond a million."""
+        key = "spotless", first, last, m, level
+        return self._once(key, lambda sessions, worst: _spotless(sessions, worst, m, level))
+
+    def _once(self, key: tuple[str, int, int, *tuple[float, ...]], of: Callable[[WeightedSessions, float], _T]) -> _T:
+        if key not in self._known:
+            self._known[key] = of(*self.window(key[1], key[2]))
+        found: _T = self._known[key]
+        return found
+
+    def window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
+        """Return the sessions of the cycles ``first`` … ``last``, and the weighted turns of the worst one."""
+        if (first, last) not in self._windows:
+            self._windows[first, last] = _together(self._cycles[first : last + 1])
+        return self._windows[first, last]
+
+
+def _spotless(sessions: WeightedSessions, worst: float, m: float, level: float) -> int | None:
+    if not len(sessions.sessions):
+        return None
+    count = float(sessions.sessions.sum())
+    mean = float(sessions.weight @ sessions.sessions) / count
+    turns = float(sessions.turns @ sessions.sessions) / count
+
+    def proves(more: int) -> bool:
+        with_them = WeightedSessions(
+            np.append(sessions.successes, mean),
+            np.append(sessions.weight, mean),
+            np.append(sessions.turns, turns),
+            np.append(sessions.sessions, float(more)),
+        )
+        return p_value(with_them, m, worst) <= level
+
+    low, high = 0, 1
+    while not proves(high):
+        low, high = high, high * 2
+        if high > _MOST_SESSIONS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if proves(middle) else (middle, high)
+    return high
+
+
+def _together(cycles: Sequence[ShareCycle]) -> tuple[WeightedSessions, float]:
+    """Return the sessions of all cycles, and the weighted turns of the worst one."""
+    sessions = WeightedSessions(
+        *(
+            np.concatenate([_NO_SESSION, *(getattr(cycle.sessions, name) for cycle in cycles)])
+            for name in ("successes", "weight", "turns", "sessions")
+        )
+    )
+    if not len(sessions.sessions):
+        return sessions, 0.0
+    found: dict[int, SamplingClass] = {}
+    for cycle in cycles:
+        for power, one in cycle.eligible.items():
+            known = found.get(power, SamplingClass(one.probability, 0.0))
+            found[power] = SamplingClass(min(known.probability, one.probability), known.eligible + one.eligible)
+    return sessions, worst_turns(sessions, tuple(found.values()))
+
+
 class ShareTest:
     """The test of "the share of successes is at least ``bound``".
 
     Arguments:
-        cycles: the evidence, cycle by cycle.
+        evidence: cycle by cycle; a history remembers what was worked out for another test.
         bound: in (0, 1).
         alpha: of the criterion.
     """
 
-    def __init__(self, cycles: Sequence[ShareCycle], bound: float, alpha: float = 0.05) -> None:
-        self._cycles, self.bound = cycles, bound
+    def __init__(self, evidence: Sequence[ShareCycle] | ShareHistory, bound: float, alpha: float = 0.05) -> None:
+        self._history = evidence if isinstance(evidence, ShareHistory) else ShareHistory(evidence)
+        self.bound = bound
         self.reference = math.log(alpha) / math.log(bound)
 
     def information(self, first: int, last: int) -> float:
         """Return the weighted turns, in sessions of the worst length."""
-        sessions, worst = self._window(first, last)
-        return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+        return self._history.information(first, last)
 
     def best_p(self, information: float) -> float:
         """Return the p-value of evidence without one failure."""
@@ -154,67 +255,23 @@ class ShareTest:
 
     def is_proven(self, first: int, last: int, level: float) -> bool:
         """Return whether the share is proven."""
-        return p_value(self._window(first, last)[0], self.bound, self._window(first, last)[1]) <= level
+        return self._history.p_at_most(first, last, self.bound) <= level
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the share that is proven."""
-        return lower_limit(*self._window(first, last), level)
+        return self._history.limit(first, last, level)
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the share of failures is proven to be above its bound."""
-        sessions, worst = self._window(cycle, cycle)
-        return p_value(sessions.mirrored(), 1.0 - self.bound, worst) <= level
+        return self._history.p_at_least(cycle, cycle, self.bound) <= level
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether ``times`` as many sessions, with the same results, would prove the share."""
-        sessions, worst = self._window(first, last)
-        more = replace(sessions, sessions=sessions.sessions * times)
-        return p_value(more, self.bound, worst) <= level
+        return self._history.p_at_most(first, last, self.bound, times) <= level
 
     def spotless(self, first: int, last: int, level: float) -> int | None:
         """Return how many more sessions without a failure would prove the share; None beyond a million."""
-        sessions, worst = self._window(first, last)
-        if not len(sessions.sessions):
-            return None
-        count = float(sessions.sessions.sum())
-        mean = float(sessions.weight @ sessions.sessions) / count
-        turns = float(sessions.turns @ sessions.sessions) / count
-
-        def proves(more: int) -> bool:
-            with_them = WeightedSessions(
-                np.append(sessions.successes, mean),
-                np.append(sessions.weight, mean),
-                np.append(sessions.turns, turns),
-                np.append(sessions.sessions, float(more)),
-            )
-            return p_value(with_them, self.bound, worst) <= level
-
-        low, high = 0, 1
-        while not proves(high):
-            low, high = high, high * 2
-            if high > _MOST_SESSIONS:
-                return None
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if proves(middle) else (middle, high)
-        return high
-
-    def _window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
-        chosen = self._cycles[first : last + 1]
-        sessions = WeightedSessions(
-            *(
-                np.concatenate([getattr(cycle.sessions, name) for cycle in chosen])
-                for name in ("successes", "weight", "turns", "sessions")
-            )
-        )
-        if not len(sessions.sessions):
-            return sessions, 0.0
-        found: dict[int, SamplingClass] = {}
-        for cycle in chosen:
-            for power, one in cycle.eligible.items():
-                known = found.get(power, SamplingClass(one.probability, 0.0))
-                found[power] = SamplingClass(min(known.probability, one.probability), known.eligible + one.eligible)
-        return sessions, worst_turns(sessions, tuple(found.values()))
+        return self._history.spotless(first, last, self.bound, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +279,8 @@ class Lines:
     """Times of some executions.
 
     Arguments:
-        unit: of each: the number of its block or session, the same on both sides of a ratio.
+        unit: of each: the number of its block or session, from 0, the same on both sides of a ratio; the numbers
+            have few holes.
         time: of each.
         weight: of each.
     """
@@ -234,6 +292,8 @@ class Lines:
     @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
         """Return all of them."""
+        if len(parts) == 1:
+            return parts[0]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("unit", "time", "weight")))
 
 
@@ -245,23 +305,72 @@ class RatioCycle:
     y: Lines
 
 
+class RatioHistory:
+    """Times cycle by cycle, and the limits of the windows that were asked for.
+
+    Arguments:
+        cycles: since the window's anchor.
+    """
+
+    def __init__(self, cycles: Sequence[RatioCycle]) -> None:
+        self._cycles = tuple(cycles)
+        self._known: dict[tuple[str, int, int, float], float] = {}
+        self._latest: tuple[tuple[int, int], PercentileRatio] | None = None
+
+    def lines(self, first: int, last: int) -> tuple[int, int]:
+        """Return the lines of both sides in the cycles ``first`` … ``last``."""
+        chosen = self._cycles[first : last + 1]
+        return sum(len(cycle.x.time) for cycle in chosen), sum(len(cycle.y.time) for cycle in chosen)
+
+    def estimate(self, first: int, last: int) -> float:
+        """Return the ratio that was seen; NaN where a side has no line."""
+        return self._once("estimate", first, last, 0.0, lambda of, _: of.estimate)
+
+    def upper(self, first: int, last: int, level: float) -> float:
+        """Return the ratio above which it is not, at ``level``."""
+        return self._once("upper", first, last, level, PercentileRatio.upper)
+
+    def lower(self, first: int, last: int, level: float) -> float:
+        """Return the ratio below which it is not, at ``level``."""
+        return self._once("lower", first, last, level, PercentileRatio.lower)
+
+    def _once(
+        self, what: str, first: int, last: int, level: float, of: Callable[[PercentileRatio, float], float]
+    ) -> float:
+        key = what, first, last, level
+        if key not in self._known:
+            self._known[key] = of(self._ratio(first, last), level)
+        return self._known[key]
+
+    def _ratio(self, first: int, last: int) -> PercentileRatio:
+        # Only one is kept: it holds all lines of its window.
+        if self._latest is None or self._latest[0] != (first, last):
+            chosen = self._cycles[first : last + 1]
+            x, y = Lines.joined([cycle.x for cycle in chosen]), Lines.joined([cycle.y for cycle in chosen])
+            units = max(int(side.unit.max(initial=-1)) for side in (x, y)) + 1
+            ratio = PercentileRatio(*(Latencies(side.unit, side.time, side.weight, units) for side in (x, y)))
+            self._latest = (first, last), ratio
+        return self._latest[1]
+
+
 class RatioTest:
     """The test of "p95(x) / p95(y) is at most ``bound``".
 
     Arguments:
-        cycles: the evidence, cycle by cycle.
+        evidence: cycle by cycle; a history remembers what was worked out for another test.
         bound: above 1.
         paired: whether x and y are two times of the same requests.
     """
 
     reference = _RATIO_REFERENCE
 
-    def __init__(self, cycles: Sequence[RatioCycle], bound: float, *, paired: bool) -> None:
-        self._cycles, self.bound, self._paired = cycles, bound, paired
+    def __init__(self, evidence: Sequence[RatioCycle] | RatioHistory, bound: float, *, paired: bool) -> None:
+        self._history = evidence if isinstance(evidence, RatioHistory) else RatioHistory(evidence)
+        self.bound, self._paired = bound, paired
 
     def information(self, first: int, last: int) -> float:
         """Return the lines above the percentile, as many as both sides together are worth."""
-        x, y = (sum(len(getattr(cycle, side).time) for cycle in self._cycles[first : last + 1]) for side in "xy")
+        x, y = self._history.lines(first, last)
         if self._paired:
             return _ABOVE / 2.0 * x
         return _ABOVE * x * y / (x + y) if x and y else 0.0
@@ -271,34 +380,24 @@ class RatioTest:
         return float((1.0 - _ABOVE) ** (2.0 * information / _ABOVE))
 
     def is_proven(self, first: int, last: int, level: float) -> bool:
-        """Return whether the ratio is proven."""
-        return self.limit(first, last, level) <= self.bound
+        """Return whether the ratio is proven; no limit is below what was seen."""
+        return self._history.estimate(first, last) <= self.bound and self.limit(first, last, level) <= self.bound
 
     def limit(self, first: int, last: int, level: float) -> float:
         """Return the ratio above which it is not."""
-        return self._limits(first, last, level).upper
+        return self._history.upper(first, last, level)
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether the ratio is proven to be above its bound."""
-        return self._limits(cycle, cycle, level).lower > self.bound
+        return self._history.estimate(cycle, cycle) > self.bound < self._history.lower(cycle, cycle, level)
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether ``times`` as many lines would prove the ratio: the limit's distance falls with their root."""
-        limits = self._limits(first, last, _USUAL)
-        if not math.isfinite(limits.upper) or level <= 0.0:
+        seen, upper = self._history.estimate(first, last), self._history.upper(first, last, _USUAL)
+        if not math.isfinite(upper) or level <= 0.0:
             return False
-        distance = math.log(limits.upper / limits.estimate) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
-        return math.log(limits.estimate) + distance <= math.log(self.bound)
-
-    def _limits(self, first: int, last: int, level: float) -> RatioLimits:
-        x, y = (Lines.joined([getattr(cycle, side) for cycle in self._cycles[first : last + 1]]) for side in "xy")
-        units, of_line = np.unique(np.r_[x.unit, y.unit], return_inverse=True)
-        cut = len(x.unit)
-        return ratio_limits(
-            Latencies(of_line[:cut], x.time, x.weight, len(units)),
-            Latencies(of_line[cut:], y.time, y.weight, len(units)),
-            level,
-        )
+        distance = math.log(upper / seen) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
+        return math.log(seen) + distance <= math.log(self.bound)
 
 
 class StricterTest:

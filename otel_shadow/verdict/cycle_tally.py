@@ -7,6 +7,7 @@ schema 2), it is estimated: the share of the node's executions of that hour that
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Mode, Status
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, ShareCycle
+from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, RatioHistory, ShareCycle, ShareHistory
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.session_counts import Slice, parts_within
-from otel_shadow.verdict.time_slots import blocks_of, washouts
+from otel_shadow.verdict.time_slots import block_numbers, washouts
 from otel_shadow.verdict.weighted_share import SamplingClass, WeightedSessions
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,8 @@ Node = tuple[str, str]
 HOUR: Final = 3_600_000
 _DIGITS: Final = 6
 """Decimals to which weighted sums of a session are told apart."""
+_FEW: Final = 1 << 12
+"""Values up to which a table of them is worth its memory."""
 _NEVER_SHADOWED = frozenset({"retry", "resumed_inside"})
 """Reasons of executions that no shadow could be of."""
 
@@ -48,11 +51,11 @@ class CycleEvidence:
         shares_differ: whether the arms' shares were not told, and differ between hours by more than twice.
     """
 
-    parity: tuple[ShareCycle, ...]
-    relative: tuple[ShareCycle, ...]
-    handoff: tuple[ShareCycle, ...]
-    now: tuple[tuple[RatioCycle, ...], ...]
-    after: tuple[RatioCycle, ...]
+    parity: ShareHistory
+    relative: ShareHistory
+    handoff: ShareHistory
+    now: tuple[RatioHistory, ...]
+    after: RatioHistory
     errors: Floats
     rate_limits: Floats
     shares_differ: bool
@@ -87,7 +90,7 @@ def cycle_evidence(
     if key not in summary.cache:
         rows = Rows.joined(parts_within(summary, which.chosen))
         everything = _Everything(summary, which, rows)
-        summary.cache[key] = tuple(everything.of(frozenset(group)) for group in groups)
+        summary.cache[key] = tuple(everything.only(frozenset(group)).of(frozenset(group)) for group in groups)
     found: tuple[CycleEvidence, ...] = summary.cache[key]
     return found
 
@@ -123,6 +126,17 @@ class _Everything:
         """Return what each row has by its kind."""
         values = np.array([float(of(kind) or 0) for kind in self.kinds], np.float64)
         return values[self.rows.kind]
+
+    def only(self, group: frozenset[Node]) -> _Everything:
+        """Return the rows of one group: what is worked out for one node need not be worked out for all rows."""
+        mine = self.of_kind(lambda kind: (kind.graph, kind.node) in group) > 0.0
+        if mine.all():
+            return self
+        part = copy(self)
+        part.rows = self.rows.where(mine)
+        part.session, part.cycle = self.session[mine], self.cycle[mine]
+        part.node, part.probability = self.node[mine], self.probability[mine]
+        return part
 
     def of(self, group: frozenset[Node]) -> CycleEvidence:
         """Return the evidence about one group."""
@@ -181,23 +195,24 @@ class _Everything:
 
     def share(
         self, used: NDArray[np.bool_], successes: Floats, eligible: Sequence[Mapping[int, SamplingClass]]
-    ) -> tuple[ShareCycle, ...]:
+    ) -> ShareHistory:
         """Return the sessions' weighted sums of the rows that are ``used``, cycle by cycle."""
         at = np.flatnonzero(used)
         session, cycle, weight = self.session[at], self.cycle[at], 1.0 / self.probability[at]
         starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]]) if len(at) else np.empty(0, np.int64)
         if not len(starts):
-            return tuple(ShareCycle(_NOBODY, classes) for classes in eligible)
+            return ShareHistory([ShareCycle(_NOBODY, classes) for classes in eligible])
         sums = [np.add.reduceat(part, starts) for part in (weight * successes[at], weight, np.ones(len(at)))]
-        table = np.round(np.column_stack([cycle[starts], *sums]), _DIGITS)
-        rows, sessions = np.unique(table, axis=0, return_counts=True)
-        return tuple(
-            ShareCycle(_sessions(rows[rows[:, 0] == place], sessions[rows[:, 0] == place]), classes)
-            for place, classes in enumerate(eligible)
+        cycles, sessions = _alike(cycle[starts], sums, float(weight.min()) / 2.0)
+        return ShareHistory(
+            [
+                ShareCycle(WeightedSessions(*(column[cycles == place] for column in sessions)), classes)
+                for place, classes in enumerate(eligible)
+            ]
         )
 
     # --- ratios ------------------------------------------------------------------------------------------------------
-    def now(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[tuple[RatioCycle, ...], ...]:
+    def now(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioHistory, ...]:
         """Return V1's times, ordinary slots against holdout slots; in units of blocks and of sessions."""
         arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
         timed = mine & (self.rows.v1 != latency.NONE) & (arms[Arm.SHADOWED] | arms[Arm.HOLDOUT])
@@ -211,7 +226,7 @@ class _Everything:
             units.insert(0, self._blocks(timed))
         return tuple(self._ratio((x, time), (y, time), unit, weight) for unit in units)
 
-    def after(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioCycle, ...]:
+    def after(self, mine: NDArray[np.bool_], *, pooled: bool) -> RatioHistory:
         """Return V2's times and V1's of the same requests."""
         both = mine & (self.of_kind(lambda kind: kind.same_request) > 0.0)
         both &= (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
@@ -226,7 +241,7 @@ class _Everything:
         if not len(at):
             return np.empty(0, np.float64)
         held = self.of_kind(lambda kind: kind.latency_arm == Arm.HOLDOUT)[at] > 0.0
-        _, block = np.unique(self._blocks(mine & slots)[at], return_inverse=True)
+        block = self._blocks(mine & slots)[at]
         wrong, size = self.of_kind(failed)[at], int(block.max()) + 1
         whole = [np.bincount(block[held == side], minlength=size) for side in (False, True)]
         bad = [np.bincount(block[held == side], wrong[held == side], size) for side in (False, True)]
@@ -253,12 +268,12 @@ class _Everything:
 
     def _ratio(
         self, x: tuple[NDArray[np.bool_], Floats], y: tuple[NDArray[np.bool_], Floats], unit: Ints, weight: Floats
-    ) -> tuple[RatioCycle, ...]:
+    ) -> RatioHistory:
         def side(of: tuple[NDArray[np.bool_], Floats], place: int) -> Lines:
             rows = np.flatnonzero(of[0] & (self.cycle == place))
             return Lines(unit[rows], of[1][rows], weight[rows])
 
-        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles + 1))
+        return RatioHistory([RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles + 1)])
 
     def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
         """Return times; of several nodes, each in units of the node's own 95th percentile."""
@@ -318,10 +333,14 @@ class _Everything:
         return found
 
     def _blocks(self, used: NDArray[np.bool_]) -> Ints:
-        found = np.zeros(len(self.rows), np.int64)
+        """Return each row's block, numbered from 0."""
+        found, numbered = np.zeros(len(self.rows), np.int64), 0
         for kind, rows in self._configurations():
             at = np.flatnonzero(rows & used)
-            found[at] = blocks_of(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0)
+            if len(at):
+                numbers = block_numbers(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0)
+                found[at] = numbers - numbers.min() + numbered
+                numbered += int(numbers.max() - numbers.min()) + 1
         return found
 
 
@@ -332,9 +351,30 @@ def _wilson(share: Floats, of: Floats, z: float = 4.0) -> tuple[Floats, Floats]:
     return np.clip(middle - half, 1e-9, 1.0), np.clip(middle + half, 0.0, 1.0 - 1e-9)
 
 
-def _sessions(rows: Floats, sessions: NDArray[np.integer]) -> WeightedSessions:
-    """Return sessions of the columns cycle, successes, weight and turns."""
-    return WeightedSessions(rows[:, 1], rows[:, 2], rows[:, 3], sessions.astype(np.float64))
+def _alike(cycle: Ints, sums: Sequence[Floats], unit: float) -> tuple[Ints, tuple[Floats, ...]]:
+    """Return sessions of the same cycle and sums once: their cycles; their sums, and how many there are."""
+    code = cycle.astype(np.int64)
+    columns = [_coded(column, step) for column, step in zip(sums, (unit, unit, 1.0), strict=True)]
+    size = int(code.max()) + 1
+    for of_session, values in columns:
+        code = code * len(values) + of_session
+        size *= len(values)
+    found, sessions = latency.count_codes(code, size)
+    kept: list[Floats] = []
+    for _, values in reversed(columns):
+        found, place = np.divmod(found, len(values))
+        kept.insert(0, values[place])
+    return found, (*kept, sessions)
+
+
+def _coded(values: Floats, unit: float) -> tuple[Ints, Floats]:
+    """Return which value each is, and the values: multiples of ``unit`` where they all are and few, else sorted."""
+    multiple = values / unit
+    code = np.rint(multiple)
+    if code.max() < _FEW and (np.abs(multiple - code) <= 1e-6 * np.maximum(code, 1.0)).all():
+        return code.astype(np.int64), np.round(np.arange(int(code.max()) + 1) * unit, _DIGITS)
+    found, place = np.unique(np.round(values, _DIGITS), return_inverse=True)
+    return place.ravel(), found
 
 
 _NONE = np.empty(0, np.float64)

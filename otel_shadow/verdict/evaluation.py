@@ -123,14 +123,11 @@ _NEEDS = {semconv.CRITERION_LATENCY_NOW: TIMES[:1], semconv.CRITERION_LATENCY_AF
 
 
 def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> None:
-    """Count everything that ``evaluate`` will need at ``at``, so that the verdict itself takes milliseconds.
+    """Work out what ``evaluate`` will need at ``at``, so that the verdict itself takes milliseconds.
 
     Arguments: those of ``evaluate``. The counts are kept until the summary changes.
     """
-    policy = policy or Policy()
-    found = frame(summary, policy, _time(summary, policy, at))
-    if found is not None:
-        tally(summary, found.slice, policy.intents)
+    evaluate(summary, policy, at)
 
 
 def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:

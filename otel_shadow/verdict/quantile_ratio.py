@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -26,116 +27,199 @@ Ints = NDArray[np.int64]
 
 _ABOVE: Final = 0.05
 """Share of the lines above the 95th percentile."""
+_SLOWEST: Final = 8
+"""One over the share of the lines that is sorted at first: a limit is seldom further from the percentile."""
+_MANY: Final = 1 << 14
+"""Sizes of units that are told apart."""
 LEAST_UNITS: Final = 30
 """Units on each side below which there is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Units by their weight: where weights are few, so are the sizes, and one term stands for thousands of units.
+
+    Arguments:
+        of_unit: which size each unit has.
+        values: weight of a unit of each size.
+        counts: units of each size.
+    """
+
+    of_unit: Ints
+    values: Floats
+    counts: Floats
+
+    @classmethod
+    def of(cls, total: Floats, least: float) -> _Sizes:
+        """Return the sizes of units; ``least`` is the smallest weight of a line."""
+        multiple = total / least
+        code = np.rint(multiple).astype(np.int64) if multiple.max(initial=0.0) < _MANY else np.full(len(total), -1)
+        if (np.abs(multiple - code) > 1e-6 * np.maximum(multiple, 1.0)).any():
+            _, code = np.unique(total, return_inverse=True)
+            if len(code) and code.max() >= _MANY:
+                # So finely that the means of the classes give the same chance to nine digits.
+                ends = math.log(float(total[total > 0.0].min())), math.log(float(total.max()))
+                with np.errstate(divide="ignore"):
+                    part = (np.log(total) - ends[0]) / max(ends[1] - ends[0], 1e-300)
+                code = np.where(total > 0.0, 1.0 + np.floor(np.maximum(part, 0.0) * _MANY), 0.0).astype(np.int64)
+        counts = np.bincount(code).astype(np.float64)
+        values = np.bincount(code, total) / np.maximum(counts, 1.0)
+        return cls(code, values, counts)
 
 
 class Latencies:
     """Times of one side.
 
+    A limit is found among the slowest lines: only those are sorted, and the search goes outward from the percentile.
+
     Arguments:
         unit: of each line, 0 … ``units`` − 1; the same number on both sides is the same block or session.
         time: of each line, in any unit, positive.
         weight: of each line: one over the probability with which it is there.
-        units: how many units both sides have together.
+        units: how many units both sides have together; some may have no line.
     """
 
     def __init__(self, unit: Ints, time: Floats, weight: Floats, units: int) -> None:
-        order = np.argsort(-time, kind="stable")
-        self._unit, self._time, self._weight = unit[order], time[order], weight[order]
+        self._lines = (unit, time, weight)
         self._units = units
-        self._total = np.bincount(unit, weight, units)
-        self._above = np.cumsum(self._weight)
-        present = int((np.bincount(unit, minlength=units) > 0).sum())
-        self.present = present
+        self._total = np.asarray(np.bincount(unit, weight, units), np.float64)
+        self._whole = float(self._total.sum())
+        self.present = int((np.bincount(unit, minlength=units) > 0).sum())
         """Units with a line."""
-        self._star = float(weight.max(initial=0.0)) * max(1.0, len(time) / max(present, 1) / 2.0)
+        self._star = float(weight.max(initial=0.0)) * max(1.0, len(time) / max(self.present, 1) / 2.0)
+        self._size = _Sizes.of(self._total, float(weight.min(initial=math.inf)))
+        self._p_values: dict[tuple[bool, int], float] = {}
+        self._sort(len(time) // _SLOWEST)
+        if self._place >= len(self._ends):
+            self._sort(len(time))
+
+    def _sort(self, lines: int) -> None:
+        """Sort at least so many of the slowest lines, all of the last one's time among them."""
+        unit, time, weight = self._lines
+        chosen: Ints | slice = slice(None)
+        if lines < len(time):
+            chosen = np.flatnonzero(time >= np.partition(time, len(time) - lines - 1)[len(time) - lines - 1])
+        order = np.argsort(-time[chosen], kind="stable")
+        self._unit, self._time, self._weight = (part[chosen][order] for part in (unit, time, weight))
+        new = self._time[1:] != self._time[:-1]
+        self._ends = np.r_[np.flatnonzero(new) + 1, len(order)] if len(order) else np.empty(0, np.int64)
+        """Of each time that occurs, from the slowest on, how many lines are no faster."""
+        reached = np.cumsum(self._weight)[self._ends - 1] if len(order) else np.empty(0)
+        self._place = int(np.searchsorted(reached, _ABOVE * self._whole, side="right"))
+        if len(order) == len(time):
+            self._place = min(self._place, len(self._ends) - 1)
 
     @property
     def p95(self) -> float:
         """The weighted 95th percentile; NaN without a line."""
-        if not len(self._time):
-            return math.nan
-        place = int(np.searchsorted(self._above, _ABOVE * float(self._above[-1]), side="right"))
-        return float(self._time[min(place, len(self._time) - 1)])
+        return self._time_at(self._place) if len(self._ends) else math.nan
 
     def upper(self, level: float) -> float:
         """Return the smallest time that is proven to have at most a twentieth above it; infinity if none is."""
-        # Ranks from the slowest on: the further up, the fewer exceed it, and the stronger is the proof.
-        proven, unproven = -1, len(self._time)
-        while unproven - proven > 1:
-            middle = (proven + unproven) // 2
-            proven, unproven = (middle, unproven) if self._p_upper(middle) <= level else (proven, middle)
-        return float(self._time[proven]) if proven >= 0 else math.inf
+        # From the percentile towards slower times: the fewer lines exceed a time, the stronger is the proof.
+        failed, step = self._place + 1, 1
+        place = self._place
+        while place >= 0 and self._p(True, place) > level:
+            failed, place, step = place, place - step, 2 * step
+        proven = max(place, -1)
+        while failed - proven > 1:
+            middle = (proven + failed) // 2
+            proven, failed = (middle, failed) if self._p(True, middle) <= level else (proven, middle)
+        return self._time_at(proven) if proven >= 0 else math.inf
 
     def lower(self, level: float) -> float:
         """Return the largest time that is proven, at ``level``, to be reached by a twentieth at least; else 0."""
-        unproven, proven = -1, len(self._time)
-        while proven - unproven > 1:
-            middle = (proven + unproven) // 2
-            unproven, proven = (unproven, middle) if self._p_lower(middle) <= level else (middle, proven)
-        return float(self._time[proven]) if proven < len(self._time) else 0.0
+        failed, step = self._place - 1, 1
+        place = self._place
+        while self._has(place) and self._p(False, place) > level:
+            failed, place, step = place, place + step, 2 * step
+        proven = min(place, len(self._ends))
+        while proven - failed > 1:
+            middle = (failed + proven) // 2
+            failed, proven = (failed, middle) if self._p(False, middle) <= level else (middle, proven)
+        return self._time_at(proven) if proven < len(self._ends) else 0.0
 
     def exceedances(self) -> Floats:
         """Return, of each unit, the weighted lines above the percentile less their expected share."""
-        return self._sums(int(np.searchsorted(-self._time, -self.p95, side="left"))) - _ABOVE * self._total
+        return self._sums(self._above(self._place)) - _ABOVE * self._total
 
-    def _p_upper(self, rank: int) -> float:
-        above = int(np.searchsorted(-self._time, -self._time[rank], side="left"))
-        return self._p(_ABOVE * self._total - self._sums(above), (_ABOVE - 1.0) * self._star)
+    def _has(self, place: int) -> bool:
+        """Return whether so many different times occur; sorts all lines where the slowest were too few."""
+        if place >= len(self._ends) and len(self._time) < len(self._lines[1]):
+            self._sort(len(self._lines[1]))
+        return place < len(self._ends)
 
-    def _p_lower(self, rank: int) -> float:
-        reached = int(np.searchsorted(-self._time, -self._time[rank], side="right"))
-        return self._p(self._sums(reached) - _ABOVE * self._total, -_ABOVE * self._star)
+    def _time_at(self, place: int) -> float:
+        return float(self._time[self._ends[place] - 1])
+
+    def _above(self, place: int) -> int:
+        """Return how many lines are slower than the time at ``place``."""
+        return int(self._ends[place - 1]) if place else 0
 
     def _sums(self, first: int) -> Floats:
         """Return each unit's weight among the ``first`` slowest lines."""
         return np.asarray(np.bincount(self._unit[:first], self._weight[:first], self._units), np.float64)
 
-    def _p(self, contributions: Floats, star: float) -> float:
-        if float(contributions.sum()) <= 0.0:
+    def _p(self, upper: bool, place: int) -> float:
+        """Return the p-value of "more than a twentieth is above the time at ``place``", or "less reaches it"."""
+        if (upper, place) not in self._p_values:
+            first = self._above(place) if upper else int(self._ends[place])
+            star = (_ABOVE - 1.0 if upper else -_ABOVE) * self._star
+            self._p_values[upper, place] = self._p_of(first, 1.0 if upper else -1.0, star)
+        return self._p_values[upper, place]
+
+    def _p_of(self, first: int, sign: float, star: float) -> float:
+        """Return P(Σ sign (.05 N − A) G + star G* ≤ 0): units without a slow line differ in nothing but their size."""
+        slow = self._sums(first)
+        touched = np.flatnonzero(slow)
+        others = self._size.counts - np.bincount(self._size.of_unit[touched], minlength=len(self._size.counts))
+        own, alike = np.unique(sign * (_ABOVE * self._total[touched] - slow[touched]), return_counts=True)
+        rest = sign * _ABOVE * self._size.values
+        if float(own @ alike + rest @ others) <= 0.0:
             return 1.0
-        return at_most_zero(np.append(contributions, star), np.ones(self._units + 1))
+        return at_most_zero(np.r_[own, rest, star], np.r_[alike, others, 1.0])
 
 
-@dataclass(frozen=True, slots=True)
-class RatioLimits:
-    """One-sided limits of p95(x) / p95(y).
-
-    Arguments:
-        estimate: the ratio that was seen; NaN without lines.
-        lower: below which it is not, at the level.
-        upper: above which it is not, at the level.
-    """
-
-    estimate: float
-    lower: float
-    upper: float
-
-
-UNKNOWN: Final = RatioLimits(math.nan, 0.0, math.inf)
-
-
-def ratio_limits(x: Latencies, y: Latencies, level: float) -> RatioLimits:
-    """Return the limits of p95(x) / p95(y), each at ``level``.
+class PercentileRatio:
+    """p95(x) / p95(y) and its limits.
 
     Arguments:
         x: the side that is to be no slower.
         y: the side that it is compared with; units with the same number belong together.
-        level: one-sided, in (0, 1).
-
-    Returns:
-        Limits; 0 and infinity where a side has fewer than ``LEAST_UNITS`` units, or no limit at this level.
     """
-    if min(x.present, y.present) < 1:
-        return UNKNOWN
-    estimate = x.p95 / y.p95
-    if min(x.present, y.present) < LEAST_UNITS:
-        return RatioLimits(estimate, 0.0, math.inf)
-    together = _correlation(x.exceedances(), y.exceedances())
-    up = _joined(_log(x.upper(level), x.p95), _log(y.p95, y.lower(level)), together)
-    down = _joined(_log(x.p95, x.lower(level)), _log(y.upper(level), y.p95), together)
-    return RatioLimits(estimate, estimate * math.exp(-down), estimate * math.exp(up))
+
+    def __init__(self, x: Latencies, y: Latencies) -> None:
+        self._x, self._y = x, y
+        self._present = min(x.present, y.present)
+
+    @property
+    def estimate(self) -> float:
+        """What was seen; NaN where a side has no line."""
+        return self._x.p95 / self._y.p95 if self._present else math.nan
+
+    @cached_property
+    def _together(self) -> float:
+        return _correlation(self._x.exceedances(), self._y.exceedances())
+
+    def upper(self, level: float) -> float:
+        """Return the ratio above which it is not, one-sided; infinity where units are too few or none is proven."""
+        if self._present < LEAST_UNITS:
+            return math.inf
+        x, y = self._x, self._y
+        above = _log(x.upper(level), x.p95)
+        return self._from_estimate(above, math.inf if math.isinf(above) else _log(y.p95, y.lower(level)), 1.0)
+
+    def lower(self, level: float) -> float:
+        """Return the ratio below which it is not, one-sided; 0 where units are too few or none is proven."""
+        if self._present < LEAST_UNITS:
+            return 0.0
+        x, y = self._x, self._y
+        below = _log(x.p95, x.lower(level))
+        return self._from_estimate(below, math.inf if math.isinf(below) else _log(y.upper(level), y.p95), -1.0)
+
+    def _from_estimate(self, a: float, b: float, sign: float) -> float:
+        apart = math.inf if math.isinf(a) or math.isinf(b) else _joined(a, b, self._together)
+        return self.estimate * math.exp(sign * apart)
 
 
 def _log(more: float, less: float) -> float:
@@ -143,8 +227,6 @@ def _log(more: float, less: float) -> float:
 
 
 def _joined(a: float, b: float, correlation: float) -> float:
-    if math.isinf(a) or math.isinf(b):
-        return math.inf
     return math.sqrt(max(a * a + b * b - 2.0 * correlation * a * b, 0.0))
 
 

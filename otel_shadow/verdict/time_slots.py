@@ -13,17 +13,15 @@ _WASHOUT: Final = 6
 """An execution counts in no latency in the first sixth of a holdout slot, and of the slot after it."""
 
 
-def blocks_of(times: NDArray[np.int64], holdout: float, slot_seconds: float) -> NDArray[np.int64]:
-    """Return the start of each execution's block, in ms since 1970; blocks of other lengths have other numbers.
+def block_numbers(times: NDArray[np.int64], holdout: float, slot_seconds: float) -> NDArray[np.int64]:
+    """Return the number, from the epoch, of each execution's block.
 
     Arguments:
         times: ms since 1970.
         holdout: share of the time, one over the slots of a block.
         slot_seconds: length of a slot.
     """
-    slots = _slots(holdout)
-    length = slots * _length(slot_seconds)
-    return np.asarray(times // length * length + slots, np.int64)
+    return np.asarray(times // (_slots(holdout) * _length(slot_seconds)), np.int64)
 
 
 def washouts(times: NDArray[np.int64], service: str, holdout: float, slot_seconds: float) -> NDArray[np.bool_]:

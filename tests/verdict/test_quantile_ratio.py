@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from otel_shadow.verdict.quantile_ratio import Latencies, ratio_limits
+from otel_shadow.verdict.quantile_ratio import Latencies, PercentileRatio
+from otel_shadow.verdict.weighted_share import at_most_zero
+
+
+class Limits(NamedTuple):
+    """The ratio that was seen, and its limits."""
+
+    estimate: float
+    lower: float
+    upper: float
+
+
+def ratio_limits(x: Latencies, y: Latencies, level: float) -> Limits:
+    """Return the limits of p95(x) / p95(y), each at ``level``."""
+    ratio = PercentileRatio(x, y)
+    return Limits(ratio.estimate, ratio.lower(level), ratio.upper(level))
 
 
 def side(times: np.ndarray, first: int, units: int, per_unit: int = 1) -> Latencies:
@@ -61,3 +77,35 @@ def test_a_false_proof_is_as_rare_as_the_level(ratio: float, false_side: str) ->
         found = ratio_limits(side(x, 0, 400, per_unit=4), side(y, 200, 400, per_unit=4), 0.05)
         wrong += found.upper <= 1.15 if false_side == "upper" else found.lower > 1.15
     assert wrong / rounds <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / rounds)
+
+
+def plain_limits(unit: np.ndarray, time: np.ndarray, weight: np.ndarray, level: float) -> tuple[float, float]:
+    """Return both limits of a percentile by trying every time, unit by unit: slow, and easy to see through."""
+    units = int(unit.max()) + 1
+    total = np.bincount(unit, weight, units)
+    star = weight.max() * max(1.0, len(time) / len(np.unique(unit)) / 2.0)
+
+    def p(sums: np.ndarray, extra: float) -> float:
+        return 1.0 if sums.sum() <= 0.0 else at_most_zero(np.append(sums, extra), np.ones(units + 1))
+
+    upper, lower = math.inf, 0.0
+    for at in np.unique(time).tolist():
+        above, reached = (np.bincount(unit, weight * chosen, units) for chosen in (time > at, time >= at))
+        if p(0.05 * total - above, -0.95 * star) <= level:
+            upper = min(upper, at)
+        if p(reached - 0.05 * total, -0.05 * star) <= level:
+            lower = max(lower, at)
+    return lower, upper
+
+
+@pytest.mark.parametrize("kind", ["one", "few", "many"])
+def test_the_fast_search_finds_what_trying_every_time_finds(kind: str) -> None:
+    """Limits are those of the definition, whatever the weights, with times that occur once or often."""
+    rng = np.random.default_rng(5)
+    for lines in (80, 400, 1200):
+        unit, time = rng.integers(0, 120, lines), np.round(rng.lognormal(3.0, 0.5, lines), 2 if lines < 1000 else 0)
+        weight = {"one": np.ones(lines), "few": rng.choice([1.5, 3.0, 24.0], lines), "many": rng.uniform(1, 9, lines)}[
+            kind
+        ]
+        found = Latencies(unit, time, weight, 120)
+        assert (found.lower(0.05), found.upper(0.05)) == plain_limits(unit, time, weight, 0.05)

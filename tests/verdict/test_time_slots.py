@@ -9,7 +9,7 @@ from streams import START, at
 
 from otel_shadow.slots import slot_at
 from otel_shadow.verdict import Decision, Summary, evaluate
-from otel_shadow.verdict.time_slots import blocks_of, washouts
+from otel_shadow.verdict.time_slots import block_numbers, washouts
 
 LENGTH, HOLDOUT, SERVICE = 60.0, 1 / 3, "assistant"
 
@@ -54,8 +54,8 @@ def test_blocks_and_washouts_are_those_of_the_runtime() -> None:
     """A reader works out from a line's time what the process knew: its block, and the sixths that count nowhere."""
     times = np.arange(0, 3600_000, 7_000) + 1_750_000_000_000
     one_by_one = [slot_at(float(time) / 1000.0, SERVICE, LENGTH, HOLDOUT) for time in times]
-    blocks = [slot.block * 180_000 + 3 for slot in one_by_one]
-    assert blocks_of(times, HOLDOUT, LENGTH).tolist() == blocks
+    blocks = [slot.block for slot in one_by_one]
+    assert block_numbers(times, HOLDOUT, LENGTH).tolist() == blocks
     before = [slot_at(slot.start - 1.0, SERVICE, LENGTH, HOLDOUT).is_holdout for slot in one_by_one]
     near = [time / 1000.0 - slot.start < 10.0 for time, slot in zip(times, one_by_one, strict=True)]
     expected = [n and (slot.is_holdout or b) for n, slot, b in zip(near, one_by_one, before, strict=True)]

@@ -1,0 +1,149 @@
+"""What the verdict's tests say of made-up traffic at the end of each cycle, and what is true of it.
+
+Two ways: the tests of whole cycles alone (fast: no always-valid evidence, which can only take a GO away), and the whole
+verdict, by ``evaluate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.turns import START, Flags, Floats, Turns
+from otel_shadow import semconv
+from otel_shadow.policy import Policy
+from otel_shadow.verdict import Decision, Summary, alpha_spending, evaluate
+from otel_shadow.verdict.criteria import GUARD, GUARD_LATENCY
+from otel_shadow.verdict.cycle_looks import CycleTest, RatioTest, ShareTest, StricterTest, look_at
+from otel_shadow.verdict.cycle_tally import CycleEvidence, cycle_evidence
+from otel_shadow.verdict.window import frame
+
+PARITY: Final = semconv.CRITERION_PARITY
+HANDOFF: Final = semconv.CRITERION_HANDOFF
+NOW: Final = semconv.CRITERION_LATENCY_NOW
+AFTER: Final = semconv.CRITERION_LATENCY_AFTER
+ALL: Final = (PARITY, HANDOFF, NOW, AFTER)
+
+Said = list[bool]
+"""Whether each look says GO."""
+
+
+def coarse_levels() -> None:
+    """Work levels out on a quarter of the points: they differ by less than a hundredth of themselves."""
+    alpha_spending._POINTS = 301
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What each node of a workflow has to prove by itself.
+
+    Arguments:
+        share: times the margin of a share.
+        latency: times the margin of a ratio.
+        alpha: level of the proof about a ratio.
+    """
+
+    share: float = GUARD
+    latency: float = GUARD_LATENCY
+    alpha: float = 0.05
+
+
+def _test(evidence: CycleEvidence, criterion: str, policy: Policy, times: float = 1.0) -> CycleTest:
+    """Return the test of a criterion at so many times its margin."""
+    if criterion == PARITY:
+        return ShareTest(evidence.parity, 1.0 - times * (1.0 - policy.parity), policy.alpha)
+    if criterion == HANDOFF:
+        return ShareTest(evidence.handoff, 1.0 - times * policy.handoff, policy.alpha)
+    bound = 1.0 + times * policy.latency_margin
+    paired = criterion == AFTER
+    units = (evidence.after,) if paired else evidence.now
+    return StricterTest([RatioTest(unit, bound, paired=paired) for unit in units])
+
+
+def _estimate(evidence: CycleEvidence, criterion: str, first: int, last: int) -> tuple[float, bool]:
+    """Return what was seen, and whether more of it is better."""
+    if criterion in (PARITY, HANDOFF):
+        history = evidence.parity if criterion == PARITY else evidence.handoff
+        return history.window(first, last)[0].share, True
+    history_of = evidence.after if criterion == AFTER else evidence.now[0]
+    return history_of.estimate(first, last), False
+
+
+def _is_guarded(evidence: CycleEvidence, criterion: str, cycles: int, policy: Policy, guard: Guard) -> bool:
+    first, last = max(0, cycles - policy.cycles_held), cycles - 1
+    seen, more_is_better = _estimate(evidence, criterion, first, last)
+    bound = _test(evidence, criterion, policy).bound
+    if not (seen >= bound if more_is_better else seen <= bound):
+        return False
+    if criterion in (PARITY, HANDOFF):
+        history = evidence.parity if criterion == PARITY else evidence.handoff
+        if float(history.window(first, last)[0].sessions.sum()) < policy.min_sessions:
+            return False
+        return _test(evidence, criterion, policy, guard.share).is_proven(first, last, policy.alpha)
+    return _test(evidence, criterion, policy, guard.latency).is_proven(first, last, guard.alpha)
+
+
+def go_of_cycles(
+    columns: Mapping[str, Any], policy: Policy, cycles: int, *, guards: Sequence[Guard] = (Guard(),)
+) -> list[dict[str, Said]]:
+    """Return, for each guard, what each criterion says at the end of every cycle; NO-GO is left out."""
+    summary = Summary.from_arrays(**columns)
+    at = datetime.fromtimestamp(START, UTC) + timedelta(days=cycles, hours=2)
+    found = frame(summary, policy, at)
+    assert found is not None
+    nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
+    *each, pool = cycle_evidence(summary, found.cycles, [[node] for node in nodes] + [nodes])
+    seen = found.cycles.cycles
+    said: list[dict[str, Said]] = []
+    for guard in guards:
+        rows = {}
+        for criterion in policy.criteria:
+            rows[criterion] = [
+                look <= seen and _says_go(criterion, look, policy, guard, pool, each) for look in range(1, cycles + 1)
+            ]
+        said.append(rows)
+    return said
+
+
+def _says_go(
+    criterion: str, look: int, policy: Policy, guard: Guard, pool: CycleEvidence, each: Sequence[CycleEvidence]
+) -> bool:
+    def allows(evidence: CycleEvidence) -> bool:
+        found = look_at(_test(evidence, criterion, policy), look, policy.cycles_held, policy.alpha)
+        return found is not None and found.allows_go
+
+    if policy.judge == "node":
+        return all(allows(evidence) for evidence in each)
+    if not allows(pool):
+        return False
+    return len(each) == 1 or all(_is_guarded(evidence, criterion, look, policy, guard) for evidence in each)
+
+
+def go_of_verdicts(columns: Mapping[str, Any], policy: Policy, cycles: int) -> dict[str, Said]:
+    """Return what each criterion of the whole verdict says at the end of every cycle."""
+    summary = Summary.from_arrays(**columns)
+    said: dict[str, Said] = {criterion: [] for criterion in policy.criteria}
+    for look in range(1, cycles + 1):
+        at = datetime.fromtimestamp(START, UTC) + timedelta(days=look, hours=1)
+        verdict = evaluate(summary, policy, at)
+        for criterion in policy.criteria:
+            said[criterion].append(verdict.criterion(criterion).decision is Decision.GO)
+    return said
+
+
+def is_outside(turns: Turns, share: Floats, bound: float, cycles: int, held: int = 7) -> Flags:
+    """Return whether the true share of all turns of the window is below the bound, look by look."""
+    cycle = np.floor(turns.begun).astype(np.int64)
+    whole = np.bincount(cycle, share, cycles + 1)[:cycles]
+    size = np.bincount(cycle, minlength=cycles + 1)[:cycles]
+    windows = [(max(0, look - held), look) for look in range(1, cycles + 1)]
+    return np.array([whole[a:b].sum() < bound * size[a:b].sum() for a, b in windows])
+
+
+def falsely(said: Said, outside: Flags | Sequence[bool]) -> bool:
+    """Return whether any look says GO while the truth is outside."""
+    return bool((np.array(said) & np.array(outside)).any())
