@@ -43,7 +43,7 @@ def test_the_code_is_a_contract() -> None:
 
 
 def test_what_is_covered_is_a_contract() -> None:
-    """Whoever verifies lines by other means computes this: frozen. What has no value is left out, so keys can be added."""
+    """Whoever verifies lines by other means computes this: frozen. What has no value is left out: keys can be added."""
     assert canonical(heartbeat_line(BEAT)).decode() == (
         '{"event":"SHADOW_HEARTBEAT","schema":2.0,"timestamp":1772447445120,"clock":"system","graph":"shop",'
         '"node":"ask","service":"bot","process":"00000000000000ff","handed_over":9.0,'
