@@ -78,7 +78,7 @@ class Policy(Bounds):
     alpha: Share = 0.05
     """Tolerated chance of a false GO, and of a false NO-GO."""
     judge: Literal["graph", "node"] = "graph"
-    """What has to be proven: the workflow, whose nodes go live together, each of them guarded by a wider margin, or each
+    """What has to be proven: the workflow, whose nodes go live together and are each guarded by a wider margin, or each
     node by itself."""
     max_cycles: Annotated[int, Field(ge=1, le=60)] = 7
     """Whole cycles that are judged at most: the window grows up to them, then the oldest drops out for each new one."""

@@ -132,14 +132,14 @@ class _Continued:
 
     def stopped_above(self, level: float) -> _Continued:
         """Return the law without the ways that this look has stopped."""
-        bound = _quantile(level) * math.sqrt(self.information)
+        bound = quantile(level) * math.sqrt(self.information)
         step = self.score[1] - self.score[0]
         kept = np.clip((bound - (self.score - step / 2.0)) / step, 0.0, 1.0)
         used = kept > 0.0
         return _Continued(self.information, self.score[used], (self.mass * kept)[used])
 
 
-def _quantile(level: float) -> float:
+def quantile(level: float) -> float:
     """Return z with P(Z > z) = ``level``."""
     low, high = -_REACH, _REACH
     for _ in range(_BISECTIONS):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
 from otel_shadow.verdict.cycle_looks import (
@@ -20,12 +22,14 @@ from otel_shadow.verdict.cycle_looks import (
     look_at,
 )
 from otel_shadow.verdict.cycle_tally import CycleEvidence
-from otel_shadow.verdict.executions import moment
+from otel_shadow.verdict.executions import milliseconds, moment
 from otel_shadow.verdict.latency import shift
 from otel_shadow.verdict.node_tally import NodeTally
+from otel_shadow.verdict.projection import FARTHEST, cycles_until, outlook
 from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
+from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.session_counts import Slots
 from otel_shadow.verdict.window import Frame, block_of_slots
 
@@ -33,9 +37,11 @@ GUARD: Final = 2.0
 """Times the margin of a share at which each node of a workflow has to be proven."""
 GUARD_LATENCY: Final = 10.0 / 3.0
 """Times the margin of a ratio, likewise."""
+MORE_ERRORS: Final = 0.005
+"""How much more often V1 may fail while shadows run."""
+MORE_429: Final = 0.002
+"""How much more often V1 may be told that it asks too often."""
 _LEAST: Final = 1e-6
-_FAR = 3.15e9
-"""A hundred years, in seconds: what takes longer never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +105,28 @@ class Case:
         cycles = {"needed": self.policy.min_cycles, "have": self.frame.window.whole_cycles}
         return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=self.frame.window.next_cycle)]
 
-    def eta(self, sessions: float | None, seen: int) -> datetime | None:
-        """Return when so many closed sessions will be there at the present rate, at the end of a whole cycle."""
-        start, end = self.frame.window.start, self.frame.window.end
-        elapsed = (end - start).total_seconds()
-        if sessions is None or not seen or elapsed <= 0.0:
+    @property
+    def elapsed(self) -> float:
+        """Cycles since the anchor, the part of the running one included."""
+        since = milliseconds(self.frame.window.end) - self.frame.cycles.chosen.start
+        return max(since, 0) / self.frame.cycles.cycle
+
+    def end_of(self, cycles: int | None) -> datetime | None:
+        """Return the end of so many cycles since the anchor."""
+        if cycles is None:
             return None
-        cycle = self.policy.cycle_hours * 3600.0
-        whole = max(math.ceil(sessions / seen * elapsed / cycle - 1e-9), self.policy.min_cycles)
-        if start + timedelta(seconds=whole * cycle) <= end:
-            whole = self.frame.window.whole_cycles + 1
-        return start + timedelta(seconds=whole * cycle) if whole * cycle < _FAR else None
+        return moment(self.frame.cycles.chosen.start + cycles * self.frame.cycles.cycle)
+
+    def rate(self, sessions: int) -> float | None:
+        """Return closed sessions a day."""
+        days = (self.frame.window.end - self.frame.window.start) / timedelta(days=1)
+        return sessions / days if days > 0.0 else None
+
+    def enough(self, wanted: float, seen: float) -> int | None:
+        """Return the cycles since the anchor after which ``wanted`` sessions are there, of which ``seen`` are now."""
+        since = self.elapsed - self.first_cycle
+        found = cycles_until(wanted, seen, since, self.frame.cycles.cycles - self.first_cycle)
+        return None if found is None else found + self.first_cycle
 
 
 def _missing(kind: ReasonKind, **facts: Any) -> Reason:
@@ -316,7 +333,28 @@ def v1_served(case: Case) -> CriterionResult:
     share = k / n
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share, sessions=case.node.sessions)
     decision, kind = (Decision.GO, ReasonKind.SERVED) if k == n else (Decision.NO_GO, ReasonKind.NOT_SERVED)
-    return replace(result, decision=decision, reasons=(_why(kind, have=k, of=n),))
+    why = (_why(kind, have=k, of=n), *_more_errors(case))
+    return replace(result, decision=Decision.NO_GO if len(why) > 1 else decision, reasons=why)
+
+
+def _more_errors(case: Case) -> list[Reason]:
+    """Return what is proven about V1's errors: more of them while shadows run. It only ever blocks.
+
+    Blocks are the units: each draws its holdout slot evenly, so that without an effect the rates' difference is 0 on
+    average, whatever the hour. Always valid; the two tests of every node share alpha with the other tests.
+    """
+    found = []
+    kinds = (
+        (ReasonKind.V1_ERRORS, case.cycles.errors, MORE_ERRORS),
+        (ReasonKind.V1_RATE_LIMITS, case.cycles.rate_limits, MORE_429),
+    )
+    for kind, differences, margin in kinds:
+        if not len(differences):
+            continue
+        blocks = Counts.of((1.0 + differences) / 2.0, np.ones(len(differences)))
+        if blocks.session_unit().log_up((1.0 + margin) / 2.0) >= case.levels.no_go + math.log(2.0):
+            found.append(_why(kind, have=float(differences.mean()), needed=margin, of=len(differences)))
+    return found
 
 
 def coverage(case: Case) -> CriterionResult:
@@ -336,7 +374,8 @@ def coverage(case: Case) -> CriterionResult:
         missing.append(_missing(ReasonKind.SESSIONS, have=node.sessions, needed=bounds.min_sessions))
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share)
     if missing:
-        eta = case.eta(float(bounds.min_sessions), node.sessions) if share >= bounds.executed else None
+        enough = case.enough(bounds.min_sessions, node.sessions) if share >= bounds.executed else None
+        eta = case.end_of(enough)
         return replace(result, reasons=(_why(ReasonKind.NOT_ENOUGH), *missing), eta=eta)
     covered = _why(ReasonKind.COVERED, have=executed, of=eligible)
     return replace(result, decision=Decision.GO, reasons=(covered,))
@@ -366,31 +405,67 @@ def _decide(
         kind = ReasonKind.BROKEN_SO_FAR if so_far else ReasonKind.BROKEN
         return replace(result, decision=Decision.NO_GO, reasons=(why(kind),), so_far=so_far)
     missing = case.cycle_missing()
+    due: list[int | None] = []
     if result.sessions < minimum and case.role != "pool":
         missing.append(_missing(ReasonKind.SESSIONS, have=result.sessions, needed=minimum))
+        due.append(case.enough(minimum, result.sessions))
     found = case.look(test)
     if found is not None:
         limit = told(found.limit) if math.isfinite(found.limit) else None
         result = replace(
             result, proven=limit, proven_at=case.frame.window.go_end, level=found.level, is_proven=found.is_proven
         )
-        if case.role == "guarded":
-            missing += _guarded(case, result, guard, told, why)
-        else:
-            missing += _unproven(case, found)
+    if case.role == "guarded":
+        lacking, ends = _guarded(case, result, guard, told, why)
+    else:
+        lacking, ends = _unproven(case, result, test, found)
+    missing += lacking
+    due += ends
     bad = [part for part in result.parts if part.decision is Decision.NO_GO]
     missing += [_to_recover(part, result.quantity) for part in bad]
     if not missing:
         return replace(result, decision=Decision.GO, reasons=(why(ReasonKind.KEPT),))
-    return replace(result, reasons=(why(ReasonKind.UNPROVEN), *missing))
+    known = [one for one in due if one is not None]
+    first = max([case.frame.cycles.cycles + 1, case.policy.min_cycles, *known])
+    eta = case.end_of(first) if len(known) == len(due) and not bad else None
+    return replace(result, reasons=(why(ReasonKind.UNPROVEN), *missing), eta=eta)
 
 
-def _unproven(case: Case, found: LookResult) -> list[Reason]:
-    """Return what a test lacks at the last look."""
-    if not found.is_proven:
-        return [_missing(ReasonKind.NEXT_CYCLE, by=case.frame.window.next_cycle)]
-    missing = [] if found.holds else [_missing(ReasonKind.HOLDS_NO_MORE)]
-    return missing if found.is_recent else [*missing, _missing(ReasonKind.LAST_CYCLE)]
+Lacking = tuple[list[Reason], list[int | None]]
+"""What is missing, and the cycles since the anchor after which each of it is to be expected; None: unknown."""
+
+
+def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookResult | None) -> Lacking:
+    """Return what a test lacks."""
+    if found is not None and found.is_proven:
+        lacking = [] if found.holds else [_missing(ReasonKind.HOLDS_NO_MORE)]
+        lacking += [] if found.is_recent else [_missing(ReasonKind.LAST_CYCLE)]
+        return lacking, [None] * len(lacking)
+    if result.sessions < case.policy.no_go_sessions:
+        is_told = result.sessions < case.bounds.min_sessions
+        return ([] if is_told else [_missing(ReasonKind.TOO_FEW_TO_TELL)]), [None]
+    if _is_outside(result):
+        return [_missing(ReasonKind.OUT_OF_REACH)], [None]
+    cycles, held, rate = case.frame.cycles.cycles, case.policy.cycles_held, case.rate(result.sessions)
+    ahead = outlook(test, cycles, case.elapsed, held, case.policy.alpha)
+    if ahead.cycles is not None:
+        since = case.elapsed - case.first_cycle
+        whole = result.sessions / since * (ahead.cycles - max(0, ahead.cycles - held))
+        told = _missing(
+            ReasonKind.PROOF, have=result.sessions, needed=math.ceil(whole), rate=rate, by=case.end_of(ahead.cycles)
+        )
+        at_once = cycles < 1 and ahead.cycles == 1  # what the whole cycle that is missing brings anyway
+        return ([] if at_once else [told]), [ahead.cycles]
+    spotless = test.spotless(case.first_cycle, cycles, case.policy.alpha) if isinstance(test, ShareTest) else None
+    longer = None if ahead.longer is None else float(ahead.longer)
+    told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer)
+    return [told], [ahead.longer]
+
+
+def _is_outside(result: CriterionResult) -> bool:
+    if result.estimate is None:
+        return False
+    return result.estimate > result.bound if result.direction == "at_most" else result.estimate < result.bound
 
 
 def _guarded(
@@ -399,19 +474,33 @@ def _guarded(
     guard: CycleTest,
     told: Callable[[float], float],
     why: Callable[[ReasonKind, Role], Reason],
-) -> list[Reason]:
+) -> Lacking:
     """Return what a node of a workflow lacks: an estimate inside, and a proof at a wider bound."""
-    outside = result.estimate is not None and (
-        result.estimate > result.bound if result.direction == "at_most" else result.estimate < result.bound
-    )
-    missing = [why(ReasonKind.OUTSIDE, Role.MISSING)] if outside else []
+    missing = [why(ReasonKind.OUTSIDE, Role.MISSING)] if _is_outside(result) else []
+    due: list[int | None] = [None] * len(missing)
+    done = case.frame.cycles.cycles
     window = case.first_cycle, case.last_cycle
-    if not guard.is_proven(*window, case.policy.alpha):
-        limit = guard.limit(*window, case.policy.alpha)
+    if done < 1 or not guard.is_proven(*window, case.policy.alpha):
+        limit = guard.limit(*window, case.policy.alpha) if done else math.inf
         have = told(limit) if math.isfinite(limit) else None
         facts = {"have": have, "needed": told(guard.bound), "quantity": result.quantity, "limit": result.direction}
-        missing.append(_missing(ReasonKind.GUARD, **facts))
-    return missing
+        if done:
+            missing.append(_missing(ReasonKind.GUARD, **facts))
+        span = max(case.elapsed - case.first_cycle, 1e-6)
+        ends = range(done + 1, FARTHEST + 1)
+        held = case.policy.cycles_held
+        times = ((end - max(0, end - held)) / span for end in ends)
+        due.append(
+            next(
+                (
+                    end
+                    for end, more in zip(ends, times, strict=True)
+                    if guard.would_prove(case.first_cycle, done, more, case.policy.alpha)
+                ),
+                None,
+            )
+        )
+    return missing, due
 
 
 def _to_recover(part: Part, quantity: Quantity) -> Reason:

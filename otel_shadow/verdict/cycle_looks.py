@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_shadow.verdict.alpha_spending import PlannedLook, levels
+from otel_shadow.verdict.alpha_spending import PlannedLook, levels, quantile
 from otel_shadow.verdict.quantile_ratio import Latencies, RatioLimits, ratio_limits
 from otel_shadow.verdict.weighted_share import (
     SamplingClass,
@@ -34,6 +34,9 @@ AGAINST: Final = 0.10
 """The last cycle alone is evidence against a criterion where it rejects it at this level."""
 _RATIO_REFERENCE: Final = 20.0
 _ABOVE: Final = 0.05
+_USUAL: Final = 0.05
+"""The level at which a limit is worked out to foretell others."""
+_MOST_SESSIONS: Final = 1_000_000
 
 
 class CycleTest(Protocol):
@@ -58,6 +61,9 @@ class CycleTest(Protocol):
 
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether this cycle alone is evidence against the criterion at ``level``."""
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether so many ``times`` the evidence, with the same results, would prove the criterion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,40 @@ class ShareTest:
         sessions, worst = self._window(cycle, cycle)
         return p_value(sessions.mirrored(), 1.0 - self.bound, worst) <= level
 
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether ``times`` as many sessions, with the same results, would prove the share."""
+        sessions, worst = self._window(first, last)
+        more = replace(sessions, sessions=sessions.sessions * times)
+        return p_value(more, self.bound, worst) <= level
+
+    def spotless(self, first: int, last: int, level: float) -> int | None:
+        """Return how many more sessions without a failure would prove the share; None beyond a million."""
+        sessions, worst = self._window(first, last)
+        if not len(sessions.sessions):
+            return None
+        count = float(sessions.sessions.sum())
+        mean = float(sessions.weight @ sessions.sessions) / count
+        turns = float(sessions.turns @ sessions.sessions) / count
+
+        def proves(more: int) -> bool:
+            with_them = WeightedSessions(
+                np.append(sessions.successes, mean),
+                np.append(sessions.weight, mean),
+                np.append(sessions.turns, turns),
+                np.append(sessions.sessions, float(more)),
+            )
+            return p_value(with_them, self.bound, worst) <= level
+
+        low, high = 0, 1
+        while not proves(high):
+            low, high = high, high * 2
+            if high > _MOST_SESSIONS:
+                return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if proves(middle) else (middle, high)
+        return high
+
     def _window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
         chosen = self._cycles[first : last + 1]
         sessions = WeightedSessions(
@@ -242,6 +282,14 @@ class RatioTest:
         """Return whether the ratio is proven to be above its bound."""
         return self._limits(cycle, cycle, level).lower > self.bound
 
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether ``times`` as many lines would prove the ratio: the limit's distance falls with their root."""
+        limits = self._limits(first, last, _USUAL)
+        if not math.isfinite(limits.upper) or level <= 0.0:
+            return False
+        distance = math.log(limits.upper / limits.estimate) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
+        return math.log(limits.estimate) + distance <= math.log(self.bound)
+
     def _limits(self, first: int, last: int, level: float) -> RatioLimits:
         x, y = (Lines.joined([getattr(cycle, side) for cycle in self._cycles[first : last + 1]]) for side in "xy")
         units, of_line = np.unique(np.r_[x.unit, y.unit], return_inverse=True)
@@ -283,3 +331,7 @@ class StricterTest:
     def contradicts(self, cycle: int, level: float) -> bool:
         """Return whether every test contradicts it: what depends on the unit is no evidence."""
         return all(test.contradicts(cycle, level) for test in self._tests)
+
+    def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
+        """Return whether so many times the evidence would prove it in every unit."""
+        return all(test.would_prove(first, last, times, level) for test in self._tests)

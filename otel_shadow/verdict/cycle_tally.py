@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_shadow.record import Arm, Mode
+from otel_shadow.record import Arm, Mode, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, ShareCycle
 from otel_shadow.verdict.execution_kind import ExecutionKind
@@ -43,6 +43,8 @@ class CycleEvidence:
         now: V1's times in ordinary slots and in holdout slots; in units of blocks, where there are slots, and of
             sessions.
         after: V2's times and V1's of the same requests, in units of sessions.
+        errors, rate_limits: of each block of slots, V1's error rate in ordinary slots less that in the holdout slot;
+            of errors of any kind, and of those that a service answered with 429.
         shares_differ: whether the arms' shares were not told, and differ between hours by more than twice.
     """
 
@@ -51,6 +53,8 @@ class CycleEvidence:
     handoff: tuple[ShareCycle, ...]
     now: tuple[tuple[RatioCycle, ...], ...]
     after: tuple[RatioCycle, ...]
+    errors: Floats
+    rate_limits: Floats
     shares_differ: bool
 
 
@@ -61,7 +65,7 @@ class CycleSlice:
     Arguments:
         chosen: build, anchor and time of the look; its edges are not used.
         cycle: length of a cycle.
-        cycles: whole cycles since the anchor.
+        cycles: whole cycles since the anchor; the evidence of the running one follows theirs.
     """
 
     chosen: Slice
@@ -102,10 +106,14 @@ class _Everything:
         last = np.maximum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         first = np.minimum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         cycle = (first - which.chosen.start) // which.cycle
-        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle >= which.cycles)] = -1
+        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle > which.cycles)] = -1
         self.cycle = cycle[self.session] if len(rows) else cycle
         self.node = self.of_kind(lambda kind: self._nodes.index((kind.graph, kind.node)))
         self.probability = self._probability()
+
+    def _left_out(self, kind: ExecutionKind) -> bool:
+        """Return whether it is left out of the handoff rate."""
+        return self.which.chosen.without_rate_limited and kind.v2_rate_limited
 
     @property
     def _nodes(self) -> list[Node]:
@@ -123,7 +131,7 @@ class _Everything:
         kept = ~self.accepted[self.rows.kind]
         compared = mine & kept & (self.of_kind(lambda kind: kind.compared) > 0.0)
         noise = mine & kept & (self.of_kind(lambda kind: kind.disagreement is not None) > 0.0)
-        attempted = mine & (self.of_kind(lambda kind: kind.attempted) > 0.0)
+        attempted = mine & (self.of_kind(lambda kind: kind.attempted and not self._left_out(kind)) > 0.0)
         eligible = self._eligible(mine)
         return CycleEvidence(
             parity=self.share(compared, self.of_kind(lambda kind: kind.matched), eligible),
@@ -131,6 +139,8 @@ class _Everything:
             handoff=self.share(attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
             now=self.now(mine, pooled=len(group) > 1),
             after=self.after(mine, pooled=len(group) > 1),
+            errors=self.block_differences(mine, lambda kind: kind.v1_status == Status.ERROR),
+            rate_limits=self.block_differences(mine, lambda kind: kind.v1_rate_limited),
             shares_differ=self.shares_differ(mine),
         )
 
@@ -160,10 +170,10 @@ class _Everything:
         could = mine & ((self._could_be_shadowed() + self.of_kind(lambda kind: kind.live)) > 0.0)
         probability, cycle = self.probability[could], self.cycle[could]
         power = np.floor(np.log2(probability)).astype(np.int64)
-        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles)]
+        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles + 1)]
         for one in np.unique(power).tolist():
             in_class = power == one
-            counts = np.bincount(cycle[in_class], minlength=self.which.cycles)
+            counts = np.bincount(cycle[in_class], minlength=self.which.cycles + 1)
             for place in np.flatnonzero(counts).tolist():
                 least = float(probability[in_class & (cycle == place)].min())
                 found[place][one] = SamplingClass(least, float(counts[place]))
@@ -209,6 +219,21 @@ class _Everything:
         x, y = (latency.BASE ** (part.astype(np.float64) - units) for part in (self.rows.v2, self.rows.v1))
         return self._ratio((both, x), (both, y), self.session, 1.0 / self.probability)
 
+    def block_differences(self, mine: NDArray[np.bool_], failed: Callable[[ExecutionKind], bool]) -> Floats:
+        """Return, of each block with V1s in both kinds of slots, how much more often those in ordinary ones fail."""
+        slots = self.of_kind(lambda kind: bool(kind.holdout and kind.slot_seconds and kind.latency_arm)) > 0.0
+        at = np.flatnonzero(mine & slots)
+        if not len(at):
+            return np.empty(0, np.float64)
+        held = self.of_kind(lambda kind: kind.latency_arm == Arm.HOLDOUT)[at] > 0.0
+        _, block = np.unique(self._blocks(mine & slots)[at], return_inverse=True)
+        wrong, size = self.of_kind(failed)[at], int(block.max()) + 1
+        whole = [np.bincount(block[held == side], minlength=size) for side in (False, True)]
+        bad = [np.bincount(block[held == side], wrong[held == side], size) for side in (False, True)]
+        both = (whole[0] > 0) & (whole[1] > 0)
+        found: Floats = bad[0][both] / whole[0][both] - bad[1][both] / whole[1][both]
+        return found
+
     def shares_differ(self, mine: NDArray[np.bool_]) -> bool:
         """Return whether, of lines that don't tell the slots, two hours hold arms of surely other shares."""
         arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
@@ -233,7 +258,7 @@ class _Everything:
             rows = np.flatnonzero(of[0] & (self.cycle == place))
             return Lines(unit[rows], of[1][rows], weight[rows])
 
-        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles))
+        return tuple(RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles + 1))
 
     def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
         """Return times; of several nodes, each in units of the node's own 95th percentile."""

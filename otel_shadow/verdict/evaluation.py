@@ -15,7 +15,7 @@ from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case
 from otel_shadow.verdict.cycle_tally import cycle_evidence
 from otel_shadow.verdict.evidence_faults import evidence_faults
-from otel_shadow.verdict.executions import TIMES, Summary
+from otel_shadow.verdict.executions import TIMES, Summary, moment
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
@@ -51,52 +51,64 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     nodes = tally(summary, found.slice, policy.intents)
     asked = _asked(summary, policy)
     tests = sum(criteria.tests(node, asked) for node in nodes)
-    names = [node.place for node in nodes]
-    pool = _pool(nodes) if policy.judge == "graph" else ()
-    groups = [[name] for name in names] + ([pool] if pool else [])
+    pool = _pool(nodes, policy)
+    groups = [[node.place] for node in nodes] + ([pool] if pool else [])
     cycles = cycle_evidence(summary, found.cycles, groups)
     verdicts = tuple(
         _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"))
         for node, evidence in zip(nodes, cycles, strict=False)
     )
     together = pooled_tally(summary, found.slice, policy.intents, pool) if pool else None
-    rows = None
+    pooled: tuple[CriterionResult, ...] = ()
     if together is not None:
         case = Case(together, found, policy, asked, tests, cycles[-1], "pool")
-        rows = _workflow([MEASURES[name](case) for name in semconv.CRITERIA], verdicts)
+        pooled = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
+    members = frozenset(node.name for node in nodes if node.place in pool)
+    rows = tuple(_row(name, verdicts, pooled, members) for name in semconv.CRITERIA)
     return _overall(summary, policy, at, found, nodes, verdicts, rows)
 
 
-def _pool(nodes: Sequence[NodeTally]) -> tuple[Place, ...]:
-    """Return the nodes that a workflow's shares are pooled over: those whose decision can differ.
+def _pool(nodes: Sequence[NodeTally], policy: Policy) -> tuple[Place, ...]:
+    """Return the nodes that are judged together, two at least: those whose decision can differ, by the same bounds.
 
-    Where all decisions are constant there is nothing to judge, and each node says so by itself.
+    A node with bounds of its own is judged by itself; of one with a constant decision the others say nothing.
     """
-    return tuple(node.place for node in nodes if not node.constant_decision)
+    if policy.judge == "node":
+        return ()
+    found = tuple(node.place for node in nodes if not node.constant_decision and node.name not in policy.nodes)
+    return found if len(found) > 1 else ()
 
 
-def _workflow(pooled: Sequence[CriterionResult], verdicts: Sequence[NodeVerdict]) -> tuple[CriterionResult, ...]:
-    """Return the workflow's rows: what all nodes prove together, unless a node by itself forbids it."""
-    return tuple(
-        _guarded(row, _weakest([node.criterion(row.criterion) for node in verdicts]), verdicts) for row in pooled
-    )
+def _row(
+    name: str, verdicts: Sequence[NodeVerdict], pooled: Sequence[CriterionResult], members: frozenset[str]
+) -> CriterionResult:
+    """Return the workflow's row: what the nodes of the pool prove together and the others alone."""
+    each = [node.criterion(name) for node in verdicts]
+    together = next((row for row in pooled if row.criterion == name and row.tests), None)
+    inside = [row for row in each if row.node in members]
+    if together is None or any(row.decision is Decision.NO_GO for row in each):
+        return _weakest(each)
+    outside = [row for row in each if row.node not in members and row.certified]
+    return _weakest([_guarded(together, inside), *outside])
 
 
-def _guarded(row: CriterionResult, weakest: CriterionResult, verdicts: Sequence[NodeVerdict]) -> CriterionResult:
-    if row.tests == 0 or weakest.decision is Decision.NO_GO:
-        return weakest
-    row = replace(row, node=None, weakest=weakest.weakest)
+def _guarded(row: CriterionResult, nodes: Sequence[CriterionResult]) -> CriterionResult:
+    """Return the pool's row with what its nodes lack by themselves, and the name of the weakest."""
+    own = {one.kind for one in row.reasons}
     obstacles = [
-        replace(one, node=node.node)
-        for node in verdicts
-        for one in node.criterion(row.criterion).reasons
-        if one.role is Role.MISSING and node.criterion(row.criterion).certified
+        replace(one, node=node.node or "")
+        for node in nodes
+        for one in node.reasons
+        if one.role is Role.MISSING and one.kind not in own
     ]
-    own = {(one.kind, one.criterion) for one in row.reasons}
-    obstacles = [one for one in obstacles if (one.kind, one.criterion) not in own]
+    row = replace(row, node=None, weakest=_weakest(nodes).weakest)
+    due = [row.eta, *(node.eta for node in nodes if node.decision is Decision.WAIT)]
+    known = [eta for eta in due if eta is not None]
+    row = replace(row, eta=max(known) if len(known) == len(due) else None)
     if row.decision is Decision.GO and obstacles:
+        late = max(known) if len(known) == len(due) - 1 else None
         why = replace(row.reasons[0], kind=ReasonKind.UNPROVEN)
-        return replace(row, decision=Decision.WAIT, reasons=(why, *obstacles))
+        return replace(row, decision=Decision.WAIT, reasons=(why, *obstacles), eta=late)
     return replace(row, reasons=(*row.reasons, *obstacles))
 
 
@@ -124,6 +136,7 @@ def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None 
 def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     if at is None:
         last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
+        last = max([last, *(moment(beat.time) for beat in summary.beats)])
         return last + timedelta(minutes=policy.session_idle_minutes)
     if at.tzinfo is None:
         raise ValueError(f"at = {at!r} has no time zone; give datetime(..., tzinfo=UTC)")
@@ -166,10 +179,8 @@ def _overall(
     found: Frame,
     nodes: Sequence[NodeTally],
     verdicts: tuple[NodeVerdict, ...],
-    rows: tuple[CriterionResult, ...] | None,
+    rows: tuple[CriterionResult, ...],
 ) -> Verdict:
-    if rows is None:
-        rows = tuple(_weakest([node.criterion(name) for node in verdicts]) for name in semconv.CRITERIA)
     faults = evidence_faults(summary, policy, found, at)
     blockers = (*_of(faults, Role.BLOCKER), *_blockers(summary, policy, found, verdicts))
     intents = _uncertified_intents(policy, nodes)
@@ -219,7 +230,9 @@ def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reaso
 
 def _of_rows(rows: Sequence[CriterionResult], role: Role) -> tuple[Reason, ...]:
     """Return the reasons of the workflow's rows that play ``role``, each with its criterion and node, and once."""
-    found = (one.about(row.criterion, row.weakest) for row in rows for one in row.reasons if one.role is role)
+    found = (
+        one.about(row.criterion, one.node or row.weakest) for row in rows for one in row.reasons if one.role is role
+    )
     return tuple(dict.fromkeys(found))
 
 
@@ -235,7 +248,7 @@ def _weakest(results: Sequence[CriterionResult]) -> CriterionResult:
     etas = [result.eta for result in results if result.decision is Decision.WAIT]
     known = [eta for eta in etas if eta is not None]
     eta = max(known) if known and len(known) == len(etas) else None
-    node = worst.node
+    node = worst.node or worst.weakest
     return replace(worst, node=None, weakest=node, eta=eta if worst.decision is Decision.WAIT else None)
 
 

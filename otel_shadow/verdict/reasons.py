@@ -41,15 +41,17 @@ class ReasonKind(StrEnum):
     UNPROVEN = "unproven"
     SERVED = "served"  # have of of
     NOT_SERVED = "not_served"  # have of of
+    V1_ERRORS = "v1_errors"  # have: difference of rates, needed: its bound; of: blocks
+    V1_RATE_LIMITS = "v1_rate_limits"  # likewise
     COVERED = "covered"  # have of of
     NOT_ENOUGH = "not_enough"
     CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next
     SESSIONS = "sessions"  # have, needed
     SESSIONS_IN_CYCLES = "sessions_in_cycles"  # have, needed
-    PROOF = "proof"  # have, needed: sessions
+    PROOF = "proof"  # have, needed: sessions; rate; by
     OUT_OF_REACH = "out_of_reach"
     TOO_FEW_TO_TELL = "too_few_to_tell"
-    NEXT_CYCLE = "next_cycle"
+    OUT_OF_WINDOW = "out_of_window"  # of: cycles; rate; needed: sessions without a failure; have: cycles that would do
     HOLDS_NO_MORE = "holds_no_more"
     LAST_CYCLE = "last_cycle"
     OUTSIDE = "outside"  # have against needed, with quantity and limit
@@ -126,6 +128,7 @@ class Reason:
         hours: a length of time in hours.
         since, by: times.
         day: a day of the calendar.
+        rate: closed sessions a day.
     """
 
     role: Role
@@ -142,6 +145,7 @@ class Reason:
     since: datetime | None = None
     by: datetime | None = None
     day: date | None = None
+    rate: float | None = None
 
     def about(self, criterion: str, node: str | None) -> Reason:
         """Return the reason with its place; whole cycles are the same for every criterion and stay without one."""

@@ -122,6 +122,28 @@ def _hours_of_day(reason: Reason) -> str:
     return f"the hours {begin:g} to {begin + length:g} after the beginning of each cycle"
 
 
+def _rate(reason: Reason) -> str:
+    if reason.rate is None:
+        return ""
+    return f"at {count(reason.rate) if reason.rate >= 1 else f'{reason.rate:.2g}'} a day"
+
+
+def _proof(reason: Reason) -> str:
+    told = f"about {plural(_difference(reason), 'more session')} with results like those so far"
+    return ", ".join(filter(None, (told, _rate(reason)))) + (f": {moment(reason.by)}" if reason.by else "")
+
+
+def _out_of_window(reason: Reason) -> str:
+    longer = "a longer window" + (
+        f" ([sla] max_cycles = {count(reason.have)})" if reason.have else " ([sla] max_cycles)"
+    )
+    failures = f" (at least {plural(round(reason.needed), 'more session')} without a failure)" if reason.needed else ""
+    return (
+        f"this traffic can't prove the bound within {plural(reason.of or 0, 'cycle')}{failures}, {_rate(reason)}; what "
+        f"can be decided: {longer}, a wider margin in writing, more of the traffic, or fewer nodes at once"
+    )
+
+
 _EVIDENCE: Mapping[str, str] = {
     "": "no evidence yet",
     semconv.CRITERION_PARITY: "pairs in which both versions decided",
@@ -157,6 +179,14 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"in {count(one.have)} of {count(one.of)} executions the caller got what V1 produced, in the others something "
         "else"
     ),
+    ReasonKind.V1_ERRORS: lambda one: (
+        f"V1 fails more often while shadows run: {points(one.have)} (at most {points(one.needed)}; {count(one.of)} "
+        "blocks of time slots)"
+    ),
+    ReasonKind.V1_RATE_LIMITS: lambda one: (
+        f"services tell V1 more often that it asks too often (429) while shadows run: {points(one.have)} (at most "
+        f"{points(one.needed)}; {count(one.of)} blocks of time slots): lower sample, or give V2 a quota of its own"
+    ),
     ReasonKind.COVERED: lambda one: (
         f"{count(one.have)} of {count(one.of)} executions that should have a shadow had one"
     ),
@@ -164,15 +194,13 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.CYCLES: _cycles,
     ReasonKind.SESSIONS: lambda one: _more(one, "closed session"),
     ReasonKind.SESSIONS_IN_CYCLES: lambda one: f"{_more(one, 'closed session')} within whole cycles of traffic",
-    ReasonKind.PROOF: lambda one: f"about {plural(_difference(one), 'more session')} with results like those so far",
+    ReasonKind.PROOF: _proof,
+    ReasonKind.OUT_OF_WINDOW: _out_of_window,
     ReasonKind.OUT_OF_REACH: lambda one: (
         "a better V2, or a wider bound in [sla] of shadow.toml: with results like those so far, no number of sessions "
         "proves that the bound is kept"
     ),
     ReasonKind.TOO_FEW_TO_TELL: lambda one: "more sessions: those so far are too few to estimate how many",
-    ReasonKind.NEXT_CYCLE: lambda one: (
-        "the end of the current cycle of traffic: when the last whole one ended, there was no proof yet"
-    ),
     ReasonKind.HOLDS_NO_MORE: lambda one: (
         "what was proven at an earlier look: the window as a whole does not support it any more"
     ),
@@ -266,11 +294,11 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"them: coverage can't be known. Give the whole log, not what grep {semconv.EVENT_V2} leaves of it"
     ),
     ReasonKind.ARMS: lambda one: (
-        f"the shares of the arms can't be chance: {percent(one.have)} of the executions are in the holdout where "
-        f"{percent(one.needed)} were to be expected. Lines of one arm are missing"
+        f"the shares of the arms can't be chance: the holdout has {percent(one.have)} of the executions where "
+        f"{percent(one.needed)} were to be expected: lines of one arm are missing"
     ),
     ReasonKind.UNSEEN_HOURS: lambda one: (
-        f"from {one.names[0]} to {one.names[1]} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
+        f"from {' to '.join(one.names[:2])} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
         f"should have a shadow had one ({', '.join(one.names[2:]) or 'no reason told'}): of these hours next to "
         "nothing is known"
     ),

@@ -48,9 +48,9 @@ def test_numbers_are_told_in_their_own_unit(reason: Reason, expected: str) -> No
 
 def test_a_verdict_has_its_reasons_as_data_and_in_words() -> None:
     """What is missing names kind, criterion, node and both numbers, in Python and in JSON."""
-    few = summary(sessions=299, turns=20, match=1.0, holdout=0.0)
+    few = summary(sessions=29, turns=20, match=1.0, holdout=0.0)
     verdict = evaluate(few, Policy(criteria=("parity",)), at(49))
-    lacking = Reason(Role.MISSING, ReasonKind.SESSIONS, "parity", "greeting", have=299, needed=300)
+    lacking = Reason(Role.MISSING, ReasonKind.SESSIONS, "parity", "greeting", have=29, needed=30)
     assert verdict.decision is Decision.WAIT
     assert [one for one in verdict.reasons if one.role is Role.MISSING] == [lacking]
     found = verdict.to_dict()
@@ -59,11 +59,11 @@ def test_a_verdict_has_its_reasons_as_data_and_in_words() -> None:
         "kind": "sessions",
         "criterion": "parity",
         "node": "greeting",
-        "have": 299,
-        "needed": 300,
+        "have": 29,
+        "needed": 30,
     }
     assert told in found["reasons"]
-    assert found["missing"] == ["Functional parity (greeting): 1 more closed session (299 of 300 so far)"]
+    assert found["missing"] == ["Functional parity (greeting): 1 more closed session (29 of 30 so far)"]
     assert found["reason"] == found["missing"][0]
 
 

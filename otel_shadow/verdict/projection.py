@@ -1,0 +1,73 @@
+"""When a proof is to be expected: the evidence so far, continued at its rate and with results like those so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from otel_shadow.verdict.alpha_spending import PlannedLook, levels
+from otel_shadow.verdict.cycle_looks import CycleTest
+
+FARTHEST: Final = 60
+"""Cycles beyond which nothing is foretold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be expected of one test.
+
+    Arguments:
+        cycles: whole cycles since the anchor at whose end it would be proven within the window; None: not within it.
+        longer: the least ``max_cycles`` with which it would be, where the window is too short; None: with none.
+    """
+
+    cycles: int | None
+    longer: int | None
+
+
+def outlook(test: CycleTest, done: int, elapsed: float, max_cycles: int, alpha: float) -> Outlook:
+    """Return when ``test`` is to be expected to be proven.
+
+    Arguments:
+        test: with the evidence, the running cycle's as its last.
+        done: whole cycles since the anchor.
+        elapsed: cycles since the anchor, the part of the running one included.
+        max_cycles: the window's length.
+        alpha: of the criterion.
+    """
+    first = max(0, done - max_cycles)
+    span = max(elapsed - first, 1e-6)
+    now = test.information(first, done)
+    taken = [PlannedLook(size, test.best_p(size)) for size in (test.information(0, last) for last in range(done))]
+
+    def proven_at(cycles: int, held: int) -> bool:
+        factor = (cycles - max(0, cycles - held)) / span
+        ahead = [now * count / span for count in range(done + 1, min(cycles, held) + 1)]
+        planned = [*taken[:held], *(PlannedLook(size, test.best_p(size)) for size in ahead)]
+        level = levels(planned, test.reference, alpha)[-1] if planned else 0.0
+        return level > 0.0 and test.would_prove(first, done, factor, level)
+
+    within = _first(lambda cycles: proven_at(cycles, max_cycles), done + 1, max(max_cycles, done + 1))
+    if within is not None:
+        return Outlook(within, None)
+    return Outlook(None, _first(lambda cycles: proven_at(cycles, cycles), max_cycles + 1, FARTHEST))
+
+
+def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:
+    """Return the first number from ``low`` to ``high`` that holds, by halves: more evidence proves more."""
+    if low > high or not holds(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def cycles_until(wanted: float, seen: float, elapsed: float, done: int) -> int | None:
+    """Return the whole cycles at whose end ``wanted`` of something is there, of which ``seen`` was in ``elapsed``."""
+    if seen <= 0.0 or elapsed <= 0.0:
+        return None
+    cycles = max(math.ceil(wanted / seen * elapsed - 1e-9), done + 1)
+    return cycles if cycles <= FARTHEST * 10 else None
