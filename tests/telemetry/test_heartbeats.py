@@ -56,9 +56,13 @@ def beat_now(capture: ShadowCapture) -> None:
     assert capture.manager.flush(PATIENCE_S)
     queue = capture.manager.record_queue
     queue._next_beat_s = 0.0
-    if queue._thread is None:
-        queue.put(lambda: None)
-    until(lambda: queue._next_beat_s > 0.0)
+
+    def has_beaten() -> bool:
+        if queue._thread is None:  # not yet begun, or ended by a shutdown
+            queue.put(lambda: None)
+        return queue._next_beat_s > 0.0
+
+    until(has_beaten)
     assert capture.manager.flush(PATIENCE_S)
 
 
