@@ -179,14 +179,19 @@ def demo(**options: Any) -> int:
 @click.option("--config", type=FILE_IN, metavar="FILE",
               help="shadow.toml to check, or to write.  [default: $OTEL_SHADOW_CONFIG, ./shadow.toml]")  # fmt: skip
 @click.option("--write", is_flag=True, help="Draft a commented shadow.toml for the graph instead; none is overwritten.")
-def doctor(graph: str | None, config: Path | None, write: bool) -> int:
+@click.option(
+    "--verify-key",
+    is_flag=True,
+    help="Print the key by which the verdict tells lines from forged ones (OTEL_SHADOW_VERIFY_KEY) instead.",
+)
+def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool) -> int:
     """Check configuration, flags, V2 imports and signatures, the log, the hash key and the collector.
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
     """
-    from otel_shadow._doctor.doctor_command import diagnose
+    from otel_shadow._doctor.doctor_command import diagnose, print_verify_key
 
-    return diagnose(graph, config, write)
+    return print_verify_key() if verify_key else diagnose(graph, config, write)
 
 
 @cli.command(short_help="Write Grafana dashboards and Prometheus rules.")

@@ -33,6 +33,11 @@ _MARK = "…"
 _LONGEST_FIELD = 128
 
 
+def event_of(total: str) -> str:
+    """Return the event of which a heartbeat's line tells a total, by its type; ``unlogged`` is no event, and stays."""
+    return next((event for event, name in _EVENT_TYPES.items() if name == total), total)
+
+
 def timestamp(moment: datetime) -> str:
     """Return ``moment`` as RFC 3339 in UTC with milliseconds and ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -200,7 +205,9 @@ KEYS = (
         lambda r, v2: r.sequence, "sequence", nullable=True),
     Key("handed_over", "number", "Executions of the node in this process that a line was due of, so far.",
         read_as="handed_over"),
-    Key("totals", "table", "Lines of the node that this process has written so far, by event.", read_as="totals"),
+    Key("totals", "table",
+        "Records of the node that this process has made so far, by the `event_type` of their first line.",
+        read_as="totals"),
     Key("last", "flag", "Whether the process ends.", read_as="last"),
     Key("code", "text", "Keyed code of the line, by which it is told from a forged one.",
         lambda r, v2: None, "code", nullable=True),
@@ -254,14 +261,14 @@ def lines(record: ShadowRecord) -> list[Line]:
 
 
 def heartbeat_line(beat: Heartbeat) -> Line:
-    """Return the line object of ``beat``."""
+    """Return the line object of ``beat``; its totals have the events' types, so that ``grep SHADOW_V2`` finds pairs."""
     values = {
         "event": semconv.EVENT_HEARTBEAT,
         "event_type": semconv.EVENT_TYPE_HEARTBEAT,
         "timestamp": timestamp(beat.timestamp),
         "schema": semconv.LINE_SCHEMA,
         "service": beat.service or None,
-        "totals": dict(beat.totals),
+        "totals": {_EVENT_TYPES.get(event, event): count for event, count in beat.totals.items()},
         "code": None,
     }
     return {name: values[name] if name in values else getattr(beat, name) for name in ORDER[semconv.EVENT_HEARTBEAT]}

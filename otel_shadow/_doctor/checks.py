@@ -21,6 +21,7 @@ from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_env
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig, named_file
 from otel_shadow.errors import ConfigError, MissingExtraError, require
 from otel_shadow.hash_key import WEAK_KEY
+from otel_shadow.line_code import environment_key
 
 _EXPORT_TIMEOUT_S = 4
 
@@ -77,10 +78,22 @@ def _identity(config: ShadowConfig | None) -> Iterator[Finding]:
         yield problem("hash key", f"{semconv.ENV_HASH_KEY} {redactor.weakness}", WEAK_KEY)
     else:
         yield ok("hash key", f"set, key id {redactor.key_id}")
+    yield from _verify_key(redactor)
     named = os.environ.get(semconv.ENV_V2_BUILD) or (config.v2_build if config else None)
     if not named and not resource_of_environment().get(SERVICE_VERSION):
         text = "V2's build has no name: evidence of two V2 versions can't be told apart"
         yield note("V2 build", text, f"set {semconv.ENV_V2_BUILD}, or service.version in OTEL_RESOURCE_ATTRIBUTES")
+
+
+def _verify_key(redactor: Redactor) -> Iterator[Finding]:
+    try:
+        key = environment_key()
+    except ConfigError as error:
+        yield problem("verify key", str(error), "copy it anew, or unset it")
+        return
+    if redactor.verify_key not in (None, key):
+        text = f"{semconv.ENV_VERIFY_KEY} is not that of {semconv.ENV_HASH_KEY}: no line of this key is taken for ours"
+        yield problem("verify key", text, "set what otel-shadow doctor --verify-key prints, or unset it")
 
 
 def _log() -> Iterator[Finding]:

@@ -9,12 +9,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from otel_shadow import semconv
 from otel_shadow._doctor.checks import examine
 from otel_shadow._doctor.draft import draft
 from otel_shadow._doctor.findings import Severity
 from otel_shadow._doctor.graph import import_graph
+from otel_shadow._runtime.redact import Redactor
 from otel_shadow.config import DEFAULT_FILE, named_file
 from otel_shadow.errors import ConfigError
+from otel_shadow.hash_key import WEAK_KEY
 
 _SIGN = {
     Severity.OK: "[green]ok[/green]     ",
@@ -38,6 +41,22 @@ def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
     problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
     out.print(f"\n{problems} problem{'s' if problems != 1 else ''}" if problems else "\nno problem found")
     return 1 if problems else 0
+
+
+def print_verify_key() -> int:
+    """Print the key that verifies lines, made of that of the hashes, and return 0; a warning goes to standard error.
+
+    A ConfigError says that there is no key of the hashes: then lines have no code.
+    """
+    redactor = Redactor()
+    if redactor.verify_key is None:
+        told = f"{semconv.ENV_HASH_KEY} is not set: lines get no code; set it as it is where they are written"
+        raise ConfigError([f"doctor --verify-key: {told}"])
+    if redactor.weakness:
+        warning = f"{semconv.ENV_HASH_KEY} {redactor.weakness}: {WEAK_KEY}"
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(warning)
+    Console(highlight=False, markup=False, soft_wrap=True).print(redactor.verify_key.hex())
+    return 0
 
 
 def _write(graph: str | None, config: Path | None) -> int:

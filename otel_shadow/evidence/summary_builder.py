@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from otel_shadow import semconv
 from otel_shadow.evidence.line_fields import SIMULATED, FieldReader, Fields
+from otel_shadow.log_line import event_of
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Sample, Summary, moment, numbers, probabilities
 from otel_shadow.verdict.hashes import text_hash
@@ -84,7 +85,7 @@ class SummaryBuilder:
             process=text_hash(values["process"]),
             time=values["time"],
             handed_over=_whole(values["handed_over"]),
-            totals=tuple(sorted((str(event), _whole(number)) for event, number in values["totals"].items())),
+            totals=tuple(sorted((event_of(name), _whole(number)) for name, number in values["totals"].items())),
             last=values["last"] is True,
         )
         self._beats[beat.key] = latest(self._beats.get(beat.key, beat), beat)

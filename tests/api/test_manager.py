@@ -59,7 +59,7 @@ def test_the_exported_manager_makes_spans_metrics_and_lines_by_default(tmp_path:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"spans": ["v1.node", "v2.shadow"], "timed": 2, "matches": 1}
     events = [json.loads(line)["event"] for line in lines.read_text(encoding="utf-8").splitlines()]
-    assert events == ["SHADOW_V2", "SHADOW_COMPARISON"]
+    assert events == ["SHADOW_V2", "SHADOW_COMPARISON", "SHADOW_HEARTBEAT"]
 
 
 WEAK = """

@@ -130,7 +130,7 @@ def told(folder: Path) -> Counter[Any]:
     return Counter(
         line.get("shadow_status") or line["reason"]
         for line in lines
-        if line["event"] != "SHADOW_COMPARISON" and line["node"] == "left"
+        if line["event"] in ("SHADOW_V2", "SHADOW_BASELINE") and line["node"] == "left"
     )
 
 

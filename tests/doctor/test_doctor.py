@@ -14,11 +14,14 @@ from small_graphs import small_graph
 
 from otel_shadow import semconv, with_shadow_v2
 from otel_shadow._doctor import Finding, Severity, arms, examine
+from otel_shadow._doctor.doctor_command import print_verify_key
 from otel_shadow._doctor.draft import draft
 from otel_shadow._doctor.graph import check_graph, import_graph
+from otel_shadow._runtime.redact import Redactor
 from otel_shadow.cli import cli
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import ConfigError
+from otel_shadow.line_code import code_of, environment_key, verifies
 
 GRAPH = "small_graphs:small_graph"
 Told = tuple[str, str, str]
@@ -188,6 +191,61 @@ def test_a_weak_hash_key_is_a_problem(monkeypatch: pytest.MonkeyPatch, key: str,
     finding = of("hash key", examine())
     assert (str(finding.severity), finding.text) == (severity, text)
     assert finding.remedy == "" or "openssl rand -hex 32" in finding.remedy
+
+
+class TestVerifyKey:
+    """``doctor --verify-key``, and the check of what was copied from it."""
+
+    def test_it_is_the_key_of_the_lines(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """One line on standard output, frozen; set as the variable, it verifies lines written with the hash key."""
+        monkeypatch.setenv(semconv.ENV_HASH_KEY, "b8e2f4a6c0d1e3f5")
+        assert print_verify_key() == 0
+        told, warned = capsys.readouterr()
+        assert (told, warned) == ("5bc7f7303e04a7ef35a7328861146025d22be6ae6da9f520f53612c5b275053c\n", "")
+        line: dict[str, object] = {"event": "SHADOW_V2", "pair_id": "p"}
+        line["code"] = code_of(line, Redactor().verify_key or b"")
+        monkeypatch.setenv(semconv.ENV_HASH_KEY, "another secret, of long standing")
+        monkeypatch.setenv(semconv.ENV_VERIFY_KEY, told)
+        assert verifies(line, environment_key() or b"")
+
+    def test_without_a_hash_key_there_is_none(self) -> None:
+        """One sentence with its remedy: a random key is another in each process."""
+        with pytest.raises(ConfigError) as caught:
+            print_verify_key()
+        (told,) = caught.value.problems
+        expected = "OTEL_SHADOW_HASH_KEY is not set: lines get no code; set it as it is where they are written"
+        assert told == f"doctor --verify-key: {expected}"
+
+    def test_a_weak_hash_key_is_told_beside_it(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The key alone is on standard output, for a pipe."""
+        monkeypatch.setenv(semconv.ENV_HASH_KEY, "demo")
+        assert print_verify_key() == 0
+        told, warned = capsys.readouterr()
+        assert len(told) == 65
+        assert warned.startswith("OTEL_SHADOW_HASH_KEY has 4 bytes, and 16 are the least: ")
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (
+                "ab" * 32,
+                "OTEL_SHADOW_VERIFY_KEY is not that of OTEL_SHADOW_HASH_KEY: no line of this key is taken for ours",
+            ),
+            ("ab", "OTEL_SHADOW_VERIFY_KEY: expected the 64 hex digits that otel-shadow doctor --verify-key prints"),
+        ],
+    )
+    def test_another_key_is_a_problem(self, monkeypatch: pytest.MonkeyPatch, value: str, text: str) -> None:
+        """Every line would be taken for a forged one, and the verdict would have no evidence."""
+        monkeypatch.setenv(semconv.ENV_HASH_KEY, "b8e2f4a6c0d1e3f5")
+        monkeypatch.setenv(semconv.ENV_VERIFY_KEY, value)
+        finding = of("verify key", examine())
+        assert (finding.severity, finding.text) == (Severity.PROBLEM, text)
+        monkeypatch.delenv(semconv.ENV_VERIFY_KEY)
+        assert [finding for finding in examine() if finding.subject == "verify key"] == []
 
 
 def lines(tmp_path: Path, *told: dict[str, object]) -> None:

@@ -39,7 +39,7 @@ def test_the_code_is_a_contract() -> None:
     """Other releases and other tools compute the same sixteen digits: frozen."""
     assert code_of(written(), KEY) == "4e2f03f7b53d7bde"
     assert code_of(written(replace(RECORD, v2=None, reason="holdout", sequence=1)), KEY) == "e5c58a9ed51ae252"
-    assert code_of(heartbeat_line(BEAT), KEY) == "4ec1d04c105d5f95"
+    assert code_of(heartbeat_line(BEAT), KEY) == "114378550fe08fb8"
 
 
 def test_what_is_covered_is_a_contract() -> None:
@@ -47,7 +47,7 @@ def test_what_is_covered_is_a_contract() -> None:
     assert canonical(heartbeat_line(BEAT)).decode() == (
         '{"event":"SHADOW_HEARTBEAT","schema":2.0,"timestamp":1772447445120,"clock":"system","graph":"shop",'
         '"node":"ask","service":"bot","process":"00000000000000ff","handed_over":9.0,'
-        '"totals":[["SHADOW_BASELINE",2.0],["SHADOW_V2",7.0]],"last":false}'
+        '"totals":[["shadow_baseline",2.0],["shadow_v2_execution",7.0]],"last":false}'
     )
 
 

@@ -33,7 +33,7 @@ def log(tmp_path_factory: pytest.TempPathFactory, collector: Collector, promethe
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in (Path(out) / "app.log").read_text().splitlines()]
-    executions = sum(line["event"] != semconv.EVENT_COMPARISON for line in lines)
+    executions = sum(line["event"] in (semconv.EVENT_V2, semconv.EVENT_BASELINE) for line in lines)
     until(lambda: prometheus.value(f'sum({series(semconv.ELIGIBLE)}{{job="{SERVICE}"}})') == executions)
     return lines
 

@@ -55,9 +55,12 @@ def played(program: str, folder: Path, *, expected: str | None = None) -> list[d
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
+EVIDENCE = ("SHADOW_V2", "SHADOW_BASELINE")
+
+
 def statuses(lines: list[dict[str, Any]]) -> list[str]:
     """What became of V2: its status, or the reason why there is no pair."""
-    return [line.get("shadow_status") or line["reason"] for line in lines if line["event"] != "SHADOW_COMPARISON"]
+    return [line.get("shadow_status") or line["reason"] for line in lines if line["event"] in EVIDENCE]
 
 
 def test_the_store_is_closed_while_v2_reads(tmp_path: Path) -> None:

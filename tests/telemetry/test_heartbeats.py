@@ -56,9 +56,13 @@ def beat_now(capture: ShadowCapture) -> None:
     assert capture.manager.flush(PATIENCE_S)
     queue = capture.manager.record_queue
     queue._next_beat_s = 0.0
-    if queue._thread is None:
-        queue.put(lambda: None)
-    until(lambda: queue._next_beat_s > 0.0)
+
+    def has_beaten() -> bool:
+        if queue._thread is None:  # not yet begun, or ended by a shutdown
+            queue.put(lambda: None)
+        return queue._next_beat_s > 0.0
+
+    until(has_beaten)
     assert capture.manager.flush(PATIENCE_S)
 
 
@@ -141,7 +145,7 @@ class TestHeartbeats:
         assert beat == {
             "event": "SHADOW_HEARTBEAT", "event_type": "shadow_heartbeat", "timestamp": "2025-01-09T10:30:45.123Z",
             "schema": 2, "service": beat["service"], "process": "process", "graph": "small", "node": "left",
-            "handed_over": 2, "totals": {"SHADOW_V2": 2}, "last": False, "v2_build": "test",
+            "handed_over": 2, "totals": {"shadow_v2_execution": 2}, "last": False, "v2_build": "test",
             "config_digest": capture.manager.config.digest, "key_id": capture.manager.services.redactor.key_id,
             "clock": "system", "code": "code",
         }  # fmt: skip
@@ -211,7 +215,7 @@ class TestHeartbeats:
         call(graph)
         beat_now(capture)
         (beat,) = capture.lines(semconv.EVENT_HEARTBEAT)
-        assert (beat["handed_over"], beat["totals"]) == (3, {"SHADOW_BASELINE": 2})
+        assert (beat["handed_over"], beat["totals"]) == (3, {"shadow_baseline": 2})
         assert numbers(capture.lines(), "SHADOW_BASELINE") == [1, 2]
 
     def test_a_number_is_used_up_where_a_sink_fails(self, make_shadow_capture: MakeCapture) -> None:
@@ -227,7 +231,7 @@ class TestHeartbeats:
         call(graph)
         beat_now(capture)
         assert numbers(capture.lines(), "SHADOW_BASELINE") == [1, 3]
-        assert capture.lines(semconv.EVENT_HEARTBEAT)[0]["totals"] == {"SHADOW_BASELINE": 3}
+        assert capture.lines(semconv.EVENT_HEARTBEAT)[0]["totals"] == {"shadow_baseline": 3}
         bodies = [json.loads(record.log_record.body) for record in capture._signals._events.seen]
         assert numbers(bodies, "SHADOW_BASELINE") == [1, 2, 3]
         assert capture.swallowed == {"sink": 1}
@@ -271,7 +275,7 @@ class TestHeartbeats:
         turns(1, logging=True)
         assert numbers(read(capture.log_file), "SHADOW_V2") == [1, 2, 3]
         beat = capture.lines(semconv.EVENT_HEARTBEAT)[-1]
-        assert (beat["handed_over"], beat["totals"]) == (6, {"SHADOW_V2": 3, "unlogged": 3})
+        assert (beat["handed_over"], beat["totals"]) == (6, {"shadow_v2_execution": 3, "unlogged": 3})
         assert len(capture.records) == 6, "other sinks get them all"
         turns(0, logging=False)
         capture.manager.shutdown(PATIENCE_S)
@@ -306,9 +310,9 @@ class TestHeartbeats:
         lines = read(capture.log_file)
         assert numbers(lines, "SHADOW_V2") == [1]
         assert numbers(lines, "SHADOW_BASELINE") == [1, 2, 3]
-        assert [beat["totals"] for beat in beats(lines)] == [{"SHADOW_V2": 1}]
+        assert [beat["totals"] for beat in beats(lines)] == [{"shadow_v2_execution": 1}]
         beat_now(capture)
-        assert beats(read(capture.log_file))[-1]["totals"] == {"SHADOW_V2": 1, "SHADOW_BASELINE": 3}
+        assert beats(read(capture.log_file))[-1]["totals"] == {"shadow_v2_execution": 1, "shadow_baseline": 3}
 
 
 APPLICATION = """
@@ -364,7 +368,7 @@ class TestProcesses:
         lines = read(log)
         last = lines[-1]
         assert (last["event"], last["last"], last["handed_over"], last["totals"]) == (
-            "SHADOW_HEARTBEAT", True, 5, {"SHADOW_V2": 5},
+            "SHADOW_HEARTBEAT", True, 5, {"shadow_v2_execution": 5},
         )  # fmt: skip
         assert numbers(lines, "SHADOW_V2", process=last["process"]) == [1, 2, 3, 4, 5]
         assert all(verifies(line, KEY) for line in lines if line["event"] != "SHADOW_COMPARISON")
@@ -388,9 +392,8 @@ for child in children:
             log,
         )
         lines = read(log)
-        assert sorted((beat["handed_over"], beat["totals"]["SHADOW_V2"]) for beat in beats(lines, last=True)) == [
-            (3, 3), (3, 3), (4, 4),
-        ]  # fmt: skip
+        told = [(beat["handed_over"], beat["totals"]["shadow_v2_execution"]) for beat in beats(lines, last=True)]
+        assert sorted(told) == [(3, 3), (3, 3), (4, 4)]
         assert len({line["process"] for line in lines}) == 3
         for beat in beats(lines):
             own = numbers(lines, "SHADOW_V2", process=beat["process"])
@@ -420,7 +423,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         )
         lines = read(log)
         (beat,) = beats(lines)
-        assert (beat["handed_over"], beat["totals"], beat["last"]) == (3, {"SHADOW_V2": 2}, False)
+        assert (beat["handed_over"], beat["totals"], beat["last"]) == (3, {"shadow_v2_execution": 2}, False)
         assert numbers(lines, "SHADOW_V2") == [1, 2]
 
     def test_a_full_disk_leaves_a_gap(self, tmp_path: Path) -> None:
@@ -448,4 +451,4 @@ turns(5)
         lines = [json.loads(line) for line in raw if line not in torn]
         assert numbers(lines, "SHADOW_V2") == [1, 2, 3, 4, 5, 21, 22, 23, 24, 25]
         (beat,) = beats(lines)
-        assert (beat["handed_over"], beat["totals"], beat["last"]) == (25, {"SHADOW_V2": 25}, True)
+        assert (beat["handed_over"], beat["totals"], beat["last"]) == (25, {"shadow_v2_execution": 25}, True)
