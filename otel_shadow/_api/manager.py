@@ -15,7 +15,7 @@ from warnings import warn
 from otel_shadow import semconv
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.debug_mode import announce
-from otel_shadow._runtime.dispatcher import Dispatcher
+from otel_shadow._runtime.dispatcher import Dispatcher, never
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
@@ -103,10 +103,8 @@ class ShadowTrafficManager(Engine):
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
         holdout = HoldoutClock(config.arms, service_name(tracer_provider))
-
-        def is_quiet() -> bool:  # a simulated clock may stand still while it waits for shadow runs
-            return clock_name == "system" and holdout.is_quiet(source.current, clock())
-
+        # A clock that is made up may stand still in a holdout slot until what waits has run.
+        is_quiet = holdout.quiet_by(source, time) if clock is time else never
         services = Services(
             config=config,
             flags=source,

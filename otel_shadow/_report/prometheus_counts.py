@@ -47,10 +47,8 @@ def show_counts(url: str, config: Path | None = None) -> int:
     policy = ShadowConfig.load(config).sla
     rows = sorted(_rows(url, policy), key=lambda row: row[0])
     if not rows:
-        raise EvidenceError(
-            f"{_shown(url)}: holds no metrics of otel-shadow in the last {policy.window_length_hours:g} h; is "
-            "OTLP export on?"
-        )
+        hours = f"{policy.window_length_hours:g} h"
+        raise EvidenceError(f"{_shown(url)}: holds no metrics of otel-shadow in the last {hours}; is OTLP export on?")
     columns = (Column("Criterion"), Column("Estimate", number=True), Column("Bound", number=True),
                Column("From about", number=True))  # fmt: skip
     nodes = (

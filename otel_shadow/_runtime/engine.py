@@ -54,7 +54,7 @@ class Engine:
         """Return what every heartbeat says of this process."""
         services = self.services
         return {
-            "service": "",
+            "service": services.holdout.service,
             "timestamp": datetime.fromtimestamp(services.clock(), UTC),
             "v2_build": services.v2_build,
             "config_digest": services.config_digest,

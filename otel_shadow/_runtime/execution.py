@@ -171,6 +171,8 @@ class Execution(ExecutionData):
         self.open_span()
         try:
             for chunk in chunks:
+                if self._produced is NOTHING:
+                    self.first_part_s = perf_counter() - self.entered_s
                 self._produced = chunk
                 yield chunk
         except BaseException as error:
@@ -182,6 +184,8 @@ class Execution(ExecutionData):
         self.open_span()
         try:
             async for chunk in chunks:
+                if self._produced is NOTHING:
+                    self.first_part_s = perf_counter() - self.entered_s
                 self._produced = chunk
                 yield chunk
         except BaseException as error:

@@ -33,7 +33,7 @@ class NodeCounts:
     def now(self) -> tuple[int, Mapping[str, int]]:
         """Return the executions handed over and the totals; in one thread, for each look counts on and is taken off."""
         self._looks += 1
-        return self.hand_over() - self._looks, dict(self.totals)
+        return self.hand_over() - self._looks, dict(sorted(self.totals.items()))
 
 
 class RecordCounts:

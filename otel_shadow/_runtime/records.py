@@ -40,6 +40,8 @@ class ExecutionData:
     """Whether the caller got just what V1 produced."""
     status = Status.NOT_RUN
     error_type: str | None = None
+    first_part_s: float | None = None
+    """Seconds until the first chunk of a V1 that streams."""
     rate_limited = False
     """Whether V1 failed because a service answered 429."""
 
@@ -221,9 +223,12 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         clock=services.clock_name,
         service=services.holdout.service,
         probability=execution.node.table.sample * _ADAPTIVE * (1.0 - holdout),
+        sample=execution.node.table.sample,
         holdout=holdout,
         slot_seconds=services.config.arms.slot_seconds,
         percentage=flags.router_v2_percentage,
+        first_part_s=execution.first_part_s,
+        caused_by_shadow=execution.span.caused_by_shadow,
     )
 
 

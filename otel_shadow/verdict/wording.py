@@ -179,6 +179,14 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"in {count(one.have)} of {count(one.of)} executions the caller got what V1 produced, in the others something "
         "else"
     ),
+    ReasonKind.V1_ERRORS: lambda one: (
+        f"V1 fails more often while shadows run: {points(one.have)} (at most {points(one.needed)}; {count(one.of)} "
+        "blocks of time slots)"
+    ),
+    ReasonKind.V1_RATE_LIMITS: lambda one: (
+        f"services tell V1 more often that it asks too often (429) while shadows run: {points(one.have)} (at most "
+        f"{points(one.needed)}; {count(one.of)} blocks of time slots): lower sample, or give V2 a quota of its own"
+    ),
     ReasonKind.COVERED: lambda one: (
         f"{count(one.have)} of {count(one.of)} executions that should have a shadow had one"
     ),
