@@ -67,6 +67,13 @@ def test_a_night_without_traffic_begins_no_new_run() -> None:
     assert build(judged(old, *days)) == ("A", 10.0, 1000)
 
 
+def test_a_clock_that_was_wrong_begins_no_window() -> None:
+    """One line of 1970: the window would be of half a century."""
+    verdict = judged(run(-490_000, 1, 1, "A"), run(0, 48.4, 900, "A"))
+    assert build(verdict) == ("A", 0.0, 900)
+    assert [one.have for one in of(verdict, ReasonKind.EARLIER)] == [1]
+
+
 def test_no_go_by_leaving_the_larger_part_of_the_same_hours_out() -> None:
     """One replica of ten has another configuration: told first."""
     verdict = judged(run(0, 48.4, 9000, "A", 0.7, digest="old"), run(0.1, 48.3, 1000, "A", digest="new"))
