@@ -18,6 +18,8 @@ from otel_shadow.verdict.result import Build
 _MINUTE = 60_000
 _BREAK = 10
 """Minutes of silence from which on a run may have ended."""
+_LONGEST = 31 * 24 * 60
+"""Minutes of silence that end every run: before it lies another deployment, or a clock that was wrong (1970)."""
 _EXPECTED = 20.0
 """Executions that a build would have had in a silence, by its share of the service's others: it was not deployed."""
 Ints = NDArray[np.int64]
@@ -43,14 +45,15 @@ class _Activity:
 
     @property
     def start(self) -> int:
-        """The minute in which its latest run began: after the last silence in which only others ran."""
+        """The minute in which its latest run began: after the last silence in which only others ran, or of a month."""
         at = np.flatnonzero(self.counts)
         seen = np.r_[0, np.cumsum(self.others)]
         meanwhile = seen[at[1:]] - seen[at[:-1] + 1]
         beside = int(seen[at[-1] + 1] - seen[at[0]])
         total = int(self.counts.sum())
         share = total / np.maximum(total + beside - meanwhile, 1)
-        breaks = (np.diff(self.minutes[at]) > _BREAK) & (meanwhile * share >= _EXPECTED)
+        silence = np.diff(self.minutes[at])
+        breaks = (silence > _LONGEST) | ((silence > _BREAK) & (meanwhile * share >= _EXPECTED))
         return int(self.minutes[at[np.flatnonzero(breaks)[-1] + 1]]) if breaks.any() else int(self.minutes[at[0]])
 
     @property
@@ -74,7 +77,8 @@ def choose(summary: Summary, at: int) -> Choice | None:
     present = {unit: build for unit, build in builds.items() if build.events}
     if not present:
         return None
-    if len(present) == 1:
+    longest = max(build.last - build.first for build in present.values()).total_seconds() / 60.0
+    if len(present) == 1 and longest <= _LONGEST:
         unit, build = next(iter(present.items()))
         return Choice(build, unit, ())
     activities = _activities(summary, of_kind, units, at)

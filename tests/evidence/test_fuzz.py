@@ -1,0 +1,139 @@
+"""Whatever stands in a log: counted or read, the same by both readers, and never another exception than ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from recorded import compose, docker, formatted, kubernetes, log, otlp, shipped
+
+from otel_shadow.errors import EvidenceError
+from otel_shadow.evidence import load, read, read_sources, save
+from otel_shadow.line_code import derived_key
+from otel_shadow.verdict import Summary, evaluate
+
+EXAMPLES = int(os.environ.get("OTEL_SHADOW_FUZZ_EXAMPLES", "150"))
+"""CI gives it a minute."""
+OURS = [json.loads(line) for line in log(12) if b"COMPARISON" not in line]
+HUGE = 10**400
+ODD: list[Any] = [
+    None, True, False, 0, 1, -1, 1.0, 0.5, 1e308, HUGE, 10**18, "", "1", "1.0", "true", "NaN", "\x1f", "\x1e\x1f",
+    "\ud800", "a" * 300, [], ["a"], [1, None], [["a"]], {}, {"a": 1}, {"v1": {"a": []}}, "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59-23:59", "2025-01-09", "2025-01-09T10:00:00", "2025-01-09T10:00:00.123456789Z",
+    "{", '{"a":1}', "[1]",
+]  # fmt: skip
+values = st.sampled_from(ODD) | st.text(max_size=8) | st.floats(allow_nan=True) | st.integers()
+keys = st.sampled_from(sorted({key for item in OURS for key in item}))
+
+
+def dumped(item: Any) -> bytes:
+    return json.dumps(item, separators=(",", ":")).encode() + b"\n"
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> bytes:
+    """A line of ours, of which some values were replaced or taken away."""
+    item = dict(draw(st.sampled_from(OURS)))
+    for _ in range(draw(st.integers(0, 3))):
+        key = draw(keys)
+        if draw(st.booleans()):
+            item[key] = draw(values)
+        else:
+            item.pop(key, None)
+    return dumped(item)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A line that broke off, was wrapped, or stands behind something."""
+    line = draw(changed())
+    form = draw(st.sampled_from([compose, docker, formatted, kubernetes, None]))
+    line = form(line) if form else line
+    if draw(st.booleans()):
+        line = line[: draw(st.integers(0, len(line)))] + draw(st.sampled_from([b"", b"\n", b"\0\0\n", b"\xff\n"]))
+    return line
+
+
+files = st.lists(changed() | damaged() | st.binary(max_size=40), min_size=1, max_size=12).map(b"".join)
+
+
+def told(content: bytes, small: int, key: bytes | None = None) -> Any:
+    """What reading gives: the rows with their kinds and the counts, or the complaint."""
+    former, read_sources._SMALL = read_sources._SMALL, small
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".log") as file:
+            file.write(content)
+            file.flush()
+            try:
+                found = read([file.name], verify_key=key)
+            except EvidenceError as error:
+                return str(error).replace(file.name, "FILE")
+            evaluate(found)
+            reading = found.reading
+            counts = (reading.used, reading.malformed, reading.truncated, dict(reading.other_schema))
+            return rows(found), counts
+    finally:
+        read_sources._SMALL = former
+
+
+def rows(found: Summary) -> list[str]:
+    columns = [getattr(found.rows, item.name).tolist() for item in fields(found.rows) if item.name != "kind"]
+    kinds = [found.signatures[place] for place in found.rows.kind.tolist()]
+    return sorted(repr(row) for row in zip(*columns, kinds, strict=True))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(files)
+def test_both_readers_say_the_same_and_raise_nothing(content: bytes) -> None:
+    """The fast one hands over what is not just as the writer made it."""
+    assert told(content, 0) == told(content, 1 << 60)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(files)
+def test_with_a_key_nothing_is_raised_either(content: bytes) -> None:
+    """Codes are computed of whatever is there."""
+    told(content, 0, derived_key(b"k" * 32))
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A saved summary."""
+    folder = tmp_path_factory.mktemp("summary")
+    (folder / "app.log").write_bytes(b"".join(log(60)))
+    save(read([str(folder / "app.log")]), folder / "s.npz")
+    return (folder / "s.npz").read_bytes()
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_damaged_saved_evidence_is_a_complaint_or_what_it_was(summary: bytes, data: st.DataObject) -> None:
+    """Bytes changed, cut or put in."""
+    content = bytearray(summary)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        file.write(bytes(content))
+        file.flush()
+        with suppress(EvidenceError):
+            evaluate(load(file.name))
+
+
+@pytest.mark.parametrize("wrap", [otlp, lambda lines: [shipped(line) for line in lines]], ids=["otlp", "shipped"])
+def test_wrapped_odd_values_are_counted_too(tmp_path: Path, wrap: Any) -> None:
+    """Each key with each odd value."""
+    lines = [
+        dumped({**OURS[0], key: value}) for key in ("event", "diff_fields", "timestamp", "schema") for value in ODD
+    ]
+    lines += [dumped(OURS[1])]
+    content = b"".join(wrap([line for line in lines if b"\\ud800" not in line]))
+    assert not isinstance(told(content, 1 << 60), str)
