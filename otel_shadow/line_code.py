@@ -32,10 +32,13 @@ COVERED = (
     "decision_comparison.shadow_target", "decision_comparison.decisions_match", "original_target", "comparison",
     "steps_match", "v1_current_step", "v2_current_step", "diff_fields", "fields_compared", "comparison_error_type",
     "self_match", "observed.v1", "observed.v2", "tokens", "blocked_tools", "reason", "served", "fallback_reason",
-    "service", "probability", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "v2_rate_limited", "side",
-    "first_part_ms", "caused_by_shadow", "process", "sequence", "handed_over", "totals", "last",
+    "service", "probability", "sample", "holdout", "slot_seconds", "percentage", "v1_rate_limited", "v2_rate_limited",
+    "side", "first_part_ms", "caused_by_shadow", "process", "sequence", "handed_over", "totals", "last",
 )  # fmt: skip
-"""Every fact of a line; not what repeats another for people, nor ids of spans. A change raises ``schema``."""
+"""Every fact of a line; not what repeats another for people, nor ids of spans.
+
+A key may be added: lines that have it not keep their codes. To take one away, or to change a type, raises ``schema``.
+"""
 
 _LABEL = b"\xffotel-shadow verify key"
 """Begins with a byte that UTF-8 has not: the hash of no message and of no id is a part of the derived key."""
@@ -86,16 +89,17 @@ def environment_key() -> bytes | None:
 
 # --- the canonical form ----------------------------------------------------------------------------------------------
 def canonical(line: Mapping[str, Any]) -> bytes:
-    """Return what the code is computed over: the values of ``COVERED`` as a JSON list, null where there is none."""
-    found, get = [], line.get
+    """Return what the code is computed over: those of ``COVERED`` that have a value, as a JSON object in that order."""
+    found: dict[str, Any] = {}
+    get = line.get
     for name, convert in _PLAIN:
-        value = get(name)
-        found.append(None if value is None else convert(value))
+        if (value := get(name)) is not None and (value := convert(value)) is not None:
+            found[name] = value
     for table, inside in _INSIDE:
         within = _table(get(table)).get
-        for name, convert in inside:
-            value = within(name)
-            found.append(None if value is None else convert(value))
+        for name, whole, convert in inside:
+            if (value := within(name)) is not None and (value := convert(value)) is not None:
+                found[whole] = value
     return _to_json(found).encode("utf-8", "replace")
 
 
@@ -196,7 +200,7 @@ _CONVERT: Mapping[Type, Callable[[Any], Any]] = {
 _COVERED_KEYS = [next(key for key in KEYS if key.name == name) for name in COVERED]
 _PLAIN = [(key.name, _CONVERT[key.type]) for key in _COVERED_KEYS if len(key.path) == 1]
 _INSIDE = [
-    (table, [(key.path[1], _CONVERT[key.type]) for key in _COVERED_KEYS if len(key.path) > 1 and key.path[0] == table])
+    (table, [(key.path[1], key.name, _CONVERT[key.type]) for key in _COVERED_KEYS if key.path[:-1] == (table,)])
     for table in dict.fromkeys(key.path[0] for key in _COVERED_KEYS if len(key.path) > 1)
 ]
-"""The covered keys that stand in a table come last."""
+"""Those that stand in a table come last."""

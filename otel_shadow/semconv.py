@@ -51,6 +51,8 @@ EVENT_TYPE_V2: Final = "shadow_v2_execution"
 EVENT_TYPE_COMPARISON: Final = "shadow_comparison"
 EVENT_TYPE_BASELINE: Final = "shadow_baseline"
 EVENT_TYPE_HEARTBEAT: Final = "shadow_heartbeat"
+TOTAL_UNLOGGED: Final = "unlogged"
+"""Among the totals of a heartbeat: records that were to be no lines, for ``SHADOW_LOGGING`` was off."""
 LINE_MAX_BYTES: Final = 4096
 OTHER: Final = "_other"
 """Value that stands for a step, stage, target or category that is not declared."""

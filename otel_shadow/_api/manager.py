@@ -15,17 +15,19 @@ from warnings import warn
 from otel_shadow import semconv
 from otel_shadow._runtime.background_log import say
 from otel_shadow._runtime.debug_mode import announce
-from otel_shadow._runtime.dispatcher import Dispatcher
+from otel_shadow._runtime.dispatcher import Dispatcher, never
 from otel_shadow._runtime.engine import Engine
 from otel_shadow._runtime.executors.process import WorkerPool
 from otel_shadow._runtime.executors.trial import Trial
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.holdout_clock import HoldoutClock
+from otel_shadow._runtime.record_counts import RecordCounts
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow._telemetry.line_encoder import LineEncoder
 from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
 from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_environment, service_name
@@ -95,21 +97,21 @@ class ShadowTrafficManager(Engine):
         config = config if config is not None else ShadowConfig.load()
         source: FlagSource = flags or FeatureFlags.resolve(config.flags)
         metrics = MetricsSink(meter_provider)
-        lines = (WhileLogging(source, sink) for sink in (LogEventSink(logger_provider), LogFileSink(log_file)))
+        redactor = redactor or _own_redactor(config)
+        encoder = LineEncoder(redactor)
+        lines = [WhileLogging(LogEventSink(logger_provider, encoder)), WhileLogging(LogFileSink(log_file, encoder))]
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
         holdout = HoldoutClock(config.arms, service_name(tracer_provider))
-
-        def is_quiet() -> bool:  # a simulated clock may stand still while it waits for shadow runs
-            return clock_name == "system" and holdout.is_quiet(source.current, clock())
-
+        # A clock that is made up may stand still in a holdout slot until what waits has run.
+        is_quiet = holdout.quiet_by(source, time) if clock is time else never
         services = Services(
             config=config,
             flags=source,
-            redactor=redactor or _own_redactor(config),
+            redactor=redactor,
             fault_barrier=fault_barrier,
             spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
-            record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier),
+            record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier, RecordCounts(source)),
             dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor, is_quiet),
             clock=clock,
             holdout=holdout,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,8 @@ from otel_shadow.verdict import units, wording
 
 EXIT_NOT_ENOUGH = 3
 _TIMEOUT_S = 30.0
+_LARGEST = 64 << 20
+"""Bytes of an answer that are read: it has one number of each node."""
 _EXAMPLE = "http://localhost:9090"
 UNKNOWN = (
     "sessions: turns of one session are not independent, and the session is the unit of the evidence",
@@ -41,9 +47,8 @@ def show_counts(url: str, config: Path | None = None) -> int:
     policy = ShadowConfig.load(config).sla
     rows = sorted(_rows(url, policy), key=lambda row: row[0])
     if not rows:
-        raise EvidenceError(
-            f"{url}: holds no metrics of otel-shadow in the last {policy.window_length_hours:g} h; is OTLP export on?"
-        )
+        hours = f"{policy.window_length_hours:g} h"
+        raise EvidenceError(f"{_shown(url)}: holds no metrics of otel-shadow in the last {hours}; is OTLP export on?")
     columns = (Column("Criterion"), Column("Estimate", number=True), Column("Bound", number=True),
                Column("From about", number=True))  # fmt: skip
     nodes = (
@@ -57,7 +62,7 @@ def show_counts(url: str, config: Path | None = None) -> int:
         "What counts alone can't tell (the log can: otel-shadow verdict LOG)",
         tuple(Text(f"- {one}") for one in UNKNOWN),
     )
-    headline = f"Counts of the last {policy.window_length_hours:g} h in {url}; exit code {EXIT_NOT_ENOUGH}"
+    headline = f"Counts of the last {policy.window_length_hours:g} h in {_shown(url)}; exit code {EXIT_NOT_ENOUGH}"
     document = Document("counts", "Counts", headline, (*nodes, unknown), heading="No verdict")
     terminal.show(document, terminal.console(sys.stdout))
     return EXIT_NOT_ENOUGH
@@ -70,26 +75,85 @@ def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
         about = wording.TITLES[criterion]
         events = _ask(url, queries.unrecorded(resting[criterion]))
         for place, estimate in _ask(url, queries.unrecorded(expression)).items():
+            if not math.isfinite(estimate):
+                continue  # no traffic: nothing over nothing
             objectives = policy.model_copy(update=policy.bounds(place[2]).model_dump()).objectives()
+            number = events.get(place, 0.0)
             cells = (
                 Cell(about.title),
                 Cell(wording.value(about.quantity, estimate)),
                 Cell(wording.bound(about.quantity, objectives[criterion], about.limit)),
-                Cell(units.plural(round(events.get(place, 0.0)), about.event)),
+                Cell(units.plural(round(number) if math.isfinite(number) else 0, about.event)),
             )
             yield place, cells
 
 
 def _ask(url: str, expression: str) -> dict[Place, float]:
     if not url.startswith(("http://", "https://")):
-        raise EvidenceError(f"--prometheus {url}: expected a base address such as {_EXAMPLE}")
-    address = f"{url.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        raise EvidenceError(f"--prometheus {_shown(url)}: expected a base address such as {_EXAMPLE}")
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the user's own URL
-            rows: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        answer = json.loads(_answer(url, expression))
+        if answer.get("status") == "error":
+            told = f"{answer.get('errorType', 'error')}: {answer.get('error', '')}"
+            raise EvidenceError(f"--prometheus {_shown(url)}: {told[:300]}")
+        return dict(_row(row) for row in answer["data"]["result"])
+    except (
+        OSError,
+        HTTPException,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+    ) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise EvidenceError(
-            f"--prometheus {url}: no answer of a Prometheus ({reason}); expected its base address, such as {_EXAMPLE}"
+            f"--prometheus {_shown(url)}: no answer of a Prometheus ({reason}); expected its base address, such as "
+            f"{_EXAMPLE}"
         ) from None
-    return {tuple(str(row["metric"].get(name, "")) for name in queries.NODE): float(row["value"][1]) for row in rows}
+
+
+def _row(row: Mapping[str, Any]) -> tuple[Place, float]:
+    return tuple(str(row["metric"].get(name, "")) for name in queries.NODE), float(row["value"][1])
+
+
+def _answer(url: str, expression: str) -> bytes:
+    """Return the body of the answer, also that of a refusal, which says why."""
+    plain, credentials = _parts(url)
+    address = f"{plain.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    request = urllib.request.Request(address)  # noqa: S310 - the user's own URL
+    if credentials:
+        request.add_header("Authorization", f"Basic {base64.b64encode(credentials.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+            return _limited(answer)
+    except urllib.error.HTTPError as refused:
+        body = _limited(refused)
+        if body.lstrip()[:1] != b"{":
+            raise
+        return body
+
+
+def _limited(answer: Any) -> bytes:
+    body: bytes = answer.read(_LARGEST + 1)
+    if len(body) > _LARGEST:
+        raise ValueError("answer of more than 64 MiB")
+    return body
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """Return the address without credentials, and these as ``user:password``."""
+    parts = urllib.parse.urlsplit(url)
+    own, at, host = parts.netloc.rpartition("@")
+    return urllib.parse.urlunsplit(parts._replace(netloc=host)), urllib.parse.unquote(own) if at else ""
+
+
+def _shown(url: str) -> str:
+    """Return the address as it may be shown: credentials stay secret, in whatever part they stand."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return "(an address that can't be read)"
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit((parts.scheme, host, parts.path.rpartition("@")[2], "", ""))

@@ -138,10 +138,14 @@ class BackgroundQueue(ABC, Generic[T]):
             while not self._may_end():
                 self._turn()
                 self._pause()
+            self._conclude()
         finally:
             self._thread = None
             if self._queue:  # an item has come since, and found a thread that seemed to go on
                 self._start()
+
+    def _conclude(self) -> None:
+        """Do what comes last, before the thread ends; raise nothing."""
 
     def _may_end(self) -> bool:
         return self._ending and not self._queue

@@ -33,6 +33,11 @@ AWAITED = 2
 and where a loop ends soon, those that begin late are cut off."""
 
 
+def never() -> bool:
+    """Return False: shadow runs start at any time."""
+    return False
+
+
 class _Running(NamedTuple):
     shadow: Shadow
     slot: Slot
@@ -55,7 +60,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
         fault_barrier: FaultBarrier,
         processes: Executor | None = None,
         threads: FutureExecutor | None = None,
-        is_quiet: Callable[[], bool] = lambda: False,
+        is_quiet: Callable[[], bool] = never,
     ) -> None:
         self._is_quiet = is_quiet
         self._limits = limits

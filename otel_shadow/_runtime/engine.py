@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._runtime import background_log
@@ -25,6 +28,7 @@ class Engine:
         self.spans = services.spans
         self.fault_barrier = services.fault_barrier
         self.record_queue = services.record_queue
+        self.record_queue.counts.about = self._about
         self.dispatcher = services.dispatcher
         self.nodes: dict[tuple[str, str], ShadowedNode] = {}
         """The first shadowed node of each graph's and node's name."""
@@ -37,6 +41,7 @@ class Engine:
         """
         if (node.graph, node.name) not in self.nodes and len(self.nodes) >= _MOST_NODES:
             node.graph = semconv.OTHER
+        node.counts = self.record_queue.counts.of(node.graph, node.name)
         first = self.nodes.setdefault((node.graph, node.name), node)
         if first is not node:
             node.limiter, node.overhead_budget = first.limiter, first.overhead_budget
@@ -44,6 +49,18 @@ class Engine:
         for sink in self.record_queue.sinks:
             with self.fault_barrier("sink", node.name):
                 sink.open(node.graph, node.name)
+
+    def _about(self) -> Mapping[str, Any]:
+        """Return what every heartbeat says of this process."""
+        services = self.services
+        return {
+            "service": services.holdout.service,
+            "timestamp": datetime.fromtimestamp(services.clock(), UTC),
+            "v2_build": services.v2_build,
+            "config_digest": services.config_digest,
+            "key_id": services.redactor.key_id,
+            "clock": services.clock_name,
+        }
 
     def start_workers(self) -> None:
         """Start the worker processes now, and return at once; else they start with the first shadow run that needs one.
@@ -78,6 +95,5 @@ class Engine:
         cancel_at_exit(self.shutdown)
         end = perf_counter() + (self.config.limits.shutdown_seconds if timeout is None else timeout)
         self.dispatcher.close(max((end - perf_counter()) * 0.6, 0.0))
-        self.record_queue.flush(max(end - perf_counter(), 0.05))
-        self.record_queue.end()
+        self.record_queue.close(max(end - perf_counter(), 0.05))
         background_log.settle(max(end - perf_counter(), 0.05))

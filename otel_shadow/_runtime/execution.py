@@ -59,6 +59,7 @@ def begin(node: ShadowedNode, state: Any, configurable: Mapping[str, Any], call:
     except BaseException as fault:
         if is_from_outside(fault):
             raise
+        node.counts.hand_over()  # a record was due, and none will come
         node.services.fault_barrier.caught("enter", node.name, fault)
         return None
 
@@ -170,6 +171,8 @@ class Execution(ExecutionData):
         self.open_span()
         try:
             for chunk in chunks:
+                if self._produced is NOTHING:
+                    self.first_part_s = perf_counter() - self.entered_s
                 self._produced = chunk
                 yield chunk
         except BaseException as error:
@@ -181,6 +184,8 @@ class Execution(ExecutionData):
         self.open_span()
         try:
             async for chunk in chunks:
+                if self._produced is NOTHING:
+                    self.first_part_s = perf_counter() - self.entered_s
                 self._produced = chunk
                 yield chunk
         except BaseException as error:
@@ -274,8 +279,9 @@ class Execution(ExecutionData):
             self.capture = None
 
     def _hand_over(self) -> None:
-        """Queue the shadow run, or the record of an execution without one."""
+        """Queue the shadow run, or the record of an execution without one; from here on a record is due."""
         services, capture = self.node.services, self.capture
+        self.node.counts.hand_over()
         if capture is None:
             services.record_queue.put(self._without_shadow)
             return

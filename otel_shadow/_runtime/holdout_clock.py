@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from otel_shadow.config import ArmsTable
-from otel_shadow.flags import FeatureFlags
+from otel_shadow.flags import FeatureFlags, FlagSource
 from otel_shadow.slots import slot_at
 
 
@@ -42,15 +42,22 @@ class HoldoutClock:
             return known[3]
         return self._work_out(flags, epoch_s)
 
+    def has_slots(self, flags: FeatureFlags) -> bool:
+        """Return whether there are slots of both kinds, so that it matters what time it is."""
+        return 0.0 < flags.holdout(self._arms) < 1.0 and not self._arms.holdout_instance
+
     def is_quiet(self, flags: FeatureFlags, epoch_s: float) -> bool:
         """Return whether shadow runs that wait at ``epoch_s`` are to wait for the end of the holdout slot.
 
         They may begin in the first twelfth of it, as those of V1s that have just ended do: within twelve time limits
         they are over in the next twelfth, and what follows is free of shadows, whatever waits.
         """
-        if not self.holds(flags, epoch_s) or flags.holdout(self._arms) >= 1.0:
-            return False
-        return epoch_s % self._arms.slot_seconds >= self._arms.slot_seconds / 12.0
+        begun_s, length = epoch_s % self._arms.slot_seconds, self._arms.slot_seconds
+        return begun_s >= length / 12.0 and self.has_slots(flags) and self.holds(flags, epoch_s)
+
+    def quiet_by(self, source: FlagSource, clock: Callable[[], float]) -> Callable[[], bool]:
+        """Return what answers :meth:`is_quiet` under the flags of ``source``, by ``clock`` (epoch seconds)."""
+        return lambda: self.is_quiet(source.current, clock())
 
     def _work_out(self, flags: FeatureFlags, epoch_s: float) -> bool:
         share, length = flags.holdout(self._arms), self._arms.slot_seconds

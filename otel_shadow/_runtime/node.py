@@ -12,6 +12,7 @@ from otel_shadow._runtime.executors.loop_admission import LoopAdmission, V2Code
 from otel_shadow._runtime.fault_barrier import is_from_outside
 from otel_shadow._runtime.limits import Limiter, OverheadBudget
 from otel_shadow._runtime.observer import Observer
+from otel_shadow._runtime.record_counts import NodeCounts
 from otel_shadow._runtime.services import Services, random_id
 from otel_shadow.config import NodeTable
 from otel_shadow.record import Status
@@ -71,6 +72,7 @@ class ShadowedNode:
         self.assignments = Assignments(config.arms, self.table, services.holdout, run_id)
         self.limiter = Limiter(name, config.limits)
         self.overhead_budget = OverheadBudget()
+        self.counts = NodeCounts()
         self.admission = LoopAdmission(
             graph,
             name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 from otel_shadow._runtime.assignment import LIVE, Assignment
@@ -14,6 +13,7 @@ from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import error_type
 from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
+from otel_shadow.cached import cached
 from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
 
@@ -40,6 +40,8 @@ class ExecutionData:
     """Whether the caller got just what V1 produced."""
     status = Status.NOT_RUN
     error_type: str | None = None
+    first_part_s: float | None = None
+    """Seconds until the first chunk of a V1 that streams."""
     rate_limited = False
     """Whether V1 failed because a service answered 429."""
 
@@ -66,7 +68,7 @@ class ExecutionData:
     def live(self) -> bool:
         return self.assignment.reason == LIVE
 
-    @cached_property
+    @cached
     def labels(self) -> ExecutionLabels:
         """What every span of this execution carries."""
         services, assignment = self.node.services, self.assignment
@@ -221,9 +223,12 @@ def _record(execution: ExecutionData, v1: Observation) -> ShadowRecord:
         clock=services.clock_name,
         service=services.holdout.service,
         probability=execution.node.table.sample * _ADAPTIVE * (1.0 - holdout),
+        sample=execution.node.table.sample,
         holdout=holdout,
         slot_seconds=services.config.arms.slot_seconds,
         percentage=flags.router_v2_percentage,
+        first_part_s=execution.first_part_s,
+        caused_by_shadow=execution.span.caused_by_shadow,
     )
 
 

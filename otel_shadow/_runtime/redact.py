@@ -7,12 +7,15 @@ import hmac
 import os
 import re
 import sys
+import threading
 from collections.abc import Container, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from otel_shadow import semconv
+from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.cached import cached
 from otel_shadow.hash_key import given_secret, stretched, weakness
 from otel_shadow.line_code import derived_key
 
@@ -39,18 +42,24 @@ class Redactor:
         self.random_key = not secret
         self._short = lru_cache(4096)(self._identifier)
         self._safe = re.compile(safe_id) if safe_id else None
+        self._renew_lock()
+        on_fork(self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._making = threading.Lock()
+        """Held while the key is made, once for all threads; a process that is forked meanwhile has its own."""
 
     @property
     def weakness(self) -> str | None:
         """Why the secret is easily guessed; None if it is not."""
         return None if self.random_key else weakness(self._secret)
 
-    @cached_property
+    @cached
     def key_id(self) -> str:
         """Eight hex digits that tell keys apart and say nothing of the key."""
         return self.digest(_KEY_ID)[:8]
 
-    @cached_property
+    @cached
     def verify_key(self) -> bytes | None:
         """32 bytes with which lines get their codes and are verified; None where the secret is random."""
         return None if self.random_key else derived_key(self._key)
@@ -60,9 +69,12 @@ class Redactor:
         """The key id that release 0.1 wrote, which hashed with the secret itself."""
         return _mac(self._secret, _KEY_ID)[:8]
 
-    @cached_property
+    @cached
     def _key(self) -> bytes:
-        return self._secret if self.random_key else stretched(self._secret)
+        if self.random_key:
+            return self._secret
+        with self._making:
+            return stretched(self._secret)  # remembered: whoever waited finds it made
 
     def identifier(self, value: str) -> str:
         """Return a session or thread id: as it is if it matches the safe pattern, else hashed."""

@@ -201,7 +201,8 @@ class ShadowRun:
     def _is_held_out(self) -> bool:
         services = self._services
         try:
-            return services.holdout.holds(services.flags.current, services.clock())
+            flags = services.flags.current
+            return services.holdout.has_slots(flags) and services.holdout.holds(flags, services.clock())
         except BaseException as fault:  # noqa: BLE001 - flags and clocks of the application's own raise anything
             self._caught("record", fault)
             return True

@@ -59,6 +59,10 @@ class V1Span(Protocol):
     def sampled(self) -> bool:
         """Whether the trace is sampled."""
 
+    @property
+    def caused_by_shadow(self) -> bool | None:
+        """Whether a shadow run of another service made the call that the execution belongs to; None: not known."""
+
     def leave(self) -> None:
         """Make its parent current again and take the time. On V1's path, in the context that opened it."""
 
@@ -102,6 +106,7 @@ class NoSpan:
     trace_id: str | None = None
     span_id: str | None = None
     sampled = False
+    caused_by_shadow: bool | None = None
 
     def leave(self) -> None:
         """Do nothing."""

@@ -59,6 +59,10 @@ class OtelV1Span:
     def sampled(self) -> bool:
         return self.span.get_span_context().trace_flags.sampled
 
+    @property
+    def caused_by_shadow(self) -> bool:
+        return baggage.get_baggage(semconv.BAGGAGE_MODE, self.parent) == str(Mode.V2_SHADOW)
+
     def leave(self) -> None:
         """Make the parent current again and take the time."""
         token = self._token

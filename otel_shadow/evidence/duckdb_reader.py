@@ -211,7 +211,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
         quote='', escape='', auto_detect=false, strict_mode=false, max_line_size={_LONGEST}, compression='{packed}')
     ), placed AS (
       SELECT l, CASE WHEN starts_with(text, '{_START}') THEN text
-          WHEN contains(text, '{_START}') THEN regexp_replace(text, '^(?:{_PREFIX})', '') END AS body,
+          WHEN contains(text, '{_START}') THEN regexp_replace(text, '{_BEHIND_PREFIX}', '\\1') END AS body,
         starts_with(body, '{_START}') AND NOT starts_with(body, '{_PEOPLE}') AS ours,
         CASE WHEN ours THEN true WHEN starts_with(body, '{_PEOPLE}') THEN {behind}
           ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') END AS marked
@@ -244,7 +244,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     """  # noqa: S608 - names are ours, the path is quoted
 
 
-_PREFIX = PREFIX.replace("'", "''")
+_BEHIND_PREFIX = "^(?:{})({})".format(PREFIX.replace("'", "''"), _START.replace("{", r"\{"))
 
 
 def _add_group(group: dict[str, Any], kind: ExecutionKind, builder: SummaryBuilder) -> None:

@@ -24,15 +24,7 @@ PREFIX = "|".join(
         _STAMP + r" (?:stdout|stderr) [FP] ",  # containerd, CRI-O
         r"(?:\[pod/[^\]\s]+\] )?" + _STAMP + r"[ \t]",  # docker logs -t, kubectl logs --timestamps
         r"\[pod/[^\]\s]+\] ",  # kubectl logs --prefix
-        _COLOUR
-        + r"[\w.@/]*[-_.][\w.@/-]* *"
-        + _COLOUR
-        + r" *\| "
-        + _COLOUR
-        + r"(?:"
-        + _STAMP
-        + " )?"
-        + _COLOUR,  # docker compose
+        rf"{_COLOUR}[\w.@/]*[-_.][\w.@/-]* *{_COLOUR} *\|{_COLOUR} {_COLOUR}(?:{_STAMP} )?{_COLOUR}",  # docker compose
         r"(?:<\d{1,3}>)?" + _DAY + r" [\w.:-]+ [\w.@/-]+(?:\[\d+\])?: ",  # syslog (RFC 3164), journalctl
         r"(?:<\d{1,3}>)?" + _STAMP + r" [\w.:-]+ [\w.@/-]+\[\d+\]: ",  # journalctl -o short-iso
         _STAMP + r" [\w.-]+\[[\w.-]+\]: ",  # Heroku
@@ -41,7 +33,7 @@ PREFIX = "|".join(
     )
 )
 """What may stand before a line of ours: a pattern that both Python and RE2 read."""
-_BEFORE = re.compile(r"\ufeff?[\s\x00]*(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*")
+_BEFORE = re.compile(r"\ufeff?[\s\x00]*(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*(?=[\[{])")
 _EVENT = re.compile(r'\{\s*"event"\s*:\s*"SHADOW_(?:V2|BASELINE|COMPARISON|HEARTBEAT)"')
 _MARK = re.compile(r'"SHADOW_(?:V2|BASELINE)\\*"(?!\s*:)')
 """Each line of evidence has it once, however it is quoted; the totals of a heartbeat have a colon behind theirs."""
@@ -54,7 +46,7 @@ _decoder = json.JSONDecoder()
 
 
 @dataclass(slots=True)
-class Found:
+class FoundObjects:
     """The objects of otel-shadow in a line.
 
     Arguments:
@@ -68,14 +60,14 @@ class Found:
     lost: int = 0
 
 
-def objects_in(text: str) -> Found:
+def objects_in(text: str) -> FoundObjects:
     """Return what a line of a log holds of otel-shadow."""
-    found = Found()
+    found = FoundObjects()
     _in_text(text, found, 0)
     return found
 
 
-def _in_text(text: str, found: Found, depth: int) -> None:
+def _in_text(text: str, found: FoundObjects, depth: int) -> None:
     start = match.end() if (match := _BEFORE.match(text)) else 0
     if text.startswith(("{", "["), start):
         try:
@@ -91,7 +83,7 @@ def _in_text(text: str, found: Found, depth: int) -> None:
         _in_pieces(text, start, found, placed=False, torn=False)
 
 
-def _in_pieces(text: str, start: int, found: Found, *, placed: bool, torn: bool) -> None:
+def _in_pieces(text: str, start: int, found: FoundObjects, *, placed: bool, torn: bool) -> None:
     """Look for objects from ``start`` on.
 
     Arguments:
@@ -138,7 +130,7 @@ def _is_ours(value: Mapping[str, Any]) -> bool:
     return isinstance(event, str) and event in ORDER
 
 
-def _in_value(value: Any, found: Found, depth: int, *, placed: bool) -> None:
+def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> None:
     if isinstance(value, dict):
         if _is_ours(value):
             (found.placed if placed else found.behind).append(value)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from otel_shadow import semconv
 from otel_shadow.errors import EvidenceError
@@ -118,7 +117,7 @@ class LineReader:
                 self.counts["misplaced"] += 1
                 self._skipped("malformed", f"{where}: behind other text, where anybody can write one ({_REMEDY})")
             return
-        if not coded and self._key is not None and _has_code(item):
+        if not coded and self._key is not None and item.get("code") is not None:
             if evidence:
                 self._skipped("forged", f"{where}: its code is not that of the line")
             return
@@ -132,17 +131,13 @@ class LineReader:
             if evidence:
                 self.counts["used"] += 1
                 self.counts["verified"] += coded
+                self.counts["uncoded"] += not coded and self._key is not None
 
     def _skipped(self, kind: str, sentence: str, number: int = 1) -> None:
         """Count lines that were skipped, and keep the sentence about them if there are few yet."""
         self.counts[kind] += number
         if len(self._examples) < _EXAMPLES:
             self._examples.append(sentence)
-
-
-def _has_code(item: Mapping[str, Any]) -> bool:
-    """Return whether a line has a code, or its schema says that it should."""
-    return item.get("code") is not None or str(item.get("schema"))[:1] != "1"
 
 
 def _of_many(lost: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otel_shadow import semconv
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence import saved_summary
 from otel_shadow.evidence.duckdb_reader import DuckDBReader, NotForDuckDBError
@@ -155,6 +156,11 @@ def _read_one(
 
 def _no_evidence(sources: Sequence[str], reading: Reading) -> str:
     said = ", ".join(sources)
+    if reading.forged:
+        return (
+            f"{said}: none of {reading.forged:,} lines of otel-shadow has the code that they should have: they were "
+            f"written with another {semconv.ENV_HASH_KEY}, or by somebody else; give theirs"
+        )
     if reading.malformed or reading.truncated:
         broken = reading.malformed + reading.truncated
         return f"{said}: no line of otel-shadow can be read ({broken} broken: {'; '.join(reading.examples[:2])})"

@@ -21,6 +21,7 @@ BROKEN = (OSError, EOFError, zlib.error)
 """What reading a file that is not whole raises."""
 _HEAD = 1 << 16
 _HOLE = re.compile(rb"\0+")
+_CONTROLS = bytes({*range(32)} - {*b"\0\t\n\r\f\x1b"})
 _HOLES = 4
 """Runs of zero bytes in the beginning of a log, as a crash or copy-truncate leaves them; a binary file has more."""
 _WIDE = (
@@ -155,9 +156,15 @@ def inspect(path: Path, name: str | None = None) -> Source | None:
     encoding = next((found for mark, found in _WIDE if head.startswith(mark)), "")
     if encoding:
         head = head[: len(head) // 4 * 4].decode(encoding, "replace").encode()
-    elif len(_HOLE.findall(head)) > _HOLES:
+    elif len(_HOLE.findall(head)) > _HOLES or _is_binary(head):
         raise EvidenceError(f"{name}: is a binary file; expected log lines, OTLP JSON or a saved summary")
     return replace(source, form=_form(head.decode("utf-8", "replace")), packed=packed, encoding=encoding)
+
+
+def _is_binary(head: bytes) -> bool:
+    """Return whether a tenth of it is signs that no text has."""
+    text = head.replace(b"\0", b"")
+    return len(text.translate(None, _CONTROLS)) < 0.9 * len(text)
 
 
 def _is_gzip(head: bytes, name: str) -> bool:

@@ -138,12 +138,12 @@ class ShadowCapture:
         """Return the log lines, parsed, in the order in which their executions began (the file has that of their ends).
 
         Arguments:
-            event: only those of this event.
-            still: durations are 0.0, so that whole lines can be compared.
+            event: only those of this event. Heartbeats are told where they are asked for: they are of no execution.
+            still: durations are 0.0, process and code are their names, so that whole lines can be compared.
         """
         self.settle()
-        found = sorted(map(json.loads, self.log_bytes().splitlines()), key=lambda line: str(line["pair_id"]))
-        chosen = [line for line in found if event in (None, line["event"])]
+        found = sorted(map(json.loads, self.log_bytes().splitlines()), key=lambda line: str(line.get("pair_id")))
+        chosen = [line for line in found if line["event"] == event or (event is None and "pair_id" in line)]
         return [_still(line, _LINE_DURATIONS) for line in chosen] if still else chosen
 
     def log_bytes(self) -> bytes:
@@ -284,8 +284,9 @@ def _captured(span: Any) -> CapturedSpan:
 
 
 def _still(values: Mapping[str, Any], durations: tuple[str, ...]) -> dict[str, Any]:
-    """Return ``values`` with durations at 0.0; one that is missing (None) stays so."""
-    return {key: 0.0 if key in durations and value is not None else value for key, value in values.items()}
+    """Return ``values`` with durations at 0.0, and what differs from run to run named; a missing one stays None."""
+    still = {**dict.fromkeys(durations, 0.0), "process": "process", "code": "code"}
+    return {key: still.get(key, value) if value is not None else None for key, value in values.items()}
 
 
 def _points(metric: Any) -> dict[frozenset[tuple[str, Any]], Any]:

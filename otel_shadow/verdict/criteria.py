@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
 from otel_shadow.verdict.cycle_looks import (
@@ -27,6 +29,7 @@ from otel_shadow.verdict.projection import FARTHEST, cycles_until, outlook
 from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
+from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.session_counts import Slots
 from otel_shadow.verdict.window import Frame, block_of_slots
 
@@ -34,6 +37,10 @@ GUARD: Final = 2.0
 """Times the margin of a share at which each node of a workflow has to be proven."""
 GUARD_LATENCY: Final = 10.0 / 3.0
 """Times the margin of a ratio, likewise."""
+MORE_ERRORS: Final = 0.005
+"""How much more often V1 may fail while shadows run."""
+MORE_429: Final = 0.002
+"""How much more often V1 may be told that it asks too often."""
 _LEAST: Final = 1e-6
 
 
@@ -332,7 +339,28 @@ def v1_served(case: Case) -> CriterionResult:
     share = k / n
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share, sessions=case.node.sessions)
     decision, kind = (Decision.GO, ReasonKind.SERVED) if k == n else (Decision.NO_GO, ReasonKind.NOT_SERVED)
-    return replace(result, decision=decision, reasons=(_why(kind, have=k, of=n),))
+    why = (_why(kind, have=k, of=n), *_more_errors(case))
+    return replace(result, decision=Decision.NO_GO if len(why) > 1 else decision, reasons=why)
+
+
+def _more_errors(case: Case) -> list[Reason]:
+    """Return what is proven about V1's errors: more of them while shadows run. It only ever blocks.
+
+    Blocks are the units: each draws its holdout slot evenly, so that without an effect the rates' difference is 0 on
+    average, whatever the hour. Always valid; the two tests of every node share alpha with the other tests.
+    """
+    found = []
+    kinds = (
+        (ReasonKind.V1_ERRORS, case.cycles.errors, MORE_ERRORS),
+        (ReasonKind.V1_RATE_LIMITS, case.cycles.rate_limits, MORE_429),
+    )
+    for kind, differences, margin in kinds:
+        if not len(differences):
+            continue
+        blocks = Counts.of((1.0 + differences) / 2.0, np.ones(len(differences)))
+        if blocks.session_unit().log_up((1.0 + margin) / 2.0) >= case.levels.no_go + math.log(2.0):
+            found.append(_why(kind, have=float(differences.mean()), needed=margin, of=len(differences)))
+    return found
 
 
 def coverage(case: Case) -> CriterionResult:

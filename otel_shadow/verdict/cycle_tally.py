@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_shadow.record import Arm, Mode
+from otel_shadow.record import Arm, Mode, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, ShareCycle
 from otel_shadow.verdict.execution_kind import ExecutionKind
@@ -43,6 +43,8 @@ class CycleEvidence:
         now: V1's times in ordinary slots and in holdout slots; in units of blocks, where there are slots, and of
             sessions.
         after: V2's times and V1's of the same requests, in units of sessions.
+        errors, rate_limits: of each block of slots, V1's error rate in ordinary slots less that in the holdout slot;
+            of errors of any kind, and of those that a service answered with 429.
         shares_differ: whether the arms' shares were not told, and differ between hours by more than twice.
     """
 
@@ -51,6 +53,8 @@ class CycleEvidence:
     handoff: tuple[ShareCycle, ...]
     now: tuple[tuple[RatioCycle, ...], ...]
     after: tuple[RatioCycle, ...]
+    errors: Floats
+    rate_limits: Floats
     shares_differ: bool
 
 
@@ -107,6 +111,10 @@ class _Everything:
         self.node = self.of_kind(lambda kind: self._nodes.index((kind.graph, kind.node)))
         self.probability = self._probability()
 
+    def _left_out(self, kind: ExecutionKind) -> bool:
+        """Return whether it is left out of the handoff rate."""
+        return self.which.chosen.without_rate_limited and kind.v2_rate_limited
+
     @property
     def _nodes(self) -> list[Node]:
         return sorted({(kind.graph, kind.node) for kind in self.kinds})
@@ -123,7 +131,7 @@ class _Everything:
         kept = ~self.accepted[self.rows.kind]
         compared = mine & kept & (self.of_kind(lambda kind: kind.compared) > 0.0)
         noise = mine & kept & (self.of_kind(lambda kind: kind.disagreement is not None) > 0.0)
-        attempted = mine & (self.of_kind(lambda kind: kind.attempted) > 0.0)
+        attempted = mine & (self.of_kind(lambda kind: kind.attempted and not self._left_out(kind)) > 0.0)
         eligible = self._eligible(mine)
         return CycleEvidence(
             parity=self.share(compared, self.of_kind(lambda kind: kind.matched), eligible),
@@ -131,6 +139,8 @@ class _Everything:
             handoff=self.share(attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
             now=self.now(mine, pooled=len(group) > 1),
             after=self.after(mine, pooled=len(group) > 1),
+            errors=self.block_differences(mine, lambda kind: kind.v1_status == Status.ERROR),
+            rate_limits=self.block_differences(mine, lambda kind: kind.v1_rate_limited),
             shares_differ=self.shares_differ(mine),
         )
 
@@ -208,6 +218,21 @@ class _Everything:
         units = self._node_percentiles([(self.rows.v1, both), (self.rows.v2, both)]) if pooled else 0
         x, y = (latency.BASE ** (part.astype(np.float64) - units) for part in (self.rows.v2, self.rows.v1))
         return self._ratio((both, x), (both, y), self.session, 1.0 / self.probability)
+
+    def block_differences(self, mine: NDArray[np.bool_], failed: Callable[[ExecutionKind], bool]) -> Floats:
+        """Return, of each block with V1s in both kinds of slots, how much more often those in ordinary ones fail."""
+        slots = self.of_kind(lambda kind: bool(kind.holdout and kind.slot_seconds and kind.latency_arm)) > 0.0
+        at = np.flatnonzero(mine & slots)
+        if not len(at):
+            return np.empty(0, np.float64)
+        held = self.of_kind(lambda kind: kind.latency_arm == Arm.HOLDOUT)[at] > 0.0
+        _, block = np.unique(self._blocks(mine & slots)[at], return_inverse=True)
+        wrong, size = self.of_kind(failed)[at], int(block.max()) + 1
+        whole = [np.bincount(block[held == side], minlength=size) for side in (False, True)]
+        bad = [np.bincount(block[held == side], wrong[held == side], size) for side in (False, True)]
+        both = (whole[0] > 0) & (whole[1] > 0)
+        found: Floats = bad[0][both] / whole[0][both] - bad[1][both] / whole[1][both]
+        return found
 
     def shares_differ(self, mine: NDArray[np.bool_]) -> bool:
         """Return whether, of lines that don't tell the slots, two hours hold arms of surely other shares."""

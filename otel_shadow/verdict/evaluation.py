@@ -16,7 +16,7 @@ from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case
 from otel_shadow.verdict.cycle_tally import cycle_evidence
 from otel_shadow.verdict.evidence_faults import evidence_faults
-from otel_shadow.verdict.executions import TIMES, Summary
+from otel_shadow.verdict.executions import TIMES, Summary, moment
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
@@ -139,6 +139,7 @@ def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None 
 def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     if at is None:
         last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
+        last = max([last, *(moment(beat.time) for beat in summary.beats)])
         return last + timedelta(minutes=policy.session_idle_minutes)
     if at.tzinfo is None:
         raise ValueError(f"at = {at!r} has no time zone; give datetime(..., tzinfo=UTC)")

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow.policy import Policy
-from otel_shadow.record import Arm
+from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
-from otel_shadow.verdict.numbering import Lines, count_lines
+from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.window import Frame
@@ -27,6 +27,8 @@ _FEW = 20
 _UNHEARD = 0.05
 _BESIDE = 0.1
 _UNNAMED = ("", "unversioned")
+_NOT_DRAWN = frozenset({"retry", "resumed_inside"})
+"""Reasons of executions that follow another one; a sampled-out one has the arm of its slot (or session)."""
 _CHANCE = 5.0
 """Standard deviations beyond which the shares of the arms are no chance: two in ten million."""
 _HOUR = 3_600_000
@@ -39,9 +41,9 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
         rows = within(summary, found.slice)
         summary.cache[key] = (
             *_beside(summary, found),
-            *_unnamed(found),
+            *_unnamed(summary, found),
             *_stale(policy, found, at),
-            *_missing(summary, found),
+            *_missing(summary, found, at),
             *_baselines(summary, rows),
             *_arms(summary, rows),
             *_unseen(summary, rows, policy),
@@ -75,8 +77,8 @@ def _beside(summary: Summary, found: Frame) -> Iterator[Reason]:
         yield Reason(role, ReasonKind.BESIDE, names=(found.build.label, *names), have=beside, of=judged)
 
 
-def _unnamed(found: Frame) -> Iterator[Reason]:
-    if found.build.build in _UNNAMED:
+def _unnamed(summary: Summary, found: Frame) -> Iterator[Reason]:
+    if found.build.build in _UNNAMED and summary.reading.used:
         yield Reason(Role.WARNING, ReasonKind.UNNAMED)
 
 
@@ -86,8 +88,8 @@ def _stale(policy: Policy, found: Frame, at: datetime) -> Iterator[Reason]:
         yield Reason(Role.BLOCKER, ReasonKind.STALE, hours=silent, by=found.build.last)
 
 
-def _missing(summary: Summary, found: Frame) -> Iterator[Reason]:
-    for (_, node), lines in sorted(count_lines(summary, found.slice, milliseconds(found.window.end)).items()):
+def _missing(summary: Summary, found: Frame, at: datetime) -> Iterator[Reason]:
+    for (_, node), lines in sorted(count_lines(summary, found.slice, milliseconds(at)).items()):
         if lines.filtered and not lines.seen:
             yield Reason(Role.WARNING, ReasonKind.FILTERED, node=node, have=sum(lines.filtered.values()))
         elif lines.filtered:
@@ -98,7 +100,7 @@ def _missing(summary: Summary, found: Frame) -> Iterator[Reason]:
             yield _lost(node, lines, number)
 
 
-def _lost(node: str, lines: Lines, number: int) -> Reason:
+def _lost(node: str, lines: NodeLines, number: int) -> Reason:
     total = lines.seen + number
     role = Role.BLOCKER if number > MISSING * total else Role.WARNING
     stretch = (moment(lines.since), moment(lines.by)) if lines.by else (None, None)
@@ -128,15 +130,16 @@ def _baselines(summary: Summary, rows: Rows) -> Iterator[Reason]:
 
 def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
     """Yield whether the shares of shadowed and held-out executions can't be chance: lines of one side are missing."""
-    arm = np.array([{Arm.SHADOWED.value: 0, Arm.HOLDOUT.value: 1}.get(kind.latency_arm or "", -1)
-                    for kind in summary.signatures], np.int64)  # fmt: skip
+    kinds = summary.signatures
+    drawn = np.array([kind.mode == Mode.V2_SHADOW and kind.reason not in _NOT_DRAWN for kind in kinds], bool)
+    holdout_arm = np.array([kind.arm == Arm.HOLDOUT for kind in kinds], bool)
     designs = [(kind.holdout, kind.slot_seconds) for kind in summary.signatures]
     for design in sorted(set(designs), key=str):
-        of_design = np.array([one == design for one in designs], bool) & (arm >= 0)
+        of_design = np.array([one == design for one in designs], bool) & drawn
         mine = of_design[rows.kind]
         if not mine.any():
             continue
-        held, times = arm[rows.kind[mine]] == 1, rows.time[mine]
+        held, times = holdout_arm[rows.kind[mine]], rows.time[mine]
         holdout, seconds = design
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)
@@ -227,7 +230,7 @@ def _authenticity(summary: Summary, found: Frame) -> Iterator[Reason]:
         yield Reason(Role.WARNING, ReasonKind.FORGED, have=reading.forged)
     if reading.misplaced:
         yield Reason(Role.WARNING, ReasonKind.MISPLACED, have=reading.misplaced)
-    if reading.verified and not found.build.coded:
+    if reading.uncoded and not found.build.coded:
         yield Reason(Role.WARNING, ReasonKind.UNCODED, have=found.build.events)
     elif reading.used and not reading.verified:
         yield Reason(Role.NOTE, ReasonKind.UNAUTHENTICATED)

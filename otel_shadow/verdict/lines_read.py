@@ -40,6 +40,8 @@ class Reading:
     """Lines whose code is not theirs, where a key was there to tell: no evidence."""
     verified: int = 0
     """Lines whose code was verified, of those used."""
+    uncoded: int = 0
+    """Lines used that have no code, where a key was there: they are evidence of their own."""
     tails: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Per source the bytes that were read, and whether the last line was incomplete: a later reading has all of it."""
 

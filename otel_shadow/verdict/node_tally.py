@@ -223,8 +223,9 @@ class _Plan:
         self.of_kind = np.array(places, np.uint64)
         self.compared = self.role(lambda kind: kind.compared) * ~self.accepted
         self.matched = self.role(lambda kind: kind.matched)
-        self.attempted = self.role(lambda kind: kind.attempted)
-        self.kept = self.attempted - self.role(lambda kind: kind.attempted and kind.failed)
+        left_out = self.role(lambda kind: chosen.without_rate_limited and kind.v2_rate_limited)
+        self.attempted = self.role(lambda kind: kind.attempted) * (1 - left_out)
+        self.kept = self.attempted * (1 - self.role(lambda kind: kind.failed))
         self.noise = self.role(lambda kind: kind.disagreement is not None) * ~self.accepted
         self.excess = self.role(lambda kind: kind.disagreement) * self.noise
         self.agreed = self.role(lambda kind: kind.self_match) * self.noise
@@ -412,6 +413,7 @@ def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kin
         "cancelled": lambda kind: kind.pair and kind.v2_status == Status.CANCELLED,
         "v1_raised": lambda kind: kind.pair and kind.v1_status == Status.ERROR,
         "error": lambda kind: kind.executed and kind.v2_status == Status.ERROR,
+        "rate_limited": lambda kind: kind.attempted and kind.v2_rate_limited,
         "timeout": lambda kind: kind.executed and kind.v2_status == Status.TIMEOUT,
         "live": lambda kind: kind.live,
         "fallback": lambda kind: kind.live and kind.failed,

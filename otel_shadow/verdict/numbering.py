@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(slots=True)
-class Lines:
+class NodeLines:
     """Lines of one node in the window: those seen, and those that are missing.
 
     ``filtered``: events of which no process has a single line, though processes wrote some. ``since`` and ``by``: the
@@ -46,18 +46,18 @@ class Lines:
             self.longest, self.since, self.by = number, since, by
 
 
-def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, Lines]:
+def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, NodeLines]:
     """Return what is missing of each node (graph and name) of the judged unit, up to ``end`` (ms since 1970).
 
     Lines before the window are not missed: they may have been rotated away. Neither are those that a process which
     still writes has told of a moment ago.
     """
-    found: dict[Node, Lines] = {}
+    found: dict[Node, NodeLines] = {}
     rows, place = _numbered(summary, chosen, end)
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     groups = _groups(rows, place)
     for (process, number), (first, last) in groups.items():
-        lines = found.setdefault(nodes[number // 2], Lines())
+        lines = found.setdefault(nodes[number // 2], NodeLines())
         _add_group(lines, rows.where(slice(first, last)), chosen.start, end, _began(groups, rows, process))
     _add_beats(summary, chosen, end, found, {
         (process, *nodes[number // 2], _EVENTS[number % 2]): int(rows.sequence[last - 1])
@@ -70,18 +70,21 @@ _EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
 
 
 def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
-    """Return the unit's rows that have a number, ordered by process, node and event, and number."""
+    """Return the rows of the unit's processes that have a number, ordered by process, node and event, and number.
+
+    A process counts on through a change of its configuration, so that its rows of other units are no gap.
+    """
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     of_kind = np.array([2 * nodes.index((kind.graph, kind.node)) + kind.pair for kind in summary.signatures], np.int64)
     wanted = np.array([kind.unit == chosen.build for kind in summary.signatures], bool)
     parts = []
     for part in summary.parts:
         mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end)
-        if len(wanted):
-            mask &= wanted[part.kind]
         if mask.any():
             parts.append(part.where(mask))
     rows = Rows.joined(parts)
+    if not wanted.all():
+        rows = rows.where(np.isin(rows.process, np.unique(rows.process[wanted[rows.kind]])))
     if not len(rows):
         return rows, np.empty(0, np.int64)
     place = of_kind[rows.kind]
@@ -106,7 +109,7 @@ def _began(groups: Mapping[tuple[int, int], tuple[int, int]], rows: Rows, proces
     return min(int(one.min()) for one in times), max(int(one.max()) for one in times)
 
 
-def _add_group(lines: Lines, rows: Rows, start: int, end: int, of_process: tuple[int, int]) -> None:
+def _add_group(lines: NodeLines, rows: Rows, start: int, end: int, of_process: tuple[int, int]) -> None:
     numbers, times = rows.sequence.astype(np.int64), rows.time
     inside = int(((times >= start) & (times <= end)).sum())
     lines.seen += inside
@@ -116,10 +119,10 @@ def _add_group(lines: Lines, rows: Rows, start: int, end: int, of_process: tuple
         number = float(lost[gap]) * _share_within(low, high, start, end)
         if number > 0:
             lines.lose(number, max(low, start), min(high, end))
-    first = int(times[0])
+    first, last = of_process
     if numbers[0] > 1 and first > start:
-        # Some of the lines before the first one are of the window: as many as its process writes in such a time.
-        span = max(of_process[1] - of_process[0], _LEAST_SPAN)
+        # Some of what the process wrote before its first line here is of the window: as many as in such a time later.
+        span = max(last - first, _LEAST_SPAN)
         lines.lose(min(float(numbers[0] - 1), len(numbers) / span * (first - start)), start, first)
 
 
@@ -134,22 +137,24 @@ def _add_beats(
     summary: Summary,
     chosen: Slice,
     end: int,
-    found: dict[Node, Lines],
+    found: dict[Node, NodeLines],
     highest: Mapping[tuple[int, str, str, str], int],
     rows: Rows,
 ) -> None:
     """Add what only the totals of a process tell: the lines after the last one that was seen."""
     service, build, digest, _ = chosen.build
+    mine = {process for process, *_ in highest}
     beats = [
         beat for beat in summary.beats
-        if (beat.service, beat.build, beat.digest) == (service, build, digest) and beat.time <= end
+        if ((beat.service, beat.build, beat.digest) == (service, build, digest) or beat.process in mine)
+        and beat.time <= end
     ]  # fmt: skip
     newest = max([int(rows.time.max(initial=0)), *(beat.time for beat in beats)], default=0)
     seen_events = {(graph, node, event) for _, graph, node, event in highest}
     for beat in beats:
         if beat.time < chosen.start:
             continue
-        lines = found.setdefault((beat.graph, beat.node), Lines())
+        lines = found.setdefault((beat.graph, beat.node), NodeLines())
         arrived = beat.last or newest - beat.time > _ARRIVAL
         for event, total in beat.totals:
             if event not in _EVENTS or not total:
@@ -165,6 +170,6 @@ def _add_beats(
 
 def _never_written(beat: Beat, highest: Mapping[tuple[int, str, str, str], int]) -> float:
     """Return the executions of a process that has ended of which no line was even numbered."""
-    written = sum(total for event, total in beat.totals if event in _EVENTS)
+    written = sum(total for _, total in beat.totals)  # those not logged on purpose included
     numbered = sum(highest.get((beat.process, beat.graph, beat.node, event), 0) for event in _EVENTS)
     return float(max(beat.handed_over - max(written, numbered), 0))

@@ -41,6 +41,8 @@ class ReasonKind(StrEnum):
     UNPROVEN = "unproven"
     SERVED = "served"  # have of of
     NOT_SERVED = "not_served"  # have of of
+    V1_ERRORS = "v1_errors"  # have: difference of rates, needed: its bound; of: blocks
+    V1_RATE_LIMITS = "v1_rate_limits"  # likewise
     COVERED = "covered"  # have of of
     NOT_ENOUGH = "not_enough"
     CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next

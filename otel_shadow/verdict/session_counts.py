@@ -21,7 +21,8 @@ class Slice:
     """What is counted: which build, from when to when, and where the slots begin. Times in ms since 1970.
 
     A slot is a stretch of the window; sessions belong to the slot of their first execution. ``edges`` are the starts
-    of the slots after the first; ``go_slots`` is how many slots the whole cycles hold.
+    of the slots after the first; ``go_slots`` is how many slots the whole cycles hold. ``without_rate_limited``: V2s
+    that were told 429 are left out of the handoff rate.
     """
 
     build: Unit
@@ -30,6 +31,7 @@ class Slice:
     idle: int
     edges: tuple[int, ...]
     go_slots: int
+    without_rate_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -43,7 +43,7 @@ def frame(summary: Summary, policy: Policy, at: datetime) -> Frame | None:
     """Return the newest build (the one that appeared last) and its window at ``at``; None without evidence by then."""
     used = (
         "cycles_held", "window_start", "cycle_hours", "min_cycles", "block_hours", "session_idle_minutes",
-        "max_gap_hours",
+        "max_gap_hours", "rate_limited",
     )  # fmt: skip
     key = ("frame", milliseconds(at), *(getattr(policy, name) for name in used))
     if key not in summary.cache:
@@ -73,7 +73,7 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
     # Once every session is closed, a later time sees the same evidence.
     chosen = Slice(
         choice.unit, start, min(at, last + idle), idle, edges,
-        int(np.searchsorted(edges, go_end, side="right")) if cycles else 0,
+        int(np.searchsorted(edges, go_end, side="right")) if cycles else 0, policy.rate_limited == "excluded",
     )  # fmt: skip
     window = Window(
         start=moment(start),
@@ -84,7 +84,7 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
         gaps=_gaps(parts_within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
     )
     earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0))
-    since = Slice(choice.unit, first, chosen.at, idle, (), 0)
+    since = replace(chosen, start=first, edges=(), go_slots=0)
     return Frame(newest, choice.left_out, window, chosen, CycleSlice(since, cycle, int(whole)), sum(map(len, earlier)))
 
 

@@ -200,6 +200,14 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"in {count(one.have)} of {count(one.of)} executions the caller got what V1 produced, in the others something "
         "else"
     ),
+    ReasonKind.V1_ERRORS: lambda one: (
+        f"V1 fails more often while shadows run: {points(one.have)} (at most {points(one.needed)}; {count(one.of)} "
+        "blocks of time slots)"
+    ),
+    ReasonKind.V1_RATE_LIMITS: lambda one: (
+        f"services tell V1 more often that it asks too often (429) while shadows run: {points(one.have)} (at most "
+        f"{points(one.needed)}; {count(one.of)} blocks of time slots): lower sample, or give V2 a quota of its own"
+    ),
     ReasonKind.COVERED: lambda one: (
         f"{count(one.have)} of {count(one.of)} executions that should have a shadow had one"
     ),
@@ -300,11 +308,11 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"them: coverage can't be known. Give the whole log, not what grep {semconv.EVENT_V2} leaves of it"
     ),
     ReasonKind.ARMS: lambda one: (
-        f"the shares of the arms can't be chance: {percent(one.have)} of the executions are in the holdout where "
-        f"{percent(one.needed)} were to be expected. Lines of one arm are missing"
+        f"the shares of the arms can't be chance: the holdout has {percent(one.have)} of the executions where "
+        f"{percent(one.needed)} were to be expected: lines of one arm are missing"
     ),
     ReasonKind.UNSEEN_HOURS: lambda one: (
-        f"from {one.names[0]} to {one.names[1]} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
+        f"from {' to '.join(one.names[:2])} UTC only {count(one.have)} of {plural(one.of or 0, 'execution')} that "
         f"should have a shadow had one ({', '.join(one.names[2:]) or 'no reason told'}): of these hours next to "
         "nothing is known"
     ),

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assistant import HOLDOUT, SLOT_S
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CONFIG = """
@@ -19,7 +21,8 @@ message = "text"
 steps = ["done"]
 
 [arms]
-holdout = 0.2
+holdout = {holdout}
+slot_seconds = {slot_seconds}
 
 [nodes.triage]
 v2 = "assistant:triage_v2"
@@ -56,7 +59,8 @@ class Application:
     def start(self) -> None:
         """Start it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "shadow.toml").write_text(CONFIG)
+        holdout = HOLDOUT if any(part.startswith("held=") for part in self.plan) else 0.0
+        (self.folder / "shadow.toml").write_text(CONFIG.format(holdout=holdout, slot_seconds=SLOT_S))
         command = [sys.executable, str(HERE / "assistant.py"), *self.plan]
         self.process = subprocess.Popen(
             [str(Path(sys.executable).parent / "opentelemetry-instrument"), *command],

@@ -1,7 +1,8 @@
 """An application of its own process: a LangGraph graph that knows nothing of us, and the V2 of its one business node.
 
 ``opentelemetry-instrument python assistant.py match=20 mismatch=2 error=1`` plays that many requests of each kind, each
-in a session and under a root span of its own. What the kinds do is V2's business: V1 is always the same.
+in a session and under a root span of its own. What the kinds do is V2's business: V1 is always the same. Where
+``held=5`` is part of the plan, those five come in slots of the holdout, and all others in ordinary ones.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from typing import Annotated, Any, TypedDict
 from langgraph.graph import END, START, StateGraph
 from opentelemetry import trace
 
+from otel_shadow.slots import slot_at
+
 tracer = trace.get_tracer("assistant")
 PAUSE_S = float(os.environ.get("ASSISTANT_PAUSE_S", "0.005"))
 FIRST_SESSION = int(os.environ.get("ASSISTANT_FIRST_SESSION", "0"))
-"""Sessions are numbered from here: their arms follow from their ids, so a run is repeatable."""
+"""Sessions are numbered from here."""
+SLOT_S, HOLDOUT, MARGIN_S = 2, 0.5, 0.5
+"""The slots of time, and how much of one is left when a request begins in it."""
 SLOW_S = float(os.environ.get("ASSISTANT_SLOW_S", "0.3"))
 
 
@@ -66,14 +71,26 @@ def build() -> Any:
     return graph.compile(name="assistant")
 
 
+def wait_for_slot(held: bool) -> None:
+    """Wait until there is time for a request in a slot of the holdout, or in an ordinary one."""
+    while True:
+        now = time.time()
+        slot = slot_at(now, os.environ["OTEL_SERVICE_NAME"], SLOT_S, HOLDOUT)
+        if slot.is_holdout is held and slot.start + SLOT_S - now > MARGIN_S:
+            return
+        time.sleep(0.01)
+
+
 def main(plan: list[str]) -> None:
     """Play the requests; print how long the application waited for each, in milliseconds."""
     graph = build()
-    number = 0
+    number, slots = 0, any(part.startswith("held=") for part in plan)
     for part in plan:
         kind, _, times = part.partition("=")
         for _ in range(int(times)):
             number += 1
+            if slots:
+                wait_for_slot(kind == "held")
             began = time.perf_counter()
             with tracer.start_as_current_span("request"):
                 graph.invoke({"text": kind}, {"configurable": {"thread_id": f"session_{FIRST_SESSION + number}"}})

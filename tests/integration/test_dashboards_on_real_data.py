@@ -40,7 +40,7 @@ from otel_shadow.verdict import Verdict, evaluate
 
 pytestmark = pytest.mark.servers
 
-PLAN = ("match=220", "mismatch=20", "error=12", "slow=4")
+PLAN = ("match=220", "mismatch=20", "error=12", "slow=4", "held=50")
 LIVE_PLAN = ("match=15", "error=5")
 FAST = {"ASSISTANT_PAUSE_S": "0.06", "ASSISTANT_SLOW_S": "0.2"}
 LIVE = {"ROUTER_V2_ENABLED": "true", "ROUTER_V2_PERCENTAGE": "100"}

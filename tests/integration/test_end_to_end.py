@@ -18,7 +18,7 @@ from otel_shadow._dashboards.series_names import label, series
 pytestmark = pytest.mark.servers
 
 SERVICE = "assistant"
-PLAN = ("match=40", "mismatch=6", "error=4", "slow=3")
+PLAN = ("match=40", "mismatch=6", "error=4", "slow=3", "held=9")
 KINDS: dict[str, type] = {
     semconv.DECISION_MATCH: bool, semconv.STEPS_MATCH: bool, semconv.V1_SERVED: bool, semconv.V1_LATENCY_MS: float,
     semconv.V2_LATENCY_MS: float, semconv.LATENCY_DELTA_MS: float, semconv.DIFF_FIELDS: list,

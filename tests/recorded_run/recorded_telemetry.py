@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from waiting import PATIENCE_S, until
 
 from otel_shadow import FeatureFlags, ShadowConfig, ShadowRecord, Sink, semconv
+from otel_shadow.line_code import environment_key, verifies
 
 MOMENT = 1736418645.123
 """2025-01-09T10:30:45.123Z: each execution of a scene begins a second later than the one before."""
@@ -181,7 +182,8 @@ class Run:
         raw = self.log_file.read_bytes().splitlines(keepends=True) if self.log_file.exists() else []
         lines = [_parsed(line) for line in raw]
         numbers = {id(line): place for place, line in enumerate(lines)}
-        lines.sort(key=lambda line: (line["timestamp"], line["pair_id"]))  # a file has the order of their ends
+        lines.sort(key=lambda line: (line["timestamp"], line.get("pair_id", "last")))  # a file has the order of ends
+        _number_anew(lines)
         names = _Names(lines)
         spans = sorted(self.signals.exported.get_finished_spans(), key=names.place(self.signals.started.order))
         told = Told(lines=[names.line(line) for line in lines], spans=[names.span(span) for span in spans])
@@ -202,6 +204,7 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     again = json.dumps(line, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
     assert again == raw
     assert len(raw) <= semconv.LINE_MAX_BYTES
+    assert "code" not in line or verifies(line, environment_key() or b"")
     return line
 
 
@@ -212,7 +215,7 @@ class _Names:
         self._traces: dict[str, str] = {}
         self._spans: dict[str, str] = {}
         for line in lines:
-            self.trace(line["trace_id"])
+            self.trace(line.get("trace_id"))
             for key in ("v1_span_id", "v2_span_id"):
                 self.own(line.get(key))
 
@@ -225,7 +228,7 @@ class _Names:
     def line(self, line: dict[str, Any]) -> dict[str, Any]:
         """The line with its ids named and its measured durations out of it; the order of its keys stays."""
         ids = {"trace_id": self.trace, "v1_span_id": self.own, "v2_span_id": self.own}
-        still = _still(line, _LINE_DURATIONS)
+        still = _still({**line, **_names_of_random(line)}, _LINE_DURATIONS)
         return {key: ids[key](value) if key in ids else value for key, value in still.items()}
 
     def place(self, order: Mapping[int, int]) -> Callable[[Any], Any]:
@@ -267,6 +270,24 @@ class _Names:
             "span": self.own(f"{record.span_id:016x}") if record.span_id else None,
             "attributes": _sorted(dict(record.attributes or {})),
         }
+
+
+def _number_anew(lines: list[dict[str, Any]]) -> None:
+    """Number the lines in the order in which their executions began, for shadow runs end in any; none is left out."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for line in lines:
+        if "sequence" in line:
+            found.setdefault((line["graph"], line["node"], line["event"]), []).append(line)
+    for own in found.values():
+        assert sorted(line["sequence"] for line in own) == list(range(1, len(own) + 1))
+        for number, line in enumerate(own, start=1):
+            line["sequence"] = number
+
+
+def _names_of_random(line: Mapping[str, Any]) -> dict[str, str]:
+    """What differs in every run: the id of the process, and the code."""
+    assert len(line["process"]) == 16
+    return {"process": "<process>"} | ({"code": "<code>"} if "code" in line else {})
 
 
 def _still(values: Mapping[str, Any], durations: tuple[str, ...]) -> dict[str, Any]:

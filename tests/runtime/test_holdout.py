@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from small_graphs import call, left, small_graph
 from waiting import PATIENCE_S, until
 
-from otel_shadow import FeatureFlags
+from otel_shadow import FeatureFlags, ShadowConfig, ShadowTrafficManager
 from otel_shadow._runtime import holdout_clock
 from otel_shadow._runtime.holdout_clock import HoldoutClock
 from otel_shadow.config import ArmsTable
@@ -70,7 +71,7 @@ def test_all_replicas_and_builds_of_a_service_agree(make_shadow_capture: MakeCap
 
 
 def test_the_lines_say_by_what_the_slots_were_drawn(make_shadow_capture: MakeCapture) -> None:
-    """Service, share, length, percentage, and the probability of a shadow over both kinds of slots: on every line."""
+    """Service, shares, length, percentage, and the probability of a shadow over both kinds of slots: on every line."""
     clock = Clock()
     config = {
         "nodes": {"left": {"sample": 0.5}},
@@ -81,11 +82,11 @@ def test_the_lines_say_by_what_the_slots_were_drawn(make_shadow_capture: MakeCap
     seen = slots(capture, clock, range(0, 600, 10))
     assert {reason for _, _, reason in seen} == {None, "holdout", "sampled_out"}
     told = {
-        (line["node"], line["service"], line["probability"], line["holdout"], line["slot_seconds"], line["percentage"])
+        tuple(line[key] for key in ("service", "probability", "sample", "holdout", "slot_seconds", "percentage"))
         for line in capture.lines()
         if line["event"] != "SHADOW_COMPARISON"
     }
-    assert told == {("left", "test", 0.375, 0.25, 30, 12.5)}
+    assert told == {("test", 0.375, 0.5, 0.25, 30, 12.5)}
 
 
 def test_sampled_out_sessions_stay_out_in_the_holdout(make_shadow_capture: MakeCapture) -> None:
@@ -186,10 +187,10 @@ def test_what_waits_when_the_holdout_begins_waits_for_its_end(make_shadow_captur
     ran: list[float] = []
     looks: list[bool] = []
     capture = make_shadow_capture({"arms": {"holdout": 0.5}, "limits": {"concurrency": 1}}, clock=clock)
-    is_quiet = capture.manager.dispatcher._is_quiet
+    services = capture.manager.services
 
     def looked() -> bool:
-        looks.append(is_quiet())
+        looks.append(services.holdout.is_quiet(services.flags.current, clock.now))
         return looks[-1]
 
     def v2(state: Any) -> dict[str, Any]:
@@ -249,3 +250,17 @@ def test_noise_runs_pause_in_the_holdout(make_shadow_capture: MakeCapture) -> No
     call(graph, {"text": "long"})
     record = capture.records[-1] if capture.records[-1].node == "left" else capture.records[-2]
     assert (record.is_pair, record.comparison.self_match, len(calls)) == (True, None, 1)
+
+
+def test_the_dispatcher_goes_by_the_systems_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And by no other: a clock that is made up may stand still in a holdout slot until what waits has run."""
+    held = next(
+        start for start in range(START, START + 600, 60) if slot_at(start, "unknown_service", 60, 0.5).is_holdout
+    )
+    system, made_up = Clock(held + 30), Clock(held + 30)
+    monkeypatch.setattr("otel_shadow._api.manager.time", system)
+    config = ShadowConfig.from_mapping({"arms": {"holdout": 0.5}})
+    for clock, quiet in ((system, True), (made_up, False)):
+        manager = ShadowTrafficManager(config, log_file=os.devnull, clock=clock)
+        assert manager.dispatcher._is_quiet() is quiet
+        manager.shutdown()

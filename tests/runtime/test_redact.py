@@ -6,7 +6,10 @@ import functools
 import hashlib
 import hmac
 import json
+import os
 import re
+import signal
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -162,6 +165,30 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     """``OTEL_SHADOW_HASH_KEY`` makes the hashes of all replicas one."""
     monkeypatch.setenv("OTEL_SHADOW_HASH_KEY", "shared")
     assert Redactor().digest("x") == Redactor("shared").digest("x")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_fork_while_the_key_is_made_has_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server forks while the first record is made: no lock stays held in the child, where V1's answers go on."""
+    begun, go_on, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def slowly(secret: bytes) -> bytes:
+        if os.getpid() == parent:
+            begun.set()
+            go_on.wait()
+        return hashlib.sha256(secret).digest()
+
+    monkeypatch.setattr("otel_shadow._runtime.redact.stretched", slowly)
+    made = redactor("secret")
+    first = threading.Thread(target=lambda: made.digest("x"))
+    first.start()
+    begun.wait()
+    if (child := os.fork()) == 0:
+        signal.alarm(60)  # a child that hangs is killed by it
+        os._exit(0 if HEX12.fullmatch(made.digest("x")) and made.verify_key else 1)
+    go_on.set()
+    first.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_content_blocks_are_hashed_as_their_text() -> None:

@@ -407,7 +407,7 @@ class TestJq:
         log = tmp_path / "app.log"
         log.write_bytes(done.stdout if stream == "stdout" else done.stderr)
         assert b"turn 3 of {somebody}" in log.read_bytes()
-        assert Counter(self.events(log)) == {"SHADOW_V2": 20, "SHADOW_COMPARISON": 20}
+        assert Counter(self.events(log)) == {"SHADOW_V2": 20, "SHADOW_COMPARISON": 20, "SHADOW_HEARTBEAT": 1}
 
     def test_in_an_applications_file(self, tmp_path: Path) -> None:
         """The application logs to the same file by itself: nothing is mixed within a line."""
@@ -429,7 +429,7 @@ class TestJq:
         done = subprocess.run([sys.executable, "-c", code], cwd=TESTS, check=True, capture_output=True)
         assert b"SHADOW_V2" not in done.stdout
         (tmp_path / "err.log").write_bytes(done.stderr)
-        assert len(self.events(tmp_path / "err.log")) == 40
+        assert len(self.events(tmp_path / "err.log")) == 41, "the totals name the events: one line more"
 
 
 def test_log_events_are_the_lines(shadow_capture: ShadowCapture) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import otel_shadow
 from otel_shadow import evidence, testing, verdict
 from otel_shadow.openfeature import OpenFeatureFlags
+from otel_shadow.slots import is_washout, slot_at
 
 MIDNIGHT = datetime(2025, 1, 9, tzinfo=UTC)
 
@@ -53,6 +54,10 @@ def book(day: str) -> int:
 @otel_shadow.side_effect(name="send")
 async def send_mail(text: str) -> str:
     return text
+
+
+assert_type(slot_at(1736418645.123, "enrolment", 60, 1 / 3).is_holdout, bool)
+assert_type(is_washout(1736418645.123, "enrolment", 60, 1 / 3), bool)
 
 
 async def typed_side_effects() -> None:
