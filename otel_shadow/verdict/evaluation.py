@@ -17,6 +17,7 @@ from otel_shadow.verdict.criteria import MEASURES, Case
 from otel_shadow.verdict.cycle_tally import cycle_evidence
 from otel_shadow.verdict.evidence_faults import evidence_faults
 from otel_shadow.verdict.executions import TIMES, Summary, moment
+from otel_shadow.verdict.latency_causes import added_time, slowed_by
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
@@ -56,14 +57,14 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     groups = [[node.place] for node in nodes] + ([pool] if pool else [])
     cycles = cycle_evidence(summary, found.cycles, groups)
     verdicts = tuple(
-        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"))
+        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"), summary)
         for node, evidence in zip(nodes, cycles, strict=False)
     )
     together = pooled_tally(summary, found.slice, policy.intents, pool) if pool else None
     pooled: tuple[CriterionResult, ...] = ()
     if together is not None:
         case = Case(together, found, policy, asked, tests, cycles[-1], "pool")
-        pooled = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
+        pooled = tuple(_explained(MEASURES[name](case), summary, found, pool) for name in semconv.CRITERIA)
     members = frozenset(node.name for node in nodes if node.place in pool)
     rows = tuple(_row(name, verdicts, pooled, members) for name in semconv.CRITERIA)
     verdict = _overall(summary, policy, at, found, nodes, verdicts, rows)
@@ -146,8 +147,18 @@ def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     return at.astimezone(UTC)
 
 
-def _node(case: Case) -> NodeVerdict:
-    results = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
+def _explained(result: CriterionResult, summary: Summary, found: Frame, places: Sequence[Place]) -> CriterionResult:
+    """Return the result; a latency now beyond its bound says whose fault that is."""
+    beyond = result.estimate is not None and result.estimate > result.bound
+    if result.criterion != semconv.CRITERION_LATENCY_NOW or not (beyond or result.decision is Decision.NO_GO):
+        return result
+    cause = slowed_by(summary, found.slice, places, result.bound)
+    return result if cause is None else replace(result, reasons=(*result.reasons, cause))
+
+
+def _node(case: Case, summary: Summary) -> NodeVerdict:
+    place = case.node.place
+    results = tuple(_explained(MEASURES[name](case), summary, case.frame, (place,)) for name in semconv.CRITERIA)
     parity, node, notes = results[0], case.node, []
     if parity.quantity == "excess":
         disagreement = parity.details["self_disagreement"]
@@ -216,6 +227,9 @@ def _overall(
         *_session_ids(nodes),
         *_cut_off(nodes),
     )
+    if [row.criterion for row in waiting] == [semconv.CRITERION_LATENCY_NOW] and decision is Decision.WAIT:
+        added = added_time(summary, found.slice)
+        missing = (*missing, *([added] if added else []))
     why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *_notes(summary, policy, found))
     holdout = max((kind.holdout or 0.0 for kind in summary.signatures if kind.unit == found.slice.build), default=0.0)
     return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict, holdout)))

@@ -57,6 +57,12 @@ class ReasonKind(StrEnum):
     OUTSIDE = "outside"  # have against needed, with quantity and limit
     GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit; rate; by, or of: too few cycles
     SHARES_DIFFER = "shares_differ"
+    # why V1 is slower with shadows; have: the ratio of the slots
+    OWN_TIME = "own_time"  # needed: the bound
+    V1_BY_HOUR = "v1_by_hour"  # needed: the ratio with the hours alike
+    CONTENTION = "contention"  # needed: the ratio inside ordinary slots
+    OWN_SHADOW = "own_shadow"
+    ADDED_TIME = "added_time"  # have: mean, needed: 95th percentile in milliseconds; of: executions
     BLOCK = "block"  # have, quantity, since
     INTENT = "intent"  # names, have, quantity
     CONSTANT_DECISION = "constant_decision"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from otel_shadow import semconv
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind
-from otel_shadow.verdict.units import count, moment, percent, plural, points, ratio, span
+from otel_shadow.verdict.units import count, latency, moment, percent, plural, points, ratio, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +230,30 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.SHARES_DIFFER: lambda one: (
         "arms whose shares stay the same: between hours they differ by more than twice, and lines of the release "
         "before do not tell them; the lines of this one do"
+    ),
+    ReasonKind.OWN_TIME: lambda one: (
+        f"it is our own time on V1's path: without it the bound ({ratio(one.needed)}) would be kept"
+    ),
+    ReasonKind.V1_BY_HOUR: lambda one: (
+        f"it is V1 itself by hour, not the shadows: with the same hours on both sides p95 changes by "
+        f"{ratio(one.needed)}"
+    ),
+    ReasonKind.CONTENTION: lambda one: (
+        f"it is contention: V1's p95 changes by {ratio(one.have)} from slots without shadows to slots with them, "
+        + (
+            "and no request in these had none to compare with"
+            if one.needed is None
+            else f"but by {ratio(one.needed)} between the requests with and without a shadow inside these"
+        )
+        + "; fewer shadow runs at once ([limits] concurrency), or another executor"
+    ),
+    ReasonKind.OWN_SHADOW: lambda one: (
+        f"it is what a request shares with its own shadow (a pool, a lock, the loop): V1's p95 changes by "
+        f"{ratio(one.have)} between the requests with and without one"
+    ),
+    ReasonKind.ADDED_TIME: lambda one: (
+        f"shadowing itself added {latency(one.have)} to V1 on average and {latency(one.needed)} at the 95th "
+        f"percentile, exactly measured in {plural(one.of or 0, 'execution')}"
     ),
     ReasonKind.BLOCK: lambda one: (
         f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
