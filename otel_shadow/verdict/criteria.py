@@ -449,6 +449,9 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         lacking += [] if found.is_recent else [_missing(ReasonKind.LAST_CYCLE)]
         return lacking, [None] * len(lacking)
     if result.sessions < case.policy.no_go_sessions:
+        too_small = _too_small(case, result, test)
+        if too_small is not None:
+            return [too_small], [None]
         is_told = result.sessions < case.bounds.min_sessions
         return ([] if is_told else [_missing(ReasonKind.TOO_FEW_TO_TELL)]), [None]
     if _is_outside(result):
@@ -468,6 +471,24 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
     judged = (case.policy.judge,)
     told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer, names=judged)
     return [told], [ahead.longer]
+
+
+def _too_small(case: Case, result: CriterionResult, test: CycleTest) -> Reason | None:
+    """Return that the traffic is too small even for results without a failure; from the first whole cycle on."""
+    held, since = case.policy.cycles_held, case.elapsed - case.first_cycle
+    if since < 1.0:
+        return None
+    best = test.best_p(test.information(case.first_cycle, case.frame.cycles.cycles) / since)
+    if best**held <= case.policy.alpha:
+        return None
+    longer = math.ceil(math.log(case.policy.alpha) / math.log(best)) if best < 1.0 else None
+    return _missing(
+        ReasonKind.OUT_OF_WINDOW,
+        rate=case.rate(result.sessions),
+        of=held,
+        have=longer if longer is not None and longer <= FARTHEST else None,
+        names=(case.policy.judge,),
+    )
 
 
 def _is_outside(result: CriterionResult) -> bool:
