@@ -158,7 +158,7 @@ def test_too_few_sessions_wait_however_good_they_are() -> None:
     few = summary(sessions=200, turns=20, match=1.0, holdout=0.0)
     policy = Policy(criteria=("parity",), min_sessions=201)
     assert evaluate(few, policy, at(49)).missing == (
-        "Functional parity (greeting): 1 more closed session (200 of 201 so far), at 102 a day: 2025-01-12 07:00 UTC",
+        "Functional parity (greeting): 1 more closed session (200 of 201 so far), at 99 a day: 2025-01-12 07:00 UTC",
     )
     assert evaluate(few, policy.model_copy(update={"min_sessions": 200}), at(49)).decision is GO
 
