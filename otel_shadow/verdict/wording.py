@@ -33,7 +33,7 @@ TITLES: Mapping[str, Title] = {
     semconv.CRITERION_LATENCY_NOW: Title(
         "Latency impact now",
         "p95 now",
-        "95th percentile of V1 with its shadow, against V1 without",
+        "95th percentile of V1 while shadows run, against slots of time without any",
         "execution",
         "ratio",
         "at_most",
