@@ -16,7 +16,7 @@ Series = tuple[dict[str, str], Decision, CriterionResult | None]
 
 
 class VerdictGauges:
-    """Gauges of the newest verdict: decision, estimate, proven limit and band of every criterion, per node and over all.
+    """Gauges of the newest verdict: decision, estimate, proven limit and band of each criterion, by node and over all.
 
     The series over all have no node attribute; the overall decision's criterion is ``overall``. A quantity without
     evidence has no series. The default ``provider`` is the global one.
