@@ -239,7 +239,9 @@ def _rank(reason: Reason) -> int:
     """Return the place among what is missing: what was shed first, then what this traffic can't prove."""
     if reason.kind is ReasonKind.SHADOWS:
         return 0
-    return 1 if reason.kind is ReasonKind.OUT_OF_WINDOW or (reason.kind is ReasonKind.GUARD and reason.of) else 2
+    if reason.kind is ReasonKind.OUT_OF_WINDOW:
+        return 1
+    return 2 if reason.kind is ReasonKind.GUARD and reason.of else 3
 
 
 def _of(reasons: Sequence[Reason], role: Role) -> tuple[Reason, ...]:

@@ -141,7 +141,7 @@ def _out_of_window(reason: Reason) -> str:
 
 def _decidable(reason: Reason) -> str:
     """Return what the lead of a rollout can decide where the traffic is too small for a proof."""
-    longer = "" if reason.kind is ReasonKind.GUARD or reason.have is None else f" = {count(reason.have)}"
+    longer = "" if reason.have is None else f" = {count(reason.have)}"
     margin = f" ({_MARGINS[reason.criterion]})" if reason.criterion in _MARGINS else ""
     choices = (
         f"a wider margin in writing{margin}",
@@ -155,9 +155,10 @@ def _decidable(reason: Reason) -> str:
 def _guard(reason: Reason) -> str:
     limit = bound(reason.quantity, reason.needed, reason.limit)
     have = "nothing so far" if reason.have is None else f"so far {bound(reason.quantity, reason.have, reason.limit)}"
-    told = f"a proof of {limit} for this node alone ({have}), so that it can't hide behind the others"
+    told = f"a proof of {limit} for this node alone ({have})"
     if reason.of:
-        return f"{told}: this traffic can't prove it within {plural(reason.of, 'cycle')}; {_decidable(reason)}"
+        unless = "unless the margin is wider, more of the traffic is in shadow, or the window is longer"
+        return f"{told}: not within {plural(reason.of, 'cycle')} of this traffic, {unless}"
     return _with_date(reason, told)
 
 
