@@ -113,7 +113,7 @@ KEYS = (
     Key("v1_served", "flag", "Whether the caller got the very object (or exception) that V1 produced.",
         lambda r, v2: r.v1_served, "v1_served", nullable=True),
     Key("overhead_ms", "number", "Milliseconds that shadowing added on V1's path.",
-        lambda r, v2: milliseconds(r.overhead_s)),
+        lambda r, v2: milliseconds(r.overhead_s), "overhead_ms"),
     Key("v2_build", "text", "Which V2.", lambda r, v2: r.v2_build, "build", cut=True),
     Key("config_digest", "text", "Changes with whatever changes the pairs.", lambda r, v2: r.config_digest, "digest"),
     Key("key_id", "text", "Which key the hashes were made with.", lambda r, v2: r.key_id, "key_id"),

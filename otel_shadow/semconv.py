@@ -191,6 +191,11 @@ VERDICT: Final = Metric(
 VERDICT_ESTIMATE: Final = Metric(
     "shadow.verdict.estimate", "gauge", "1", "Estimate of the criterion's quantity.", (GRAPH, NODE, CRITERION)
 )
+VERDICT_PROVEN: Final = Metric(
+    "shadow.verdict.proven", "gauge", "1",
+    "What whole cycles prove: the quantity is at least (or at most) this. Changes when a cycle ends.",
+    (GRAPH, NODE, CRITERION),
+)  # fmt: skip
 VERDICT_LOWER: Final = Metric(
     "shadow.verdict.lower", "gauge", "1", "Lower end of the always-valid band.", (GRAPH, NODE, CRITERION)
 )
@@ -200,7 +205,8 @@ VERDICT_UPPER: Final = Metric(
 
 METRICS: Final = (
     NODE_DURATION, ELIGIBLE, EXECUTIONS, COMPARISONS, DECISIONS, FALLBACKS, OVERHEAD, QUEUE_DEPTH, INFLIGHT, TOKENS,
-    SLA_OBJECTIVE, LIMITER_STATE, SWALLOWED, VERDICT, VERDICT_ESTIMATE, VERDICT_LOWER, VERDICT_UPPER,
+    SLA_OBJECTIVE, LIMITER_STATE, SWALLOWED, VERDICT, VERDICT_ESTIMATE, VERDICT_PROVEN,
+    VERDICT_LOWER, VERDICT_UPPER,
 )  # fmt: skip
 
 # --- values of attributes that code, rules and dashboards share -----------------------------------------------------

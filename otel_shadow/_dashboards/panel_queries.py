@@ -64,6 +64,7 @@ VERDICT: Final = _gauge(semconv.VERDICT, GRAPHS, function="min", CRITERION=semco
 WHY: Final = {
     "Says": _gauge(semconv.VERDICT, GRAPHS, CRITERION, function="min", NODE=""),
     "Estimate": _gauge(semconv.VERDICT_ESTIMATE, GRAPHS, CRITERION, NODE=""),
+    "Proven so far": _gauge(semconv.VERDICT_PROVEN, GRAPHS, CRITERION, NODE=""),
     "At least": _gauge(semconv.VERDICT_LOWER, GRAPHS, CRITERION, NODE=""),
     "At most": _gauge(semconv.VERDICT_UPPER, GRAPHS, CRITERION, NODE=""),
     "Bound": _gauge(semconv.SLA_OBJECTIVE, SERVICES, CRITERION),

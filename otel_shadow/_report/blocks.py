@@ -28,6 +28,7 @@ class Gauge:
     estimate: float | None
     bound: float
     label: str
+    proven: float | None = None
 
 
 @dataclass(frozen=True)

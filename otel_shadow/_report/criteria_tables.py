@@ -34,13 +34,15 @@ def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: b
         weakest = (f"weakest node: {one.weakest}",) if one.weakest else ()
         return (
             Cell(name, (TITLES[one.criterion].question, *weakest) if page else ()), Cell(state=state(one)),
-            Cell(estimate(one), strong=True), Cell(_bound(one)), Cell(small=(_band(one),), gauge=_gauge(one)),
+            Cell(estimate(one), strong=True), _proven(one), Cell(_bound(one)),
+            Cell(small=(_band(one),), gauge=_gauge(one)),
             *([] if page else [Cell(one.weakest or "")]), _evidence(one), _why(one, promised=promised),
         )  # fmt: skip
 
     columns = (
-        Column("Criterion"), Column("Verdict"), Column("Estimate", number=True), Column("Bound", number=True),
-        Column("Always-valid band"), *([] if page else [Column("Weakest node")]), Column("Evidence so far", long=True),
+        Column("Criterion"), Column("Verdict"), Column("Estimate", number=True),
+        Column("Proven so far", number=True), Column("Bound", number=True), Column("Always-valid band"),
+        *([] if page else [Column("Weakest node")]), Column("Evidence so far", long=True),
         Column("Why, and what is missing", long=True),
     )  # fmt: skip
     return Table(columns, tuple(map(cells, criteria)), label="Criteria table", kind="criteria stack")
@@ -91,6 +93,15 @@ def estimate(result: CriterionResult) -> str:
     return value(result.quantity, result.estimate)
 
 
+def _proven(result: CriterionResult) -> Cell:
+    """Return what whole cycles prove, and when the last of them ended: it stays until the next one ends."""
+    if result.criterion in _EXACT:
+        return Cell(units.DASH)
+    if result.proven is None:
+        return Cell("nothing yet" if result.measured else units.DASH)
+    return Cell(bound(result.quantity, result.proven, result.direction), (f"at {units.moment(result.proven_at)}",))
+
+
 def _bound(result: CriterionResult) -> str:
     return bound(result.quantity, result.bound, result.direction)
 
@@ -118,6 +129,8 @@ def _evidence(result: CriterionResult) -> Cell:
 
 def _why(result: CriterionResult, *, promised: bool) -> Cell:
     lacking = [f"missing: {sentence}" for sentence in result.missing]
+    if result.nodes_proven:
+        lacking.append(f"proven at these nodes by themselves: {', '.join(result.nodes_proven)}")
     if result.eta and promised:
         lacking.append(f"earliest GO at this rate: {units.moment(result.eta)}")
     return Cell(result.reason, tuple(lacking))
@@ -133,9 +146,11 @@ def _gauge(result: CriterionResult) -> Gauge | None:
 
     banded = result.criterion not in _EXACT and (result.lower is not None or result.upper is not None)
     lower, upper = (place(result.lower, 0.0), place(result.upper, 1.0)) if banded else (None, None)
-    told = f"estimate {estimate(result)}, band {_band(result)}, bound {_bound(result)}"
+    proven = None if result.proven is None else place(result.proven, 0.0)
+    known = "" if result.proven is None else f", proven {bound(result.quantity, result.proven, result.direction)}"
+    told = f"estimate {estimate(result)}{known}, band {_band(result)}, bound {_bound(result)}"
     point = None if result.estimate is None else place(result.estimate, 0.0)
-    return Gauge(lower, upper, point, place(result.bound, 0.0), told)
+    return Gauge(lower, upper, point, place(result.bound, 0.0), told, proven)
 
 
 def _scale(result: CriterionResult) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from otel_shadow.policy import Policy
 from otel_shadow.verdict import Summary, Verdict, evaluate
 from otel_shadow.verdict.json_data import plain
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _EVIDENCE: Final = ("reading", "nodes", "counts", "confusion", "mismatches", "parity", "bands")
 _QUANTILES: Final = ("node", "version", "arm", "p50_ms", "p95_ms")
 

@@ -40,8 +40,6 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
         trace_url: a link with ``{trace_id}`` in it, for the traces of mismatches.
     """
     state, at = STATES[verdict.decision], units.moment(verdict.at)
-    eta = verdict.eta if verdict.decision is Decision.WAIT else None
-    last = f"; {title(verdict.slowest).lower()} takes longest" if verdict.slowest else ""
     lists = (
         Texts(_texts(verdict, Role.BLOCKER, Role.WARNING, Role.NOTE), "To know"),
         Texts(_texts(verdict, Role.MISSING), "Missing for a GO", _SHOWN, "criteria"),
@@ -69,7 +67,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
         title=f"{state.word} · shadow verdict · {at}",
         state=state,
         headline=headline(verdict),
-        remarks=(f"At the present rate a GO is possible from {units.moment(eta)} on{last}.",) if eta else (),
+        remarks=tuple(_dates(verdict)),
         banner="The clock was simulated: these times are not real traffic's." if verdict.simulated else "",
         lists=tuple(one for one in lists if one.texts),
         facts=_facts(verdict, evidence),
@@ -79,8 +77,9 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
 
 _LEADS: Mapping[str, str] = {
     "criteria": (
-        "A GO needs every one of them, in every node; each row shows the node that does worst. The always-valid band "
-        "holds the true value, however often you look: while the bound lies inside the band, the answer is WAIT."
+        "A GO needs every one of them. What is proven changes only when a whole cycle of traffic ends, and it alone "
+        "decides a GO. The always-valid band beside it moves with every session, and holds the true value however "
+        "often you look; a NO-GO is made of the same evidence, at any moment."
     ),
     "parity": (
         "The share of pairs in which V2 decides what V1 decides, of all sessions closed by then, with its always-valid "
@@ -113,6 +112,30 @@ def headline(verdict: Verdict) -> str:
     return verdict.reason[:1].upper() + verdict.reason[1:]
 
 
+def _dates(verdict: Verdict) -> Iterator[str]:
+    """Yield the one date on which to look again, and when a GO is to be expected."""
+    if verdict.window is None or verdict.next_look is None or verdict.decision is Decision.NO_GO:
+        return
+    look = units.moment(verdict.next_look)
+    if verdict.decision is Decision.GO:
+        yield f"This GO stands until the next look, at {look}; then it is judged anew."
+        return
+    last = f"; {title(verdict.slowest).lower()} takes longest" if verdict.slowest else ""
+    eta = f" At the present rate a GO is possible from {units.moment(verdict.eta)} on{last}." if verdict.eta else ""
+    yield f"The next look is at {look}: what is proven changes only then.{eta}"
+
+
+def _judged(verdict: Verdict) -> Iterator[Fact]:
+    """Yield what had to be proven: the nodes together, or each."""
+    if not verdict.pooled:
+        remark = 'as [sla] judge = "node" says' if verdict.judge == "node" else "no two nodes can be judged together"
+        yield Fact("Judged", "each node by itself", remark if verdict.nodes[1:] else "")
+        return
+    alone = [node.node for node in verdict.nodes if node.node not in verdict.pooled]
+    rest = f"; by themselves: {', '.join(alone)}" if alone else ""
+    yield Fact("Judged", "the nodes together", f"{', '.join(verdict.pooled)}, each guarded by a wider margin{rest}")
+
+
 def _texts(verdict: Verdict, *roles: Role) -> tuple[Text, ...]:
     """Return the reasons of each role in words, but those that the head says in another place."""
     told = [one for role in roles for one in verdict.reasons if one.role is role]
@@ -130,6 +153,7 @@ def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:
     digest = f"configuration {build.digest}" if build and build.digest else ""
     return (
         *_window(verdict.window),
+        *(_judged(verdict) if verdict.nodes else ()),
         Fact("Closed sessions", units.count(sessions), _open_sessions(verdict.nodes)),
         Fact("Pairs", units.count(sum(_compared(evidence).values())), executions),
         Fact("V2 build", (build.build or "(no build)") if build else units.DASH, digest),
@@ -149,12 +173,11 @@ def _open_sessions(nodes: Sequence[NodeVerdict]) -> str:
 def _window(window: Window | None) -> list[Fact]:
     if window is None:
         return [Fact("Window", "no evidence")]
-    gaps = f"; {units.plural(len(window.gaps), 'gap')} without traffic" if window.gaps else ""
+    gaps = f"{units.plural(len(window.gaps), 'gap')} without traffic" if window.gaps else ""
     span = f"{units.moment(window.start)} to {units.moment(window.end)}"
     return [
         Fact("Window", units.span(window.end - window.start), span),
-        Fact("Traffic cycles", units.plural(window.whole_cycles, "whole cycle"),
-             f"the next is complete at {units.moment(window.next_cycle)}{gaps}"),
+        Fact("Traffic cycles", units.plural(window.whole_cycles, "whole cycle"), gaps),
     ]  # fmt: skip
 
 

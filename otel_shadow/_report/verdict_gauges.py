@@ -16,7 +16,7 @@ Series = tuple[dict[str, str], Decision, CriterionResult | None]
 
 
 class VerdictGauges:
-    """Gauges of the newest verdict: decision, estimate and band of every criterion, per node and over all.
+    """Gauges of the newest verdict: decision, estimate, proven limit and band of each criterion, by node and over all.
 
     The series over all have no node attribute; the overall decision's criterion is ``overall``. A quantity without
     evidence has no series. The default ``provider`` is the global one.
@@ -28,6 +28,7 @@ class VerdictGauges:
         for metric, value in (
             (semconv.VERDICT, lambda one: _SAYS[one[1]]),
             (semconv.VERDICT_ESTIMATE, lambda one: one[2] and one[2].estimate),
+            (semconv.VERDICT_PROVEN, lambda one: one[2] and one[2].proven),
             (semconv.VERDICT_LOWER, lambda one: one[2] and one[2].lower),
             (semconv.VERDICT_UPPER, lambda one: one[2] and one[2].upper),
         ):

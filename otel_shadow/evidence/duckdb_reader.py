@@ -33,7 +33,7 @@ _ODD = 1000
 """Odd lines that are handed over; a file with more is read by the line reader."""
 _TYPES = {"text": "VARCHAR", "time": "VARCHAR", "number": "DOUBLE"}
 """DuckDB's types of the fields that are columns; of the others the JSON comes over."""
-_COLUMNS = ("pair", "session", "time", "v1", "v2", "probability", "process", "sequence")
+_COLUMNS = ("pair", "session", "time", "v1", "v2", "probability", "process", "sequence", "overhead")
 _FIELD_END = "\x1f"
 _HASHES = ("(md5_number({}) & 18446744073709551615)::UBIGINT", "md5_number_lower({})", "md5_number_upper({})")
 _START = '{"event":"SHADOW_'
@@ -194,7 +194,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     parse = f"json_transform(body, '{_shape()}')"
     parse = f"TRY({parse})" if careful else parse
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
-    pair_id, trace_id, session, time, v1_ms, v2_ms, probability, process, sequence = map(_column, ROW_FIELDS)
+    pair_id, trace_id, session, time, v1_ms, v2_ms, probability, process, sequence, overhead = map(_column, ROW_FIELDS)
     event = keys_of(["event"])[0].name
     pair, owner = hashed.format(f"{pair_id} || '|' || (j.{event} ->> '$')"), hashed.format(session)
     writer = hashed.format(process)
@@ -237,6 +237,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
       list(CASE WHEN coalesce({process}, '') = '' THEN {NO_PROCESS} ELSE {writer} END) FILTER (class = 'used')
         AS process,
       list(coalesce({sequence}, 'nan'::DOUBLE)) FILTER (class = 'used') AS sequence,
+      list(coalesce({overhead}, 'nan'::DOUBLE)) FILTER (class = 'used') AS overhead,
       min(CASE WHEN class = 'used' AND ({sample}) THEN
         printf('%015d', t) || chr(31) || {pair_id} || chr(31) || coalesce({trace_id}, '') END, 10) AS samples,
       min(l, {_ODD}) FILTER (class = 'odd') AS odd

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from otel_shadow.errors import EvidenceError
+from otel_shadow.verdict import latency
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
 from otel_shadow.verdict.heartbeats import Beat
@@ -23,7 +24,7 @@ from otel_shadow.verdict.lines_read import Reading
 FORMAT = 2
 """Version of the file: an ``npz`` with the columns of ``Rows`` and the rest as JSON in ``facts``."""
 _READ = (1, FORMAT)
-"""Format 1 has no heartbeats, and of an execution neither probability, nor process, nor number."""
+"""Format 1 has no heartbeats, and of an execution neither probability, nor process, nor number, nor overhead."""
 
 
 def save(summary: Summary, path: str | os.PathLike[str]) -> None:
@@ -87,6 +88,7 @@ def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
     empty = Rows.empty()
     for name in ("probability", "process", "sequence"):  # not in format 1
         columns.setdefault(name, np.zeros(length, getattr(empty, name).dtype))
+    columns.setdefault("overhead", np.full(length, latency.NONE, np.int16))
     for name, column in columns.items():
         wanted = getattr(empty, name).dtype
         if column.shape != (length,) or not np.can_cast(column.dtype, wanted, "same_kind"):

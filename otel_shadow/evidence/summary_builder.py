@@ -26,8 +26,19 @@ _MADE = {"pair": "event", "simulated": "clock", "anonymous": "has_session"}
 """Fields of a kind that are made from another field of the line."""
 KIND_FIELDS = tuple(_MADE.get(item.name, item.name) for item in fields(ExecutionKind) if item.name != "coded")
 _COLUMNS = {"pair": "Q", "session": "Q", "time": "q", "kind": "l", "v1": "d", "v2": "d", "probability": "d",
-            "process": "Q", "sequence": "d"}  # fmt: skip
-ROW_FIELDS = ("pair_id", "trace_id", "session", "time", "v1_ms", "v2_ms", "probability", "process", "sequence")
+            "process": "Q", "sequence": "d", "overhead": "d"}  # fmt: skip
+ROW_FIELDS = (
+    "pair_id",
+    "trace_id",
+    "session",
+    "time",
+    "v1_ms",
+    "v2_ms",
+    "probability",
+    "process",
+    "sequence",
+    "overhead_ms",
+)
 _BEAT_FIELDS = ("service", "process", "graph", "node", "time", "handed_over", "totals", "last", "build", "digest")
 _AMOUNTS = ("holdout", "slot_seconds", "sample")
 _read_fields = FieldReader((*KIND_FIELDS, *ROW_FIELDS))
@@ -67,7 +78,7 @@ class SummaryBuilder:
         kind = kind_of(values, coded=coded)
         identity = _pair_hash(values), text_hash(values["session"]), values["time"], self._kind(kind)
         numbered = text_hash(values["process"]) if values["process"] else NO_PROCESS, values["sequence"]
-        row = (*identity, values["v1_ms"], values["v2_ms"], values["probability"], *numbered)
+        row = (*identity, values["v1_ms"], values["v2_ms"], values["probability"], *numbered, values["overhead_ms"])
         for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
         if worth_a_sample(kind):
@@ -124,6 +135,7 @@ def _rows(columns: Mapping[str, NDArray[Any]]) -> Rows:
         probabilities(columns["probability"]),
         columns["process"].astype(np.uint64),
         numbers(columns["sequence"]),
+        buckets(columns["overhead"]),
     )
 
 

@@ -44,6 +44,7 @@ class CodedColumns:
     v1_ms: NDArray[np.float64]
     v2_ms: NDArray[np.float64]
     probability: NDArray[np.float64]
+    overhead_ms: NDArray[np.float64]
     signatures: tuple[ExecutionKind, ...]
 
 
@@ -65,7 +66,9 @@ def pieces(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     Raises:
         ValueError: columns of different lengths, an unknown column, or a value that is not allowed.
     """
-    unknown = sorted(set(columns) - {*_FIRST, *_TEXTS, *_FLAGS, *_AMOUNTS, "pair", "v2_latency_ms", "probability"})
+    unknown = sorted(
+        set(columns) - {*_FIRST, *_TEXTS, *_FLAGS, *_AMOUNTS, "pair", "v2_latency_ms", "probability", "overhead_ms"}
+    )
     if unknown:
         raise ValueError(f"no such column: {', '.join(unknown)}")
     arrays = {name: values if values is None else np.asarray(values) for name, values in columns.items()}
@@ -116,6 +119,7 @@ def coded(given: Mapping[str, Any]) -> CodedColumns:
         _numbers("v1_latency_ms", v1_latency_ms, length),
         _numbers("v2_latency_ms", more.get("v2_latency_ms"), length),
         _numbers("probability", more.get("probability"), length),
+        _numbers("overhead_ms", more.get("overhead_ms"), length),
         signatures,
     )
 

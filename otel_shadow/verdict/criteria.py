@@ -124,6 +124,12 @@ class Case:
         days = (self.frame.window.end - self.frame.window.start) / timedelta(days=1)
         return sessions / days if days > 0.0 else None
 
+    def lacking_sessions(self, sessions: int) -> Reason:
+        """Return how many closed sessions are missing, at which rate they come and by when."""
+        minimum = self.bounds.min_sessions
+        enough = self.end_of(self.enough(minimum, sessions))
+        return _missing(ReasonKind.SESSIONS, have=sessions, needed=minimum, rate=self.rate(sessions), by=enough)
+
     def enough(self, wanted: float, seen: float) -> int | None:
         """Return the cycles since the anchor after which ``wanted`` sessions are there, of which ``seen`` are now."""
         since = self.elapsed - self.first_cycle
@@ -377,9 +383,10 @@ def coverage(case: Case) -> CriterionResult:
         return _no_evidence(blank, blank.criterion)
     share, missing = executed / eligible, []
     if share < bounds.executed:
-        missing.append(_missing(ReasonKind.SHADOWS, have=executed, of=eligible, needed=bounds.executed))
+        why = tuple(f"{reason} {number:,}" for reason, number in node.not_run.items())
+        missing.append(_missing(ReasonKind.SHADOWS, have=executed, of=eligible, needed=bounds.executed, names=why))
     if node.sessions < bounds.min_sessions:
-        missing.append(_missing(ReasonKind.SESSIONS, have=node.sessions, needed=bounds.min_sessions))
+        missing.append(case.lacking_sessions(node.sessions))
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share)
     if missing:
         enough = case.enough(bounds.min_sessions, node.sessions) if share >= bounds.executed else None
@@ -415,7 +422,7 @@ def _decide(
     missing = case.cycle_missing()
     due: list[int | None] = []
     if result.sessions < minimum and case.role != "pool":
-        missing.append(_missing(ReasonKind.SESSIONS, have=result.sessions, needed=minimum))
+        missing.append(case.lacking_sessions(result.sessions))
         due.append(case.enough(minimum, result.sessions))
     found = case.look(test)
     if found is not None:
@@ -450,6 +457,9 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         lacking += [] if found.is_recent else [_missing(ReasonKind.LAST_CYCLE)]
         return lacking, [None] * len(lacking)
     if result.sessions < case.policy.no_go_sessions:
+        too_small = _too_small(case, result, test)
+        if too_small is not None:
+            return [too_small], [None]
         is_told = result.sessions < case.bounds.min_sessions
         return ([] if is_told else [_missing(ReasonKind.TOO_FEW_TO_TELL)]), [None]
     if _is_outside(result):
@@ -466,8 +476,27 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         return ([] if at_once else [told]), [ahead.cycles]
     spotless = test.spotless(case.first_cycle, cycles, case.policy.alpha) if isinstance(test, ShareTest) else None
     longer = None if ahead.longer is None else float(ahead.longer)
-    told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer)
+    judged = (case.policy.judge,)
+    told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer, names=judged)
     return [told], [ahead.longer]
+
+
+def _too_small(case: Case, result: CriterionResult, test: CycleTest) -> Reason | None:
+    """Return that the traffic is too small even for results without a failure; from the first whole cycle on."""
+    held, since = case.policy.cycles_held, case.elapsed - case.first_cycle
+    if since < 1.0:
+        return None
+    best = test.best_p(test.information(case.first_cycle, case.frame.cycles.cycles) / since)
+    if best**held <= case.policy.alpha:
+        return None
+    longer = math.ceil(math.log(case.policy.alpha) / math.log(best)) if best < 1.0 else None
+    return _missing(
+        ReasonKind.OUT_OF_WINDOW,
+        rate=case.rate(result.sessions),
+        of=held,
+        have=longer if longer is not None and longer <= FARTHEST else None,
+        names=(case.policy.judge,),
+    )
 
 
 def _is_outside(result: CriterionResult) -> bool:
@@ -489,26 +518,28 @@ def _guarded(
     done = case.frame.cycles.cycles
     window = case.first_cycle, case.last_cycle
     if done < 1 or not guard.is_proven(*window, case.policy.alpha):
+        end = _guard_by(case, guard)
         limit = guard.limit(*window, case.policy.alpha) if done else math.inf
         have = told(limit) if math.isfinite(limit) else None
         facts = {"have": have, "needed": told(guard.bound), "quantity": result.quantity, "limit": result.direction}
+        when = {"rate": case.rate(result.sessions), "by": case.end_of(end)}
         if done:
-            missing.append(_missing(ReasonKind.GUARD, **facts))
-        span = max(case.elapsed - case.first_cycle, 1e-6)
-        ends = range(done + 1, FARTHEST + 1)
-        held = case.policy.cycles_held
-        times = ((end - max(0, end - held)) / span for end in ends)
-        due.append(
-            next(
-                (
-                    end
-                    for end, more in zip(ends, times, strict=True)
-                    if guard.would_prove(case.first_cycle, done, more, case.policy.alpha)
-                ),
-                None,
+            missing.append(
+                _missing(ReasonKind.GUARD, **facts, **when, of=case.policy.cycles_held if end is None else None)
             )
-        )
+        due.append(end)
     return missing, due
+
+
+def _guard_by(case: Case, guard: CycleTest) -> int | None:
+    """Return the cycles since the anchor after which a node's guard is to be expected to be proven."""
+    done, held = case.frame.cycles.cycles, case.policy.cycles_held
+    span = max(case.elapsed - case.first_cycle, 1e-6)
+    for end in range(done + 1, FARTHEST + 1):
+        times = (end - max(0, end - held)) / span
+        if guard.would_prove(case.first_cycle, done, times, case.policy.alpha):
+            return end
+    return None
 
 
 def _to_recover(part: Part, quantity: Quantity) -> Reason:

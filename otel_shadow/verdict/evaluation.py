@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from otel_shadow.verdict.criteria import MEASURES, Case
 from otel_shadow.verdict.cycle_tally import cycle_evidence
 from otel_shadow.verdict.evidence_faults import evidence_faults
 from otel_shadow.verdict.executions import TIMES, Summary, moment
+from otel_shadow.verdict.latency_causes import added_time, slowed_by
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
@@ -55,17 +57,18 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     groups = [[node.place] for node in nodes] + ([pool] if pool else [])
     cycles = cycle_evidence(summary, found.cycles, groups)
     verdicts = tuple(
-        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"))
+        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"), summary)
         for node, evidence in zip(nodes, cycles, strict=False)
     )
     together = pooled_tally(summary, found.slice, policy.intents, pool) if pool else None
     pooled: tuple[CriterionResult, ...] = ()
     if together is not None:
         case = Case(together, found, policy, asked, tests, cycles[-1], "pool")
-        pooled = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
+        pooled = tuple(_explained(MEASURES[name](case), summary, found, pool) for name in semconv.CRITERIA)
     members = frozenset(node.name for node in nodes if node.place in pool)
     rows = tuple(_row(name, verdicts, pooled, members) for name in semconv.CRITERIA)
-    return _overall(summary, policy, at, found, nodes, verdicts, rows)
+    verdict = _overall(summary, policy, at, found, nodes, verdicts, rows)
+    return replace(verdict, pooled=tuple(sorted(members)) if together is not None else ())
 
 
 def _pool(nodes: Sequence[NodeTally], policy: Policy) -> tuple[Place, ...]:
@@ -84,12 +87,13 @@ def _row(
 ) -> CriterionResult:
     """Return the workflow's row: what the nodes of the pool prove together and the others alone."""
     each = [node.criterion(name) for node in verdicts]
+    proven = tuple(row.node for row in each if row.is_proven and row.node)
     together = next((row for row in pooled if row.criterion == name and row.tests), None)
     inside = [row for row in each if row.node in members]
     if together is None or any(row.decision is Decision.NO_GO for row in each):
-        return _weakest(each)
+        return replace(_weakest(each), nodes_proven=proven)
     outside = [row for row in each if row.node not in members and row.certified]
-    return _weakest([_guarded(together, inside), *outside])
+    return replace(_weakest([_guarded(together, inside), *outside]), nodes_proven=proven)
 
 
 def _guarded(row: CriterionResult, nodes: Sequence[CriterionResult]) -> CriterionResult:
@@ -140,8 +144,18 @@ def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     return at.astimezone(UTC)
 
 
-def _node(case: Case) -> NodeVerdict:
-    results = tuple(MEASURES[name](case) for name in semconv.CRITERIA)
+def _explained(result: CriterionResult, summary: Summary, found: Frame, places: Sequence[Place]) -> CriterionResult:
+    """Return the result; a latency now beyond its bound says whose fault that is."""
+    beyond = result.estimate is not None and result.estimate > result.bound
+    if result.criterion != semconv.CRITERION_LATENCY_NOW or not (beyond or result.decision is Decision.NO_GO):
+        return result
+    cause = slowed_by(summary, found.slice, places, result.bound)
+    return result if cause is None else replace(result, reasons=(*result.reasons, cause))
+
+
+def _node(case: Case, summary: Summary) -> NodeVerdict:
+    place = case.node.place
+    results = tuple(_explained(MEASURES[name](case), summary, case.frame, (place,)) for name in semconv.CRITERIA)
     parity, node, notes = results[0], case.node, []
     if parity.quantity == "excess":
         disagreement = parity.details["self_disagreement"]
@@ -187,7 +201,7 @@ def _overall(
         decision = Decision.WAIT
     waiting = [row for row in required if row.decision is Decision.WAIT]
     last = max(waiting, key=lambda row: (row.eta is None, row.eta or at), default=None)
-    missing = () if decision is Decision.GO else (*intents, *_of_rows(waiting, Role.MISSING))
+    missing = () if decision is Decision.GO else sorted((*intents, *_of_rows(waiting, Role.MISSING)), key=_rank)
     verdict = Verdict(
         decision=decision,
         at=at,
@@ -210,8 +224,21 @@ def _overall(
         *_session_ids(nodes),
         *_cut_off(nodes),
     )
-    why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *_notes(summary, found))
-    return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict)))
+    if [row.criterion for row in waiting] == [semconv.CRITERION_LATENCY_NOW] and decision is Decision.WAIT:
+        added = added_time(summary, found.slice)
+        missing = (*missing, *([added] if added else []))
+    why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *_notes(summary, policy, found))
+    holdout = max((kind.holdout or 0.0 for kind in summary.signatures if kind.unit == found.slice.build), default=0.0)
+    return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict, holdout)))
+
+
+def _rank(reason: Reason) -> int:
+    """Return the place among what is missing: what was shed first, then what this traffic can't prove."""
+    if reason.kind is ReasonKind.SHADOWS:
+        return 0
+    if reason.kind is ReasonKind.OUT_OF_WINDOW:
+        return 1
+    return 2 if reason.kind is ReasonKind.GUARD and reason.of else 3
 
 
 def _of(reasons: Sequence[Reason], role: Role) -> tuple[Reason, ...]:
@@ -237,9 +264,9 @@ def _weakest(results: Sequence[CriterionResult]) -> CriterionResult:
     """Return the workflow's row: the decision of all nodes together and the numbers of the one that stands worst."""
     order = {Decision.NO_GO: 0, Decision.WAIT: 1, Decision.GO: 2}
 
-    def strength(result: CriterionResult) -> tuple[int, bool, float]:
+    def strength(result: CriterionResult) -> tuple[int, bool, float, float]:
         evidence = result.log_e_go if result.log_e_go is not None else (result.estimate or 0.0)
-        return order[result.decision], result.measured, evidence
+        return order[result.decision], result.measured, _distance(result), evidence
 
     worst = min(results, key=strength)
     etas = [result.eta for result in results if result.decision is Decision.WAIT]
@@ -247,6 +274,15 @@ def _weakest(results: Sequence[CriterionResult]) -> CriterionResult:
     eta = max(known) if known and len(known) == len(etas) else None
     node = worst.node or worst.weakest
     return replace(worst, node=None, weakest=node, eta=eta if worst.decision is Decision.WAIT else None)
+
+
+def _distance(result: CriterionResult) -> float:
+    """Return how far what is proven lies inside the bound, in margins."""
+    if result.proven is None:
+        return -math.inf
+    edge = {"ratio": 1.0, "excess": 0.0}.get(result.quantity, 0.0 if result.direction == "at_most" else 1.0)
+    inside = result.bound - result.proven if result.direction == "at_most" else result.proven - result.bound
+    return inside / max(abs(result.bound - edge), 1e-9)
 
 
 def _uncertified_intents(policy: Policy, nodes: Sequence[NodeTally]) -> tuple[Reason, ...]:
@@ -297,9 +333,11 @@ def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
     return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
 
 
-def _notes(summary: Summary, found: Frame) -> tuple[Reason, ...]:
+def _notes(summary: Summary, policy: Policy, found: Frame) -> tuple[Reason, ...]:
     counted = {ReasonKind.EARLIER: found.earlier, ReasonKind.REPEATED: summary.duplicates}
+    asked = policy.window_start
     return (
+        *([Reason(Role.NOTE, ReasonKind.WINDOW_START, since=asked)] if asked is not None else []),
         *(
             Reason(Role.NOTE, ReasonKind.OTHER_BUILD, names=(one.label,), have=one.events, since=one.first, by=one.last)
             for one in found.left_out
@@ -332,6 +370,11 @@ def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> t
     reading = summary.reading
     return (
         *_not_judged(summary, policy),
+        *(
+            [Reason(Role.WARNING, ReasonKind.WINDOW_HOURS, have=policy.cycles_held)]
+            if policy.window_hours is not None
+            else []
+        ),
         *([Reason(Role.WARNING, ReasonKind.SIMULATED)] if simulated else []),
         *_counted(Role.WARNING, {ReasonKind.LATER: summary.later_than(at)}, by=at),
         *_counted(Role.WARNING, {ReasonKind.UNREADABLE: reading.malformed, ReasonKind.TRUNCATED: reading.truncated}),

@@ -63,6 +63,7 @@ class Rows:
         probability: with which such an execution was shadowed; 0 where it was not told.
         process: identity of the process that wrote the line; 0 where it was not told.
         sequence: number of the line among those of its process, graph, node and event; 0 where it was not told.
+        overhead: latency bucket of the time that shadowing added on V1's path; ``latency.NONE`` where it was not told.
     """
 
     pair: NDArray[np.uint64]
@@ -74,6 +75,7 @@ class Rows:
     probability: NDArray[np.float32]
     process: NDArray[np.uint64]
     sequence: NDArray[np.uint32]
+    overhead: NDArray[np.int16]
 
     @classmethod
     def empty(cls) -> Rows:
@@ -82,7 +84,7 @@ class Rows:
         none = np.empty(0, np.int16)
         return cls(
             ids, ids, np.empty(0, np.int64), np.empty(0, np.int32), none, none, np.empty(0, np.float32), ids,
-            np.empty(0, np.uint32),
+            np.empty(0, np.uint32), none,
         )  # fmt: skip
 
     @classmethod
@@ -171,6 +173,7 @@ class Summary:
             holdout, slot_seconds, sample, v1_rate_limited, v2_rate_limited: as in the log line. By default V1 served
             (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to ``shed``.
             probability: with which such an execution was shadowed, in (0, 1]; NaN where it is not known.
+            overhead_ms: milliseconds that shadowing added on V1's path; NaN where it is not known.
             anonymous: whether the run had no session id; by default it had one.
 
         Raises:
@@ -336,8 +339,8 @@ class Summary:
     def _once(self, rows: Rows) -> Rows:
         kind, uncoded = self._kinds_apart_from_codes()
         order = np.lexsort((
-            rows.sequence, rows.process, uncoded[rows.kind], rows.probability, rows.v2, rows.v1, kind[rows.kind],
-            rows.session, rows.time, rows.pair,
+            -rows.overhead.astype(np.int32), rows.sequence, rows.process, uncoded[rows.kind], rows.probability,
+            rows.v2, rows.v1, kind[rows.kind], rows.session, rows.time, rows.pair,
         ))  # fmt: skip
         rows = rows.where(order)
         again = np.zeros(len(rows), bool)
@@ -345,6 +348,8 @@ class Summary:
         equal = np.zeros(len(rows), bool)
         equal[1:] = again[1:]
         for item in fields(rows):
+            if item.name == "overhead":  # summaries of the release before don't have it
+                continue
             column = kind[rows.kind] if item.name == "kind" else getattr(rows, item.name)
             equal[1:] &= column[1:] == column[:-1]
         bad = np.unique(rows.pair[again & ~equal])
@@ -434,7 +439,7 @@ def _of_table(piece: Mapping[str, Any]) -> Summary:
     table = coded(piece)
     times = buckets(table.v1_ms), buckets(table.v2_ms)
     rows = Rows(table.pair, table.session, table.time, table.kind, *times, probabilities(table.probability),
-                *_unnumbered(len(table.time)))  # fmt: skip
+                *_unnumbered(len(table.time)), buckets(table.overhead_ms))  # fmt: skip
     return Summary(rows, table.signatures)
 
 

@@ -182,11 +182,11 @@ class Bets:
     low: int
     capital: Floats
 
-    def curve(self, times: float = 1.0) -> Curve:
-        """Return log E for every bucket, from so many times the evidence (log capital grows in proportion)."""
+    def curve(self) -> Curve:
+        """Return log E for every bucket."""
         count = len(self.capital) - 1
         weights = np.log(np.r_[_IDLE, np.full(count, (1.0 - _IDLE) / count)])
-        weighted = self.capital * times + weights[:, None]
+        weighted = self.capital + weights[:, None]
         highest = weighted.max(axis=0)
         return Curve(self.low, highest + np.log(np.exp(weighted - highest).sum(axis=0)))
 
@@ -275,27 +275,6 @@ class Ratio:
         return float(np.logaddexp(left[candidates], right[candidates]).min()) - _LOG_2
 
 
-def times_needed(reference: Ranks, other: Ranks, by: int, log_threshold: float, *, paired: bool) -> float | None:
-    """Return how many times the evidence proves that the ratio is at most ``BASE ** by``; None if out of reach."""
-    left, right = reference.bets(False), other.bets(True)
-
-    def proves(times: float) -> bool:
-        curves = left.curve(times), right.curve(times)
-        return Ratio(curves[0], curves[0], curves[1], curves[1], paired).log_at_most(by) >= log_threshold
-
-    high = 1.0
-    while not proves(high):
-        high *= 4.0
-        if high > _MOST:
-            return None
-    low = high / 4.0
-    for _ in range(6):
-        middle = (low + high) / 2.0
-        low, high = (low, middle) if proves(middle) else (middle, high)
-    return high
-
-
-_MOST = 1024.0
 _REACH = 20 * PER_115
 """Ratios looked at: 1.15^±20, which is 0.06 to 16."""
 

@@ -54,6 +54,8 @@ class NodeTally:
     """Executions of the session that has the most of them, open or closed."""
     place: Place
     """Graph and name, of which the display name is made."""
+    not_run: Mapping[str, int]
+    """Executions that should have had a shadow that ended, and had none, by reason; the most frequent first."""
 
 
 def tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[NodeTally, ...]:
@@ -276,6 +278,7 @@ class _Plan:
             constant_decision=_constant(self.kinds, self.compared * mine),
             busiest=piece.busiest,
             place=self.nodes[place],
+            not_run=_not_run(self.kinds, mine),
         )
 
 
@@ -432,6 +435,16 @@ def _counts(kinds: Sequence[ExecutionKind], accepted: NDArray[np.bool_], per_kin
     found["accepted"] = int(per_kind[differing & accepted].sum())
     found["mismatch"] = int(per_kind[differing & ~accepted].sum())
     return found
+
+
+def _not_run(kinds: Sequence[ExecutionKind], per_kind: Ints) -> dict[str, int]:
+    """Return why executions that should have had a shadow had none that ended, and how many: most frequent first."""
+    found: dict[str, int] = {}
+    for kind, count in zip(kinds, per_kind.tolist(), strict=True):
+        if count and kind.eligible and not kind.executed:
+            reason = kind.reason or kind.v2_status or "no reason told"
+            found[reason] = found.get(reason, 0) + count
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _constant(kinds: Sequence[ExecutionKind], weights: Ints) -> bool:

@@ -46,23 +46,29 @@ class ReasonKind(StrEnum):
     COVERED = "covered"  # have of of
     NOT_ENOUGH = "not_enough"
     CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next
-    SESSIONS = "sessions"  # have, needed
-    SESSIONS_IN_CYCLES = "sessions_in_cycles"  # have, needed
+    SESSIONS = "sessions"  # have, needed; rate; by
     PROOF = "proof"  # have, needed: sessions; rate; by
     OUT_OF_REACH = "out_of_reach"
     TOO_FEW_TO_TELL = "too_few_to_tell"
-    OUT_OF_WINDOW = "out_of_window"  # of: cycles; rate; needed: sessions without a failure; have: cycles that would do
+    OUT_OF_WINDOW = "out_of_window"  # of: cycles; rate; needed: sessions without a failure; have: cycles that would do;
+    # names: the judgement
     HOLDS_NO_MORE = "holds_no_more"
     LAST_CYCLE = "last_cycle"
     OUTSIDE = "outside"  # have against needed, with quantity and limit
-    GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit
+    GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit; rate; by, or of: too few cycles
     SHARES_DIFFER = "shares_differ"
+    # why V1 is slower with shadows; have: the ratio of the slots
+    OWN_TIME = "own_time"  # needed: the bound
+    V1_BY_HOUR = "v1_by_hour"  # needed: the ratio with the hours alike
+    CONTENTION = "contention"  # needed: the ratio inside ordinary slots
+    OWN_SHADOW = "own_shadow"
+    ADDED_TIME = "added_time"  # have: mean, needed: 95th percentile in milliseconds; of: executions
     BLOCK = "block"  # have, quantity, since
     INTENT = "intent"  # names, have, quantity
     CONSTANT_DECISION = "constant_decision"
     ACCEPTED = "accepted"  # have, needed: shares
     COMPARATOR = "comparator"  # have of of
-    SHADOWS = "shadows"  # have of of; needed: a share
+    SHADOWS = "shadows"  # have of of; needed: a share; names: why they had none, with their counts
     # of the whole verdict
     PROVEN = "proven"
     NOTHING = "nothing"  # by, where there is evidence from later times only
@@ -107,10 +113,9 @@ class ReasonKind(StrEnum):
     ONE_SESSION = "one_session"  # node; have: a share, of of
     CUT_OFF = "cut_off"  # node; have: a share, of of
     SILENT = "silent"  # hours
-    SMALL_TRAFFIC = "small_traffic"  # have: sessions a day; by: the earliest GO
-    LATE = "late"  # criterion; have, needed: hours
-    SLOW = "slow"  # criterion
-    FEW_TURNS = "few_turns"  # have, needed
+    WINDOW_HOURS = "window_hours"  # have: cycles
+    WINDOW_START = "window_start"  # since
+    SMALLER_HOLDOUT = "smaller_holdout"  # have, needed: shares of the time
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,8 +95,8 @@ class CriterionResult(Reasoned):
         sessions, events: closed sessions and executions (or pairs) in the evidence.
         counts: whole numbers behind the estimate, such as ``match``, ``mismatch``, ``accepted``.
         details: further quantities, such as ``p95_holdout_ms``, ``session_estimate``, ``self_disagreement``.
-        log_e_go, log_e_no_go: log of the evidence on each side; ``threshold_go``, ``threshold_no_go`` are the
-            logs that have to be reached.
+        log_e_go, log_e_no_go: log of the always-valid evidence on each side; ``threshold_go``, ``threshold_no_go``
+            are the logs that have to be reached for an end of the band, and for a NO-GO. No GO is made of them.
         proven: what whole cycles prove: the quantity is at least (or at most) this. Frozen until the next cycle ends.
         proven_at: the end of those cycles.
         level: of the test at that look, of the criterion's alpha.
@@ -108,7 +108,8 @@ class CriterionResult(Reasoned):
             beyond the bound) or nothing is missing.
         so_far: a NO-GO before one whole cycle.
         parts: blocks and intents (parity and handoff).
-        weakest: on the workflow's rows, the node whose numbers these are.
+        weakest: on the workflow's rows, the node that stands worst.
+        nodes_proven: on the workflow's rows, the nodes that have proven the bound by themselves.
     """
 
     worded = ("reason", "missing")
@@ -143,6 +144,7 @@ class CriterionResult(Reasoned):
     so_far: bool = False
     parts: tuple[Part, ...] = ()
     weakest: str | None = None
+    nodes_proven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,7 @@ class Verdict(Reasoned):
         decision: the overall decision.
         at: the time the verdict was asked for (UTC).
         judge: what had to be proven: ``graph`` or ``node``.
+        pooled: the nodes that were judged together; each is guarded as well. All others are judged by themselves.
         window: None without evidence.
         policy: the policy that was applied; every output prints it.
         criteria: the workflow's rows in the order of ``semconv.CRITERIA`` (the weakest node's numbers).
@@ -245,6 +248,7 @@ class Verdict(Reasoned):
     slowest: str | None = None
     eta: datetime | None = None
     judge: str = "graph"
+    pooled: tuple[str, ...] = ()
     next_look: datetime | None = None
 
     @property

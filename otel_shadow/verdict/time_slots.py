@@ -43,6 +43,14 @@ def washouts(times: NDArray[np.int64], service: str, holdout: float, slot_second
     return found
 
 
+def held_out(times: NDArray[np.int64], service: str, holdout: float, slot_seconds: float) -> NDArray[np.bool_]:
+    """Return whether each execution began in a holdout slot; the arguments are those of :func:`washouts`."""
+    slots = _slots(holdout)
+    if slots < 2 or not len(times):
+        return np.zeros(len(times), bool)
+    return _held(times // _length(slot_seconds), service, slots)
+
+
 def _held(slot: NDArray[np.int64], service: str, slots: int) -> NDArray[np.bool_]:
     block, place = np.divmod(slot, slots)
     blocks, which = np.unique(block, return_inverse=True)

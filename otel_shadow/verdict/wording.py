@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from otel_shadow import semconv
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind
-from otel_shadow.verdict.units import count, moment, percent, plural, points, ratio, span
+from otel_shadow.verdict.units import count, latency, moment, percent, plural, points, ratio, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ TITLES: Mapping[str, Title] = {
     semconv.CRITERION_LATENCY_NOW: Title(
         "Latency impact now",
         "p95 now",
-        "95th percentile of V1 with its shadow, against V1 without",
+        "95th percentile of V1 while shadows run, against slots of time without any",
         "execution",
         "ratio",
         "at_most",
@@ -80,7 +80,13 @@ def bound(quantity: Quantity | None, number: float | None, limit: Direction | No
 
 
 def _more(reason: Reason, noun: str) -> str:
-    return f"{plural(_difference(reason), f'more {noun}')} ({count(reason.have)} of {count(reason.needed)} so far)"
+    told = f"{plural(_difference(reason), f'more {noun}')} ({count(reason.have)} of {count(reason.needed)} so far)"
+    return _with_date(reason, told)
+
+
+def _with_date(reason: Reason, told: str) -> str:
+    """Return what is missing with the rate at which it comes, and the look at which it will be there."""
+    return ", ".join(filter(None, (told, _rate(reason)))) + (f": {moment(reason.by)}" if reason.by else "")
 
 
 def _difference(reason: Reason) -> int:
@@ -110,11 +116,6 @@ def _cycles(reason: Reason) -> str:
     )
 
 
-def _small_traffic(reason: Reason) -> str:
-    rate = f"traffic is small: about {count(reason.have)} closed sessions a day"
-    return f"{rate}, earliest GO {moment(reason.by)}" if reason.by else rate
-
-
 def _hours_of_day(reason: Reason) -> str:
     if reason.needed is None:
         return "the hours of little traffic"
@@ -129,21 +130,52 @@ def _rate(reason: Reason) -> str:
 
 
 def _proof(reason: Reason) -> str:
-    told = f"about {plural(_difference(reason), 'more session')} with results like those so far"
-    return ", ".join(filter(None, (told, _rate(reason)))) + (f": {moment(reason.by)}" if reason.by else "")
+    return _with_date(reason, f"about {plural(_difference(reason), 'more session')} with results like those so far")
 
 
 def _out_of_window(reason: Reason) -> str:
-    longer = "a longer window" + (
-        f" ([sla] max_cycles = {count(reason.have)})" if reason.have else " ([sla] max_cycles)"
-    )
     failures = f" (at least {plural(round(reason.needed), 'more session')} without a failure)" if reason.needed else ""
+    rate = ", ".join(filter(None, (f"within {plural(reason.of or 0, 'cycle')}{failures}", _rate(reason))))
+    return f"this traffic can't prove the bound {rate}; {_decidable(reason)}"
+
+
+def _decidable(reason: Reason) -> str:
+    """Return what the lead of a rollout can decide where the traffic is too small for a proof."""
+    longer = "" if reason.have is None else f" = {count(reason.have)}"
+    margin = f" ({_MARGINS[reason.criterion]})" if reason.criterion in _MARGINS else ""
+    choices = (
+        f"a wider margin in writing{margin}",
+        *(['the workflow instead of each node ([sla] judge = "graph")'] if "node" in reason.names else []),
+        "more of the traffic in shadow",
+        f"a longer window ([sla] max_cycles{longer})",
+    )
+    return f"what can be decided: {', '.join(choices[:-1])}, or {choices[-1]}"
+
+
+def _guard(reason: Reason) -> str:
+    limit = bound(reason.quantity, reason.needed, reason.limit)
+    have = "nothing so far" if reason.have is None else f"so far {bound(reason.quantity, reason.have, reason.limit)}"
+    told = f"a proof of {limit} for this node alone ({have})"
+    if reason.of:
+        unless = "unless the margin is wider, more of the traffic is in shadow, or the window is longer"
+        return f"{told}: not within {plural(reason.of, 'cycle')} of this traffic, {unless}"
+    return _with_date(reason, told)
+
+
+def _shadows(reason: Reason) -> str:
+    shed = f"; without one: {', '.join(reason.names)}" if reason.names else ""
     return (
-        f"this traffic can't prove the bound within {plural(reason.of or 0, 'cycle')}{failures}, {_rate(reason)}; what "
-        f"can be decided: {longer}, a wider margin in writing, more of the traffic, or fewer nodes at once"
+        f"a shadow run in at least {percent(reason.needed)} of the executions that should have one; so far "
+        f"{count(reason.have)} of {count(reason.of)} had one{shed}"
     )
 
 
+_MARGINS: Mapping[str, str] = {
+    semconv.CRITERION_PARITY: "[sla] parity",
+    semconv.CRITERION_HANDOFF: "[sla] handoff",
+    semconv.CRITERION_LATENCY_NOW: "[sla] latency_margin",
+    semconv.CRITERION_LATENCY_AFTER: "[sla] latency_margin",
+}
 _EVIDENCE: Mapping[str, str] = {
     "": "no evidence yet",
     semconv.CRITERION_PARITY: "pairs in which both versions decided",
@@ -155,17 +187,7 @@ _EVIDENCE: Mapping[str, str] = {
     semconv.CRITERION_V1_SERVED: "executions for which it was checked what the caller got",
     semconv.CRITERION_COVERAGE: "executions that should have a shadow",
 }
-_FASTER: Mapping[str, str] = {
-    semconv.CRITERION_PARITY: "fewer nodes at once, a wider margin ([sla] parity) or more of the traffic in shadow",
-    semconv.CRITERION_HANDOFF: "fewer nodes at once, a wider margin ([sla] handoff) or more of the traffic in shadow",
-    semconv.CRITERION_LATENCY_NOW: "a larger holdout ([arms] holdout) or a wider margin ([sla] latency_margin)",
-    semconv.CRITERION_LATENCY_AFTER: "a wider margin ([sla] latency_margin) or more of the traffic in shadow",
-    semconv.CRITERION_COVERAGE: "more of the traffic in shadow or a smaller [sla] min_sessions",
-    semconv.CRITERION_V1_SERVED: "more of the traffic in shadow",
-}
-_NAME_THEMSELVES = {
-    ReasonKind.BROKEN, ReasonKind.BROKEN_SO_FAR, ReasonKind.NOT_JUDGED, ReasonKind.LATE, ReasonKind.SLOW,
-}  # fmt: skip
+_NAME_THEMSELVES = {ReasonKind.BROKEN, ReasonKind.BROKEN_SO_FAR, ReasonKind.NOT_JUDGED}
 _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NO_EVIDENCE: lambda one: _EVIDENCE["".join(one.names)],
     ReasonKind.KEPT: lambda one: _measured(one, ", proven to keep"),
@@ -193,12 +215,11 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NOT_ENOUGH: lambda one: "not enough yet",
     ReasonKind.CYCLES: _cycles,
     ReasonKind.SESSIONS: lambda one: _more(one, "closed session"),
-    ReasonKind.SESSIONS_IN_CYCLES: lambda one: f"{_more(one, 'closed session')} within whole cycles of traffic",
     ReasonKind.PROOF: _proof,
     ReasonKind.OUT_OF_WINDOW: _out_of_window,
     ReasonKind.OUT_OF_REACH: lambda one: (
-        "a better V2, or a wider bound in [sla] of shadow.toml: with results like those so far, no number of sessions "
-        "proves that the bound is kept"
+        "better results, or a wider margin in writing ([sla] of shadow.toml): the estimate is outside the bound, which "
+        "more sessions alone don't change"
     ),
     ReasonKind.TOO_FEW_TO_TELL: lambda one: "more sessions: those so far are too few to estimate how many",
     ReasonKind.HOLDS_NO_MORE: lambda one: (
@@ -206,13 +227,34 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ),
     ReasonKind.LAST_CYCLE: lambda one: "a better last cycle: by itself it is evidence against the bound",
     ReasonKind.OUTSIDE: lambda one: _measured(one, ", outside"),
-    ReasonKind.GUARD: lambda one: (
-        f"a proof at this node that {bound(one.quantity, one.needed, one.limit)}, so that no node hides behind the "
-        f"others (so far {bound(one.quantity, one.have, one.limit)})"
-    ),
+    ReasonKind.GUARD: _guard,
     ReasonKind.SHARES_DIFFER: lambda one: (
         "arms whose shares stay the same: between hours they differ by more than twice, and lines of the release "
         "before do not tell them; the lines of this one do"
+    ),
+    ReasonKind.OWN_TIME: lambda one: (
+        f"it is our own time on V1's path: without it the bound ({ratio(one.needed)}) would be kept"
+    ),
+    ReasonKind.V1_BY_HOUR: lambda one: (
+        f"it is V1 itself by hour, not the shadows: with the same hours on both sides p95 changes by "
+        f"{ratio(one.needed)}"
+    ),
+    ReasonKind.CONTENTION: lambda one: (
+        f"it is contention: V1's p95 changes by {ratio(one.have)} from slots without shadows to slots with them, "
+        + (
+            "and no request in these had none to compare with"
+            if one.needed is None
+            else f"but by {ratio(one.needed)} between the requests with and without a shadow inside these"
+        )
+        + "; fewer shadow runs at once ([limits] concurrency), or another executor"
+    ),
+    ReasonKind.OWN_SHADOW: lambda one: (
+        f"it is what a request shares with its own shadow (a pool, a lock, the loop): V1's p95 changes by "
+        f"{ratio(one.have)} between the requests with and without one"
+    ),
+    ReasonKind.ADDED_TIME: lambda one: (
+        f"shadowing itself added {latency(one.have)} to V1 on average and {latency(one.needed)} at the 95th "
+        f"percentile, exactly measured in {plural(one.of or 0, 'execution')}"
     ),
     ReasonKind.BLOCK: lambda one: (
         f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
@@ -232,10 +274,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.COMPARATOR: lambda one: (
         f"the comparison of V1 with V2 itself failed on {count(one.have)} of {plural(one.of or 0, 'pair')}: repair it"
     ),
-    ReasonKind.SHADOWS: lambda one: (
-        f"a shadow run in at least {percent(one.needed)} of the executions that should have one; so far "
-        f"{count(one.have)} of {count(one.of)} had one"
-    ),
+    ReasonKind.SHADOWS: _shadows,
     ReasonKind.PROVEN: lambda one: "every criterion is proven, on whole cycles of traffic",
     ReasonKind.NOTHING: lambda one: f"no execution up to {moment(one.by)}" if one.by else "no evidence at all",
     ReasonKind.EVIDENCE: lambda one: "evidence",
@@ -366,14 +405,15 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         'event loop ended while V2 ran; set executor = "process" for this node in shadow.toml'
     ),
     ReasonKind.SILENT: lambda one: f"the evidence ends {_length(one.hours)} before the time of this verdict",
-    ReasonKind.SMALL_TRAFFIC: _small_traffic,
-    ReasonKind.LATE: lambda one: (
-        f"{title(one.criterion)} needs about {_length(one.needed)} at this rate, and the window is {_length(one.have)};"
-        f" what helps: a longer window ([sla] max_cycles), {_FASTER[one.criterion]}"
+    ReasonKind.WINDOW_HOURS: lambda one: (
+        f"[sla] window_hours is read as max_cycles = {count(one.have)}; write that in its place: the next release "
+        "refuses window_hours"
     ),
-    ReasonKind.SLOW: lambda one: f"{title(one.criterion).lower()} takes longest; what helps: {_FASTER[one.criterion]}",
-    ReasonKind.FEW_TURNS: lambda one: (
-        f"a session has {one.have:.1f} executions at a node on average, and [sla] max_turns allows for "
-        f"{count(one.needed)}: if there can't be as many, a smaller max_turns proves parity and handoff rate sooner"
+    ReasonKind.WINDOW_START: lambda one: (
+        f"the window begins at {moment(one.since)}, because [sla] window_start says so: what ran before is not judged"
+    ),
+    ReasonKind.SMALLER_HOLDOUT: lambda one: (
+        f"latency now is proven: from now on a smaller holdout is enough ([arms] holdout = {one.needed:g}, now "
+        f"{percent(one.have)} of the time), and the other criteria get more pairs"
     ),
 }

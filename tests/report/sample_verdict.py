@@ -32,7 +32,12 @@ BASE = 1.15 ** (1 / 16)
 def criteria(node: str | None, decision: Decision, weakest: str | None = None) -> tuple[CriterionResult, ...]:
     """All six criteria; parity carries ``decision``, the others are GO (or WAIT when it is)."""
     other = Decision.WAIT if decision is Decision.WAIT else Decision.GO
-    result = partial(CriterionResult, node=node, required=True, measured=True, sessions=2212, weakest=weakest)
+    result = partial(
+        CriterionResult, node=node, required=True, measured=True, sessions=2212, weakest=weakest,
+        proven_at=None if decision is Decision.WAIT else START + timedelta(hours=48),
+        nodes_proven=NODES[:1] if weakest == NODES[1] and decision is not Decision.WAIT else (),
+    )  # fmt: skip
+    looked = decision is not Decision.WAIT
     share, ratio = partial(result, quantity="share"), partial(result, quantity="ratio", bound=1.15)
     return (
         share(
@@ -45,17 +50,19 @@ def criteria(node: str | None, decision: Decision, weakest: str | None = None) -
         ),
         share(
             semconv.CRITERION_HANDOFF, decision=other, bound=0.03, direction="at_most", events=8178,
-            estimate=0.0071, lower=0.0031, upper=0.0163, counts={"error": 31, "timeout": 27},
+            estimate=0.0071, lower=0.0031, upper=0.0163, proven=0.0124 if looked else None,
+            counts={"error": 31, "timeout": 27},
             reasons=(_proven(0.0071, 0.03, "share", "at_most"),),
         ),
         ratio(
             semconv.CRITERION_LATENCY_NOW, decision=other, direction="at_most", events=9010, estimate=1.012,
-            lower=0.94, upper=1.09, details={"p95_holdout_ms": 180.2, "p95_shadowed_ms": 182.4},
+            lower=0.94, upper=1.09, proven=1.07 if looked else None,
+            details={"p95_holdout_ms": 180.2, "p95_shadowed_ms": 182.4},
             reasons=(_proven(1.012, 1.15, "ratio", "at_most"),),
         ),
         ratio(
             semconv.CRITERION_LATENCY_AFTER, decision=other, direction="at_most", events=8120, estimate=0.78,
-            lower=0.72, upper=0.85, reasons=(_proven(0.78, 1.15, "ratio", "at_most"),),
+            lower=0.72, upper=0.85, proven=0.83 if looked else None, reasons=(_proven(0.78, 1.15, "ratio", "at_most"),),
         ),
         share(
             semconv.CRITERION_V1_SERVED, decision=Decision.GO, bound=1.0, direction="at_least", events=8178,
@@ -78,7 +85,8 @@ def _parity_numbers(decision: Decision) -> dict[str, Any]:
         "estimate": middle,
         "lower": middle - wide,
         "upper": min(1.0, middle + wide),
-        "eta": START + timedelta(hours=30) if waiting else None,
+        "proven": {Decision.GO: 0.976, Decision.NO_GO: 0.902, Decision.WAIT: None}[decision],
+        "eta": START + timedelta(hours=24) if waiting else None,
     }
 
 
@@ -93,7 +101,9 @@ def _parity_reasons(decision: Decision) -> tuple[Reason, ...]:
     return (why, SESSIONS) if decision is Decision.WAIT else (why,)
 
 
-SESSIONS = Reason(Role.MISSING, ReasonKind.SESSIONS, have=212, needed=300)
+SESSIONS = Reason(
+    Role.MISSING, ReasonKind.SESSIONS, have=22, needed=30, rate=75.4, by=START + timedelta(hours=24)
+)  # fmt: skip
 CYCLE = Reason(Role.MISSING, ReasonKind.CYCLES, have=0, needed=1, hours=24.0, by=START + timedelta(hours=24))
 
 
@@ -104,7 +114,7 @@ def reasons(decision: Decision, weakest: str) -> tuple[Reason, ...]:
     waiting = (
         CYCLE,
         SESSIONS.about(semconv.CRITERION_PARITY, weakest),
-        Reason(Role.ADVICE, ReasonKind.SLOW, criterion=semconv.CRITERION_LATENCY_NOW),
+        Reason(Role.ADVICE, ReasonKind.SMALLER_HOLDOUT, have=1 / 3, needed=0.1),
     )
     return (
         *why[decision],
@@ -146,7 +156,9 @@ def verdict(decision: Decision = Decision.GO, nodes: tuple[str, ...] = NODES, si
         key_ids=("k1",),
         simulated=simulated,
         slowest=semconv.CRITERION_PARITY if waiting else None,
-        eta=START + timedelta(hours=30) if waiting else None,
+        eta=START + timedelta(hours=24) if waiting else None,
+        pooled=nodes,
+        next_look=START + timedelta(hours=24 if waiting else 72),
     )  # fmt: skip
 
 

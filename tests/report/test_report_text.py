@@ -49,7 +49,7 @@ def test_the_json_document_is_strict_json_with_the_exit_code() -> None:
     """No NaN, a schema, and the same exit code as the command's."""
     verdict = sample_verdict.verdict(Decision.NO_GO)
     found = json.loads(json_text(verdict, sample_verdict.evidence(verdict)))
-    assert (found["schema"], found["decision"], found["exit_code"]) == (1, "NO-GO", 1)
+    assert (found["schema"], found["decision"], found["exit_code"]) == (2, "NO-GO", 1)
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -95,7 +95,7 @@ def test_no_evidence_is_a_report_too() -> None:
     verdict = Verdict(Decision.WAIT, sample_verdict.START, None, Policy(), (), (), sample_verdict.NOTHING)
     text = printed(verdict, EvidenceView(Reading(), ()))
     assert text.startswith("WAIT  Not enough evidence: no evidence at all")
-    assert "min_sessions=300" in text
+    assert "min_sessions=30" in text
 
 
 def test_a_no_go_promises_no_date() -> None:

@@ -158,7 +158,7 @@ def test_too_few_sessions_wait_however_good_they_are() -> None:
     few = summary(sessions=200, turns=20, match=1.0, holdout=0.0)
     policy = Policy(criteria=("parity",), min_sessions=201)
     assert evaluate(few, policy, at(49)).missing == (
-        "Functional parity (greeting): 1 more closed session (200 of 201 so far)",
+        "Functional parity (greeting): 1 more closed session (200 of 201 so far), at 99 a day: 2025-01-12 07:00 UTC",
     )
     assert evaluate(few, policy.model_copy(update={"min_sessions": 200}), at(49)).decision is GO
 
@@ -354,12 +354,12 @@ def test_live_fallbacks_count_as_handoffs() -> None:
     assert (row.decision, row.counts["live"], row.counts["fallback"]) == (NO_GO, 12_000, 1200)
 
 
-def test_small_traffic_is_told_early_when_a_go_can_come_and_what_is_slow() -> None:
-    """Fifty conversations a day: the date, the slow criterion, and what speeds it up."""
+def test_small_traffic_is_told_early_when_a_go_can_come_and_what_can_be_decided() -> None:
+    """Fifty conversations a day: the date, and first the criterion for which they are too few, with what would do."""
     verdict = evaluate(summary(sessions=50, hours=24.0, match=1.0, seed=4), at=at(24.6))
     assert verdict.decision is WAIT
-    text = " ".join(verdict.advice)
-    assert "traffic is small: about 50 closed sessions a day" in text
+    assert verdict.missing[0].startswith("Latency impact now (greeting): this traffic can't prove the bound within 7")
+    assert "a wider margin in writing ([sla] latency_margin), more of the traffic in shadow" in verdict.missing[0]
     assert "at 45 a day: 2025-01-12 07:00 UTC" in verdict.criterion("parity").missing[0]
     assert verdict.criterion("parity").eta == START + timedelta(days=3)
     assert (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from streams import START, at, summary
 
 from otel_shadow import semconv
-from otel_shadow.verdict import Decision, Policy, evaluate
+from otel_shadow.verdict import Decision, Policy, Verdict, evaluate
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.wording import sentence
 
@@ -46,11 +46,17 @@ def test_numbers_are_told_in_their_own_unit(reason: Reason, expected: str) -> No
     assert sentence(reason) == expected
 
 
+def verdict_days(verdict: Verdict) -> float:
+    assert verdict.window is not None
+    return (verdict.window.end - verdict.window.start) / timedelta(days=1)
+
+
 def test_a_verdict_has_its_reasons_as_data_and_in_words() -> None:
     """What is missing names kind, criterion, node and both numbers, in Python and in JSON."""
     few = summary(sessions=29, turns=20, match=1.0, holdout=0.0)
     verdict = evaluate(few, Policy(criteria=("parity",)), at(49))
-    lacking = Reason(Role.MISSING, ReasonKind.SESSIONS, "parity", "greeting", have=29, needed=30)
+    facts = {"have": 29, "needed": 30, "rate": 29 / verdict_days(verdict), "by": at(72)}
+    lacking = Reason(Role.MISSING, ReasonKind.SESSIONS, "parity", "greeting", **facts)
     assert verdict.decision is Decision.WAIT
     assert [one for one in verdict.reasons if one.role is Role.MISSING] == [lacking]
     found = verdict.to_dict()
@@ -61,9 +67,13 @@ def test_a_verdict_has_its_reasons_as_data_and_in_words() -> None:
         "node": "greeting",
         "have": 29,
         "needed": 30,
+        "by": "2025-01-12T07:00:00Z",
+        "rate": facts["rate"],
     }
     assert told in found["reasons"]
-    assert found["missing"] == ["Functional parity (greeting): 1 more closed session (29 of 30 so far)"]
+    assert found["missing"] == [
+        "Functional parity (greeting): 1 more closed session (29 of 30 so far), at 15 a day: 2025-01-12 07:00 UTC"
+    ]
     assert found["reason"] == found["missing"][0]
 
 
