@@ -60,7 +60,7 @@ def _test(evidence: CycleEvidence, criterion: str, policy: Policy, times: float 
         return ShareTest(evidence.handoff, 1.0 - times * policy.handoff, policy.alpha)
     bound = 1.0 + times * policy.latency_margin
     paired = criterion == AFTER
-    units = (evidence.after,) if paired else evidence.now
+    units = (evidence.after,) if paired else evidence.arms
     return StricterTest([RatioTest(unit, bound, paired=paired) for unit in units])
 
 
@@ -69,7 +69,7 @@ def _estimate(evidence: CycleEvidence, criterion: str, first: int, last: int) ->
     if criterion in (PARITY, HANDOFF):
         history = evidence.parity if criterion == PARITY else evidence.handoff
         return history.window(first, last)[0].share, True
-    history_of = evidence.after if criterion == AFTER else evidence.now[0]
+    history_of = evidence.after if criterion == AFTER else evidence.arms[0]
     return history_of.estimate(first, last), False
 
 

@@ -138,7 +138,7 @@ class Policy(Bounds):
         """
         general = {name: getattr(self, name) for name in Bounds.model_fields}
         own = self.nodes.get(node) if node is not None else None
-        return Bounds(**(general | (own.model_dump(exclude_unset=True) if own else {})))
+        return Bounds.model_construct(**(general | (own.model_dump(exclude_unset=True) if own else {})))
 
     def objectives(self) -> dict[str, float]:
         """Return the bound of each criterion as exported in ``shadow.sla.objective``."""

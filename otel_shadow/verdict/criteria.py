@@ -307,7 +307,7 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
         log_e_go=ratio.log_at_most(by),
         log_e_no_go=ratio.log_above(by),
     )
-    units = (case.cycles.after,) if paired else case.cycles.now
+    units = (case.cycles.after,) if paired else case.cycles.arms
     test = StricterTest([RatioTest(unit, blank.bound, paired=paired) for unit in units])
     loose = 1.0 + GUARD_LATENCY * case.bounds.latency_margin
     guard = StricterTest([RatioTest(unit, loose, paired=paired) for unit in units])

@@ -43,7 +43,7 @@ class CycleEvidence:
 
     Arguments:
         parity, relative, handoff: of shares: matches, agreement beyond V1's own noise, executions without a failure.
-        now: V1's times in ordinary slots and in holdout slots; in units of blocks, where there are slots, and of
+        arms: V1's times in ordinary slots and in holdout slots; in units of blocks, where there are slots, and of
             sessions.
         after: V2's times and V1's of the same requests, in units of sessions.
         errors, rate_limits: of each block of slots, V1's error rate in ordinary slots less that in the holdout slot;
@@ -54,7 +54,7 @@ class CycleEvidence:
     parity: ShareHistory
     relative: ShareHistory
     handoff: ShareHistory
-    now: tuple[RatioHistory, ...]
+    arms: tuple[RatioHistory, ...]
     after: RatioHistory
     errors: Floats
     rate_limits: Floats
@@ -151,7 +151,7 @@ class _Everything:
             parity=self.share(compared, self.of_kind(lambda kind: kind.matched), eligible),
             relative=self.share(noise, (1.0 - self.of_kind(lambda kind: kind.disagreement)) / 2.0, eligible),
             handoff=self.share(attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
-            now=self.now(mine, pooled=len(group) > 1),
+            arms=self.arms(mine, pooled=len(group) > 1),
             after=self.after(mine, pooled=len(group) > 1),
             errors=self.block_differences(mine, lambda kind: kind.v1_status == Status.ERROR),
             rate_limits=self.block_differences(mine, lambda kind: kind.v1_rate_limited),
@@ -212,7 +212,7 @@ class _Everything:
         )
 
     # --- ratios ------------------------------------------------------------------------------------------------------
-    def now(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioHistory, ...]:
+    def arms(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioHistory, ...]:
         """Return V1's times, ordinary slots against holdout slots; in units of blocks and of sessions."""
         arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
         timed = mine & (self.rows.v1 != latency.NONE) & (arms[Arm.SHADOWED] | arms[Arm.HOLDOUT])
