@@ -26,9 +26,7 @@ _LEAST_WAIT_S = 10.0
 """Seconds for which an awaited V2 without a loop waits at least: a script's end may run it."""
 _MOST_WAITING = 100
 """Such V2s of one node; further ones would take the queue's places from other nodes."""
-
-
-AWAITED = 2
+_AWAITED = 2
 """Times ``concurrency``: shadow runs that are awaited at the same time. They mostly wait, their guard bounds the rest,
 and where a loop ends soon, those that begin late are cut off."""
 
@@ -72,7 +70,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
 
     def _reset(self) -> None:
         super()._reset()
-        most = self._limits.concurrency * (1 + AWAITED)
+        most = self._limits.concurrency * (1 + _AWAITED)
         self._executors: dict[str, Executor] = {"thread": ThreadExecutor(self._threads, most=most)}
         if self._processes is not None:
             self._executors["process"] = self._processes
@@ -188,8 +186,9 @@ class Dispatcher(BackgroundQueue[Shadow]):
         try:
             for name, lane in list(self._lanes.items()):
                 executor = name if isinstance(name, str) else "thread"
-                while lane and self._has_room(executor, is_async=executor != name):
-                    place = self._place(lane[0]) if executor != name else None
+                is_async = executor != name
+                while lane and self._has_room(executor, is_async=is_async):
+                    place = self._place(lane[0]) if is_async else None
                     if isinstance(place, Later):
                         if self._waits(lane, place):
                             break
@@ -243,7 +242,7 @@ class Dispatcher(BackgroundQueue[Shadow]):
             return sum(running.shadow.executor == name for running in self._running) < capacity
         here = [running.shadow for running in self._running if running.shadow.executor != "process"]
         alike = sum(shadow.is_async == is_async for shadow in here)
-        return alike < self._limits.concurrency * (AWAITED if is_async else 1)
+        return alike < self._limits.concurrency * (_AWAITED if is_async else 1)
 
     def _take(self, lane: deque[Shadow]) -> Shadow | None:
         try:
