@@ -18,6 +18,7 @@ from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
+from otel_shadow.verdict.time_slots import slot_length
 from otel_shadow.verdict.window import Frame
 
 MISSING = 0.01
@@ -144,7 +145,7 @@ def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)
         else:
-            found = _by_slots(held, times, slots_per_block(holdout), max(round(seconds * 1000.0), 1))
+            found = _by_slots(held, times, slots_per_block(holdout), slot_length(seconds))
         if found is not None and abs(found[0]) > _CHANCE:
             yield Reason(Role.BLOCKER, ReasonKind.ARMS, have=found[1], needed=found[2])
 
