@@ -133,7 +133,9 @@ def made(seed: int = 1, code: Code = None, pairs: int = 5_000_000) -> Iterator[s
 def _heartbeats(written: Counter[tuple[str, str, str]], at: datetime, code: Code) -> Iterator[str]:
     for process in PROCESSES:
         for node in NODES:
-            totals = {event: count for (owner, name, event), count in written.items() if (owner, name) == (process, node)}
+            totals = {
+                event: count for (owner, name, event), count in written.items() if (owner, name) == (process, node)
+            }
             beat = Heartbeat(
                 "enrolment", process, at, "enrolment", node, sum(totals.values()), totals, v2_build="1.4.0",
                 config_digest="a1b2c3d4e5f6", key_id="k1",

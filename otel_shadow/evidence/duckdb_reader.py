@@ -151,9 +151,7 @@ def _shape() -> str:
     shape: dict[str, Any] = {}
     for key in [*keys_of(ROW_FIELDS), *_KIND_KEYS]:
         *table, name = key.path
-        (shape.setdefault(table[0], {}) if table else shape)[name] = (
-            "VARCHAR" if key.read_as in ROW_FIELDS else "JSON"
-        )
+        (shape.setdefault(table[0], {}) if table else shape)[name] = "VARCHAR" if key.read_as in ROW_FIELDS else "JSON"
     return json.dumps(shape)
 
 
@@ -172,7 +170,7 @@ _NONE = {"number": "'nan'::DOUBLE", "text": "''", "time": "''"}
 
 
 def _as_written() -> str:
-    """Return the condition that the columns have the types of the schema: DuckDB takes ``true`` for 1, ``1.0`` as text."""
+    """Return the condition that columns have the types of the schema: DuckDB takes ``true`` for 1, 1.0 for a text."""
     found = []
     for key in keys_of(ROW_FIELDS):
         if key.type == "number":
@@ -248,7 +246,8 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
         epoch_ms(try_cast({time} AS TIMESTAMPTZ)) END AS t FROM found
     ), classed AS (
       SELECT *, CASE WHEN marked IS NOT TRUE THEN 'other' WHEN {_BEAT_IS_PLAIN} THEN 'beat'
-        WHEN coalesce(ours AND {read} AND {needed} AND {_as_written()} AND t IS NOT NULL, false) THEN 'used' ELSE 'odd' END AS class
+        WHEN coalesce(ours AND {read} AND {needed} AND {_as_written()} AND t IS NOT NULL, false) THEN 'used'
+        ELSE 'odd' END AS class
       FROM timed
     )
     SELECT class, CASE class WHEN 'used' THEN {_kind()} WHEN 'beat' THEN {_BEAT_OF} ELSE '' END AS kind,

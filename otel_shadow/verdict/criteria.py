@@ -235,7 +235,7 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
 
 def _weighted(case: Case, history: ShareHistory, seen: float) -> float:
     """Return the share with each turn standing for those that were not shadowed; ``seen`` where that is the same."""
-    share = history.window(case.first_cycle, case.frame.cycles.cycles)[0].share
+    share = history.share(case.first_cycle, case.frame.cycles.cycles)
     return share if abs(share - seen) > 1e-9 else seen
 
 

@@ -164,8 +164,15 @@ class ShareHistory:
 
     def information(self, first: int, last: int) -> float:
         """Return the weighted turns of the cycles ``first`` … ``last``, in sessions of the worst length."""
-        sessions, worst = self.window(first, last)
-        return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+        def information(sessions: WeightedSessions, worst: float) -> float:
+            return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+        return self._once(("information", first, last), information)
+
+    def share(self, first: int, last: int) -> float:
+        """Return the weighted share of successes; NaN without any turn."""
+        return self._once(("share", first, last), lambda sessions, _: sessions.share)
 
     def p_at_most(self, first: int, last: int, m: float, times: float = 1.0) -> float:
         """Return the p-value of "the share is at most ``m``", were there ``times`` as many sessions."""

@@ -148,11 +148,11 @@ class _Everything:
 
     @cached_property
     def _compared(self) -> Mask:
-        return self.is_kept & self.has(lambda kind: kind.compared)
+        return np.asarray(self.is_kept & self.has(lambda kind: kind.compared), np.bool_)
 
     @cached_property
     def _noise(self) -> Mask:
-        return self.is_kept & self.has(lambda kind: kind.disagreement is not None)
+        return np.asarray(self.is_kept & self.has(lambda kind: kind.disagreement is not None), np.bool_)
 
     @cached_property
     def _attempted(self) -> Mask:
@@ -264,10 +264,11 @@ class _Everything:
         timed = mine & self._timed
         x, y = np.flatnonzero(timed & self._ordinary), np.flatnonzero(timed & self._held)
         shift = self._node_percentiles([(self.rows.v1, timed)]) if pooled else None
-        sides = [
-            (at, self._times(self.rows.v1, at, shift), self._weight_of_arm(at, held=held))
-            for at, held in ((x, False), (y, True))
-        ]
+
+        def side(at: Ints, *, held: bool) -> _Side:
+            return at, self._times(self.rows.v1, at, shift), self._weight_of_arm(at, held=held)
+
+        sides = side(x, held=False), side(y, held=True)
         units = [self.session]
         if (len(x) or len(y)) and self._slotted[x].all() and self._slotted[y].all():
             units.insert(0, self._blocks)
@@ -389,7 +390,7 @@ class _Everything:
             else -1
             for kind in self.kinds
         ]
-        example = {place: kind for place, kind in zip(of_kind, self.kinds, strict=True)}
+        example = dict(zip(of_kind, self.kinds, strict=True))
         found = split(np.array(of_kind, np.int64)[self.rows.kind])
         return [(example[place], at) for place, at in found if place >= 0]
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+_FEW = 16
+"""Codes up to which they are looked for one by one."""
 _ROOMY = 4
 """Times as many numbers as values up to which a table of all numbers is worth its memory."""
 
@@ -37,11 +39,13 @@ def split(codes: NDArray[Any]) -> Iterator[tuple[int, Ints]]:
     """Yield each code that occurs, ascending, with the places where it stands, ascending."""
     if not len(codes):
         return
-    if (codes == codes[0]).all():
-        yield int(codes[0]), np.arange(len(codes))
+    low, high = int(codes.min()), int(codes.max())
+    if high - low < _FEW:
+        for code in range(low, high + 1):
+            if len(at := np.flatnonzero(codes == code)):
+                yield code, at
         return
-    narrow = codes.astype(np.int16) if -(1 << 15) <= codes.min() and codes.max() < 1 << 15 else codes
-    order = np.argsort(narrow, kind="stable")  # of two bytes it is no sort by comparison
+    order = np.argsort(codes, kind="stable")
     ends = np.r_[np.flatnonzero(np.diff(codes[order])) + 1, len(order)]
     for start, end in zip(np.r_[0, ends[:-1]].tolist(), ends.tolist(), strict=True):
         yield int(codes[order[start]]), order[start:end]

@@ -172,9 +172,8 @@ def _by_slots(held: NDArray[Any], times: NDArray[Any], slots: int, length: int) 
 
 def _by_sessions(session: NDArray[Any], held: NDArray[Any], times: NDArray[Any]) -> tuple[float, float, float] | None:
     """Return the same where sessions were drawn: how far one quarter of a day is from the rest of the window."""
-    order = np.lexsort((times, session))
-    first = np.r_[True, session[order][1:] != session[order][:-1]]
-    arm, begun = held[order][first], times[order][first]
+    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])  # the rows are ordered by session
+    begun, arm = np.divmod(np.minimum.reduceat(2 * times + held, starts), 2)
     share = float(arm.mean())
     if not 0.0 < share < 1.0:
         return None

@@ -17,7 +17,7 @@ from otel_shadow.verdict.executions import Rows, Summary, in_pieces
 from otel_shadow.verdict.latency import NO_RANKS, Ranks
 from otel_shadow.verdict.parallel import in_parallel
 from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.session_counts import CycleRanks, CycleSplit, Ints, Ratios, Slice, Blocks, parts_within, within
+from otel_shadow.verdict.session_counts import Blocks, CycleRanks, CycleSplit, Ints, Ratios, Slice, parts_within, within
 
 Place = tuple[str, str]
 WORKFLOW: Place = ("", "")
