@@ -30,8 +30,8 @@ from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, l
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.session_counts import Slots
-from otel_shadow.verdict.window import Frame, block_of_slots
+from otel_shadow.verdict.session_counts import Blocks
+from otel_shadow.verdict.window import Frame
 
 GUARD: Final = 2.0
 """Times the margin of a share at which each node of a workflow has to be proven."""
@@ -155,10 +155,10 @@ def _no_evidence(blank: CriterionResult, of: str) -> CriterionResult:
 class _Share:
     """A criterion about a share of successes, seen as "at least m" whichever way it is told."""
 
-    slots: Slots
+    slots: Blocks
     cycles: ShareHistory
     m: float
-    intents: Mapping[str, Slots]
+    intents: Mapping[str, Blocks]
     told: Callable[[float], float]
     direction: Direction
     quantity: Quantity = "share"
@@ -235,15 +235,17 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
 
 def _weighted(case: Case, history: ShareHistory, seen: float) -> float:
     """Return the share with each turn standing for those that were not shadowed; ``seen`` where that is the same."""
-    share = history.window(case.first_cycle, case.frame.cycles.cycles)[0].share
+    share = history.share(case.first_cycle, case.frame.cycles.cycles)
     return share if abs(share - seen) > 1e-9 else seen
 
 
 def _parts(case: Case, told: _Share) -> tuple[Part, ...]:
     policy, levels = case.policy, case.levels
     plain = Levels(levels.go, levels.go, levels.max_turns)
-    blocks = block_of_slots(case.frame.slice, policy.block_hours)
-    by_block = block_parts(told.slots, blocks, moment, told.m, plain, policy.no_go_sessions)
+    chosen = case.frame.slice
+    by_block = block_parts(
+        told.slots, lambda number: moment(chosen.start + number * chosen.block), told.m, plain, policy.no_go_sessions
+    )
     split = [(intent, slots.counts()) for intent, slots in told.intents.items()]
     minimum = case.bounds.min_sessions_per_intent
     by_intent = intent_parts(split, told.m, plain, minimum, policy.no_go_sessions)
