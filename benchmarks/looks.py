@@ -6,7 +6,8 @@ verdict, by ``evaluate``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -52,12 +53,23 @@ class Guard:
     alpha: float = 0.05
 
 
+GUARDED: Final = Guard()
+
+
+class _Untold(ShareTest):
+    """The test of a share whose limit nobody reads: finding it takes most of the time."""
+
+    def limit(self, first: int, last: int, level: float) -> float:
+        """Return no limit."""
+        return math.nan
+
+
 def _test(evidence: CycleEvidence, criterion: str, policy: Policy, times: float = 1.0) -> CycleTest:
     """Return the test of a criterion at so many times its margin."""
     if criterion == PARITY:
-        return ShareTest(evidence.parity, 1.0 - times * (1.0 - policy.parity), policy.alpha)
+        return _Untold(evidence.parity, 1.0 - times * (1.0 - policy.parity), policy.alpha)
     if criterion == HANDOFF:
-        return ShareTest(evidence.handoff, 1.0 - times * policy.handoff, policy.alpha)
+        return _Untold(evidence.handoff, 1.0 - times * policy.handoff, policy.alpha)
     bound = 1.0 + times * policy.latency_margin
     paired = criterion == AFTER
     units = (evidence.after,) if paired else evidence.arms
@@ -87,40 +99,50 @@ def _is_guarded(evidence: CycleEvidence, criterion: str, cycles: int, policy: Po
     return _test(evidence, criterion, policy, guard.latency).is_proven(first, last, guard.alpha)
 
 
-def go_of_cycles(
-    columns: Mapping[str, Any], policy: Policy, cycles: int, *, guards: Sequence[Guard] = (Guard(),)
-) -> list[dict[str, Said]]:
-    """Return, for each guard, what each criterion says at the end of every cycle; NO-GO is left out."""
-    summary = Summary.from_arrays(**columns)
-    at = datetime.fromtimestamp(START, UTC) + timedelta(days=cycles, hours=2)
-    found = frame(summary, policy, at)
-    assert found is not None
-    nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
-    *each, pool = cycle_evidence(summary, found.cycles, [[node] for node in nodes] + [nodes])
-    seen = found.cycles.cycles
-    said: list[dict[str, Said]] = []
-    for guard in guards:
-        rows = {}
-        for criterion in policy.criteria:
-            rows[criterion] = [
-                look <= seen and _says_go(criterion, look, policy, guard, pool, each) for look in range(1, cycles + 1)
-            ]
-        said.append(rows)
-    return said
+class CycleLooks:
+    """The tests of whole cycles on made-up traffic, worked out as far as is asked; NO-GO is left out.
 
+    Arguments:
+        columns: of ``Summary.from_arrays``.
+        policy: what GO means.
+        cycles: whole cycles that the traffic has.
+    """
 
-def _says_go(
-    criterion: str, look: int, policy: Policy, guard: Guard, pool: CycleEvidence, each: Sequence[CycleEvidence]
-) -> bool:
-    def allows(evidence: CycleEvidence) -> bool:
-        found = look_at(_test(evidence, criterion, policy), look, policy.cycles_held, policy.alpha)
+    def __init__(self, columns: Mapping[str, Any], policy: Policy, cycles: int) -> None:
+        summary = Summary.from_arrays(**columns)
+        at = datetime.fromtimestamp(START, UTC) + timedelta(days=cycles, hours=2)
+        found = frame(summary, policy, at)
+        assert found is not None
+        nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
+        *self._each, self._pool = cycle_evidence(summary, found.cycles, [[node] for node in nodes] + [nodes])
+        self._policy, self._seen = policy, found.cycles.cycles
+
+    def says_go(self, criterion: str, look: int, guard: Guard | None = GUARDED) -> bool:
+        """Return whether a criterion is a GO at the end of a cycle.
+
+        Arguments:
+            criterion: its name.
+            look: whole cycles by then.
+            guard: what each node has to prove by itself; None: nothing.
+        """
+        if look > self._seen:
+            return False
+        if self._policy.judge == "node":
+            return all(self._allows(evidence, criterion, look) for evidence in self._each)
+        if not self._allows(self._pool, criterion, look):
+            return False
+        if len(self._each) == 1 or guard is None:
+            return True
+        return all(_is_guarded(evidence, criterion, look, self._policy, guard) for evidence in self._each)
+
+    def all_go(self, look: int, guard: Guard | None = GUARDED) -> bool:
+        """Return whether every criterion of the policy is; the cheap ones are asked first."""
+        asked = sorted(self._policy.criteria, key=(HANDOFF, PARITY, AFTER, NOW).index)
+        return all(self.says_go(criterion, look, guard) for criterion in asked)
+
+    def _allows(self, evidence: CycleEvidence, criterion: str, look: int) -> bool:
+        found = look_at(_test(evidence, criterion, self._policy), look, self._policy.cycles_held, self._policy.alpha)
         return found is not None and found.allows_go
-
-    if policy.judge == "node":
-        return all(allows(evidence) for evidence in each)
-    if not allows(pool):
-        return False
-    return len(each) == 1 or all(_is_guarded(evidence, criterion, look, policy, guard) for evidence in each)
 
 
 def go_of_verdicts(columns: Mapping[str, Any], policy: Policy, cycles: int) -> dict[str, Said]:
@@ -142,8 +164,3 @@ def is_outside(turns: Turns, share: Floats, bound: float, cycles: int, held: int
     size = np.bincount(cycle, minlength=cycles + 1)[:cycles]
     windows = [(max(0, look - held), look) for look in range(1, cycles + 1)]
     return np.array([whole[a:b].sum() < bound * size[a:b].sum() for a, b in windows])
-
-
-def falsely(said: Said, outside: Flags | Sequence[bool]) -> bool:
-    """Return whether any look says GO while the truth is outside."""
-    return bool((np.array(said) & np.array(outside)).any())

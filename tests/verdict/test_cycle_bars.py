@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bars
-from benchmarks.looks import AFTER, HANDOFF, NOW, PARITY, coarse_levels, go_of_cycles, go_of_verdicts
+from benchmarks.looks import AFTER, HANDOFF, NOW, PARITY, CycleLooks, coarse_levels, go_of_verdicts
 from benchmarks.turns import DAY, START, by_day, columns, constant, geometric, one_turn, outcomes, times, traffic
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Summary, alpha_spending, evaluate
@@ -51,7 +51,7 @@ def test_a_rare_slow_node_keeps_the_workflow_from_a_go() -> None:
 def test_shadows_that_run_when_the_load_is_low_do_not_hide_a_slow_down() -> None:
     """The whole verdict: V1 is 1.3 times as slow in ordinary slots, and the probability of a shadow falls with load."""
     window = bars.of_ratio(
-        constant(1.3), NOW, sessions=1200.0, cycles=2, adaptive=bars.falls_with_load, load_sd=0.5, judge=go_of_verdicts
+        constant(1.3), NOW, sessions=1200.0, cycles=2, adaptive=bars.falls_with_load, load_sd=0.5, whole_verdict=True
     )
     assert sum(window(np.random.default_rng([8, one])) for one in range(3)) == 0
 
@@ -63,9 +63,11 @@ def test_a_good_workflow_is_a_go_and_the_whole_verdict_agrees() -> None:
     match = outcomes(rng, turns, np.full(len(turns), 0.995))
     given = columns(turns, match, None, times(rng, turns), times(rng, turns))
     policy = Policy(criteria=(PARITY, HANDOFF, NOW, AFTER))
-    (cycles,) = go_of_cycles(given, policy, 3)
-    assert {name: said[2] for name, said in cycles.items()} == dict.fromkeys(policy.criteria, True)
-    assert go_of_verdicts(given, policy, 3) == cycles
+    looks = CycleLooks(given, policy, 3)
+    assert looks.all_go(3)
+    assert go_of_verdicts(given, policy, 3) == {
+        name: [looks.says_go(name, look) for look in (1, 2, 3)] for name in policy.criteria
+    }
 
 
 def test_the_made_up_traffic_is_what_it_says() -> None:
