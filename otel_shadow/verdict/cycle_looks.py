@@ -322,6 +322,11 @@ class RatioHistory:
         chosen = self._cycles[first : last + 1]
         return sum(len(cycle.x.time) for cycle in chosen), sum(len(cycle.y.time) for cycle in chosen)
 
+    def sides(self, first: int, last: int) -> tuple[float, float]:
+        """Return the weighted 95th percentiles of x and y; NaN where a side has no line."""
+        x = self._once("x", first, last, 0.0, lambda of, _: of.sides[0])
+        return x, self._once("y", first, last, 0.0, lambda of, _: of.sides[1])
+
     def estimate(self, first: int, last: int) -> float:
         """Return the ratio that was seen; NaN where a side has no line."""
         return self._once("estimate", first, last, 0.0, lambda of, _: of.estimate)

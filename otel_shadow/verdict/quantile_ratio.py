@@ -177,7 +177,7 @@ class Latencies:
         rest = sign * _ABOVE * self._size.values
         if float(own @ alike + rest @ others) <= 0.0:
             return 1.0
-        return at_most_zero(np.r_[own, rest, star], np.r_[alike, others, 1.0])
+        return at_most_zero(np.concatenate([own, rest, [star]]), np.concatenate([alike, others, [1.0]]))
 
 
 class PercentileRatio:
@@ -191,6 +191,11 @@ class PercentileRatio:
     def __init__(self, x: Latencies, y: Latencies) -> None:
         self._x, self._y = x, y
         self._present = min(x.present, y.present)
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The weighted 95th percentiles of x and y; NaN where a side has no line."""
+        return self._x.p95, self._y.p95
 
     @property
     def estimate(self) -> float:

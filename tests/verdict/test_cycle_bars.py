@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks import bars
-from benchmarks.looks import AFTER, HANDOFF, NOW, PARITY, CycleLooks, coarse_levels, go_of_verdicts
+from benchmarks.looks import AFTER, HANDOFF, NOW, PARITY, CycleLooks, go_of_verdicts, make_quick
 from benchmarks.turns import DAY, START, by_day, columns, constant, geometric, one_turn, outcomes, times, traffic
 from otel_shadow.policy import Policy
-from otel_shadow.verdict import Summary, alpha_spending, evaluate
+from otel_shadow.verdict import Summary, alpha_spending, evaluate, time_slots
 
 STREAMS = 6
 
@@ -23,7 +23,8 @@ def at_day(days: float) -> datetime:
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alpha_spending, "_POINTS", alpha_spending._POINTS)
-    coarse_levels()
+    monkeypatch.setattr(time_slots, "holdout_place", time_slots.holdout_place)
+    make_quick()
 
 
 def false_go(window: object) -> int:
