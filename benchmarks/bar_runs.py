@@ -113,7 +113,8 @@ class Results:
         self._known: dict[str, tuple[int, list[int]]] = {}
         for text in path.read_text(encoding="utf-8").splitlines() if path and path.exists() else ():
             line: dict[str, Any] = json.loads(text)
-            self._add(line["setting"], line["windows"], line["hits"])
+            if line["first"] == self.of(line["setting"])[0]:  # else two runs wrote the same windows
+                self._add(line["setting"], line["windows"], line["hits"])
 
     def of(self, name: str) -> tuple[int, list[int]]:
         """Return how many windows of a row were run, and the hits."""

@@ -45,13 +45,13 @@ class Guard:
 
     Arguments:
         share: times the margin of a share.
-        latency: times the margin of a ratio.
-        alpha: level of the proof about a ratio.
+        latency: times the margin of a ratio; None: nothing is asked of a node's ratios.
+        inside: whether a node's ratio, as it was seen, has to be inside the bound too.
     """
 
     share: float = GUARD
-    latency: float = GUARD_LATENCY
-    alpha: float = 0.05
+    latency: float | None = GUARD_LATENCY
+    inside: bool = True
 
 
 GUARDED: Final = Guard()
@@ -87,17 +87,24 @@ def _estimate(evidence: CycleEvidence, criterion: str, first: int, last: int) ->
 
 
 def _is_guarded(evidence: CycleEvidence, criterion: str, cycles: int, policy: Policy, guard: Guard) -> bool:
+    is_share = criterion in (PARITY, HANDOFF)
+    times = guard.share if is_share else guard.latency
+    if times is None:
+        return True
     first, last = max(0, cycles - policy.cycles_held), cycles - 1
-    seen, more_is_better = _estimate(evidence, criterion, first, last)
-    bound = _test(evidence, criterion, policy).bound
-    if not (seen >= bound if more_is_better else seen <= bound):
+    if (is_share or guard.inside) and not _is_inside(evidence, criterion, first, last, policy):
         return False
-    if criterion in (PARITY, HANDOFF):
+    if is_share:
         history = evidence.parity if criterion == PARITY else evidence.handoff
         if float(history.window(first, last)[0].sessions.sum()) < policy.min_sessions:
             return False
-        return _test(evidence, criterion, policy, guard.share).is_proven(first, last, policy.alpha)
-    return _test(evidence, criterion, policy, guard.latency).is_proven(first, last, guard.alpha)
+    return _test(evidence, criterion, policy, times).is_proven(first, last, policy.alpha)
+
+
+def _is_inside(evidence: CycleEvidence, criterion: str, first: int, last: int, policy: Policy) -> bool:
+    seen, more_is_better = _estimate(evidence, criterion, first, last)
+    bound = _test(evidence, criterion, policy).bound
+    return seen >= bound if more_is_better else seen <= bound
 
 
 class CycleLooks:
@@ -118,13 +125,13 @@ class CycleLooks:
         *self._each, self._pool = cycle_evidence(summary, found.cycles, [[node] for node in nodes] + [nodes])
         self._policy, self._seen = policy, found.cycles.cycles
 
-    def says_go(self, criterion: str, look: int, guard: Guard | None = GUARDED) -> bool:
+    def says_go(self, criterion: str, look: int, guard: Guard = GUARDED) -> bool:
         """Return whether a criterion is a GO at the end of a cycle.
 
         Arguments:
             criterion: its name.
             look: whole cycles by then.
-            guard: what each node has to prove by itself; None: nothing.
+            guard: what each node has to prove by itself.
         """
         if look > self._seen:
             return False
@@ -132,11 +139,11 @@ class CycleLooks:
             return all(self._allows(evidence, criterion, look) for evidence in self._each)
         if not self._allows(self._pool, criterion, look):
             return False
-        if len(self._each) == 1 or guard is None:
+        if len(self._each) == 1:
             return True
         return all(_is_guarded(evidence, criterion, look, self._policy, guard) for evidence in self._each)
 
-    def all_go(self, look: int, guard: Guard | None = GUARDED) -> bool:
+    def all_go(self, look: int, guard: Guard = GUARDED) -> bool:
         """Return whether every criterion of the policy is; the cheap ones are asked first."""
         asked = sorted(self._policy.criteria, key=(HANDOFF, PARITY, AFTER, NOW).index)
         return all(self.says_go(criterion, look, guard) for criterion in asked)
