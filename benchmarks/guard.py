@@ -20,12 +20,12 @@ from otel_shadow.policy import Policy
 
 GUARDS = {
     "none": Guard(latency=None),
-    "estimate inside": Guard(latency=100.0, inside=True),
     "10/3, estimate inside": Guard(inside=True),
     "3": Guard(latency=3.0, inside=False),
-    "10/3": Guard(inside=False),
-    "11/3": Guard(latency=11.0 / 3.0, inside=False),
-    "4": Guard(latency=4.0, inside=False),
+    "3, not against": Guard(latency=3.0, inside=False, against=0.10),
+    "10/3, not against": Guard(inside=False, against=0.10),
+    "11/3, not against": Guard(latency=11.0 / 3.0, inside=False, against=0.10),
+    "4, not against": Guard(latency=4.0, inside=False, against=0.10),
 }
 WEEK = 7
 

@@ -7,7 +7,7 @@ verdict, by ``evaluate``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -47,11 +47,13 @@ class Guard:
         share: times the margin of a share.
         latency: times the margin of a ratio; None: nothing is asked of a node's ratios.
         inside: whether a node's ratio, as it was seen, has to be inside the bound too.
+        against: whether a node's own times must be no evidence against the bound, at this level; None: not asked.
     """
 
     share: float = GUARD
     latency: float | None = GUARD_LATENCY
     inside: bool = True
+    against: float | None = None
 
 
 GUARDED: Final = Guard()
@@ -94,6 +96,8 @@ def _is_guarded(evidence: CycleEvidence, criterion: str, cycles: int, policy: Po
     first, last = max(0, cycles - policy.cycles_held), cycles - 1
     if (is_share or guard.inside) and not _is_inside(evidence, criterion, first, last, policy):
         return False
+    if not is_share and guard.against and _test(evidence, criterion, policy).contradicts(first, last, guard.against):
+        return False
     if is_share:
         history = evidence.parity if criterion == PARITY else evidence.handoff
         if float(history.window(first, last)[0].sessions.sum()) < policy.min_sessions:
@@ -114,16 +118,23 @@ class CycleLooks:
         columns: of ``Summary.from_arrays``.
         policy: what GO means.
         cycles: whole cycles that the traffic has.
+        is_exact: whether each look sees what there is by then, as ``evaluate`` does. Else all of them see the nodes'
+            95th percentiles, in units of which times are pooled, of the whole traffic: four times as fast, and other
+            for one look in a hundred.
     """
 
-    def __init__(self, columns: Mapping[str, Any], policy: Policy, cycles: int) -> None:
-        summary = Summary.from_arrays(**columns)
-        at = datetime.fromtimestamp(START, UTC) + timedelta(days=cycles, hours=2)
-        found = frame(summary, policy, at)
+    def __init__(self, columns: Mapping[str, Any], policy: Policy, cycles: int, *, is_exact: bool = False) -> None:
+        self._summary, self._policy, self._cycles = Summary.from_arrays(**columns), policy, cycles
+        self._is_exact = is_exact
+
+    def _evidence(self, look: int) -> tuple[int, Sequence[CycleEvidence], CycleEvidence]:
+        """Return how many whole cycles are seen, the evidence of each node and that of all."""
+        at = datetime.fromtimestamp(START, UTC) + timedelta(days=look if self._is_exact else self._cycles, hours=1)
+        found = frame(self._summary, self._policy, at)
         assert found is not None
-        nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
-        *self._each, self._pool = cycle_evidence(summary, found.cycles, [[node] for node in nodes] + [nodes])
-        self._policy, self._seen = policy, found.cycles.cycles
+        nodes = sorted({(kind.graph, kind.node) for kind in self._summary.signatures})
+        *each, pool = cycle_evidence(self._summary, found.cycles, [[node] for node in nodes] + [nodes])
+        return found.cycles.cycles, each, pool
 
     def says_go(self, criterion: str, look: int, guard: Guard = GUARDED) -> bool:
         """Return whether a criterion is a GO at the end of a cycle.
@@ -133,15 +144,16 @@ class CycleLooks:
             look: whole cycles by then.
             guard: what each node has to prove by itself.
         """
-        if look > self._seen:
+        seen, each, pool = self._evidence(look)
+        if look > seen:
             return False
         if self._policy.judge == "node":
-            return all(self._allows(evidence, criterion, look) for evidence in self._each)
-        if not self._allows(self._pool, criterion, look):
+            return all(self._allows(evidence, criterion, look) for evidence in each)
+        if not self._allows(pool, criterion, look):
             return False
-        if len(self._each) == 1:
+        if len(each) == 1:
             return True
-        return all(_is_guarded(evidence, criterion, look, self._policy, guard) for evidence in self._each)
+        return all(_is_guarded(evidence, criterion, look, self._policy, guard) for evidence in each)
 
     def all_go(self, look: int, guard: Guard = GUARDED) -> bool:
         """Return whether every criterion of the policy is; the cheap ones are asked first."""
