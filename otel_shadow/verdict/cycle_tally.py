@@ -182,7 +182,7 @@ class _Everything:
     @cached_property
     def _timed(self) -> Mask:
         """Whether V1's time counts: measured, in an arm, and not too soon after a holdout slot's beginning or end."""
-        timed = (self.rows.v1 != latency.NONE) & (self._ordinary | self._held)
+        timed: Mask = (self.rows.v1 != latency.NONE) & (self._ordinary | self._held)
         for kind, at in self._configurations:
             seconds, holdout = kind.slot_seconds or 0.0, kind.holdout or 0.0
             timed[at[washouts(self.rows.time[at], kind.service, holdout, seconds)]] = False
@@ -190,7 +190,7 @@ class _Everything:
 
     @cached_property
     def _both_timed(self) -> Mask:
-        timed = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
+        timed: Mask = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
         return timed & self.has(lambda kind: kind.same_request)
 
     @cached_property
