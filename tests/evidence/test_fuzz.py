@@ -90,14 +90,14 @@ def rows(found: Summary) -> list[str]:
     return sorted(repr(row) for row in zip(*columns, kinds, strict=True))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(files)
 def test_both_readers_say_the_same_and_raise_nothing(content: bytes) -> None:
     """The fast one hands over what is not just as the writer made it."""
     assert told(content, 0) == told(content, 1 << 60)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(files)
 def test_with_a_key_nothing_is_raised_either(content: bytes) -> None:
     """Codes are computed of whatever is there."""
@@ -113,7 +113,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "s.npz").read_bytes()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_damaged_saved_evidence_is_a_complaint_or_what_it_was(summary: bytes, data: st.DataObject) -> None:
     """Bytes changed, cut or put in."""

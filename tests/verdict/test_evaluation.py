@@ -89,7 +89,7 @@ def test_each_statistical_criterion_can_say_no_go(change: dict[str, float], crit
     verdict = evaluate(summary(sessions=6000, **change), at=at(49))
     assert {row.criterion for row in verdict.criteria if row.decision is NO_GO} == {criterion}
     assert verdict.decision is NO_GO
-    assert [one.criterion for one in verdict.reasons if one.role is Role.WHY] == [criterion]
+    assert {one.criterion for one in verdict.reasons if one.role is Role.WHY} == {criterion}
     assert verdict.reason.startswith(f"{title(criterion)} in greeting is ")
 
 
