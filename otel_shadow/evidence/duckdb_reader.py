@@ -202,6 +202,8 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     # Where an object broke off and another follows, a line is no JSON; of a line for people that has to be looked for.
     behind = " OR ".join(f"contains(body, '{event}')" for event in sorted(READ_EVENTS))
     needed = " AND ".join(f"j.{key.name}::VARCHAR NOT IN ('', 'null', '\"\"')" for key in KEYS if key.needed)
+    # A shipper may have flattened the table, or made a text of it.
+    needed += f" AND ((j.{event} ->> '$') <> '{semconv.EVENT_V2}' OR j.decision_comparison IS NOT NULL)"
     sample = """(j.comparison ->> '$') = 'mismatch'
         OR coalesce(j.shadow_status ->> '$', j.v2_status ->> '$') IN ('error', 'timeout')
         OR (j.v1_served ->> '$') = 'false' OR (j.fallback_reason ->> '$') <> ''"""
@@ -214,7 +216,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
           WHEN contains(text, '{_START}') THEN regexp_replace(text, '{_BEHIND_PREFIX}', '\\1') END AS body,
         starts_with(body, '{_START}') AND NOT starts_with(body, '{_PEOPLE}') AS ours,
         CASE WHEN ours THEN true WHEN starts_with(body, '{_PEOPLE}') THEN {behind}
-          ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') END AS marked
+          ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') OR contains(l, chr(0)) END AS marked
       FROM raw
     ), found AS (
       SELECT l, marked, ours, CASE WHEN marked AND ours THEN {parse} END AS j FROM placed

@@ -43,7 +43,7 @@ _FIRST = '{"event":"SHADOW_'
 _DEEPEST = 12
 """Levels of JSON inside JSON that are looked into."""
 _FAILURES = 100
-"""Objects in one line that broke off: what is behind them is counted and not read, for each takes a reading of it all."""
+"""Objects of one line that broke off: what is behind them is counted, not read, as each try reads to the line's end."""
 _WORD = re.compile(r"[ \r\n\x00]*[^\W_]")
 _TABLES = sorted((key.path for key in KEYS if key.type == "table"), key=len, reverse=True)
 _FLAT = [(path, re.compile("[._]".join(map(re.escape, path)) + r"[._](.+)", re.DOTALL)) for path in _TABLES]

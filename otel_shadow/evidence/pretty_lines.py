@@ -25,16 +25,14 @@ def joined(lines: Iterable[bytes]) -> Iterator[bytes]:
     end, size = b"", 0
     for line in lines:
         bare = line.rstrip()
+        if held and bare[:1] not in (b"", b" ", b"\t") and bare not in (end, end + b","):
+            yield from (part + b"\n" for part in held)
+            held = []
         if not held:
             if bare in (b"{", b"["):
                 held, size, end = [bare], 1, b"}" if bare == b"{" else b"]"
             else:
                 yield line
-            continue
-        if bare[:1] not in (b"", b" ", b"\t") and bare not in (end, end + b","):
-            yield from (part + b"\n" for part in held)
-            held = []
-            yield line
             continue
         held.append(line.strip())
         size += len(line)
