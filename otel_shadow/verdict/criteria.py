@@ -463,7 +463,9 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         is_told = result.sessions < case.bounds.min_sessions
         return ([] if is_told else [_missing(ReasonKind.TOO_FEW_TO_TELL)]), [None]
     if _is_outside(result):
-        return [_missing(ReasonKind.OUT_OF_REACH)], [None]
+        facts = {"have": result.estimate, "needed": result.bound}
+        outside = {"quantity": result.quantity, "limit": result.direction}
+        return [_missing(ReasonKind.OUT_OF_REACH, **facts, **outside)], [None]
     cycles, held, rate = case.frame.cycles.cycles, case.policy.cycles_held, case.rate(result.sessions)
     ahead = outlook(test, cycles, case.elapsed, held, case.policy.alpha)
     if ahead.cycles is not None:
@@ -474,7 +476,10 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         )
         at_once = cycles < 1 and ahead.cycles == 1  # what the whole cycle that is missing brings anyway
         return ([] if at_once else [told]), [ahead.cycles]
-    spotless = test.spotless(case.first_cycle, cycles, case.policy.alpha) if isinstance(test, ShareTest) else None
+    # At the level of the window's last look; at 0 no number of sessions that comes by then is enough.
+    spotless = None
+    if isinstance(test, ShareTest) and ahead.level > 0.0:
+        spotless = test.spotless(case.first_cycle, cycles, ahead.level)
     longer = None if ahead.longer is None else float(ahead.longer)
     judged = (case.policy.judge,)
     told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer, names=judged)

@@ -21,8 +21,8 @@ from otel_shadow.verdict.latency_causes import added_time, slowed_by
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
+from otel_shadow.verdict.titles import TITLES
 from otel_shadow.verdict.window import Frame, frame
-from otel_shadow.verdict.wording import TITLES
 
 _MALFORMED = 0.01
 """Above this share of otel-shadow's lines that can't be read, those that can may be a biased choice."""
@@ -86,7 +86,7 @@ def _row(
     name: str, verdicts: Sequence[NodeVerdict], pooled: Sequence[CriterionResult], members: frozenset[str]
 ) -> CriterionResult:
     """Return the workflow's row: what the nodes of the pool prove together and the others alone."""
-    each = [node.criterion(name) for node in verdicts]
+    each = [_named(node.criterion(name)) for node in verdicts]
     proven = tuple(row.node for row in each if row.is_proven and row.node)
     together = next((row for row in pooled if row.criterion == name and row.tests), None)
     inside = [row for row in each if row.node in members]
@@ -96,15 +96,18 @@ def _row(
     return replace(_weakest([_guarded(together, inside), *outside]), nodes_proven=proven)
 
 
+def _named(row: CriterionResult) -> CriterionResult:
+    """Return a node's row with the node's name on its reasons; whole cycles are the same for all."""
+    told = tuple(
+        one if one.kind is ReasonKind.CYCLES else replace(one, node=one.node or row.node or "") for one in row.reasons
+    )
+    return replace(row, reasons=told)
+
+
 def _guarded(row: CriterionResult, nodes: Sequence[CriterionResult]) -> CriterionResult:
     """Return the pool's row with what its nodes lack by themselves, and the name of the weakest."""
     own = {one.kind for one in row.reasons}
-    obstacles = [
-        replace(one, node=node.node or "")
-        for node in nodes
-        for one in node.reasons
-        if one.role is Role.MISSING and one.kind not in own
-    ]
+    obstacles = [one for node in nodes for one in node.reasons if one.role is Role.MISSING and one.kind not in own]
     row = replace(row, node=None, weakest=_weakest(nodes).weakest)
     due = [row.eta, *(node.eta for node in nodes if node.decision is Decision.WAIT)]
     known = [eta for eta in due if eta is not None]
@@ -254,9 +257,7 @@ def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reaso
 
 def _of_rows(rows: Sequence[CriterionResult], role: Role) -> tuple[Reason, ...]:
     """Return the reasons of the workflow's rows that play ``role``, each with its criterion and node, and once."""
-    found = (
-        one.about(row.criterion, one.node or row.weakest) for row in rows for one in row.reasons if one.role is role
-    )
+    found = (one.about(row.criterion, one.node) for row in rows for one in row.reasons if one.role is role)
     return tuple(dict.fromkeys(found))
 
 

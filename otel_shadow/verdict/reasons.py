@@ -48,7 +48,7 @@ class ReasonKind(StrEnum):
     CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next
     SESSIONS = "sessions"  # have, needed; rate; by
     PROOF = "proof"  # have, needed: sessions; rate; by
-    OUT_OF_REACH = "out_of_reach"
+    OUT_OF_REACH = "out_of_reach"  # have against needed, with quantity and limit
     TOO_FEW_TO_TELL = "too_few_to_tell"
     OUT_OF_WINDOW = "out_of_window"  # of: cycles; rate; needed: sessions without a failure; have: cycles that would do;
     # names: the judgement

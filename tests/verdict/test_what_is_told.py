@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from streams import START, at, columns, summary
 
+from otel_shadow._report import terminal
+from otel_shadow._report.verdict_document import verdict_document
+from otel_shadow.evidence import view_of
 from otel_shadow.verdict import Decision, Policy, Summary, evaluate
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 
@@ -47,10 +51,13 @@ def test_where_the_traffic_is_too_small_that_comes_first_with_what_can_be_decide
     first = missing(verdict)[0]
     assert first.kind is ReasonKind.OUT_OF_WINDOW
     text = verdict.missing[0]
-    assert "can't prove the bound within 3 cycles" in text
-    assert 'a wider margin in writing ([sla] parity), the workflow instead of each node ([sla] judge = "graph")' in text
-    assert "more of the traffic in shadow, or a longer window ([sla] max_cycles" in text
-    assert ", at 1" in text
+    assert text.startswith(
+        "this traffic can't prove within 3 cycles: functional parity (greeting) (at 11 sessions a day), "
+    )
+    assert "a wider margin in writing ([sla] parity, handoff), " in text
+    assert 'the workflow instead of each node ([sla] judge = "graph")' in text
+    assert "more of the traffic in shadow ([nodes.NAME] sample, where it is below 1), or a longer window" in text
+    assert len([one for one in verdict.missing if "what can be decided" in one]) == 1
     assert "workflow instead" not in "".join(
         evaluate(evidence, Policy(max_cycles=3, criteria=("parity", "handoff")), at(60.0)).missing
     )
@@ -70,8 +77,8 @@ def test_what_is_missing_has_its_rate_and_its_date() -> None:
     assert guard.node == "scheduling"
     assert guard.rate is not None
     assert guard.by is None or guard.by > at(48.0) - timedelta(hours=1)
-    text = next(one for one in verdict.missing if "for this node alone" in one)
-    assert text.startswith("Functional parity (scheduling): a proof of ≥ 90 % for this node alone (so far ≥ ")
+    text = next(one for one in verdict.missing if "for each node by itself" in one)
+    assert text.startswith("Functional parity: a proof of ≥ 90 % for each node by itself; so far scheduling ≥ ")
 
 
 def test_what_was_shed_and_why_comes_first_where_coverage_fails() -> None:
@@ -111,3 +118,36 @@ def test_a_smaller_holdout_is_advised_once_latency_now_is_proven() -> None:
         verdict = evaluate(evidence, Policy(criteria=("latency_now",), intents=("price",)), at(31.0))
         assert verdict.criterion("latency_now").decision is Decision.GO
         assert [one.kind for one in verdict.reasons if one.role is Role.ADVICE] == kinds
+
+
+def test_what_single_nodes_lack_is_one_sentence_to_a_criterion_the_weakest_first() -> None:
+    """Of four nodes of different traffic: one guard, each node with what it has proven, and what is outside."""
+    given = columns(sessions=200, hours=47.0, turns=6, match=0.93, **BOTH)
+    given["node"] = np.array(["a", "b", "b", "c", "c", "d"])[np.arange(len(given["node"])) % 6]
+    given["original_target"] = np.where(np.arange(len(given["node"])) % 5, "x", "y")
+    verdict = evaluate(Summary.from_arrays(**given), Policy(criteria=("parity",)), at(40.0))
+    lacking = [one for one in missing(verdict) if one.kind is ReasonKind.GUARD]
+    told = [text for text in verdict.missing if "for each node by itself" in text]
+    assert len(lacking) > 1
+    assert len(told) == 1
+    assert told[0].startswith("Functional parity: a proof of ≥ 90 % for each node by itself; so far ")
+    weakest_first = sorted(lacking, key=lambda one: (one.of is None, one.have or 0.0))
+    places = [told[0].index(f" {one.node} ≥ ") for one in weakest_first]
+    assert places == sorted(places)
+    outside = {one.node for one in missing(verdict) if one.kind is ReasonKind.OUTSIDE}
+    assert outside
+    assert {word.split()[0] for word in told[0].split("outside ≥ 95 %: ")[1].split("; ")[0].split(", ")} == outside
+
+
+def test_the_table_comes_before_the_rest_and_nothing_is_told_twice() -> None:
+    """On the terminal: decision, first reason and date, table, what is missing, what is to know; each sentence once."""
+    evidence = summary(sessions=60, turns=4, hours=47.0, match=0.9, **BOTH)
+    verdict = evaluate(evidence, Policy(max_cycles=3), at(40.0))
+    out = io.StringIO()
+    terminal.show(verdict_document(verdict, view_of(evidence, verdict), page=False), terminal.console(out, 80))
+    text = out.getvalue()
+    places = [text.index(head) for head in ("WAIT  ", "The next look is at", "Criteria", "Missing for a GO", "To know")]
+    assert places == sorted(places)
+    flat = " ".join(text.split())
+    assert [one for one in verdict.missing if flat.count(one) != 1] == []
+    assert max(map(len, text.splitlines())) <= 80
