@@ -20,19 +20,20 @@ _IN_TABLE = {
     ReasonKind.KEPT, ReasonKind.UNPROVEN, ReasonKind.SERVED, ReasonKind.COVERED, ReasonKind.NOT_ENOUGH,
     ReasonKind.NO_EVIDENCE,
 }  # fmt: skip
-"""What the numbers of the terminal's table say already."""
+"""What the numbers of the terminal's table say already; a NO-GO is told in its head."""
 _ALWAYS = ("match", "mismatch", "error", "timeout", "served", "executed")
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
 
 
-def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: bool) -> Table:
+def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: bool, nodes: int = 1) -> Table:
     """Return criteria with their numbers, the evidence so far, and what is missing.
 
     Arguments:
         promised: whether an earliest GO is told; after a NO-GO there is none.
         page: whether each criterion says what it asks.
+        nodes: of the workflow.
     """
 
     def cells(one: CriterionResult) -> tuple[Cell, ...]:
@@ -42,7 +43,8 @@ def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: b
             Cell(name, (TITLES[one.criterion].question, *weakest) if page else ()), Cell(state=state(one)),
             Cell(estimate(one), strong=True), _proven(one), Cell(_bound(one)),
             Cell(small=(_band(one),), gauge=_gauge(one)),
-            *([] if page else [Cell(one.weakest or "")]), _evidence(one), _why(one, promised=promised, page=page),
+            *([] if page else [Cell(one.weakest or "")]), _evidence(one),
+            _why(one, promised=promised, page=page, nodes=nodes),
         )  # fmt: skip
 
     columns = (
@@ -137,14 +139,17 @@ def _evidence(result: CriterionResult) -> Cell:
     return Cell(seen, (counted,) if counted else ())
 
 
-def _why(result: CriterionResult, *, promised: bool, page: bool) -> Cell:
+def _why(result: CriterionResult, *, promised: bool, page: bool, nodes: int) -> Cell:
     """Return why; what the workflow lacks is listed below its table, what a node lacks nowhere else."""
-    why = [text for one, text in sentences(result.reasons) if one.role is Role.WHY]
-    if not page:
-        why = [text for one, text in sentences(result.reasons) if one.role is Role.WHY and one.kind not in _IN_TABLE]
+    why = [
+        text
+        for one, text in sentences(result.reasons)
+        if one.role is Role.WHY and (page or not (one.kind in _IN_TABLE or result.decision is Decision.NO_GO))
+    ]
     lacking = [f"missing: {sentence}" for sentence in result.missing] if result.node else []
-    if result.nodes_proven:
-        lacking.append(f"proven by themselves: {', '.join(result.nodes_proven)}")
+    if result.nodes_proven and nodes > 1:
+        every = len(result.nodes_proven) == nodes
+        lacking.append(f"proven by {'every node' if every else ', '.join(result.nodes_proven)} alone")
     if result.eta and promised:
         lacking.append(f"earliest GO at this rate: {units.moment(result.eta)}")
     return Cell("; ".join(why), tuple(lacking))

@@ -42,7 +42,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
     blockers = Texts(_texts(verdict, Role.BLOCKER), "Forbids a GO")
     facts = _facts(verdict, evidence)
     promised = verdict.decision is not Decision.NO_GO
-    criteria = criteria_tables.by_criterion(verdict.criteria, promised=promised, page=page)
+    criteria = criteria_tables.by_criterion(verdict.criteria, promised=promised, page=page, nodes=len(verdict.nodes))
     policy = tuple(_policy(verdict.policy))
     sections = (
         Section("Criteria", (criteria,), "criteria", "Criteria", _LEADS["criteria"] + _looked(verdict.window)),
@@ -115,6 +115,8 @@ _LEADS: Mapping[str, str] = {
 def headline(verdict: Verdict) -> str:
     if verdict.window is None:
         return f"Not enough evidence: {verdict.reason}"
+    if verdict.decision is Decision.WAIT and verdict.blockers:
+        return f"No GO on this evidence: {verdict.reason}"
     if verdict.decision is Decision.WAIT:
         return f"Not enough evidence yet. What is missing first: {verdict.reason}"
     return verdict.reason[:1].upper() + verdict.reason[1:]
@@ -122,7 +124,13 @@ def headline(verdict: Verdict) -> str:
 
 def _dates(verdict: Verdict) -> Iterator[str]:
     """Yield the one date on which to look again, and when a GO is to be expected."""
-    if verdict.window is None or verdict.next_look is None or verdict.decision is Decision.NO_GO:
+    if verdict.window is None:
+        return
+    if verdict.decision is Decision.NO_GO:
+        yield "It is the verdict of this V2 build: after a fix, the next build begins a window of its own."
+        return
+    if verdict.next_look is None:
+        yield f"The next look needs evidence from after {units.moment(verdict.window.next_cycle)}."
         return
     look = units.moment(verdict.next_look)
     if verdict.decision is Decision.GO:

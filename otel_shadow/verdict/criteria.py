@@ -56,6 +56,7 @@ class Case:
     asked: tuple[str, ...]
     tests: int
     cycles: CycleEvidence
+    at: datetime
     role: Literal["pool", "guarded", "alone"] = "alone"
     """Whether this is the workflow, a node of it that is guarded, or a node that is judged by itself."""
 
@@ -105,7 +106,12 @@ class Case:
         if self.frame.window.go_end is not None:
             return []
         cycles = {"needed": self.policy.min_cycles, "have": self.frame.window.whole_cycles}
-        return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=self.frame.window.next_cycle)]
+        end = self._ahead(self.frame.window.next_cycle)
+        return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=end)]
+
+    def _ahead(self, time: datetime) -> datetime | None:
+        """Return the time if it is to come: where the evidence has ended, nothing is foretold for what is past."""
+        return time if time > self.at else None
 
     @property
     def elapsed(self) -> float:
@@ -114,10 +120,10 @@ class Case:
         return max(since, 0) / self.frame.cycles.cycle
 
     def end_of(self, cycles: int | None) -> datetime | None:
-        """Return the end of so many cycles since the anchor."""
+        """Return the end of so many cycles since the anchor, if it is to come."""
         if cycles is None:
             return None
-        return moment(self.frame.cycles.chosen.start + cycles * self.frame.cycles.cycle)
+        return self._ahead(moment(self.frame.cycles.chosen.start + cycles * self.frame.cycles.cycle))
 
     def rate(self, sessions: int) -> float | None:
         """Return closed sessions a day."""
@@ -347,8 +353,10 @@ def v1_served(case: Case) -> CriterionResult:
     share = k / n
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share, sessions=case.node.sessions)
     decision, kind = (Decision.GO, ReasonKind.SERVED) if k == n else (Decision.NO_GO, ReasonKind.NOT_SERVED)
-    why = (_why(kind, have=k, of=n), *_more_errors(case))
-    return replace(result, decision=Decision.NO_GO if len(why) > 1 else decision, reasons=why)
+    more = tuple(_more_errors(case))
+    if more and decision is Decision.GO:
+        return replace(result, decision=Decision.NO_GO, reasons=more)
+    return replace(result, decision=decision, reasons=(_why(kind, have=k, of=n), *more))
 
 
 def _more_errors(case: Case) -> list[Reason]:

@@ -57,13 +57,15 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     groups = [[node.place] for node in nodes] + ([pool] if pool else [])
     cycles = cycle_evidence(summary, found.cycles, groups)
     verdicts = tuple(
-        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"), summary)
+        _node(
+            Case(node, found, policy, asked, tests, evidence, at, "guarded" if node.place in pool else "alone"), summary
+        )
         for node, evidence in zip(nodes, cycles, strict=False)
     )
     together = pooled_tally(summary, found.slice, policy.intents, pool) if pool else None
     pooled: tuple[CriterionResult, ...] = ()
     if together is not None:
-        case = Case(together, found, policy, asked, tests, cycles[-1], "pool")
+        case = Case(together, found, policy, asked, tests, cycles[-1], at, "pool")
         pooled = tuple(_explained(MEASURES[name](case), summary, found, pool) for name in semconv.CRITERIA)
     members = frozenset(node.name for node in nodes if node.place in pool)
     rows = tuple(_row(name, verdicts, pooled, members) for name in semconv.CRITERIA)
@@ -153,7 +155,11 @@ def _explained(result: CriterionResult, summary: Summary, found: Frame, places: 
     if result.criterion != semconv.CRITERION_LATENCY_NOW or not (beyond or result.decision is Decision.NO_GO):
         return result
     cause = slowed_by(summary, found.slice, places, result.bound)
-    return result if cause is None else replace(result, reasons=(*result.reasons, cause))
+    if cause is None:
+        return result
+    if result.decision is not Decision.NO_GO:
+        cause = replace(cause, names=("so far",))
+    return replace(result, reasons=(*result.reasons, cause))
 
 
 def _node(case: Case, summary: Summary) -> NodeVerdict:
@@ -217,7 +223,7 @@ def _overall(
         key_ids=_key_ids(summary, found),
         simulated=any(kind.simulated for kind in summary.signatures),
         judge=policy.judge,
-        next_look=found.window.next_cycle,
+        next_look=found.window.next_cycle if found.window.next_cycle > at else None,
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
@@ -383,7 +389,7 @@ def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> t
             Reason(Role.WARNING, ReasonKind.EXPIRED, names=(rule.reason,), day=rule.expires)
             for rule in summary.expired_rules
         ),
-        *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if silent > 1.0 else []),
+        *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if 1.0 < silent < policy.cycle_hours else []),
     )
 
 

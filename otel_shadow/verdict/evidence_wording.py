@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, timedelta
 
 from otel_shadow import semconv
 from otel_shadow.verdict.reasons import Reason, ReasonKind
@@ -23,7 +24,10 @@ def _hours_of_day(reason: Reason) -> str:
     if reason.needed is None:
         return "the hours of little traffic"
     begin, length = reason.needed, reason.hours or 0.0
-    return f"the hours {begin:g} to {begin + length:g} after the beginning of each cycle"
+    if reason.since is None:
+        return f"the hours {begin:g} to {begin + length:g} after the beginning of each cycle"
+    start = reason.since.astimezone(UTC)
+    return f"the hours {start:%H:%M} to {start + timedelta(hours=length):%H:%M} UTC of each day"
 
 
 SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
@@ -60,13 +64,8 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         "shadow.toml)"
     ),
     ReasonKind.STALE: lambda one: (
-        f"the evidence ended {_length(one.hours)} before the time of this verdict, at {moment(one.by)}: what runs now "
-        "may be another thing"
-    ),
-    ReasonKind.LOST: lambda one: (
-        f"{count(one.have)} of {plural(one.of or 0, 'line')} of {one.node} are missing"
-        + (f", most of them between {moment(one.since)} and {moment(one.by)}" if one.since else "")
-        + ": the processes numbered them, and they are in no source"
+        f"the evidence ended {_length(one.hours)} ago, at {moment(one.by)}: what runs now may be another thing; give "
+        "the newest log"
     ),
     ReasonKind.FILTERED: lambda one: (
         f"no line of {one.node} is in any source, though the processes wrote {count(one.have)}: it was filtered out, "
@@ -152,7 +151,7 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         f"{percent(one.have)} of {plural(one.of or 0, 'execution')} of node {one.node!r} have no pair, because the "
         'event loop ended while V2 ran; set executor = "process" for this node in shadow.toml'
     ),
-    ReasonKind.SILENT: lambda one: f"the evidence ends {_length(one.hours)} before the time of this verdict",
+    ReasonKind.SILENT: lambda one: f"the evidence ended {_length(one.hours)} ago",
     ReasonKind.WINDOW_HOURS: lambda one: (
         f"[sla] window_hours is read as max_cycles = {count(one.have)}; write that in its place: the next release "
         "refuses window_hours"

@@ -229,7 +229,8 @@ class Verdict(Reasoned):
         simulated: some evidence was made under a simulated clock.
         slowest: name of the criterion that will be last to say GO.
         eta: earliest time of an overall GO at the present rate.
-        next_look: when the next whole cycle ends, and a GO may be given.
+        next_look: when the next whole cycle ends, and a GO may be given; None where the evidence ended before a time
+            that has passed.
     """
 
     worded = ("reason", "missing", "advice", "notes", "warnings", "blockers")

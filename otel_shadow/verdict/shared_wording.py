@@ -100,7 +100,7 @@ def out_of_reach(group: Sequence[Reason]) -> str:
     return f"better results, or a wider margin in writing ([sla] {margins}): {seen}; {_OUTSIDE}"
 
 
-_OUTSIDE = "outside the bound, and more sessions alone don't change that"
+_OUTSIDE = "outside so far, and more sessions with results like these prove nothing else"
 
 
 def _lower(name: str) -> str:
@@ -143,6 +143,32 @@ def _beyond(reason: Reason) -> float:
 def _weakness(reason: Reason) -> tuple[bool, float]:
     """Return whether the guard is out of the window, and how far a node is from it."""
     return reason.of is not None, math.inf if reason.have is None else _beyond(reason)
+
+
+def lost(group: Sequence[Reason]) -> str:
+    """Return how many lines of which nodes are missing, and from when."""
+    return f"{'; '.join(map(_lost_of, group))}: the processes numbered them, and they are in no source; {_FIND}"
+
+
+_FIND = "look in rotated files, other replicas and what ships the log, or begin the window later ([sla] window_start)"
+
+
+def _lost_of(reason: Reason) -> str:
+    number, whole = round(reason.have or 0), plural(reason.of or 0, "line")
+    told = f"{count(number)} of {whole} of {reason.node} {'is' if number == 1 else 'are'} missing"
+    return f"{told}, most between {moment(reason.since)} and {moment(reason.by)}" if reason.since else told
+
+
+def parts(group: Sequence[Reason]) -> str:
+    """Return the blocks of hours, or the intents, that break a bound by themselves."""
+    first = group[0]
+    names = [repr(one.names[0]) if one.kind is ReasonKind.INTENT else moment(one.since) for one in group]
+    each = ", ".join(f"{name} ({value(one.quantity, one.have)})" for name, one in zip(names, group, strict=True))
+    what = f"{'the intent' if first.kind is ReasonKind.INTENT else 'the hours from'} {each}"
+    if len(group) > 1:
+        what = what.replace("the intent ", "the intents ", 1)
+    front = f"{_named(first)}: " if first.criterion else ""
+    return f"{front}better results {'for' if first.kind is ReasonKind.INTENT else 'in'} {what}: alone against the bound"
 
 
 def _rate(reason: Reason, noun: str = "") -> str:

@@ -7,7 +7,16 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from otel_shadow import semconv
 from otel_shadow.verdict import evidence_wording
 from otel_shadow.verdict.reasons import Reason, ReasonKind
-from otel_shadow.verdict.shared_wording import decidable, guard, out_of_reach, out_of_window, sessions, with_date
+from otel_shadow.verdict.shared_wording import (
+    decidable,
+    guard,
+    lost,
+    out_of_reach,
+    out_of_window,
+    parts,
+    sessions,
+    with_date,
+)
 from otel_shadow.verdict.titles import bound, title, value
 from otel_shadow.verdict.units import count, latency, moment, percent, plural, points, ratio, span
 
@@ -37,8 +46,10 @@ def sentence(reason: Reason) -> str:
 
 
 def _shared_by(reason: Reason) -> Hashable:
-    if reason.kind in (ReasonKind.OUT_OF_WINDOW, ReasonKind.OUT_OF_REACH, ReasonKind.SESSIONS):
+    if reason.kind in (ReasonKind.OUT_OF_WINDOW, ReasonKind.OUT_OF_REACH, ReasonKind.SESSIONS, ReasonKind.LOST):
         return reason.role, reason.kind
+    if reason.kind in (ReasonKind.BLOCK, ReasonKind.INTENT):
+        return reason.role, reason.kind, reason.criterion, reason.node
     if reason.kind in (ReasonKind.GUARD, ReasonKind.OUTSIDE):
         return reason.role, ReasonKind.GUARD, reason.criterion
     return reason
@@ -64,7 +75,8 @@ def _measured(reason: Reason, what: str) -> str:
 def _cycles(reason: Reason) -> str:
     number = round(reason.needed or 1)
     length = f"{span((reason.hours or 0.0) * 3600.0)}{'' if number == 1 else ' each'}"
-    return f"{plural(number, 'whole cycle')} of traffic ({length}), complete at {moment(reason.by)}"
+    complete = f", complete at {moment(reason.by)}" if reason.by else ""
+    return f"{plural(number, 'whole cycle')} of traffic ({length}){complete}"
 
 
 def _intent(reason: Reason) -> str:
@@ -87,15 +99,17 @@ def _shadows(reason: Reason) -> str:
 
 
 def _contention(reason: Reason) -> str:
-    inside = (
-        "and no request in these had none to compare with"
-        if reason.needed is None
-        else f"but by {ratio(reason.needed)} between the requests with and without a shadow inside these"
-    )
-    return (
-        f"it is contention: V1's p95 changes by {ratio(reason.have)} from slots without shadows to slots with them, "
-        f"{inside}; fewer shadow runs at once ([limits] concurrency), or another executor"
-    )
+    slots = f"V1's p95 changes by {ratio(reason.have)} from slots without shadows to slots with them"
+    remedy = "the remedy: fewer shadow runs at once ([limits] concurrency), or another executor"
+    if reason.needed is None:
+        told = f"contention, or what a request shares with its own shadow: {slots}, where every request has a shadow"
+    else:
+        told = f"contention: {slots}, but by {ratio(reason.needed)} between requests with and without one inside these"
+    return f"{_seems(reason)} {told}; {remedy}"
+
+
+def _seems(reason: Reason) -> str:
+    return "so far it looks like" if reason.names else "it is"
 
 
 _EVIDENCE: Mapping[str, str] = {
@@ -118,6 +132,9 @@ _SHARED: Mapping[ReasonKind, Callable[[list[Reason]], str]] = {
     ReasonKind.OUT_OF_WINDOW: out_of_window,
     ReasonKind.OUT_OF_REACH: out_of_reach,
     ReasonKind.SESSIONS: sessions,
+    ReasonKind.LOST: lost,
+    ReasonKind.BLOCK: parts,
+    ReasonKind.INTENT: parts,
     ReasonKind.GUARD: guard,
     ReasonKind.OUTSIDE: guard,
 }
@@ -136,7 +153,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ),
     ReasonKind.V1_ERRORS: lambda one: (
         f"V1 fails more often while shadows run: {points(one.have)} (at most {points(one.needed)}; {count(one.of)} "
-        "blocks of time slots)"
+        "blocks of time slots): lower the sample, or keep V2 off what both call"
     ),
     ReasonKind.V1_RATE_LIMITS: lambda one: (
         f"services tell V1 more often that it asks too often (429) while shadows run: {points(one.have)} (at most "
@@ -160,28 +177,20 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         "before do not tell them; the lines of this one do"
     ),
     ReasonKind.OWN_TIME: lambda one: (
-        f"it is our own time on V1's path: without it the bound ({ratio(one.needed)}) would be kept"
+        f"{_seems(one)} our own time on V1's path: without it the bound ({ratio(one.needed)}) would be kept"
     ),
     ReasonKind.V1_BY_HOUR: lambda one: (
-        f"it is V1 itself by hour, not the shadows: with the same hours on both sides p95 changes by "
+        f"{_seems(one)} V1 itself by hour, not the shadows: with the same hours on both sides p95 changes by "
         f"{ratio(one.needed)}"
     ),
     ReasonKind.CONTENTION: _contention,
     ReasonKind.OWN_SHADOW: lambda one: (
-        f"it is what a request shares with its own shadow (a pool, a lock, the loop): V1's p95 changes by "
+        f"{_seems(one)} what a request shares with its own shadow (a pool, a lock, the loop): V1's p95 changes by "
         f"{ratio(one.have)} between the requests with and without one"
     ),
     ReasonKind.ADDED_TIME: lambda one: (
         f"shadowing itself added {latency(one.have)} to V1 on average and {latency(one.needed)} at the 95th "
         f"percentile, exactly measured in {plural(one.of or 0, 'execution')}"
-    ),
-    ReasonKind.BLOCK: lambda one: (
-        f"better results in the hours from {moment(one.since)} on: by themselves they break the bound "
-        f"({value(one.quantity, one.have)})"
-    ),
-    ReasonKind.INTENT: lambda one: (
-        f"better results for the intent {one.names[0]!r}: by itself it breaks the bound "
-        f"({value(one.quantity, one.have)})"
     ),
     ReasonKind.CONSTANT_DECISION: lambda one: (
         "not certified: V1 took one and the same decision every time, so that agreement says little; compare steps or "

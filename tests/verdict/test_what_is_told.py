@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 from streams import START, at, columns, summary
 
 from otel_shadow._report import terminal
@@ -14,6 +15,7 @@ from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow.evidence import view_of
 from otel_shadow.verdict import Decision, Policy, Summary, evaluate
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
+from otel_shadow.verdict.wording import sentences
 
 BOTH = {"nodes": ("greeting", "scheduling"), "original_target": lambda _, n: np.where(np.arange(n) % 3, "a", "b")}
 
@@ -151,3 +153,55 @@ def test_the_table_comes_before_the_rest_and_nothing_is_told_twice() -> None:
     flat = " ".join(text.split())
     assert [one for one in verdict.missing if flat.count(one) != 1] == []
     assert max(map(len, text.splitlines())) <= 80
+
+
+def told_on_the_terminal(evidence: Summary, verdict: Any) -> str:
+    out = io.StringIO()
+    terminal.show(verdict_document(verdict, view_of(evidence, verdict), page=False), terminal.console(out, 200))
+    return " ".join(out.getvalue().split())
+
+
+@pytest.mark.parametrize(("sessions", "hours"), [(1200, 48.6), (60, 48.6), (60, 400.0), (20, 30.0)])
+def test_no_date_is_in_the_past(sessions: int, hours: float) -> None:
+    """Where the evidence ended before the next cycle did, no look and no GO is promised for a time that is over."""
+    evidence = summary(sessions=sessions, hours=min(hours, 47.0) - 0.3, match=0.99, **BOTH)
+    verdict = evaluate(evidence, Policy(), at(hours))
+    rows = [*verdict.criteria, *(row for node in verdict.nodes for row in node.criteria)]
+    dates = [verdict.next_look, verdict.eta, *(row.eta for row in rows)]
+    dates += [one.by for one in verdict.reasons if one.role is Role.MISSING]
+    assert [date for date in dates if date is not None and date <= verdict.at] == []
+    assert verdict.window is not None
+    if verdict.window.next_cycle <= verdict.at:
+        text = told_on_the_terminal(evidence, verdict)
+        assert "The next look needs evidence from after 2025-01-11 07:00 UTC." in text
+
+
+def test_what_forbids_a_go_is_no_lack_of_evidence() -> None:
+    """Evidence that ended long ago is told as such, once, with the remedy."""
+    evidence = summary(sessions=3000, hours=47.9, match=0.99, **BOTH)
+    text = told_on_the_terminal(evidence, evaluate(evidence, Policy(), at(400.0)))
+    assert text.startswith("WAIT No GO on this evidence: the evidence ended 15 days ago, at 2025-01-11")
+    assert "give the newest log" in text
+    assert text.count("the evidence end") == 1
+
+
+def test_lines_that_are_missing_are_one_sentence_with_the_remedy() -> None:
+    """Several nodes, one remedy."""
+    counts = (("a", 7), ("b", 1))
+    lost = [Reason(Role.BLOCKER, ReasonKind.LOST, node=name, have=number, of=90) for name, number in counts]
+    ((_, told),) = sentences(lost)
+    assert told.startswith("7 of 90 lines of a are missing; 1 of 90 lines of b is missing: the processes numbered them")
+    assert told.count("[sla] window_start") == 1
+
+
+def test_blocks_against_the_bound_are_one_sentence() -> None:
+    """Each with its estimate."""
+    blocks = [
+        Reason(Role.MISSING, ReasonKind.BLOCK, "parity", "a", have=share, quantity="share", since=at(hours))
+        for share, hours in ((0.9, 6.0), (0.88, 12.0))
+    ]
+    ((_, told),) = sentences(blocks)
+    assert told == (
+        "Functional parity (a): better results in the hours from 2025-01-09 13:00 UTC (90 %), 2025-01-09 19:00 UTC "
+        "(88 %): alone against the bound"
+    )
