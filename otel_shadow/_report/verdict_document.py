@@ -47,7 +47,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
     sections = (
         Section("Criteria", (criteria,), "criteria", "Criteria", _LEADS["criteria"] + _looked(verdict.window)),
         _listed("Missing for a GO", _texts(verdict, Role.MISSING, Role.ADVICE), "missing", "Missing"),
-        _listed("To know", _texts(verdict, Role.WARNING, Role.NOTE), "to-know", "To know"),
+        _listed("To know", _texts(verdict, Role.WARNING, Role.NOTE), "to-know"),
         *([] if page else [Section("What was judged", (fact_table(facts),))]),
         _nodes(verdict, evidence, page),
         *(_on_page_only(verdict, evidence) if page else ()),
@@ -74,7 +74,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
     )
 
 
-def _listed(title: str, texts: tuple[Text, ...], anchor: str, nav: str) -> Section:
+def _listed(title: str, texts: tuple[Text, ...], anchor: str, nav: str = "") -> Section:
     return Section(title, (Texts(texts),) if texts else (), anchor, nav)
 
 
