@@ -100,7 +100,7 @@ def out_of_reach(group: Sequence[Reason]) -> str:
     return f"better results, or a wider margin in writing ([sla] {margins}): {seen}; {_OUTSIDE}"
 
 
-_OUTSIDE = "outside so far, and more sessions with results like these prove nothing else"
+_OUTSIDE = "outside; with results like these, more sessions don't help"
 
 
 def _lower(name: str) -> str:
