@@ -25,7 +25,8 @@ _DESCRIPTIONS: Final = {
     semconv.CRITERION_HANDOFF: "Shadow runs that ended in error or timeout, of all executed: each would have been a "
     "fallback to V1.",
     semconv.CRITERION_COVERAGE: "Shadow runs executed, of the executions that should have one (the holdout has none).",
-    semconv.CRITERION_LATENCY_NOW: "What users feel today: V1's p95 in slots of time with shadows, over that in slots without.",
+    semconv.CRITERION_LATENCY_NOW: "What users feel today: V1's p95 in slots of time with shadows, over that in "
+    "slots without.",
     semconv.CRITERION_LATENCY_AFTER: "What users will feel once V2 is live: V2's p95 over V1's on the same requests.",
 }
 

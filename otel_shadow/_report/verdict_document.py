@@ -14,7 +14,7 @@ from otel_shadow.evidence.view import EvidenceView
 from otel_shadow.policy import Policy
 from otel_shadow.record import Outcome
 from otel_shadow.verdict import units
-from otel_shadow.verdict.reasons import ReasonKind, Role
+from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import Decision, NodeVerdict, Verdict, Window
 from otel_shadow.verdict.titles import title
 from otel_shadow.verdict.wording import sentences
@@ -154,13 +154,18 @@ def _judged(verdict: Verdict) -> Iterator[Fact]:
 
 def _texts(verdict: Verdict, *roles: Role) -> tuple[Text, ...]:
     """Return the reasons of each role in words, but those that the head says in another place."""
-    told = (one for role in roles for one in verdict.reasons if one.role is role)
+    told = (one for role in roles for one in verdict.reasons if _place(one) is role)
     found = sentences(one for one in told if one.kind is not ReasonKind.SIMULATED)
     if verdict.decision is not Decision.WAIT:
         found = tuple(one for one in found if one[0].role is not Role.MISSING)
     elif verdict.window is not None:
         found = tuple(one for one in found if one[1] != verdict.reason)
     return tuple(Text(text, one.role.value) for one, text in found)
+
+
+def _place(reason: Reason) -> Role:
+    """Return the role beside which a reason is told: the time that was added beside the latency."""
+    return Role.MISSING if reason.kind is ReasonKind.ADDED_TIME else reason.role
 
 
 def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:

@@ -120,10 +120,10 @@ def guard(group: Sequence[Reason]) -> str:
     limit = bound(guards[0].quantity, guards[0].needed, guards[0].limit)
     until: dict[str, list[str]] = {}
     for one in sorted(guards, key=_weakness, reverse=True):
-        when = f"not within {plural(one.of, 'cycle')}" if one.of else moment(one.by)
+        when = f" (not within {plural(one.of, 'cycle')})" if one.of else f" ({moment(one.by)})" if one.by else ""
         proven = "nothing" if one.have is None else bound(one.quantity, one.have, one.limit)
         until.setdefault(when, []).append(f"{one.node} {proven}".strip())
-    each = "; ".join(f"{', '.join(nodes)} ({when})" for when, nodes in until.items())
+    each = "; ".join(f"{', '.join(nodes)}{when}" for when, nodes in until.items())
     return f"{front}a proof of {limit} for each node by itself; so far {each}{_outside(group)}"
 
 

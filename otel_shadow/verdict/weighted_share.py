@@ -48,12 +48,6 @@ class WeightedSessions:
     turns: Floats
     sessions: Floats
 
-    @classmethod
-    def unweighted(cls, successes: Sequence[float], turns: Sequence[float]) -> WeightedSessions:
-        """Return sessions that were all shadowed with certainty, given one by one."""
-        k, n = np.asarray(successes, np.float64), np.asarray(turns, np.float64)
-        return cls(k, n.copy(), n, np.ones(len(n)))
-
     @property
     def share(self) -> float:
         """Weighted successes over weighted turns; NaN without any."""

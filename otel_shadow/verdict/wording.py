@@ -177,7 +177,8 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
         "before do not tell them; the lines of this one do"
     ),
     ReasonKind.OWN_TIME: lambda one: (
-        f"{_seems(one)} our own time on V1's path: without it the bound ({ratio(one.needed)}) would be kept"
+        f"{_seems(one)} our own time on V1's path: without it the bound ({ratio(one.needed)}) would be kept; where it "
+        "comes from: ShadowOverheadHigh in docs/runbook.md"
     ),
     ReasonKind.V1_BY_HOUR: lambda one: (
         f"{_seems(one)} V1 itself by hour, not the shadows: with the same hours on both sides p95 changes by "
