@@ -177,7 +177,7 @@ CODES = {"go": 0, "no-go": 1, "wait": 3}
 SAID = {
     "go": {"warnings", "notes"},
     "no-go": {"warnings", "notes", "missing"},
-    "wait": {"warnings", "notes", "missing", "blockers", "advice"},
+    "wait": {"warnings", "notes", "missing", "blockers"},
 }
 
 
