@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from otel_shadow.cached import cached
 from otel_shadow.cohorts import cohorts, is_id
 from otel_shadow.config import ArmsTable, FlagsTable, Milliseconds, Percentage, Share, read_flags
 from otel_shadow.errors import ConfigError
@@ -64,7 +64,7 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True,
-                                      case_sensitive=False, allow_inf_nan=False)  # fmt: skip
+                                      case_sensitive=False, allow_inf_nan=False, ignored_types=(cached,))  # fmt: skip
 
     router_v2_enabled: bool = False
     """V2 may answer live traffic."""
@@ -124,7 +124,7 @@ class FeatureFlags(BaseSettings, TableOfNumbers):
         """These flags: the environment's don't change while the process runs."""
         return self
 
-    @cached_property
+    @cached
     def off(self) -> bool:
         """Whether no session at all runs V2."""
         return not self.router_v2_shadow and not (self.router_v2_enabled and self.router_v2_percentage > 0)

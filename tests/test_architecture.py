@@ -67,6 +67,17 @@ def test_telemetry_uses_the_api_only() -> None:
     assert bad == []
 
 
+def test_nothing_beside_v1_computes_under_functools_lock() -> None:
+    """``functools.cached_property`` of Python 3.11 holds a lock that a fork may leave taken: ``cached`` has none."""
+    without = {"otel_shadow/cached.py", "otel_shadow/_runtime/object_content.py"}  # its own base; finds the users'
+    bad = [
+        path
+        for path, tree in modules("")
+        if "functools.cached_property" in imports(tree) and not path.startswith("otel_shadow/verdict/")
+    ]
+    assert sorted(bad) == sorted(without)
+
+
 def test_the_verdict_never_asks_the_time() -> None:
     """No ``now``, ``today`` or ``open`` in the pure modules: what they know, they were given."""
     forbidden = {"now", "utcnow", "today", "open", "print", "getenv", "perf_counter", "monotonic", "input"}

@@ -12,6 +12,7 @@ import numpy as np
 
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
+from otel_shadow.verdict import latency
 from otel_shadow.verdict.cycle_looks import (
     CycleTest,
     LookResult,
@@ -23,15 +24,15 @@ from otel_shadow.verdict.cycle_looks import (
 )
 from otel_shadow.verdict.cycle_tally import CycleEvidence
 from otel_shadow.verdict.executions import milliseconds, moment
-from otel_shadow.verdict.latency import shift
 from otel_shadow.verdict.node_tally import NodeTally
 from otel_shadow.verdict.projection import FARTHEST, cycles_until, outlook
 from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.session_counts import Slots
-from otel_shadow.verdict.window import Frame, block_of_slots
+from otel_shadow.verdict.session_counts import Blocks
+from otel_shadow.verdict.stretches import Ratios
+from otel_shadow.verdict.window import Frame
 
 GUARD: Final = 2.0
 """Times the margin of a share at which each node of a workflow has to be proven."""
@@ -161,10 +162,10 @@ def _no_evidence(blank: CriterionResult, of: str) -> CriterionResult:
 class _Share:
     """A criterion about a share of successes, seen as "at least m" whichever way it is told."""
 
-    slots: Slots
+    slots: Blocks
     cycles: ShareHistory
     m: float
-    intents: Mapping[str, Slots]
+    intents: Mapping[str, Blocks]
     told: Callable[[float], float]
     direction: Direction
     quantity: Quantity = "share"
@@ -241,15 +242,17 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
 
 def _weighted(case: Case, history: ShareHistory, seen: float) -> float:
     """Return the share with each turn standing for those that were not shadowed; ``seen`` where that is the same."""
-    share = history.window(case.first_cycle, case.frame.cycles.cycles)[0].share
+    share = history.share(case.first_cycle, case.frame.cycles.cycles)
     return share if abs(share - seen) > 1e-9 else seen
 
 
 def _parts(case: Case, told: _Share) -> tuple[Part, ...]:
     policy, levels = case.policy, case.levels
     plain = Levels(levels.go, levels.go, levels.max_turns)
-    blocks = block_of_slots(case.frame.slice, policy.block_hours)
-    by_block = block_parts(told.slots, blocks, moment, told.m, plain, policy.no_go_sessions)
+    chosen = case.frame.slice
+    by_block = block_parts(
+        told.slots, lambda number: moment(chosen.start + number * chosen.block), told.m, plain, policy.no_go_sessions
+    )
     split = [(intent, slots.counts()) for intent, slots in told.intents.items()]
     minimum = case.bounds.min_sessions_per_intent
     by_intent = intent_parts(split, told.m, plain, minimum, policy.no_go_sessions)
@@ -293,27 +296,22 @@ def latency_after(case: Case) -> CriterionResult:
 def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: bool) -> CriterionResult:
     left, right = case.node.latency[reference], case.node.latency[other]
     blank = case.result(criterion, 1.0 + case.bounds.latency_margin, direction="at_most", quantity="ratio")
-    counts = {f"{reference}_sessions": int(left.all.sessions), f"{other}_sessions": int(right.all.sessions)}
-    if not left.all.sessions or not right.all.sessions:
-        return _no_evidence(replace(blank, counts=counts), other if left.all.sessions else reference)
-    ratios, by, levels = case.node.ratios[other], shift(blank.bound), case.levels
-    ratio = ratios.all
-    p95 = {name: case.node.p95_ms[name] for name in (reference, other)}
-    lower, upper = ratio.band(levels.go, levels.no_go, p95[other] / p95[reference])
+    counts = {f"{reference}_sessions": left.sessions, f"{other}_sessions": right.sessions}
+    units = (case.cycles.after,) if paired else case.cycles.arms
+    p95 = units[0].sides(case.first_cycle, case.frame.cycles.cycles)
+    if math.isnan(p95[0]) or math.isnan(p95[1]):
+        return _no_evidence(replace(blank, counts=counts), other if left.sessions else reference)
+    in_middle = latency.BASE**0.5  # of the bucket
     result = replace(
         blank,
         measured=True,
-        estimate=p95[other] / p95[reference],
-        lower=lower,
-        upper=upper if math.isfinite(upper) else None,
-        sessions=int(left.all.sessions if paired else left.all.sessions + right.all.sessions),
-        events=left.all.events if paired else left.all.events + right.all.events,
+        estimate=p95[0] / p95[1],
+        sessions=left.sessions if paired else left.sessions + right.sessions,
+        events=left.events if paired else left.events + right.events,
         counts=counts,
-        details={f"p95_{name}_ms": value for name, value in p95.items()},
-        log_e_go=ratio.log_at_most(by),
-        log_e_no_go=ratio.log_above(by),
+        details={f"p95_{reference}_ms": p95[1] * in_middle, f"p95_{other}_ms": p95[0] * in_middle},
     )
-    units = (case.cycles.after,) if paired else case.cycles.arms
+    result = _always_valid(case, result, case.node.ratios.get(other))
     test = StricterTest([RatioTest(unit, blank.bound, paired=paired) for unit in units])
     loose = 1.0 + GUARD_LATENCY * case.bounds.latency_margin
     guard = StricterTest([RatioTest(unit, loose, paired=paired) for unit in units])
@@ -321,6 +319,23 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
     if not paired and case.cycles.shares_differ and result.decision is not Decision.NO_GO:
         result = _hold(result, [_missing(ReasonKind.SHARES_DIFFER)], certified=True)
     return result
+
+
+def _always_valid(case: Case, result: CriterionResult, ratios: Ratios | None) -> CriterionResult:
+    """Return the result with its band and its evidence of a NO-GO, which lines of shares that differ can't give."""
+    by, levels, seen = latency.shift(result.bound), case.levels, result.estimate or math.nan
+    if ratios is not None and not ratios.paired and case.cycles.shares_differ:
+        ratios = ratios.told()
+    if ratios is None or not ratios.stretches:
+        return replace(result, lower=0.0, log_e_go=0.0, log_e_no_go=0.0)
+    lower, upper = ratios.band(levels.go, levels.no_go, seen)
+    return replace(
+        result,
+        lower=lower,
+        upper=upper if math.isfinite(upper) else None,
+        log_e_go=ratios.log_at_most(by),
+        log_e_no_go=ratios.log_above(by),
+    )
 
 
 # --- facts ---------------------------------------------------------------------------------------------------------
@@ -422,7 +437,10 @@ def _decide(
             role, kind, have=result.estimate, needed=result.bound, quantity=result.quantity, limit=result.direction
         )
 
+    # Evidence that is valid at any moment counts what was sampled more often more often. It is no NO-GO where the
+    # estimate, in which each execution stands for those that were not sampled, is inside.
     broken = (result.log_e_no_go or 0.0) >= levels.no_go and result.sessions >= policy.no_go_sessions
+    broken = broken and _is_outside(result)
     if broken and case.role != "pool":
         so_far = case.frame.window.whole_cycles < 1
         kind = ReasonKind.BROKEN_SO_FAR if so_far else ReasonKind.BROKEN
@@ -588,8 +606,7 @@ def tests(node: NodeTally, asked: Sequence[str]) -> int:
     evidence = {
         semconv.CRITERION_PARITY: len(node.parity.n) > 0,
         semconv.CRITERION_HANDOFF: len(node.handoff.n) > 0,
-        semconv.CRITERION_LATENCY_NOW: node.latency["holdout"].all.sessions > 0
-        and node.latency["shadowed"].all.sessions > 0,
-        semconv.CRITERION_LATENCY_AFTER: node.latency["v2"].all.sessions > 0,
+        semconv.CRITERION_LATENCY_NOW: node.latency["holdout"].sessions > 0 and node.latency["shadowed"].sessions > 0,
+        semconv.CRITERION_LATENCY_AFTER: node.latency["v2"].sessions > 0,
     }
     return sum(present and name in asked for name, present in evidence.items())

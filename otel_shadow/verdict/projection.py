@@ -42,7 +42,8 @@ def outlook(test: CycleTest, done: int, elapsed: float, max_cycles: int, alpha: 
     first = max(0, done - max_cycles)
     span = max(elapsed - first, 1e-6)
     now = test.information(first, done)
-    taken = [PlannedLook(size, test.best_p(size)) for size in (test.information(0, last) for last in range(done))]
+    sizes = [test.information(0, last) for last in range(min(done, FARTHEST))]
+    taken = [PlannedLook(size, test.best_p(size)) for size in sizes]
 
     def level_of(cycles: int, held: int) -> float:
         ahead = [now * count / span for count in range(done + 1, min(cycles, held) + 1)]

@@ -19,7 +19,7 @@ from otel_shadow.verdict.weighted_share import (
 
 
 def unweighted(successes: Sequence[float], turns: Sequence[float]) -> WeightedSessions:
-    """Sessions that were all shadowed with certainty, given one by one."""
+    """Return sessions that were all shadowed with certainty, given one by one."""
     k, n = np.asarray(successes, np.float64), np.asarray(turns, np.float64)
     return WeightedSessions(k, n.copy(), n, np.ones(len(n)))
 
@@ -42,6 +42,13 @@ def test_with_one_turn_a_session_it_is_clopper_and_pearsons(failures: int, sessi
     """The p-value of single turns, all of them shadowed, is the binomial one, to a hundredth of itself."""
     seen = one_turn(sessions - failures, failures)
     assert p_value(seen, 0.95, worst_turns(seen)) == pytest.approx(p, rel=0.01)
+
+
+@pytest.mark.parametrize(("failures", "sessions", "p"), [(5, 200, 0.0624), (14, 500, 0.0108)])
+def test_the_p_value_is_that_of_the_design(failures: int, sessions: int, p: float) -> None:
+    """The two numbers by which an implementation is checked, to all their digits."""
+    seen = one_turn(sessions - failures, failures)
+    assert round(p_value(seen, 0.95, worst_turns(seen)), 4) == p
 
 
 def test_the_saddlepoint_agrees_with_the_exact_law() -> None:
