@@ -5,6 +5,7 @@
     python -m benchmarks.bars --only ramp           rows whose name contains "ramp"
     python -m benchmarks.bars --streams 200         another number of windows
     python -m benchmarks.bars --out bars.jsonl      keeps what was run, and goes on where it was stopped
+    python -m benchmarks.bars --out bars.jsonl --told    what it holds, as the page on statistics has it
 
 A false GO is a GO at a look at which the truth is outside its bound. Each number has two Monte Carlo errors beside it;
 a bar is met where the number is above it (a share of GO: below it) by no more than these. Everything is seeded. Exit
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bar_runs import Results, Setting
+from benchmarks.bar_runs import Results, Setting, go_table, worst_of_rows
 from benchmarks.looks import (  # isort: split
     AFTER,
     ALL,
@@ -274,10 +275,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--told", action="store_true")
     options = parser.parse_args()
     make_quick()
     results = Results(options.out)
     rows = [setting for setting in (*settings(), *of_whole_verdict()) if options.only in setting.name]
+    if options.told:
+        print("\n".join((*worst_of_rows(rows, results), "", *go_table(rows, results))))
+        return 0
     print("| setting | measure | % ± 2 errors | bar | | windows |\n|---|---|---|---|---|---|")
     met = True
     for setting in rows:
