@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from math import isfinite
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
@@ -172,7 +172,12 @@ def _words_of_one(kind: _Type) -> str:
     return _NAMES.get(annotation, "a table")
 
 
-_NAMES: Mapping[Any, str] = {bool: "true or false", str: "text", date: "a date such as 2027-01-31"}
+_NAMES: Mapping[Any, str] = {
+    bool: "true or false",
+    str: "text",
+    date: "a date such as 2027-01-31",
+    datetime: "a time with its zone, such as 2027-01-31T08:00:00Z",
+}
 
 
 def _number(noun: str, metadata: Sequence[Any]) -> str:

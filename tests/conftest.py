@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from otel_shadow._api.manager import set_default_manager
@@ -19,6 +20,9 @@ _DATA = ROOT.parent / "shared" / "data"
 _OURS = ("ROUTER_V2_", "V2_TIMEOUT_MS", "SHADOW_LOGGING", "OTEL_")
 _KEPT = ("OTEL_SHADOW_UPDATE_GOLDEN",)
 
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes depends on the machine
+hypothesis.settings.load_profile("untimed")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts in the background has it so
     signal.signal(signal.SIGINT, signal.default_int_handler)

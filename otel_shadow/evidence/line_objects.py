@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from otel_shadow.log_line import ORDER
+from otel_shadow.log_line import KEYS, ORDER
 
 Object = Mapping[str, Any]
 _STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)"
@@ -42,6 +42,12 @@ _REST = '"pair_id'
 _FIRST = '{"event":"SHADOW_'
 _DEEPEST = 12
 """Levels of JSON inside JSON that are looked into."""
+_FAILURES = 100
+"""Objects of one line that broke off: what is behind them is counted, not read, as each try reads to the line's end."""
+_WORD = re.compile(r"[ \r\n\x00]*[^\W_]")
+_TABLES = sorted((key.path for key in KEYS if key.type == "table"), key=len, reverse=True)
+_FLAT = [(path, re.compile("[._]".join(map(re.escape, path)) + r"[._](.+)", re.DOTALL)) for path in _TABLES]
+"""How a key inside a table is named where a shipper has flattened the line; a table in a table comes first."""
 _decoder = json.JSONDecoder()
 
 
@@ -76,8 +82,14 @@ def _in_text(text: str, found: FoundObjects, depth: int) -> None:
             ours = _begins_as_ours(text, start)
             _in_pieces(text, start, found, placed=ours, torn=ours)
             return
-        ours = isinstance(value, dict) and _is_ours(value)
         _in_value(value, found, depth, placed=True)
+        while isinstance(value, dict) and text.startswith("{", end):  # Firehose puts objects together
+            try:
+                value, end = _decoder.raw_decode(text, end)
+            except (ValueError, RecursionError):
+                break
+            _in_value(value, found, depth, placed=True)
+        ours = isinstance(value, dict) and _is_ours(value)
         _in_pieces(text, end, found, placed=ours, torn=False)
     else:
         _in_pieces(text, start, found, placed=False, torn=False)
@@ -90,19 +102,23 @@ def _in_pieces(text: str, start: int, found: FoundObjects, *, placed: bool, torn
         placed: whether what stands before is ours, so that an object that follows at once is ours as well.
         torn: whether an object of ours began at ``start`` and broke off.
     """
-    if "SHADOW_" not in text[start:] and _REST not in text[start:] and not torn:
+    if text.find("SHADOW_", start) < 0 and text.find(_REST, start) < 0 and not torn:
         return
+    failures = 0
     for match in _EVENT.finditer(text, start + torn):
         if match.start() < start:
             continue
         try:
             value, end = _decoder.raw_decode(text, match.start())
         except (ValueError, RecursionError):
+            failures += 1
+            if failures > _FAILURES:
+                break
             continue
         between = text[start : match.start()]
         found.lost += _lost(between, torn=torn)
-        whole = placed and (torn or not between.strip()) and not text[end:].strip(" \r\n\x00")[:1].isalnum()
-        (found.placed if whole else found.behind).append(value)
+        whole = placed and (torn or not between.strip()) and not _WORD.match(text, end)
+        (found.placed if whole else found.behind).append(unflattened(value))
         start, torn = end, False
     found.lost += _lost(text[start:], torn=torn)
 
@@ -133,7 +149,7 @@ def _is_ours(value: Mapping[str, Any]) -> bool:
 def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> None:
     if isinstance(value, dict):
         if _is_ours(value):
-            (found.placed if placed else found.behind).append(value)
+            (found.placed if placed else found.behind).append(unflattened(value))
         elif depth >= _DEEPEST:
             return
         elif isinstance(listed := value.get("kvlistValue"), dict):
@@ -150,6 +166,29 @@ def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> N
             return
         for line in value.split("\n"):
             _in_text(line, found, depth + 1)
+
+
+def unflattened(line: Object) -> Object:
+    """Return a line of ours with the tables that a shipper has flattened (``decision_comparison.original_target``)."""
+    missing = [name for name in _OWN_TABLES.get(line["event"], ()) if name not in line]
+    if not missing or not any(name.startswith(tuple(missing)) for name in line):
+        return line
+    found: dict[str, Any] = {}
+    for name, value in line.items():
+        path, rest = next(
+            ((path, match[1]) for path, pattern in _FLAT if path[0] in missing and (match := pattern.fullmatch(name))),
+            ((), name),
+        )
+        table = found
+        for part in path:
+            table = table.setdefault(part, {})
+        table[rest] = value
+    return found
+
+
+_OWN_TABLES = {
+    event: [path[0] for path in _TABLES if len(path) == 1 and path[0] in names] for event, names in ORDER.items()
+}
 
 
 def _holds_ours(listed: Mapping[str, Any]) -> bool:

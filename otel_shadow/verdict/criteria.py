@@ -31,9 +31,9 @@ from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, l
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.session_counts import Slots
+from otel_shadow.verdict.session_counts import Blocks
 from otel_shadow.verdict.stretches import Ratios
-from otel_shadow.verdict.window import Frame, block_of_slots
+from otel_shadow.verdict.window import Frame
 
 GUARD: Final = 2.0
 """Times the margin of a share at which each node of a workflow has to be proven."""
@@ -59,6 +59,7 @@ class Case:
     asked: tuple[str, ...]
     tests: int
     cycles: CycleEvidence
+    at: datetime
     role: Literal["pool", "guarded", "alone"] = "alone"
     """Whether this is the workflow, a node of it that is guarded, or a node that is judged by itself."""
 
@@ -108,7 +109,12 @@ class Case:
         if self.frame.window.go_end is not None:
             return []
         cycles = {"needed": self.policy.min_cycles, "have": self.frame.window.whole_cycles}
-        return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=self.frame.window.next_cycle)]
+        end = self._ahead(self.frame.window.next_cycle)
+        return [_missing(ReasonKind.CYCLES, **cycles, hours=self.policy.cycle_hours, by=end)]
+
+    def _ahead(self, time: datetime) -> datetime | None:
+        """Return the time if it is to come: where the evidence has ended, nothing is foretold for what is past."""
+        return time if time > self.at else None
 
     @property
     def elapsed(self) -> float:
@@ -117,10 +123,10 @@ class Case:
         return max(since, 0) / self.frame.cycles.cycle
 
     def end_of(self, cycles: int | None) -> datetime | None:
-        """Return the end of so many cycles since the anchor."""
+        """Return the end of so many cycles since the anchor, if it is to come."""
         if cycles is None:
             return None
-        return moment(self.frame.cycles.chosen.start + cycles * self.frame.cycles.cycle)
+        return self._ahead(moment(self.frame.cycles.chosen.start + cycles * self.frame.cycles.cycle))
 
     def rate(self, sessions: int) -> float | None:
         """Return closed sessions a day."""
@@ -158,10 +164,10 @@ def _no_evidence(blank: CriterionResult, of: str) -> CriterionResult:
 class _Share:
     """A criterion about a share of successes, seen as "at least m" whichever way it is told."""
 
-    slots: Slots
+    slots: Blocks
     cycles: ShareHistory
     m: float
-    intents: Mapping[str, Slots]
+    intents: Mapping[str, Blocks]
     told: Callable[[float], float]
     direction: Direction
     quantity: Quantity = "share"
@@ -238,15 +244,17 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
 
 def _weighted(case: Case, history: ShareHistory, seen: float) -> float:
     """Return the share with each turn standing for those that were not shadowed; ``seen`` where that is the same."""
-    share = history.window(case.first_cycle, case.frame.cycles.cycles)[0].share
+    share = history.share(case.first_cycle, case.frame.cycles.cycles)
     return share if abs(share - seen) > 1e-9 else seen
 
 
 def _parts(case: Case, told: _Share) -> tuple[Part, ...]:
     policy, levels = case.policy, case.levels
     plain = Levels(levels.go, levels.go, levels.max_turns)
-    blocks = block_of_slots(case.frame.slice, policy.block_hours)
-    by_block = block_parts(told.slots, blocks, moment, told.m, plain, policy.no_go_sessions)
+    chosen = case.frame.slice
+    by_block = block_parts(
+        told.slots, lambda number: moment(chosen.start + number * chosen.block), told.m, plain, policy.no_go_sessions
+    )
     split = [(intent, slots.counts()) for intent, slots in told.intents.items()]
     minimum = case.bounds.min_sessions_per_intent
     by_intent = intent_parts(split, told.m, plain, minimum, policy.no_go_sessions)
@@ -362,8 +370,10 @@ def v1_served(case: Case) -> CriterionResult:
     share = k / n
     result = replace(blank, measured=True, estimate=share, lower=share, upper=share, sessions=case.node.sessions)
     decision, kind = (Decision.GO, ReasonKind.SERVED) if k == n else (Decision.NO_GO, ReasonKind.NOT_SERVED)
-    why = (_why(kind, have=k, of=n), *_more_errors(case))
-    return replace(result, decision=Decision.NO_GO if len(why) > 1 else decision, reasons=why)
+    more = tuple(_more_errors(case))
+    if more and decision is Decision.GO:
+        return replace(result, decision=Decision.NO_GO, reasons=more)
+    return replace(result, decision=decision, reasons=(_why(kind, have=k, of=n), *more))
 
 
 def _more_errors(case: Case) -> list[Reason]:
@@ -481,7 +491,9 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         is_told = result.sessions < case.bounds.min_sessions
         return ([] if is_told else [_missing(ReasonKind.TOO_FEW_TO_TELL)]), [None]
     if _is_outside(result):
-        return [_missing(ReasonKind.OUT_OF_REACH)], [None]
+        facts = {"have": result.estimate, "needed": result.bound}
+        outside = {"quantity": result.quantity, "limit": result.direction}
+        return [_missing(ReasonKind.OUT_OF_REACH, **facts, **outside)], [None]
     cycles, held, rate = case.frame.cycles.cycles, case.policy.cycles_held, case.rate(result.sessions)
     ahead = outlook(test, cycles, case.elapsed, held, case.policy.alpha)
     if ahead.cycles is not None:
@@ -492,7 +504,10 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         )
         at_once = cycles < 1 and ahead.cycles == 1  # what the whole cycle that is missing brings anyway
         return ([] if at_once else [told]), [ahead.cycles]
-    spotless = test.spotless(case.first_cycle, cycles, case.policy.alpha) if isinstance(test, ShareTest) else None
+    # At the level of the window's last look; at 0 no number of sessions that comes by then is enough.
+    spotless = None
+    if isinstance(test, ShareTest) and ahead.level > 0.0:
+        spotless = test.spotless(case.first_cycle, cycles, ahead.level)
     longer = None if ahead.longer is None else float(ahead.longer)
     judged = (case.policy.judge,)
     told = _missing(ReasonKind.OUT_OF_WINDOW, needed=spotless, rate=rate, of=held, have=longer, names=judged)

@@ -2,7 +2,8 @@
 
 A GO needs of every test, at the look that gives it:
 
-* proven: at this or an earlier look p was at most that look's level (:mod:`otel_shadow.verdict.alpha_spending`);
+* proven: p was at most the look's level (:mod:`otel_shadow.verdict.alpha_spending`), at this look or at an earlier one
+  that shares evidence with it;
 * it holds: p is at most alpha on this look's whole window ("proven once, for ever" certifies what has become worse);
 * it is recent: the last cycle alone is no evidence against it.
 """
@@ -10,9 +11,10 @@ A GO needs of every test, at the look that gives it:
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,14 +105,16 @@ def look_at(test: CycleTest, cycles: int, max_cycles: int, alpha: float = 0.05) 
     """
     if cycles < 1:
         return None
-    windows = [(max(0, last + 1 - max_cycles), last) for last in range(cycles)]
-    sizes = [test.information(*window) for window in windows]
-    growing = levels([PlannedLook(size, test.best_p(size)) for size in sizes[:max_cycles]], test.reference, alpha)
-    every = [*growing, *[growing[-1]] * (cycles - len(growing))]
-    window, level = windows[-1], every[-1]
-    # The last look first: where it proves, the earlier ones need not be worked out.
-    looks = zip(reversed(windows), reversed(every), strict=True)
-    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in looks)
+    sizes = [test.information(0, last) for last in range(min(cycles, max_cycles))]
+    growing = levels([PlannedLook(size, test.best_p(size)) for size in sizes], test.reference, alpha)
+    window, level = (max(0, cycles - max_cycles), cycles - 1), growing[-1]
+    # The last look first: where it proves, the earlier ones need not be worked out. Looks are as old as the evidence
+    # they share with this one: at most as many as the window holds.
+    earlier = [
+        ((max(0, last + 1 - max_cycles), last), growing[min(last, len(growing) - 1)])
+        for last in range(cycles - 1, max(cycles - 1 - max_cycles, -1), -1)
+    ]
+    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in earlier)
     return LookResult(
         level,
         test.limit(*window, level) if level > 0.0 else math.nan,
@@ -134,22 +138,41 @@ class ShareCycle:
     eligible: Mapping[int, SamplingClass]
 
 
+class _Cycles(Generic[_T]):
+    """Evidence of cycles, ascending; those without any cost nothing, however many they are."""
+
+    def __init__(self, cycles: Mapping[int, _T]) -> None:
+        self._numbers = sorted(cycles)
+        self._cycles = [cycles[number] for number in self._numbers]
+
+    def within(self, first: int, last: int) -> Sequence[_T]:
+        """Return those from ``first`` to ``last``."""
+        return self._cycles[bisect_left(self._numbers, first) : bisect_right(self._numbers, last)]
+
+
 class ShareHistory:
     """Evidence about a share cycle by cycle, and what was worked out about its windows.
 
     Arguments:
-        cycles: since the window's anchor.
+        cycles: those with evidence, by their number since the window's anchor.
     """
 
-    def __init__(self, cycles: Sequence[ShareCycle]) -> None:
-        self._cycles = tuple(cycles)
+    def __init__(self, cycles: Mapping[int, ShareCycle]) -> None:
+        self._cycles = _Cycles(cycles)
         self._windows: dict[tuple[int, int], tuple[WeightedSessions, float]] = {}
         self._known: dict[Hashable, Any] = {}
 
     def information(self, first: int, last: int) -> float:
         """Return the weighted turns of the cycles ``first`` … ``last``, in sessions of the worst length."""
-        sessions, worst = self.window(first, last)
-        return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+        def information(sessions: WeightedSessions, worst: float) -> float:
+            return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+        return self._once(("information", first, last), information)
+
+    def share(self, first: int, last: int) -> float:
+        """Return the weighted share of successes; NaN without any turn."""
+        return self._once(("share", first, last), lambda sessions, _: sessions.share)
 
     def p_at_most(self, first: int, last: int, m: float, times: float = 1.0) -> float:
         """Return the p-value of "the share is at most ``m``", were there ``times`` as many sessions."""
@@ -182,7 +205,7 @@ class ShareHistory:
     def window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
         """Return the sessions of the cycles ``first`` … ``last``, and the weighted turns of the worst one."""
         if (first, last) not in self._windows:
-            self._windows[first, last] = _together(self._cycles[first : last + 1])
+            self._windows[first, last] = _together(self._cycles.within(first, last))
         return self._windows[first, last]
 
 
@@ -241,7 +264,7 @@ class ShareTest:
     """
 
     def __init__(self, evidence: Sequence[ShareCycle] | ShareHistory, bound: float, alpha: float = 0.05) -> None:
-        self._history = evidence if isinstance(evidence, ShareHistory) else ShareHistory(evidence)
+        self._history = evidence if isinstance(evidence, ShareHistory) else ShareHistory(dict(enumerate(evidence)))
         self.bound = bound
         self.reference = math.log(alpha) / math.log(bound)
 
@@ -292,9 +315,12 @@ class Lines:
     @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
         """Return all of them."""
-        if len(parts) == 1:
-            return parts[0]
+        if len(parts) < 2:
+            return parts[0] if parts else NO_LINES
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("unit", "time", "weight")))
+
+
+NO_LINES: Final = Lines(np.empty(0, np.int64), _NO_SESSION, _NO_SESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,17 +335,17 @@ class RatioHistory:
     """Times cycle by cycle, and the limits of the windows that were asked for.
 
     Arguments:
-        cycles: since the window's anchor.
+        cycles: those with evidence, by their number since the window's anchor.
     """
 
-    def __init__(self, cycles: Sequence[RatioCycle]) -> None:
-        self._cycles = tuple(cycles)
+    def __init__(self, cycles: Mapping[int, RatioCycle]) -> None:
+        self._cycles = _Cycles(cycles)
         self._known: dict[tuple[str, int, int, float], float] = {}
         self._latest: tuple[tuple[int, int], PercentileRatio] | None = None
 
     def lines(self, first: int, last: int) -> tuple[int, int]:
         """Return the lines of both sides in the cycles ``first`` … ``last``."""
-        chosen = self._cycles[first : last + 1]
+        chosen = self._cycles.within(first, last)
         return sum(len(cycle.x.time) for cycle in chosen), sum(len(cycle.y.time) for cycle in chosen)
 
     def sides(self, first: int, last: int) -> tuple[float, float]:
@@ -350,7 +376,7 @@ class RatioHistory:
     def _ratio(self, first: int, last: int) -> PercentileRatio:
         # Only one is kept: it holds all lines of its window.
         if self._latest is None or self._latest[0] != (first, last):
-            chosen = self._cycles[first : last + 1]
+            chosen = self._cycles.within(first, last)
             x, y = Lines.joined([cycle.x for cycle in chosen]), Lines.joined([cycle.y for cycle in chosen])
             units = max(int(side.unit.max(initial=-1)) for side in (x, y)) + 1
             ratio = PercentileRatio(*(Latencies(side.unit, side.time, side.weight, units) for side in (x, y)))
@@ -370,7 +396,7 @@ class RatioTest:
     reference = _RATIO_REFERENCE
 
     def __init__(self, evidence: Sequence[RatioCycle] | RatioHistory, bound: float, *, paired: bool) -> None:
-        self._history = evidence if isinstance(evidence, RatioHistory) else RatioHistory(evidence)
+        self._history = evidence if isinstance(evidence, RatioHistory) else RatioHistory(dict(enumerate(evidence)))
         self.bound, self._paired = bound, paired
 
     def information(self, first: int, last: int) -> float:

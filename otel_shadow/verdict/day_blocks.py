@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
-from otel_shadow.verdict.executions import Rows, Summary
+from otel_shadow.verdict.executions import Rows, Summary, moment
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.sequential import Counts
 
@@ -19,6 +20,7 @@ _THIN = 0.1
 """An hour with less than this share of the mean hour's executions is one of little traffic."""
 _TRICKLE = 0.05
 """Share of all executions below which more than half of the hours stand for next to nothing."""
+_DAY = 24 * _HOUR
 _GUARD = 2.0
 """A block is held to twice the margin, as a single node is."""
 Bools = NDArray[np.bool_]
@@ -45,7 +47,9 @@ def day_blocks(summary: Summary, rows: Rows, start: int, policy: Policy) -> Iter
     threshold = math.log(tests / policy.alpha)
     for number, group in enumerate(groups):
         of_day = None if number == len(groups) - 1 else number
-        yield from _against(summary, rows.where(group), policy, threshold, of_day)
+        begin = moment(start + number * block) if of_day is not None and cycle == _DAY else None
+        for one in _against(summary, rows.where(group), policy, threshold, of_day):
+            yield replace(one, since=begin)
     if thin.sum() * 2 > len(thin) and counts[thin].sum() < _TRICKLE * counts.sum():
         have = int(counts[thin].sum())
         yield Reason(Role.WARNING, ReasonKind.TRICKLE, have=have, of=int(counts.sum()), hours=float(thin.sum()))

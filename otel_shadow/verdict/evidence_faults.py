@@ -18,10 +18,13 @@ from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
+from otel_shadow.verdict.time_slots import slot_length
 from otel_shadow.verdict.window import Frame
 
 MISSING = 0.01
 """Above this share of a node's lines that are missing, those that are there may be a biased choice."""
+GO_ONLY = frozenset({ReasonKind.STALE, ReasonKind.GAP, ReasonKind.NO_BASELINES, ReasonKind.FILTERED_EVENT})
+"""Faults that forbid a GO and leave true what the pairs say: unknown are other times, or what had no shadow."""
 _FEW = 20
 """Executions from which on a process without a single baseline, or an hour without a pair, is no accident."""
 _UNHEARD = 0.05
@@ -144,7 +147,7 @@ def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)
         else:
-            found = _by_slots(held, times, slots_per_block(holdout), max(round(seconds * 1000.0), 1))
+            found = _by_slots(held, times, slots_per_block(holdout), slot_length(seconds))
         if found is not None and abs(found[0]) > _CHANCE:
             yield Reason(Role.BLOCKER, ReasonKind.ARMS, have=found[1], needed=found[2])
 
@@ -171,9 +174,8 @@ def _by_slots(held: NDArray[Any], times: NDArray[Any], slots: int, length: int) 
 
 def _by_sessions(session: NDArray[Any], held: NDArray[Any], times: NDArray[Any]) -> tuple[float, float, float] | None:
     """Return the same where sessions were drawn: how far one quarter of a day is from the rest of the window."""
-    order = np.lexsort((times, session))
-    first = np.r_[True, session[order][1:] != session[order][:-1]]
-    arm, begun = held[order][first], times[order][first]
+    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])  # the rows are ordered by session
+    begun, arm = np.divmod(np.minimum.reduceat(2 * times + held, starts), 2)
     share = float(arm.mean())
     if not 0.0 < share < 1.0:
         return None

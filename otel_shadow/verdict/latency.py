@@ -90,9 +90,9 @@ class Ranks:
             return NO_RANKS
         lowest = int(bucket.min())
         bits = (int(bucket.max()) - lowest).bit_length()
-        # One sort of one number: rows come nearly sorted by session, which the stable sort makes use of.
+        # One sort of one number.
         key = (session.astype(np.int64) << bits) + (bucket.astype(np.int64) - lowest)
-        key.sort(kind="stable")
+        key.sort()
         owner = key >> bits
         starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
         sizes = np.diff(np.r_[starts, len(owner)])

@@ -55,8 +55,9 @@ class _Sizes:
         multiple = total / least
         code = np.rint(multiple).astype(np.int64) if multiple.max(initial=0.0) < _MANY else np.full(len(total), -1)
         if (np.abs(multiple - code) > 1e-6 * np.maximum(multiple, 1.0)).any():
-            _, code = np.unique(total, return_inverse=True)
-            if len(code) and code.max() >= _MANY:
+            if len(total) < 4 * _MANY:
+                _, code = np.unique(total, return_inverse=True)
+            if len(code) and (len(total) >= 4 * _MANY or code.max() >= _MANY):
                 # So finely that the means of the classes give the same chance to nine digits.
                 ends = math.log(float(total[total > 0.0].min())), math.log(float(total.max()))
                 with np.errstate(divide="ignore"):

@@ -54,7 +54,7 @@ def test_few_and_risky_are_told_apart() -> None:
     st.floats(0.01, 0.5),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_order_does_not_matter_and_a_looser_bound_allows_no_less(rows, alpha, source) -> None:
     """Shuffled sessions give the same certificate; twice the α never gives a higher threshold."""
     shuffled = rows[:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_shadow._demo.state import Language
@@ -234,7 +234,6 @@ _MONTHS = (
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.dates(date(2025, 1, 10), date(2049, 12, 31)))
 def test_any_full_date_is_read_back(day: date) -> None:
     """Three ways to write a day, in both languages."""
@@ -244,7 +243,6 @@ def test_any_full_date_is_read_back(day: date) -> None:
     assert [m.value for m in dates(f"on {day:%B} {day.day}, {day.year}", "en", NOW)] == [day]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 3650))
 def test_a_weekday_is_within_the_week_after(offset: int) -> None:
     """Wherever today is, a weekday alone is one of the next seven days."""
@@ -255,7 +253,6 @@ def test_a_weekday_is_within_the_week_after(offset: int) -> None:
         assert 1 <= (found.value - now.date()).days <= 7
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_every_mention_lies_in_its_text(text: str) -> None:
     """Spans are in the text, in order, disjoint, and name a piece of it; nothing raises."""

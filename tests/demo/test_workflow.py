@@ -226,7 +226,7 @@ def test_every_real_dialogue_goes_through(data_file: Callable[[str], Path], vers
     assert sum(bool(state["current_step"] in STEPS) for state in states) == 2582
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=4))
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_no_text_breaks_a_node(version: str, texts: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import fields
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorded import compose, docker, formatted, kubernetes, log, otlp, shipped
+from recorded import beats, compose, docker, formatted, kubernetes, log, otlp, shipped
 
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence import load, read, read_sources, save
@@ -22,13 +23,14 @@ from otel_shadow.verdict import Summary, evaluate
 
 EXAMPLES = int(os.environ.get("OTEL_SHADOW_FUZZ_EXAMPLES", "150"))
 """CI gives it a minute."""
-OURS = [json.loads(line) for line in log(12) if b"COMPARISON" not in line]
+OURS = [json.loads(line) for line in [*log(12), *beats(8)] if b"COMPARISON" not in line]
 HUGE = 10**400
 ODD: list[Any] = [
     None, True, False, 0, 1, -1, 1.0, 0.5, 1e308, HUGE, 10**18, "", "1", "1.0", "true", "NaN", "\x1f", "\x1e\x1f",
     "\ud800", "a" * 300, [], ["a"], [1, None], [["a"]], {}, {"a": 1}, {"v1": {"a": []}}, "0001-01-01T00:00:00+23:59",
     "9999-12-31T23:59:59-23:59", "2025-01-09", "2025-01-09T10:00:00", "2025-01-09T10:00:00.123456789Z",
-    "{", '{"a":1}', "[1]",
+    "{", '{"a":1}', "[1]", 7, 8, 8.0, "8", -0.0, 2**53 + 1, {"shadow_v2_execution": 4, "shadow_baseline": 3},
+    {"shadow_baseline": "7"}, {"shadow_baseline": 3.0}, {"shadow_v2_execution": 7}, {"unlogged": 1, "more": 2},
 ]  # fmt: skip
 values = st.sampled_from(ODD) | st.text(max_size=8) | st.floats(allow_nan=True) | st.integers()
 keys = st.sampled_from(sorted({key for item in OURS for key in item}))
@@ -48,7 +50,10 @@ def changed(draw: st.DrawFn) -> bytes:
             item[key] = draw(values)
         else:
             item.pop(key, None)
-    return dumped(item)
+    line = dumped(item)
+    if draw(st.integers(0, 9)) == 0:  # a key that is there twice, as text: which value counts is the parser's choice
+        line = line.replace(b"{", b"{" + dumped({draw(keys): draw(values)}).strip()[1:-1] + b",", 1)
+    return line
 
 
 @st.composite
@@ -75,11 +80,12 @@ def told(content: bytes, small: int, key: bytes | None = None) -> Any:
             try:
                 found = read([file.name], verify_key=key)
             except EvidenceError as error:
-                return str(error).replace(file.name, "FILE")
+                # The examples differ: of two equal lines the fast reader knows the first one's number only.
+                return re.sub(r" broken: .*", " broken)", str(error).replace(file.name, "FILE"))
             evaluate(found)
             reading = found.reading
-            counts = (reading.used, reading.malformed, reading.truncated, dict(reading.other_schema))
-            return rows(found), counts
+            counts = (reading.used, reading.malformed, reading.truncated, reading.misplaced, dict(reading.other_schema))
+            return rows(found), found.beats, sorted(found.samples.items(), key=repr), counts
     finally:
         read_sources._SMALL = former
 
@@ -90,14 +96,14 @@ def rows(found: Summary) -> list[str]:
     return sorted(repr(row) for row in zip(*columns, kinds, strict=True))
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(files)
 def test_both_readers_say_the_same_and_raise_nothing(content: bytes) -> None:
     """The fast one hands over what is not just as the writer made it."""
     assert told(content, 0) == told(content, 1 << 60)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(files)
 def test_with_a_key_nothing_is_raised_either(content: bytes) -> None:
     """Codes are computed of whatever is there."""
@@ -113,7 +119,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "s.npz").read_bytes()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_damaged_saved_evidence_is_a_complaint_or_what_it_was(summary: bytes, data: st.DataObject) -> None:
     """Bytes changed, cut or put in."""

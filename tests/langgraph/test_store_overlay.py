@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langgraph.store.base import BaseStore, SearchOp
 from langgraph.store.memory import InMemoryStore
@@ -33,7 +33,6 @@ def content(store: BaseStore, **search: Any) -> dict[tuple[tuple[str, ...], str]
     return {(item.namespace, item.key): item.value for item in store.search((), limit=100, **search)}
 
 
-@settings(deadline=None)
 @given(before=PUTS, after=PUTS)
 def test_the_overlay_reads_like_a_store_that_was_written_to(before: Any, after: Any) -> None:
     """Whatever is written and deleted, reads are those of a real store with the same history; the base is untouched."""
@@ -53,7 +52,6 @@ def test_the_overlay_reads_like_a_store_that_was_written_to(before: Any, after: 
     assert content(base) == untouched
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5), st.integers(1, 5))
 def test_pages_of_a_search(offset: int, limit: int) -> None:
     """Offset and limit cut the merged list: pages together are the whole."""

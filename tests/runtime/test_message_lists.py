@@ -229,7 +229,7 @@ def tangles(draw: st.DrawFn) -> Any:
     return draw(st.sampled_from([state, (state, dict(state), None)]))
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(tangles())
 def test_any_tangle_comes_back_as_it_was(state: Any) -> None:
     """The graph of objects is the one that ``deepcopy`` gives, whatever refers to whatever."""

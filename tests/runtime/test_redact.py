@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
@@ -44,7 +44,6 @@ def test_the_hash_is_an_hmac_of_twelve_hex_digits() -> None:
     assert Redactor("secret").digest("olá") == expected == "4c97a4cc2d2d"
 
 
-@settings(deadline=None)  # the first hash under a key takes its time
 @given(Text, Text)
 def test_one_key_joins_and_another_does_not(text: str, other: str) -> None:
     """Under one key a text has one hash; under another key, another (a keyless hash of a phone number is no secret)."""
@@ -53,7 +52,6 @@ def test_one_key_joins_and_another_does_not(text: str, other: str) -> None:
     assert text == other or redactor("a").digest(text) != redactor("a").digest(other)
 
 
-@settings(deadline=None)
 @given(Text)
 def test_an_id_is_hashed_unless_it_is_of_the_safe_pattern(value: str) -> None:
     """Whatever an id looks like, what is written is its hash, or a whole match of the pattern."""

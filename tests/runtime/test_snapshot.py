@@ -328,7 +328,7 @@ def spoil(value: Any) -> None:
         value.x = -1
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text(), VALUES))
 def test_snapshot_is_the_state_at_the_moment_of_the_call(state: dict[str, Any]) -> None:
     """Neither V1 spoiling the original nor V2 spoiling its copy changes what the next restore gives."""
@@ -342,7 +342,7 @@ def test_snapshot_is_the_state_at_the_moment_of_the_call(state: dict[str, Any]) 
     assert snapshot.restore() == before
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_both_ways_agree(value: Any) -> None:
     """The slow way gives what the fast way gives."""

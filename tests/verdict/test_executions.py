@@ -24,7 +24,7 @@ def numbers(verdict: Verdict) -> list[object]:
     return [verdict.decision, verdict.window, *facts]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.integers(1, 6), st.booleans())
 def test_any_order_and_any_split_give_the_same_verdict(seed: int, parts: int, by_event: bool) -> None:
     """Twenty replicas' logs, two saved halves, or one file: sessions may even be torn apart between them."""

@@ -35,7 +35,7 @@ def ranks(arm: list[tuple[int, int]]) -> Ranks:
     return Ranks.of(session, bucket)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arms)
 def test_curves_are_the_definition_at_every_quantile(arm: list[tuple[int, int]]) -> None:
     """One count of ranks holds the evidence at every q, below the data and above it too."""
@@ -46,7 +46,7 @@ def test_curves_are_the_definition_at_every_quantile(arm: list[tuple[int, int]])
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arms, arms, st.integers(-20, 20), st.booleans())
 def test_the_ratio_is_the_minimum_over_all_quantiles(
     left: list[tuple[int, int]], right: list[tuple[int, int]], by: int, paired: bool
@@ -61,7 +61,7 @@ def test_the_ratio_is_the_minimum_over_all_quantiles(
     assert ratio.log_above(by) == pytest.approx(math.log(above), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arms, st.integers(1, 5))
 def test_ranks_merge_by_session(arm: list[tuple[int, int]], parts: int) -> None:
     """Whole sessions may be counted anywhere and merged in any order."""

@@ -34,7 +34,7 @@ def by_definition(history: list[tuple[int, int]], m: float, max_turns: int | Non
     return total / len(UP)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories, bounds)
 def test_evidence_is_the_mean_of_the_products_it_is_defined_by(history: list[tuple[int, int]], m: float) -> None:
     """Both units, both sides: what the histogram gives is what the formula gives session by session."""
@@ -45,7 +45,7 @@ def test_evidence_is_the_mean_of_the_products_it_is_defined_by(history: list[tup
         assert unit.log_down(m) == pytest.approx(math.log(by_definition(history, m, turns, False)), abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(histories, bounds, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_evidence_does_not_depend_on_order_or_split(
     history: list[tuple[int, int]], m: float, random: object, parts: int
@@ -61,7 +61,7 @@ def test_evidence_does_not_depend_on_order_or_split(
     assert merged.session_unit().log_down(m) == pytest.approx(whole.session_unit().log_down(m), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(histories)
 def test_the_band_is_the_set_of_bounds_that_are_not_rejected(history: list[tuple[int, int]]) -> None:
     """Just inside the band nothing is rejected; just outside it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -17,10 +18,16 @@ from otel_shadow.verdict.weighted_share import (
 )
 
 
+def unweighted(successes: Sequence[float], turns: Sequence[float]) -> WeightedSessions:
+    """Return sessions that were all shadowed with certainty, given one by one."""
+    k, n = np.asarray(successes, np.float64), np.asarray(turns, np.float64)
+    return WeightedSessions(k, n.copy(), n, np.ones(len(n)))
+
+
 def one_turn(successes: int, failures: int) -> WeightedSessions:
     """Return sessions of one turn each."""
     sessions = successes + failures
-    return WeightedSessions.unweighted([1.0] * successes + [0.0] * failures, [1.0] * sessions)
+    return unweighted([1.0] * successes + [0.0] * failures, [1.0] * sessions)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +61,7 @@ def test_the_saddlepoint_agrees_with_the_exact_law() -> None:
 
 def test_no_evidence_proves_nothing() -> None:
     """Without sessions, or with a share below the bound, nothing is proven; without a failure nothing contradicts."""
-    nothing = WeightedSessions.unweighted([], [])
+    nothing = unweighted([], [])
     assert p_value(nothing, 0.95, 1.0) == 1.0
     assert lower_limit(nothing, 1.0, 0.05) == 0.0
     assert p_value(one_turn(94, 6), 0.95, 1.0) == 1.0
@@ -73,7 +80,7 @@ def test_order_and_merging_change_nothing() -> None:
     rng = np.random.default_rng(5)
     n = rng.integers(1, 9, 300)
     k = rng.binomial(n, 0.98)
-    each = WeightedSessions.unweighted(k, n)
+    each = unweighted(k, n)
     cells, count = np.unique(np.c_[k, n], axis=0, return_counts=True)
     merged = WeightedSessions(*(cells[:, i].astype(float) for i in (0, 1, 1)), count.astype(float))
     assert p_value(merged, 0.95, worst_turns(merged)) == pytest.approx(p_value(each, 0.95, worst_turns(each)), rel=1e-9)
@@ -99,6 +106,6 @@ def test_a_false_proof_is_as_rare_as_the_level() -> None:
     for _ in range(windows):
         n = rng.integers(1, 19, 120)
         k = rng.binomial(n, rng.beta(0.949 * spread, 0.051 * spread, 120))
-        seen = WeightedSessions.unweighted(k, n)
+        seen = unweighted(k, n)
         proven += p_value(seen, 0.95, worst_turns(seen)) <= 0.05
     assert proven / windows <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / windows)
