@@ -286,7 +286,8 @@ _BEAT_PARTS = {
 }
 """What is looked at of a heartbeat that stands just as the writer made it, and the form of each."""
 _BEAT_FORM = (
-    '^{{"event":"{event}","event_type":"{type}",(?:"[a-z0-9_]+":null,)*"timestamp":"({moment})","schema":(?:{schemas}),"service":({service}),'
+    '^{{"event":"{event}","event_type":"{type}",(?:"[a-z0-9_]+":null,)*"timestamp":"({moment})",'
+    '"schema":(?:{schemas}),"service":({service}),'
     '"process":"({process})","graph":({node}),"handed_over":({handed_over}),"totals":{{{totals}}},"last":({last}),'
     '"v2_build":({configuration}),"key_id":{word},"clock":{word},"code":(?:null|"[0-9a-f]*")}}\\s*$'
 ).format(

@@ -495,6 +495,8 @@ def _unproven(case: Case, result: CriterionResult, test: CycleTest, found: LookR
         outside = {"quantity": result.quantity, "limit": result.direction}
         return [_missing(ReasonKind.OUT_OF_REACH, **facts, **outside)], [None]
     cycles, held, rate = case.frame.cycles.cycles, case.policy.cycles_held, case.rate(result.sessions)
+    if cycles < 1 and not test.foretells(case.first_cycle, cycles):
+        return [_missing(ReasonKind.TOO_FEW_TO_TELL)], [None]
     ahead = outlook(test, cycles, case.elapsed, held, case.policy.alpha)
     if ahead.cycles is not None:
         since = case.elapsed - case.first_cycle

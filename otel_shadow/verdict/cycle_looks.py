@@ -69,6 +69,9 @@ class CycleTest(Protocol):
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether so many ``times`` the evidence, with the same results, would prove the criterion."""
 
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether the evidence is enough to say what more of it would prove."""
+
 
 @dataclass(frozen=True, slots=True)
 class LookResult:
@@ -292,6 +295,10 @@ class ShareTest:
         """Return whether ``times`` as many sessions, with the same results, would prove the share."""
         return self._history.p_at_most(first, last, self.bound, times) <= level
 
+    def foretells(self, first: int, last: int) -> bool:
+        """Return True: any sessions can be taken many times."""
+        return True
+
     def spotless(self, first: int, last: int, level: float) -> int | None:
         """Return how many more sessions without a failure would prove the share; None beyond a million."""
         return self._history.spotless(first, last, self.bound, level)
@@ -430,6 +437,10 @@ class RatioTest:
         distance = math.log(upper / seen) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
         return math.log(seen) + distance <= math.log(self.bound)
 
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether there is a limit, whose distance can be made smaller."""
+        return math.isfinite(self._history.upper(first, last, _USUAL))
+
 
 class StricterTest:
     """One criterion tested in several kinds of units: what all of them prove is proven.
@@ -465,3 +476,7 @@ class StricterTest:
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether so many times the evidence would prove it in every unit."""
         return all(test.would_prove(first, last, times, level) for test in self._tests)
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether the evidence says so in every unit."""
+        return all(test.foretells(first, last) for test in self._tests)

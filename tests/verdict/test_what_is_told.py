@@ -205,3 +205,12 @@ def test_blocks_against_the_bound_are_one_sentence() -> None:
         "Functional parity (a): better results in the hours from 2025-01-09 13:00 UTC (90 %), 2025-01-09 19:00 UTC "
         "(88 %): alone against the bound"
     )
+
+
+def test_nothing_is_foretold_of_too_few_times() -> None:
+    """Within the first cycle, 28 sessions without a shadow give no limit yet: that is no "never"."""
+    evidence = summary(sessions=900, turns=2, hours=10.0, holdout=0.03)
+    verdict = evaluate(evidence, Policy(criteria=("latency_now",)), at(12.0))
+    kinds = [one.kind for one in missing(verdict) if one.criterion == "latency_now"]
+    assert ReasonKind.OUT_OF_WINDOW not in kinds
+    assert ReasonKind.TOO_FEW_TO_TELL in kinds
