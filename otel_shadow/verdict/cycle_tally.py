@@ -34,6 +34,8 @@ Node = tuple[str, str]
 
 HOUR: Final = 3_600_000
 _OPEN: Final = -1
+_LEAST_HOLDOUT: Final = 1e-4
+"""One slot of the longest block."""
 _DIGITS: Final = 6
 """Decimals to which weighted sums of a session are told apart."""
 _FEW: Final = 1 << 12
@@ -182,7 +184,7 @@ class _Everything:
     @cached_property
     def _timed(self) -> Mask:
         """Whether V1's time counts: measured, in an arm, and not too soon after a holdout slot's beginning or end."""
-        timed = (self.rows.v1 != latency.NONE) & (self._ordinary | self._held)
+        timed: Mask = (self.rows.v1 != latency.NONE) & (self._ordinary | self._held)
         for kind, at in self._configurations:
             seconds, holdout = kind.slot_seconds or 0.0, kind.holdout or 0.0
             timed[at[washouts(self.rows.time[at], kind.service, holdout, seconds)]] = False
@@ -190,7 +192,7 @@ class _Everything:
 
     @cached_property
     def _both_timed(self) -> Mask:
-        timed = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
+        timed: Mask = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
         return timed & self.has(lambda kind: kind.same_request)
 
     @cached_property
@@ -357,7 +359,7 @@ class _Everything:
         """Return one over the probability that an execution is on its side; the sample's share is that of both."""
         kind = self.rows.kind[at]
         slots = self._slotted[at]
-        holdout = self.of_kind(lambda kind: kind.holdout)[kind]
+        holdout = self.of_kind(lambda kind: kind.holdout and max(kind.holdout, _LEAST_HOLDOUT))[kind]
         if held:
             weight = 1.0 / np.where(slots, holdout, 1.0)
         else:
