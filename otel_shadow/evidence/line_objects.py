@@ -40,6 +40,9 @@ _MARK = re.compile(r'"SHADOW_(?:V2|BASELINE)\\*"(?!\s*:)')
 _REST = '"pair_id'
 """A key of each line but a heartbeat: the end of one whose beginning is lost."""
 _FIRST = '{"event":"SHADOW_'
+_BLANK = re.compile(r"[ \r\n\x00]*")
+_MOST_TRIES = 100
+"""Objects of a line that can't be read, after which no more are looked for."""
 _DEEPEST = 12
 """Levels of JSON inside JSON that are looked into."""
 _decoder = json.JSONDecoder()
@@ -90,21 +93,31 @@ def _in_pieces(text: str, start: int, found: FoundObjects, *, placed: bool, torn
         placed: whether what stands before is ours, so that an object that follows at once is ours as well.
         torn: whether an object of ours began at ``start`` and broke off.
     """
-    if "SHADOW_" not in text[start:] and _REST not in text[start:] and not torn:
+    if text.find("SHADOW_", start) < 0 and text.find(_REST, start) < 0 and not torn:
         return
+    tries = _MOST_TRIES
     for match in _EVENT.finditer(text, start + torn):
         if match.start() < start:
             continue
         try:
             value, end = _decoder.raw_decode(text, match.start())
         except (ValueError, RecursionError):
+            tries -= 1
+            if not tries:  # each may read to the end of the text: what follows is counted as lost
+                break
             continue
         between = text[start : match.start()]
         found.lost += _lost(between, torn=torn)
-        whole = placed and (torn or not between.strip()) and not text[end:].strip(" \r\n\x00")[:1].isalnum()
+        whole = placed and (torn or not between.strip()) and not _next(text, end).isalnum()
         (found.placed if whole else found.behind).append(value)
         start, torn = end, False
     found.lost += _lost(text[start:], torn=torn)
+
+
+def _next(text: str, end: int) -> str:
+    """Return the first sign from ``end`` on that is not blank; empty where there is none."""
+    match = _BLANK.match(text, end)
+    return text[match.end() : match.end() + 1] if match else ""
 
 
 def _lost(text: str, *, torn: bool) -> int:

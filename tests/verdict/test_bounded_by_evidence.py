@@ -44,7 +44,9 @@ def with_one_of(year: int) -> Summary:
     given = columns()
     stamp = datetime(year, 1, 1, tzinfo=UTC).timestamp()
     changed = {"session": 10**8, "timestamp": stamp, "pair": 10**9}
-    return Summary.from_arrays(**{name: np.append(column, changed.get(name, column[-1])) for name, column in given.items()})
+    return Summary.from_arrays(
+        **{name: np.append(column, changed.get(name, column[-1])) for name, column in given.items()}
+    )
 
 
 @pytest.mark.parametrize("at", [None, AT], ids=["at the last", "at a time"])
