@@ -87,9 +87,9 @@ KEYS = (
         "The same in words: `shadow_v2_execution`, `shadow_comparison`, `shadow_baseline`, `shadow_heartbeat`."),
     Key("schema", "version", "Version of this contract.", lambda r, v2: semconv.LINE_SCHEMA, "schema"),
     Key("pair_id", "text", "The same on both lines and both spans of a pair: the key of deduplication.",
-        lambda r, v2: r.pair_id, "pair_id", needed=True),
+        lambda r, v2: r.pair_id, "pair_id", nullable=True, needed=True),
     Key("session_id", "text", "Session; hashed unless it matches the safe pattern.",
-        lambda r, v2: r.session_id, "session", needed=True),
+        lambda r, v2: r.session_id, "session", nullable=True, needed=True),
     Key("has_session_id", "flag", "Whether the run had a session id; a run without one is a session of its own.",
         lambda r, v2: r.has_session_id, "has_session"),
     Key("timestamp", "time", "When V1 started.", lambda r, v2: timestamp(r.timestamp), "time", needed=True),
@@ -98,8 +98,8 @@ KEYS = (
     Key("graph", "text", "The graph's name.", lambda r, v2: r.graph, "graph", cut=True),
     Key("node", "text", "The node's name.", lambda r, v2: r.node, "node", cut=True, needed=True),
     Key("node_name", "text", "The node's name again.", lambda r, v2: r.node, cut=True),
-    Key("mode", "text", "`v2_shadow`, `v2_live` or `v1_only`.", lambda r, v2: str(r.mode), "mode"),
-    Key("arm", "text", "`shadowed` or `holdout`.", lambda r, v2: str(r.arm), "arm"),
+    Key("mode", "text", "`v2_shadow`, `v2_live` or `v1_only`.", lambda r, v2: str(r.mode), "mode", nullable=True),
+    Key("arm", "text", "`shadowed` or `holdout`.", lambda r, v2: str(r.arm), "arm", nullable=True),
     Key("intent", "text", "The session's declared intent, else `_other`.",
         lambda r, v2: r.intent, "intent", nullable=True, cut=True),
     Key("user_message_hash", "text", "Keyed hash of the user's message.",
@@ -107,7 +107,7 @@ KEYS = (
     Key("v1_latency_ms", "number", "V1 from entry to exit in milliseconds, with what shadowing added.",
         lambda r, v2: milliseconds(r.v1.latency_s), "v1_ms", nullable=True),
     Key("v1_status", "text", "What became of V1: `success`, `error`, `interrupt`, `cancelled`, `not_run`.",
-        lambda r, v2: str(r.v1.status), "v1_status"),
+        lambda r, v2: str(r.v1.status), "v1_status", nullable=True),
     Key("v1_error_type", "text", "Class of V1's exception.",
         lambda r, v2: r.v1.error_type, "v1_error_type", nullable=True, cut=True),
     Key("v1_served", "flag", "Whether the caller got the very object (or exception) that V1 produced.",
@@ -242,11 +242,16 @@ ORDER: Mapping[str, tuple[str, ...]] = {
         "v2_span_id", "observed", *_EVIDENCE,
     ),
     semconv.EVENT_HEARTBEAT: (
-        "event", "event_type", "timestamp", "schema", "service", "process", "graph", "node", "handed_over", "totals",
+        "event", "event_type", "session_id", "pair_id", "mode", "arm", "v1_latency_ms", "v1_status", "v1_served",
+        "trace_id", "v1_span_id", "timestamp", "schema", "service", "process", "graph", "node", "handed_over", "totals",
         "last", "v2_build", "config_digest", "key_id", "clock", "code",
     ),
 }  # fmt: skip
 """The keys of each event in the order in which they are written; tools read the first ones."""
+_OF_AN_EXECUTION = (
+    "session_id", "pair_id", "mode", "arm", "v1_latency_ms", "v1_status", "v1_served", "trace_id", "v1_span_id",
+)  # fmt: skip
+"""Keys that every line has: null in a heartbeat, which tells of many executions."""
 _CUTTABLE = frozenset(key.name for key in KEYS if key.cut)
 
 
@@ -262,7 +267,7 @@ def lines(record: ShadowRecord) -> list[Line]:
 
 def heartbeat_line(beat: Heartbeat) -> Line:
     """Return the line object of ``beat``; its totals have the events' types, so that ``grep SHADOW_V2`` finds pairs."""
-    values = {
+    values = dict.fromkeys(_OF_AN_EXECUTION) | {
         "event": semconv.EVENT_HEARTBEAT,
         "event_type": semconv.EVENT_TYPE_HEARTBEAT,
         "timestamp": timestamp(beat.timestamp),

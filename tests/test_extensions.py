@@ -12,7 +12,7 @@ from otel_shadow import ShadowConfig, ShadowTrafficManager, Sink, _telemetry, se
 from otel_shadow._dashboards.board_sla import TITLES
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.criteria import MEASURES
-from otel_shadow.verdict.wording import TITLES as WORDS
+from otel_shadow.verdict.titles import TITLES as WORDS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

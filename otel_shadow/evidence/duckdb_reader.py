@@ -221,6 +221,8 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     # Where an object broke off and another follows, a line is no JSON; of a line for people that has to be looked for.
     behind = " OR ".join(f"contains(body, '{event}')" for event in sorted(READ_EVENTS))
     needed = " AND ".join(f"j.{key.name}::VARCHAR NOT IN ('', 'null', '\"\"')" for key in KEYS if key.needed)
+    # A shipper may have flattened the table, or made a text of it.
+    needed += f" AND ((j.{event} ->> '$') <> '{semconv.EVENT_V2}' OR j.decision_comparison IS NOT NULL)"
     of_beat = f"regexp_extract(body, '{_BEAT_FORM}', {list(_BEAT_PARTS)})"
     # Of all that may be worth one; which kinds are is decided with the kind.
     sample = """j.comparison::VARCHAR = '"mismatch"'
@@ -236,7 +238,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
         starts_with(body, '{_START}') AND NOT starts_with(body, '{_PEOPLE}') AS ours,
         CASE WHEN starts_with(body, '{_BEAT}') THEN {of_beat} END AS beat,
         CASE WHEN ours THEN true WHEN starts_with(body, '{_PEOPLE}') THEN {behind}
-          ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') END AS marked
+          ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') OR contains(l, chr(0)) END AS marked
       FROM raw
     ), found AS (
       SELECT l, body, marked, ours, beat, CASE WHEN marked AND ours AND NOT starts_with(body, '{_BEAT}') THEN {parse}
@@ -284,7 +286,8 @@ _BEAT_PARTS = {
 }
 """What is looked at of a heartbeat that stands just as the writer made it, and the form of each."""
 _BEAT_FORM = (
-    '^{{"event":"{event}","event_type":"{type}","timestamp":"({moment})","schema":(?:{schemas}),"service":({service}),'
+    '^{{"event":"{event}","event_type":"{type}",(?:"[a-z0-9_]+":null,)*"timestamp":"({moment})",'
+    '"schema":(?:{schemas}),"service":({service}),'
     '"process":"({process})","graph":({node}),"handed_over":({handed_over}),"totals":{{{totals}}},"last":({last}),'
     '"v2_build":({configuration}),"key_id":{word},"clock":{word},"code":(?:null|"[0-9a-f]*")}}\\s*$'
 ).format(

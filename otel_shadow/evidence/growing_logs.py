@@ -12,7 +12,7 @@ from typing import IO
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.line_reader import LineReader
 from otel_shadow.evidence.read_sources import Progress, read
-from otel_shadow.evidence.sources import Form, find, inspect, matching
+from otel_shadow.evidence.sources import Form, find, inspect, lines_of, matching
 from otel_shadow.evidence.spooling import is_stream
 from otel_shadow.evidence.summary_builder import SummaryBuilder
 from otel_shadow.verdict.executions import Summary
@@ -147,11 +147,11 @@ class Watch:
         builder = SummaryBuilder()
         lines = LineReader(builder.add, str(path), verify_key=self._key, beat=builder.add_beat)
         followed.file.seek(followed.offset)
-        for line in followed.file:
+        for line in lines_of(followed.file, str(path)):
             if not line.endswith(b"\n"):
                 break  # it is still being written
-            followed.offset += len(line)
-            lines.counts["bytes"] += len(line)
+            lines.counts["bytes"] += followed.file.tell() - followed.offset
+            followed.offset = followed.file.tell()
             followed.line += 1
             lines.line(line, f"{path}, line {followed.line} of those watched")
         if lines.counts["lines"]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from otel_shadow.log_line import ORDER
+from otel_shadow.log_line import KEYS, ORDER
 
 Object = Mapping[str, Any]
 _STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)"
@@ -40,11 +40,14 @@ _MARK = re.compile(r'"SHADOW_(?:V2|BASELINE)\\*"(?!\s*:)')
 _REST = '"pair_id'
 """A key of each line but a heartbeat: the end of one whose beginning is lost."""
 _FIRST = '{"event":"SHADOW_'
-_BLANK = re.compile(r"[ \r\n\x00]*")
-_MOST_TRIES = 100
-"""Objects of a line that can't be read, after which no more are looked for."""
 _DEEPEST = 12
 """Levels of JSON inside JSON that are looked into."""
+_FAILURES = 100
+"""Objects of one line that broke off: what is behind them is counted, not read, as each try reads to the line's end."""
+_WORD = re.compile(r"[ \r\n\x00]*[^\W_]")
+_TABLES = sorted((key.path for key in KEYS if key.type == "table"), key=len, reverse=True)
+_FLAT = [(path, re.compile("[._]".join(map(re.escape, path)) + r"[._](.+)", re.DOTALL)) for path in _TABLES]
+"""How a key inside a table is named where a shipper has flattened the line; a table in a table comes first."""
 _decoder = json.JSONDecoder()
 
 
@@ -79,8 +82,14 @@ def _in_text(text: str, found: FoundObjects, depth: int) -> None:
             ours = _begins_as_ours(text, start)
             _in_pieces(text, start, found, placed=ours, torn=ours)
             return
-        ours = isinstance(value, dict) and _is_ours(value)
         _in_value(value, found, depth, placed=True)
+        while isinstance(value, dict) and text.startswith("{", end):  # Firehose puts objects together
+            try:
+                value, end = _decoder.raw_decode(text, end)
+            except (ValueError, RecursionError):
+                break
+            _in_value(value, found, depth, placed=True)
+        ours = isinstance(value, dict) and _is_ours(value)
         _in_pieces(text, end, found, placed=ours, torn=False)
     else:
         _in_pieces(text, start, found, placed=False, torn=False)
@@ -95,29 +104,23 @@ def _in_pieces(text: str, start: int, found: FoundObjects, *, placed: bool, torn
     """
     if text.find("SHADOW_", start) < 0 and text.find(_REST, start) < 0 and not torn:
         return
-    tries = _MOST_TRIES
+    failures = 0
     for match in _EVENT.finditer(text, start + torn):
         if match.start() < start:
             continue
         try:
             value, end = _decoder.raw_decode(text, match.start())
         except (ValueError, RecursionError):
-            tries -= 1
-            if not tries:  # each may read to the end of the text: what follows is counted as lost
+            failures += 1
+            if failures > _FAILURES:
                 break
             continue
         between = text[start : match.start()]
         found.lost += _lost(between, torn=torn)
-        whole = placed and (torn or not between.strip()) and not _next(text, end).isalnum()
-        (found.placed if whole else found.behind).append(value)
+        whole = placed and (torn or not between.strip()) and not _WORD.match(text, end)
+        (found.placed if whole else found.behind).append(unflattened(value))
         start, torn = end, False
     found.lost += _lost(text[start:], torn=torn)
-
-
-def _next(text: str, end: int) -> str:
-    """Return the first sign from ``end`` on that is not blank; empty where there is none."""
-    match = _BLANK.match(text, end)
-    return text[match.end() : match.end() + 1] if match else ""
 
 
 def _lost(text: str, *, torn: bool) -> int:
@@ -146,7 +149,7 @@ def _is_ours(value: Mapping[str, Any]) -> bool:
 def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> None:
     if isinstance(value, dict):
         if _is_ours(value):
-            (found.placed if placed else found.behind).append(value)
+            (found.placed if placed else found.behind).append(unflattened(value))
         elif depth >= _DEEPEST:
             return
         elif isinstance(listed := value.get("kvlistValue"), dict):
@@ -163,6 +166,29 @@ def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> N
             return
         for line in value.split("\n"):
             _in_text(line, found, depth + 1)
+
+
+def unflattened(line: Object) -> Object:
+    """Return a line of ours with the tables that a shipper has flattened (``decision_comparison.original_target``)."""
+    missing = [name for name in _OWN_TABLES.get(line["event"], ()) if name not in line]
+    if not missing or not any(name.startswith(tuple(missing)) for name in line):
+        return line
+    found: dict[str, Any] = {}
+    for name, value in line.items():
+        path, rest = next(
+            ((path, match[1]) for path, pattern in _FLAT if path[0] in missing and (match := pattern.fullmatch(name))),
+            ((), name),
+        )
+        table = found
+        for part in path:
+            table = table.setdefault(part, {})
+        table[rest] = value
+    return found
+
+
+_OWN_TABLES = {
+    event: [path[0] for path in _TABLES if len(path) == 1 and path[0] in names] for event, names in ORDER.items()
+}
 
 
 def _holds_ours(listed: Mapping[str, Any]) -> bool:

@@ -84,6 +84,8 @@ class LineReader:
     def line(self, line: bytes, where: str) -> None:
         """Read one line of any kind; ``where`` names its file and number."""
         self.counts["lines"] += 1
+        if b"\0" in line:  # a hole, or a piece in UTF-16
+            line = line.replace(b"\0", b"")
         if any(mark in line for mark in _MARKS):
             self.marked_line(line, where, ended=line.endswith(b"\n"))
         else:
@@ -91,7 +93,7 @@ class LineReader:
 
     def marked_line(self, line: bytes, where: str, *, ended: bool) -> None:
         """Read one line that mentions otel-shadow, and count what of it is no evidence, or can't be read."""
-        found = objects_in(line.decode("utf-8", "replace"))
+        found = objects_in(line.replace(b"\0", b"").decode("utf-8", "replace"))
         before = self.counts.copy()
         schemas = self.other_schema.total()
         for item in found.placed:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import IO, cast
 
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.pretty_lines import joined, looks_pretty
@@ -20,6 +21,9 @@ from otel_shadow.evidence.spooling import STDIN, is_stream, spooled
 BROKEN = (OSError, EOFError, zlib.error)
 """What reading a file that is not whole raises."""
 _HEAD = 1 << 16
+_PIECE = 1 << 20
+_LONGEST = 256 << 20
+"""Bytes of a line, of which several times as much memory is needed."""
 _HOLE = re.compile(rb"\0+")
 _CONTROLS = bytes({*range(32)} - {*b"\0\t\n\r\f\x1b"})
 _HOLES = 4
@@ -117,6 +121,8 @@ def matching(name: str) -> list[Path]:
     Raises:
         EvidenceError: there is nothing.
     """
+    if not name.strip():
+        raise EvidenceError("a source has an empty name (a variable that is not set?); name a log file")
     path = Path(name)
     try:
         if name == STDIN or path.exists():
@@ -210,11 +216,37 @@ def _form(head: str) -> Form:
     return Form.NESTED if otlp or (marked and len(quoted) > len(marked) // 2) else Form.LINES
 
 
+def lines_of(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """Yield the lines from where ``file`` is, without holding more of a hole of zero bytes than a piece.
+
+    Raises:
+        EvidenceError: a line is longer than any that is read.
+    """
+    while line := file.readline(_PIECE):
+        if not line.endswith(b"\n") and len(line) == _PIECE:
+            line = _long_line(line, file, name)
+        yield line
+
+
+def _long_line(first: bytes, file: IO[bytes], name: str) -> bytes:
+    pieces, size, piece = list[bytes](), 0, first
+    while piece:
+        if piece.strip(b"\0"):
+            pieces.append(piece)
+            size += len(piece)
+        if size > _LONGEST:
+            raise EvidenceError(
+                f"{name}: a line of more than {_LONGEST >> 20} MiB; expected one object or batch a line"
+            )
+        piece = b"" if piece.endswith(b"\n") else file.readline(_PIECE)
+    return b"".join(pieces)
+
+
 @contextmanager
 def open_lines(source: Source) -> Iterator[Iterator[bytes]]:
     """Open the file and yield its lines: unpacked, as UTF-8, each object on one line."""
     with gzip.open(source.path) if source.packed else source.path.open("rb") as file:
-        lines: Iterator[bytes] = iter(file)
+        lines = lines_of(cast("IO[bytes]", file), source.name)
         if source.encoding:
             texts = codecs.getreader(source.encoding)(file, "replace")
             lines = (text.encode("utf-8", "replace") for text in texts)

@@ -143,7 +143,7 @@ class ShadowCapture:
         """
         self.settle()
         found = sorted(map(json.loads, self.log_bytes().splitlines()), key=lambda line: str(line.get("pair_id")))
-        chosen = [line for line in found if line["event"] == event or (event is None and "pair_id" in line)]
+        chosen = [line for line in found if line["event"] == event or (event is None and line["pair_id"] is not None)]
         return [_still(line, _LINE_DURATIONS) for line in chosen] if still else chosen
 
     def log_bytes(self) -> bytes:

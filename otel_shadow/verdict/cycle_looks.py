@@ -63,11 +63,14 @@ class CycleTest(Protocol):
     def limit(self, first: int, last: int, level: float) -> float:
         """Return what they prove at ``level``: the share at least, the ratio at most."""
 
-    def contradicts(self, cycle: int, level: float) -> bool:
-        """Return whether this cycle alone is evidence against the criterion at ``level``."""
+    def contradicts(self, first: int, last: int, level: float) -> bool:
+        """Return whether the cycles ``first`` … ``last`` are evidence against the criterion at ``level``."""
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether so many ``times`` the evidence, with the same results, would prove the criterion."""
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether the evidence is enough to say what more of it would prove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def look_at(test: CycleTest, cycles: int, max_cycles: int, alpha: float = 0.05) 
         test.limit(*window, level) if level > 0.0 else math.nan,
         proven,
         proven and test.is_proven(*window, alpha),
-        not test.contradicts(cycles - 1, AGAINST),
+        not test.contradicts(cycles - 1, cycles - 1, AGAINST),
     )
 
 
@@ -284,13 +287,17 @@ class ShareTest:
         """Return the share that is proven."""
         return self._history.limit(first, last, level)
 
-    def contradicts(self, cycle: int, level: float) -> bool:
+    def contradicts(self, first: int, last: int, level: float) -> bool:
         """Return whether the share of failures is proven to be above its bound."""
-        return self._history.p_at_least(cycle, cycle, self.bound) <= level
+        return self._history.p_at_least(first, last, self.bound) <= level
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether ``times`` as many sessions, with the same results, would prove the share."""
         return self._history.p_at_most(first, last, self.bound, times) <= level
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return True: any sessions can be taken many times."""
+        return True
 
     def spotless(self, first: int, last: int, level: float) -> int | None:
         """Return how many more sessions without a failure would prove the share; None beyond a million."""
@@ -347,6 +354,11 @@ class RatioHistory:
         """Return the lines of both sides in the cycles ``first`` … ``last``."""
         chosen = self._cycles.within(first, last)
         return sum(len(cycle.x.time) for cycle in chosen), sum(len(cycle.y.time) for cycle in chosen)
+
+    def sides(self, first: int, last: int) -> tuple[float, float]:
+        """Return the weighted 95th percentiles of x and y; NaN where a side has no line."""
+        x = self._once("x", first, last, 0.0, lambda of, _: of.sides[0])
+        return x, self._once("y", first, last, 0.0, lambda of, _: of.sides[1])
 
     def estimate(self, first: int, last: int) -> float:
         """Return the ratio that was seen; NaN where a side has no line."""
@@ -413,9 +425,9 @@ class RatioTest:
         """Return the ratio above which it is not."""
         return self._history.upper(first, last, level)
 
-    def contradicts(self, cycle: int, level: float) -> bool:
+    def contradicts(self, first: int, last: int, level: float) -> bool:
         """Return whether the ratio is proven to be above its bound."""
-        return self._history.estimate(cycle, cycle) > self.bound < self._history.lower(cycle, cycle, level)
+        return self._history.estimate(first, last) > self.bound < self._history.lower(first, last, level)
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether ``times`` as many lines would prove the ratio: the limit's distance falls with their root."""
@@ -424,6 +436,10 @@ class RatioTest:
             return False
         distance = math.log(upper / seen) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
         return math.log(seen) + distance <= math.log(self.bound)
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether there is a limit, whose distance can be made smaller."""
+        return math.isfinite(self._history.upper(first, last, _USUAL))
 
 
 class StricterTest:
@@ -453,10 +469,14 @@ class StricterTest:
         """Return the largest limit."""
         return max(test.limit(first, last, level) for test in self._tests)
 
-    def contradicts(self, cycle: int, level: float) -> bool:
+    def contradicts(self, first: int, last: int, level: float) -> bool:
         """Return whether every test contradicts it: what depends on the unit is no evidence."""
-        return all(test.contradicts(cycle, level) for test in self._tests)
+        return all(test.contradicts(first, last, level) for test in self._tests)
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether so many times the evidence would prove it in every unit."""
         return all(test.would_prove(first, last, times, level) for test in self._tests)
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether the evidence says so in every unit."""
+        return all(test.foretells(first, last) for test in self._tests)

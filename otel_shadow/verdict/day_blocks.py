@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.dense_codes import split
-from otel_shadow.verdict.executions import Rows, Summary
+from otel_shadow.verdict.executions import Rows, Summary, moment
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.sequential import Counts
 
@@ -22,6 +23,7 @@ _TRICKLE = 0.05
 """Share of all executions below which more than half of the hours stand for next to nothing."""
 _MOST_BLOCKS = 100
 """Blocks of a cycle that are looked at, however short they are."""
+_DAY = 24 * _HOUR
 _GUARD = 2.0
 """A block is held to twice the margin, as a single node is."""
 Bools = NDArray[np.bool_]
@@ -46,15 +48,17 @@ def day_blocks(summary: Summary, rows: Rows, start: int, policy: Policy) -> Iter
     tests = 2 * (blocks[-1][0] + 2) * len({(kind.graph, kind.node) for kind in summary.signatures})
     threshold = math.log(tests / policy.alpha)
     for number, at in blocks:
-        yield from _against(summary, rows.where(at), policy, threshold, number * block / _HOUR)
+        begin = moment(start + number * block) if cycle == _DAY else None
+        for one in _against(summary, rows.where(at), policy, threshold, number * block / _HOUR):
+            yield replace(one, since=begin)
     yield from _against(summary, rows.where(np.flatnonzero(thin[hour])), policy, threshold, None)
     if thin.sum() * 2 > len(thin) and counts[thin].sum() < _TRICKLE * counts.sum():
         have = int(counts[thin].sum())
         yield Reason(Role.WARNING, ReasonKind.TRICKLE, have=have, of=int(counts.sum()), hours=float(thin.sum()))
 
 
-def _against(summary: Summary, rows: Rows, policy: Policy, threshold: float, since: float | None) -> Iterator[Reason]:
-    """Yield what some rows say against V2; ``since``: the hour of the cycle at which their block begins."""
+def _against(summary: Summary, rows: Rows, policy: Policy, threshold: float, hour: float | None) -> Iterator[Reason]:
+    """Yield what some rows say against V2; ``hour``: that of the cycle at which their block begins."""
     kinds = summary.signatures
     accepted = np.array([bool(reason) for reason in summary.accepted], bool)
     roles = {
@@ -78,7 +82,7 @@ def _against(summary: Summary, rows: Rows, policy: Policy, threshold: float, sin
                 have = share if criterion == semconv.CRITERION_PARITY else 1.0 - share
                 told = Reason(
                     Role.BLOCKER, ReasonKind.HOURS_AGAINST, criterion, nodes[number][1], have=have,
-                    of=sessions.total, needed=since,
+                    of=sessions.total, needed=hour,
                     hours=policy.block_hours, quantity="share",
                 )  # fmt: skip
                 yield told

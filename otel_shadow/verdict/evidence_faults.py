@@ -24,6 +24,8 @@ from otel_shadow.verdict.window import Frame
 
 MISSING = 0.01
 """Above this share of a node's lines that are missing, those that are there may be a biased choice."""
+GO_ONLY = frozenset({ReasonKind.STALE, ReasonKind.GAP, ReasonKind.NO_BASELINES, ReasonKind.FILTERED_EVENT})
+"""Faults that forbid a GO and leave true what the pairs say: unknown are other times, or what had no shadow."""
 _FEW = 20
 """Executions from which on a process without a single baseline, or an hour without a pair, is no accident."""
 _UNHEARD = 0.05

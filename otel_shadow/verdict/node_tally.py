@@ -14,10 +14,11 @@ from otel_shadow.verdict import latency
 from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Summary, in_pieces
-from otel_shadow.verdict.latency import NO_RANKS, Ranks
+from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.parallel import in_parallel
-from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.session_counts import Blocks, CycleRanks, CycleSplit, Ints, Ratios, Slice, parts_within, within
+from otel_shadow.verdict.sequential import Counts, Floats
+from otel_shadow.verdict.session_counts import Blocks, Ints, Slice, parts_within, within
+from otel_shadow.verdict.stretches import NO_SIDE, Ratios, Side, Stretch
 
 Place = tuple[str, str]
 WORKFLOW: Place = ("", "")
@@ -43,8 +44,7 @@ class NodeTally:
     self_agreement: Counts
     handoff: Blocks
     intents: Mapping[str, tuple[Blocks, Blocks]]
-    latency: Mapping[str, CycleRanks]
-    p95_ms: Mapping[str, float]
+    latency: Mapping[str, Side]
     ratios: Mapping[str, Ratios]
     counts: Mapping[str, int]
     constant_decision: bool
@@ -154,7 +154,7 @@ class _Piece:
     open_sessions: int
     slots: Mapping[str, Blocks]
     intents: Mapping[str, tuple[Blocks, Blocks]]
-    latency: Mapping[str, CycleSplit]
+    latency: Mapping[str, Side]
     busiest: int
 
     @classmethod
@@ -175,7 +175,7 @@ class _Piece:
                 )
                 for intent in first.intents
             },
-            {name: CycleSplit.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
+            {name: Side.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
             max(piece.busiest for piece in pieces),
         )
 
@@ -209,6 +209,7 @@ class _Plan:
         self.shadowed = self.role(lambda kind: kind.latency_arm == Arm.SHADOWED)
         self.holdout = self.role(lambda kind: kind.latency_arm == Arm.HOLDOUT)
         self.paired = self.role(lambda kind: kind.same_request)
+        self.held = np.array([(kind.slot_seconds and kind.holdout) or 0.0 for kind in self.kinds], np.float64)
         self.of_intent = {name: self.role(lambda kind, name=name: kind.intent == name) for name in intents}  # type: ignore[misc]
 
     def role(self, of: Callable[[ExecutionKind], int | bool | None]) -> Ints:
@@ -226,7 +227,7 @@ class _Plan:
     def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
         mine = per_kind * (self.of_kind == place)
         graph, _ = self.nodes[place]
-        arms = {name: CycleRanks.of(split) for name, split in piece.latency.items()}
+        arms = piece.latency
         ratios = {
             "shadowed": Ratios.of(arms["holdout"], arms["shadowed"], paired=False),
             "v2": Ratios.of(arms["v1"], arms["v2"], paired=True),
@@ -243,7 +244,6 @@ class _Plan:
             handoff=piece.slots["handoff"],
             intents=piece.intents,
             latency=arms,
-            p95_ms={name: pair.all.percentile_ms() for name, pair in arms.items()},
             ratios={name: ratio for name, ratio in ratios.items() if ratio is not None},
             counts=_counts(self.kinds, self.accepted, mine),
             constant_decision=_constant(self.kinds, self.compared * mine),
@@ -341,28 +341,38 @@ class _Node:
             busiest=int(np.diff(np.r_[self.starts, len(self.rows)]).max()),
         )
 
-    def latency(self) -> dict[str, CycleSplit]:
-        """Return ranks of every arm."""
+    def latency(self) -> dict[str, Side]:
+        """Return the times of every arm, by the share of the time that was held out."""
         v1, v2 = self.rows.v1, self.rows.v2
         timed = v1 != latency.NONE
         both = timed & (v2 != latency.NONE)
         return {
-            "shadowed": self.ranks(self.plan.shadowed, v1, timed),
-            "holdout": self.ranks(self.plan.holdout, v1, timed),
-            "v1": self.ranks(self.plan.paired, v1, both),
-            "v2": self.ranks(self.plan.paired, v2, both),
+            "shadowed": self.side(self.plan.shadowed, v1, timed, self.plan.held),
+            "holdout": self.side(self.plan.holdout, v1, timed, self.plan.held),
+            "v1": self.side(self.plan.paired, v1, both),
+            "v2": self.side(self.plan.paired, v2, both),
         }
 
-    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> CycleSplit:
+    def side(
+        self,
+        role: Ints,
+        bucket: NDArray[np.int16],
+        measured: NDArray[np.bool_],
+        held: Floats | None = None,
+    ) -> Side:
+        """Return the times of one side; ``held``: the share of the time held out, of each kind."""
         if not role.any():
-            return CycleSplit(NO_RANKS, NO_RANKS)
+            return NO_SIDE
         rows = np.flatnonzero(measured & (role[self.rows.kind] > 0))
-        owner, level = self.of_row[rows], bucket[rows]
-        go = self.in_go[owner]
-        if go.all():
-            return CycleSplit(Ranks.of(owner, level), NO_RANKS)
-        rest = self.closed[owner] & ~go
-        return CycleSplit(Ranks.of(owner[go], level[go]), Ranks.of(owner[rest], level[rest]))
+        rows = rows[self.closed[self.of_row[rows]]]
+        shares = np.unique(held[role > 0]).tolist() if held is not None else [0.0]
+        stretches = {}
+        for share in shares:
+            mine = rows if len(shares) == 1 or held is None else rows[held[self.rows.kind[rows]] == share]
+            if len(mine):
+                ranks = Ranks.of(self.of_row[mine], bucket[mine])
+                stretches[share] = Stretch(ranks, int(self.rows.time[mine].min()))
+        return Side(len(np.unique(self.of_row[rows])), len(rows), stretches)
 
 
 _INTENTS = 20

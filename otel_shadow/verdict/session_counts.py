@@ -1,4 +1,4 @@
-"""Which executions are judged, and their sums: closed sessions by block of the window, latencies by whole cycles."""
+"""Which executions are judged, and closed sessions by block of the window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from otel_shadow.verdict.dense_codes import dense
 from otel_shadow.verdict.execution_kind import Unit
 from otel_shadow.verdict.executions import Rows, Summary, in_pieces
-from otel_shadow.verdict.latency import Ranks, Ratio, count_codes
+from otel_shadow.verdict.latency import count_codes
 from otel_shadow.verdict.sequential import Counts
 
 Ints = NDArray[np.int64]
@@ -81,52 +81,6 @@ class Blocks:
         scale = 0.5 if self.halves else 1.0
         by_block = np.asarray(sessions.reshape(len(cells), len(blocks)), np.float64)
         return blocks, Counts(k * scale, n.astype(np.float64), by_block.sum(axis=1)), by_block
-
-
-@dataclass(frozen=True, slots=True)
-class CycleSplit:
-    """Sums over closed sessions of the whole cycles, and over the others."""
-
-    go: Ranks
-    rest: Ranks
-
-    @classmethod
-    def merged(cls, splits: Sequence[CycleSplit]) -> CycleSplit:
-        """Return the sums of all."""
-        return cls(Ranks.merged([split.go for split in splits]), Ranks.merged([split.rest for split in splits]))
-
-
-@dataclass(frozen=True, slots=True)
-class CycleRanks:
-    """The same sums over all closed sessions and over those of the whole cycles."""
-
-    all: Ranks
-    go: Ranks
-
-    @classmethod
-    def of(cls, split: CycleSplit) -> CycleRanks:
-        """Return both sums; ``all is go`` where all sessions are of whole cycles."""
-        return cls(Ranks.merged([split.go, split.rest]), split.go) if split.rest.sessions else cls(split.go, split.go)
-
-
-@dataclass(frozen=True, slots=True)
-class Ratios:
-    """Evidence about a ratio from all closed sessions, and from those of the whole cycles if there is any."""
-
-    all: Ratio
-    go: Ratio | None
-
-    @classmethod
-    def of(cls, reference: CycleRanks, other: CycleRanks, *, paired: bool) -> Ratios | None:
-        """Return the evidence, or None where an arm has no session."""
-        if not reference.all.sessions or not other.all.sessions:
-            return None
-        everything = Ratio.of(reference.all, other.all, paired=paired)
-        if reference.go is reference.all and other.go is other.all:
-            return cls(everything, everything)
-        if not reference.go.sessions or not other.go.sessions:
-            return cls(everything, None)
-        return cls(everything, Ratio.of(reference.go, other.go, paired=paired))
 
 
 def within(summary: Summary, chosen: Slice) -> Rows:

@@ -127,3 +127,15 @@ def otlp(ours: list[bytes], batch: int = 7) -> list[bytes]:
         ).encode() + b"\n"
         for lines_ in batches
     ]  # fmt: skip
+
+
+def flattened(line: bytes, mark: str) -> bytes:
+    """With the keys inside its tables at the top, as shippers and stores do."""
+
+    def inside(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in table.items():
+            found |= inside(value, f"{before}{name}{mark}") if isinstance(value, dict) else {before + name: value}
+        return found
+
+    return json.dumps(inside(json.loads(line)), separators=(",", ":")).encode() + b"\n"

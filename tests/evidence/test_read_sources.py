@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import START, compose, docker, kubernetes, log, mixed, otlp, record, shipped
+from recorded import START, compose, docker, flattened, kubernetes, log, mixed, otlp, record, shipped
 
 from otel_shadow.evidence import Progress, load, read, read_sources, save
 from otel_shadow.log_line import encode, lines
@@ -72,6 +72,23 @@ FORMS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "no last newline": lambda ours: [*ours[:-1], ours[-1].rstrip(b"\n")],
     "not UTF-8": lambda ours: [b"caf\xe9 \xff\n", *ours],
     "control characters": lambda ours: [b"\x1b[31mred\x1b[0m \x01\n", *ours],
+    "flattened by dots": lambda ours: [flattened(line, ".") for line in ours],
+    "flattened by underscores": lambda ours: [flattened(line, "_") for line in ours],
+    "wrapped, without ends of lines": lambda ours: [shipped(line).rstrip() for line in ours],
+    "an answer over several lines": lambda ours: [
+        json.dumps(
+            {"events": [{"id": str(number), "message": line.decode()} for number, line in enumerate(ours)]}, indent=4
+        ).encode()
+    ],
+    "bracket of the application's": lambda ours: [
+        b"{\n",
+        *(json.dumps(json.loads(line), indent=2).encode() + b"\n" for line in ours[:9]),
+        b"[\n",
+        *ours[9:],
+    ],
+    "a part in UTF-16": lambda ours: [*ours[:300], *(line.decode().encode("utf-16-le") for line in ours[300:])],
+    "a hole of zeros": lambda ours: [*ours[:300], b"\0" * 5_000_000, *ours[300:]],
+    "a hole in a line": lambda ours: [*ours[:300], ours[300][:50], b"\0" * 3_000_000, ours[300][50:], *ours[301:]],
     "a very long line": lambda ours: [b"x" * 3_000_000 + b"\n", *ours],
 }
 

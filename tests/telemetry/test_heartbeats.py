@@ -22,6 +22,7 @@ from otel_shadow._runtime.assignment import Assignments
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow.line_code import verifies
+from otel_shadow.log_line import ORDER
 from otel_shadow.record import Heartbeat, ShadowRecord
 from otel_shadow.testing.capture import HASH_KEY, ShadowCapture
 
@@ -147,9 +148,20 @@ class TestHeartbeats:
             "schema": 2, "service": beat["service"], "process": "process", "graph": "small", "node": "left",
             "handed_over": 2, "totals": {"shadow_v2_execution": 2}, "last": False, "v2_build": "test",
             "config_digest": capture.manager.config.digest, "key_id": capture.manager.services.redactor.key_id,
-            "clock": "system", "code": "code",
+            "clock": "system", "code": "code", "session_id": None, "pair_id": None, "mode": None, "arm": None,
+            "v1_latency_ms": None, "v1_status": None, "v1_served": None, "trace_id": None, "v1_span_id": None,
         }  # fmt: skip
         assert beat["process"] == capture.lines()[0]["process"]
+
+    def test_it_has_the_keys_that_every_line_has(self) -> None:
+        """Null where they tell of one execution: who counts ``mode`` over all lines of a log needs no case for it."""
+        keys = [set(ORDER[event]) for event in (semconv.EVENT_V2, semconv.EVENT_COMPARISON, semconv.EVENT_BASELINE)]
+        every = set.intersection(*keys) & {
+            "schema", "pair_id", "session_id", "graph", "node", "mode", "arm", "v1_latency_ms", "v1_status",
+            "v1_served", "v2_build", "config_digest", "key_id", "trace_id", "v1_span_id",
+        }  # fmt: skip
+        assert len(every) == 15
+        assert every <= set(ORDER[semconv.EVENT_HEARTBEAT])
 
     def test_there_is_none_where_nothing_has_changed(self, make_shadow_capture: MakeCapture) -> None:
         """A process that does nothing says nothing, nor a node without traffic; at the end each says its last."""
