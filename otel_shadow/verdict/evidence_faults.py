@@ -14,6 +14,7 @@ from otel_shadow.policy import Policy
 from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
+from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -136,14 +137,14 @@ def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
     kinds = summary.signatures
     drawn = np.array([kind.mode == Mode.V2_SHADOW and kind.reason not in _NOT_DRAWN for kind in kinds], bool)
     holdout_arm = np.array([kind.arm == Arm.HOLDOUT for kind in kinds], bool)
-    designs = [(kind.holdout, kind.slot_seconds) for kind in summary.signatures]
-    for design in sorted(set(designs), key=str):
-        of_design = np.array([one == design for one in designs], bool) & drawn
-        mine = of_design[rows.kind]
-        if not mine.any():
+    places: dict[tuple[float | None, float | None], int] = {}
+    of_kind = [places.setdefault((kind.holdout, kind.slot_seconds), len(places)) for kind in summary.signatures]
+    designs = list(places)
+    for place, mine in split(np.where(drawn, np.array(of_kind, np.int64), -1)[rows.kind]):
+        if place < 0:
             continue
         held, times = holdout_arm[rows.kind[mine]], rows.time[mine]
-        holdout, seconds = design
+        holdout, seconds = designs[place]
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)
         else:
