@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from otel_shadow._report.blocks import Cell, Document, Section
+from otel_shadow._report.shown_text import clean
 from otel_shadow.errors import ShadowError, require
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|h|min|UTC)(?:\W|$))|(?<=[≥≤]) ")
@@ -58,8 +59,8 @@ def write(path: Path, text: str) -> None:
 
 
 def _together(value: Any) -> Any:
-    """Keep a number, its sign and its unit on one line; markup stays as it is."""
-    return _UNIT.sub("\u00a0", value) if type(value) is str else value
+    """Keep a number, its sign and its unit on one line, and names harmless; markup stays as it is."""
+    return _UNIT.sub("\u00a0", clean(value)) if type(value) is str else value
 
 
 def _asset(name: str) -> str:

@@ -52,7 +52,8 @@ def save(summary: Summary, path: str | os.PathLike[str]) -> None:
     np.savez_compressed(written, facts=text, contradictory=summary.contradictory, **columns)
     beside = Path(f"{os.fspath(path)}.{os.getpid()}.tmp")
     try:
-        beside.write_bytes(written.getvalue())
+        with beside.open("xb") as out:  # never into what another process put there
+            out.write(written.getvalue())
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
@@ -69,6 +70,7 @@ def load(path: str | os.PathLike[str]) -> Summary:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
         facts = json.loads(columns.pop("facts").tobytes())
+        json.dumps(facts, ensure_ascii=False).encode()  # a lone surrogate could be shown nowhere
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
             MemoryError, RuntimeError, AttributeError, SyntaxError) as error:  # fmt: skip
         raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__})") from None
