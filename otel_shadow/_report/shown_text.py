@@ -18,6 +18,11 @@ def clean(text: str) -> str:
     return _HARMFUL.sub("\ufffd", text)
 
 
+def clean_page(text: str) -> str:
+    """Return a whole page in the same way: its own ends of lines and tabs stay."""
+    return _HARMFUL.sub(lambda match: match[0] if match[0] in "\n\t" else "\ufffd", text)
+
+
 def json_text(document: Any) -> str:
     """Return ``document`` as indented JSON in which such characters are escaped, which is the same for a parser."""
     text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
