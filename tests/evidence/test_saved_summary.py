@@ -41,7 +41,8 @@ def test_it_counts_once_beside_its_log_and_can_be_saved_again(tmp_path: Path) ->
 
 @pytest.mark.parametrize("facts", [
     b"[]", b"1", b"{}", b'{"format":1}', b'{"format":2,"signatures":1}', b"[" * 100_000,
-    b'{"format":' + b"9" * 5000 + b"}", b'{"format":1,"signatures":[{"node":"\\ud800"}]}', b'{"format":{"a":[]}}', b'{"format":[1]}', b"\xff", b"",
+    b'{"format":' + b"9" * 5000 + b"}", b'{"format":1,"signatures":[{"node":"\\ud800"}]}', b'{"format":{"a":[]}}',
+    b'{"format":[1]}', b"\xff", b"",
 ])  # fmt: skip
 def test_facts_of_any_form_are_one_complaint(tmp_path: Path, facts: bytes) -> None:
     """Whatever a file claims to be."""
