@@ -134,3 +134,38 @@ class Results:
     def _add(self, name: str, windows: int, hits: Sequence[int]) -> None:
         before, counted = self.of(name)
         self._known[name] = before + windows, [a + b for a, b in zip(counted or [0] * len(hits), hits, strict=True)]
+
+
+def worst_of_rows(settings: Sequence[Setting], results: Results) -> Iterator[str]:
+    """Yield, of the settings of each of the design's rows, the one with the most false GOs."""
+    rows: dict[str, list[Bar]] = {}
+    for setting in settings:
+        windows, hits = results.of(setting.name)
+        if windows and len(setting.limits) == 1:
+            rows.setdefault(setting.name.split()[0], []).extend(setting.bars(hits, windows))
+    yield "| row | settings | windows of each | most false GOs | in | bar | |\n|---|---|---|---|---|---|---|"
+    for number, bars in rows.items():
+        worst = max(bars, key=lambda bar: bar.percent / bar.limit)
+        windows = sorted({bar.windows for bar in bars})
+        many = f"{windows[0]:,}" if len(windows) == 1 else f"{windows[0]:,} to {windows[-1]:,}"
+        missed = sum(not bar.is_met for bar in bars)
+        told = f"{missed} missed" if missed else "met"
+        seen = f"{worst.percent:.1f} ± {worst.error:.1f} %"
+        where = worst.setting.partition(" ")[2]
+        yield f"| {number} | {len(bars)} | {many} | {seen} | {where} | {worst.limit:g} % | {told} |"
+
+
+def go_table(settings: Sequence[Setting], results: Results) -> Iterator[str]:
+    """Yield the shares of windows that are a GO by 1, 2 and 7 days: a row for each traffic, a column for each kind."""
+    cells: dict[str, dict[str, str]] = {}
+    for setting in settings:
+        windows, hits = results.of(setting.name)
+        traffic, _, kind = setting.name.removeprefix("GO table: ").partition(", ")
+        if windows and setting.name.startswith("GO table"):
+            bars = list(setting.bars(hits, windows))
+            by = " / ".join(f"{bar.percent:.0f}" + ("" if bar.is_met else " (missed)") for bar in bars)
+            cells.setdefault(traffic, {})[kind] = f"{by} ({windows})"
+    kinds = list(dict.fromkeys(kind for row in cells.values() for kind in row))
+    yield "| traffic | " + " | ".join(kinds) + " |\n" + "|---" * (len(kinds) + 1) + "|"
+    for traffic, row in cells.items():
+        yield f"| {traffic} | " + " | ".join(row.get(kind, "") for kind in kinds) + " |"

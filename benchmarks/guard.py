@@ -20,13 +20,16 @@ from otel_shadow.policy import Policy
 
 GUARDS = {
     "none": Guard(latency=None),
-    "10/3, estimate inside": Guard(inside=True),
-    "3": Guard(latency=3.0, inside=False),
-    "3, not against": Guard(latency=3.0, inside=False, against=0.10),
-    "10/3, not against": Guard(inside=False, against=0.10),
-    "11/3, not against": Guard(latency=11.0 / 3.0, inside=False, against=0.10),
-    "4, not against": Guard(latency=4.0, inside=False, against=0.10),
+    "10/3, estimate inside": Guard(latency=10.0 / 3.0, inside=True, against=None),
+    "3": Guard(latency=3.0, against=None),
+    "3, not against": Guard(latency=3.0),
+    "10/3, not against": Guard(latency=10.0 / 3.0),
+    "11/3, not against": Guard(latency=11.0 / 3.0),
+    "4, not against": Guard(latency=4.0),
 }
+"""Times the margin that each node has to prove. ``estimate inside``: its ratio, as it was seen, has to keep the bound;
+``not against``: its own times must be no evidence against the bound, at .10.
+"""
 WEEK = 7
 
 

@@ -19,7 +19,7 @@ from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Decision, Summary, alpha_spending, evaluate, time_slots
 from otel_shadow.verdict.criteria import GUARD, GUARD_LATENCY
-from otel_shadow.verdict.cycle_looks import CycleTest, RatioTest, ShareTest, StricterTest, look_at
+from otel_shadow.verdict.cycle_looks import AGAINST, CycleTest, RatioTest, ShareTest, StricterTest, look_at
 from otel_shadow.verdict.cycle_tally import CycleEvidence, cycle_evidence
 from otel_shadow.verdict.window import frame
 
@@ -52,8 +52,8 @@ class Guard:
 
     share: float = GUARD
     latency: float | None = GUARD_LATENCY
-    inside: bool = True
-    against: float | None = None
+    inside: bool = False
+    against: float | None = AGAINST
 
 
 GUARDED: Final = Guard()

@@ -48,7 +48,7 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
             *_unnamed(summary, found),
             *_stale(policy, found, at),
             *_missing(summary, found, at),
-            *_baselines(summary, rows),
+            *_baselines(summary, rows, found.build.coded),
             *_arms(summary, rows),
             *_unseen(summary, rows, policy),
             *day_blocks(summary, rows, milliseconds(found.window.start), policy),
@@ -111,12 +111,12 @@ def _lost(node: str, lines: NodeLines, number: int) -> Reason:
     return Reason(role, ReasonKind.LOST, node=node, have=number, of=total, since=stretch[0], by=stretch[1])
 
 
-def _baselines(summary: Summary, rows: Rows) -> Iterator[Reason]:
+def _baselines(summary: Summary, rows: Rows, coded: bool) -> Iterator[Reason]:
     """Yield whether the lines of executions without a shadow are missing altogether: coverage can't be known then."""
     if not summary.reading.used or not len(rows):
         return
     pair = np.array([kind.pair for kind in summary.signatures], bool)[rows.kind]
-    heard = np.array([beat.process for beat in summary.beats], np.uint64)
+    heard = np.array([beat.process for beat in summary.beats if beat.coded == coded], np.uint64)
     silent = ~np.isin(rows.process, heard)
     unheard = pair & silent
     if pair.all():

@@ -82,14 +82,16 @@ _EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
 def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
     """Return the rows of the unit's processes that have a number, ordered by process, node and event, and number.
 
-    A process counts on through a change of its configuration, so that its rows of other units are no gap.
+    A process counts on through a change of its configuration, so that its rows of other units are no gap. Where the
+    unit's lines are verified, no other line fills or makes one.
     """
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     of_kind = np.array([2 * nodes.index((kind.graph, kind.node)) + kind.pair for kind in summary.signatures], np.int64)
     wanted = np.array([kind.unit == chosen.build for kind in summary.signatures], bool)
+    trusted = np.array([kind.coded == chosen.build[3] for kind in summary.signatures], bool)
     parts = []
     for part in summary.parts:
-        mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end)
+        mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end) & trusted[part.kind]
         if mask.any():
             parts.append(part.where(mask))
     rows = Rows.joined(parts)
@@ -153,12 +155,12 @@ def _add_beats(
     rows: Rows,
 ) -> None:
     """Add what only the totals of a process tell: the lines after the last one that was seen."""
-    service, build, digest, _ = chosen.build
+    service, build, digest, coded = chosen.build
     mine = {process for process, *_ in highest}
     beats = [
         beat for beat in summary.beats
         if ((beat.service, beat.build, beat.digest) == (service, build, digest) or beat.process in mine)
-        and beat.time <= end
+        and beat.time <= end and beat.coded == coded
     ]  # fmt: skip
     newest = max([int(rows.time.max(initial=0)), *(beat.time for beat in beats)], default=0)
     seen_events = {(graph, node, event) for _, graph, node, event in highest}

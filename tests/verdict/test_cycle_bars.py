@@ -11,7 +11,7 @@ from benchmarks import bars
 from benchmarks.looks import AFTER, ALL, HANDOFF, NOW, PARITY, CycleLooks, go_of_verdicts, make_quick
 from benchmarks.turns import DAY, START, by_day, columns, constant, geometric, one_turn, outcomes, times, traffic
 from otel_shadow.policy import Policy
-from otel_shadow.verdict import Summary, alpha_spending, evaluate, time_slots
+from otel_shadow.verdict import Decision, Summary, alpha_spending, evaluate, time_slots
 
 STREAMS = 6
 
@@ -47,6 +47,17 @@ def test_what_was_sampled_little_while_it_was_bad_does_not_vanish() -> None:
 def test_a_rare_slow_node_keeps_the_workflow_from_a_go() -> None:
     """A node of a twentieth of the turns whose V2 is 1.5 times as slow is not hidden by the others."""
     assert false_go(bars.of_weak_node(AFTER, 0.05, 1.5, 150.0)) <= 1
+
+
+def test_a_node_that_is_outside_by_chance_does_not_hold_up_the_others() -> None:
+    """Four nodes at equal speeds, one of which was seen beyond +15 % by chance on the first day: a GO."""
+    rng = np.random.default_rng([22, 0])
+    turns = traffic(rng, 1, 700.0, geometric(4.0), holdout=constant(1 / 3), node_shares=(0.25,) * 4)
+    good, policy = np.ones(len(turns), bool), Policy(criteria=(NOW,))
+    given = columns(turns, good, good, times(rng, turns), times(rng, turns))
+    verdict = evaluate(Summary.from_arrays(**given), policy, at_day(1.0 + 1.0 / 24.0))
+    assert max(node.criterion(NOW).estimate or 0.0 for node in verdict.nodes) > 1.15
+    assert verdict.criterion(NOW).decision is Decision.GO
 
 
 def test_shadows_that_run_when_the_load_is_low_do_not_hide_a_slow_down() -> None:
