@@ -1,9 +1,11 @@
 """The bars of the verdict: how often it is a false GO, how often a GO; on made-up weeks of which the truth is known.
 
     python -m benchmarks.bars                       1,000 windows a row, 300 of much traffic (hours)
-    python -m benchmarks.bars --quick               a look (60 and 20)
+    python -m benchmarks.bars --quick               a look (62 and 18)
     python -m benchmarks.bars --only ramp           rows whose name contains "ramp"
     python -m benchmarks.bars --streams 200         another number of windows
+    python -m benchmarks.bars --out bars.jsonl      keeps what was run, and goes on where it was stopped
+    python -m benchmarks.bars --out bars.jsonl --told    what it holds, as the page on statistics has it
 
 A false GO is a GO at a look at which the truth is outside its bound. Each number has two Monte Carlo errors beside it;
 a bar is met where the number is above it (a share of GO: below it) by no more than these. Everything is seeded. Exit
@@ -13,30 +15,28 @@ code is 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.bar_runs import Results, Setting, go_table, worst_of_rows
 from benchmarks.looks import (  # isort: split
     AFTER,
     ALL,
     HANDOFF,
     NOW,
     PARITY,
+    CycleLooks,
     Said,
-    coarse_levels,
-    falsely,
-    go_of_cycles,
     go_of_verdicts,
     is_outside,
+    make_quick,
 )
 
 from benchmarks.turns import (  # isort: split
     Floats,
-    Ints,
     Rng,
     Shares,
     by_day,
@@ -53,76 +53,6 @@ from benchmarks.turns import (  # isort: split
 from otel_shadow.policy import Policy
 
 WEEK = 7
-SEED = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One number, and what it has to be.
-
-    Arguments:
-        setting: what was simulated.
-        measure: ``false GO``, or ``GO by`` so many days.
-        percent: of the windows.
-        error: two Monte Carlo errors of it.
-        limit: at most; of a GO, at least.
-    """
-
-    setting: str
-    measure: str
-    percent: float
-    error: float
-    limit: float
-
-    @property
-    def is_met(self) -> bool:
-        """Whether it is what it has to be, but for the error."""
-        if self.measure.startswith("GO"):
-            return self.percent + self.error >= self.limit
-        return self.percent - self.error <= self.limit
-
-    def __str__(self) -> str:
-        sign = "≥" if self.measure.startswith("GO") else "≤"
-        told = "met" if self.is_met else "MISSED"
-        seen = f"{self.percent:.1f} ± {self.error:.1f}"
-        return f"| {self.setting} | {self.measure} | {seen} | {sign} {self.limit:g} | {told} |"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Windows of one kind.
-
-    Arguments:
-        name: of the row; its number is that of the design.
-        window: returns whether a window is a false GO, or by which days it is a GO.
-        limits: of the false GO (one number), or of the GO by 1, 2 and 7 days.
-        turns_a_day: how much traffic it is.
-    """
-
-    name: str
-    window: Callable[[Rng], bool | Said]
-    limits: tuple[float, ...]
-    turns_a_day: float = 1000.0
-
-    def bars(self, streams: int | None, quick: bool) -> Iterator[Bar]:
-        """Yield what came of it."""
-        much = self.turns_a_day > 5000.0
-        count = streams or ((20 if much else 60) if quick else (300 if much else 1000))
-        place = sum(map(ord, self.name))
-        said = np.array([self.window(np.random.default_rng([SEED, place, one])) for one in range(count)], float)
-        if len(self.limits) == 1:
-            yield _bar(self.name, "false GO", said, self.limits[0])
-            return
-        by = np.maximum.accumulate(said, axis=1)
-        for day, limit in zip((1, 2, 7), self.limits, strict=True):
-            yield _bar(self.name, f"GO by {day} d", by[:, day - 1], limit)
-
-
-def _bar(name: str, measure: str, said: Floats, limit: float) -> Bar:
-    share = float(said.mean())
-    # Of none in n windows as of half of one: no share is known without error.
-    spread = max(share, 0.5 / len(said)) * max(1.0 - share, 0.5 / len(said))
-    return Bar(name, measure, 100.0 * share, 200.0 * math.sqrt(spread / len(said)), limit)
 
 
 # --- shares --------------------------------------------------------------------------------------------------------
@@ -139,9 +69,10 @@ def of_share(
         good = outcomes(rng, turns, expected, kind)
         everything = np.ones(len(turns), bool)
         given = columns(turns, good) if criterion == PARITY else columns(turns, everything, good)
-        (said,) = go_of_cycles(given, policy, cycles)
+        looks = CycleLooks(given, policy, cycles)
         bound = policy.parity if criterion == PARITY else 1.0 - policy.handoff
-        return falsely(said[criterion], is_outside(turns, expected, bound, cycles))
+        outside = np.flatnonzero(is_outside(turns, expected, bound, cycles)) + 1
+        return any(looks.says_go(criterion, look) for look in outside.tolist())
 
     return window
 
@@ -167,15 +98,14 @@ def of_ratio(
     ratio: Shares, criterion: str = NOW, kind: str = "log-normal", sessions: float = 500.0, cycles: int = WEEK,
     sample: Shares | None = None, adaptive: Callable[[Floats], Floats] | None = None, load_sd: float = 0.3,
     holdout: Shares | None = None, speed: Shares | None = None,
-    judge: Callable[..., list[dict[str, Said]] | dict[str, Said]] = go_of_cycles,
-    length: Callable[[Rng, int], Ints] = one_turn,
+    whole_verdict: bool = False,
 ) -> Callable[[Rng], bool]:  # fmt: skip
     """Return windows in which a ratio of times is so, always outside its bound."""
     policy = Policy(criteria=(criterion,))
 
     def window(rng: Rng) -> bool:
         turns = traffic(
-            rng, cycles, sessions, length, holdout=holdout or constant(1.0 / 3.0), load_sd=load_sd,
+            rng, cycles, sessions, one_turn, holdout=holdout or constant(1.0 / 3.0), load_sd=load_sd,
             sample=sample or constant(1.0), adaptive=adaptive,
         )  # fmt: skip
         pace = np.ones(len(turns)) if speed is None else speed(turns.at)
@@ -184,9 +114,11 @@ def of_ratio(
         v2 = times(rng, turns, kind) * pace * slower if criterion == AFTER else None
         if criterion == NOW:
             v1 = np.where(turns.held, v1, v1 * slower)
-        found = judge(columns(turns, np.ones(len(turns), bool), None, v1, v2), policy, cycles)
-        said = found if isinstance(found, dict) else found[0]
-        return any(said[criterion])
+        given = columns(turns, np.ones(len(turns), bool), None, v1, v2)
+        if whole_verdict:
+            return any(go_of_verdicts(given, policy, cycles)[criterion])
+        looks = CycleLooks(given, policy, cycles)
+        return any(looks.says_go(criterion, look) for look in range(1, cycles + 1))
 
     return window
 
@@ -217,14 +149,21 @@ def of_weak_node(criterion: str, part: float, weak: float, sessions: float) -> C
         if criterion == AFTER:
             v2 = np.where(mine, weak * v2, v2)
         match, fine = (good, None) if criterion == PARITY else (np.ones(len(turns), bool), good)
-        (said,) = go_of_cycles(columns(turns, match, fine, v1, v2), policy, WEEK)
-        return any(said[criterion])
+        looks = CycleLooks(columns(turns, match, fine, v1, v2), policy, WEEK)
+        return any(looks.says_go(criterion, look) for look in range(1, WEEK + 1))
 
     return window
 
 
 def of_workflow(
-    sessions: float, length: float, parity: float, failure: float, policy: Policy, *, whole_verdict: bool = False
+    sessions: float,
+    length: float,
+    parity: float,
+    failure: float,
+    policy: Policy,
+    *,
+    whole_verdict: bool = False,
+    is_exact: bool = False,
 ) -> Callable[[Rng], Said]:
     """Return windows of a workflow of four nodes that is as good as told, at equal speeds."""
 
@@ -234,8 +173,12 @@ def of_workflow(
         match = outcomes(rng, turns, np.full(len(turns), parity))
         fine = outcomes(rng, turns, np.full(len(turns), 1.0 - failure))
         given = columns(turns, match, fine, times(rng, turns), times(rng, turns))
-        said = go_of_verdicts(given, policy, WEEK) if whole_verdict else go_of_cycles(given, policy, WEEK)[0]
-        return [all(said[name][look] for name in policy.criteria) for look in range(WEEK)]
+        if whole_verdict:
+            said = go_of_verdicts(given, policy, WEEK)
+            return [all(said[name][look] for name in policy.criteria) for look in range(WEEK)]
+        looks = CycleLooks(given, policy, WEEK, is_exact=is_exact)
+        first = next((look for look in range(1, WEEK + 1) if looks.all_go(look)), WEEK + 1)
+        return [look >= first for look in range(1, WEEK + 1)]
 
     return window
 
@@ -245,18 +188,24 @@ def _table() -> Iterator[Setting]:
     graph, node = Policy(criteria=ALL), Policy(criteria=ALL, judge="node")
     relaxed = Policy(criteria=ALL, parity=0.90, handoff=0.05, latency_margin=0.30)
     rows: Sequence[tuple[float, float, tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]] = (
+        (50, 1, (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 3)),
         (50, 4, (0, 0, 2), (0, 0, 0), (0, 0, 0), (0, 0, 90)),
+        (50, 10, (0, 0, 4), (0, 0, 0), (0, 0, 0), (0, 0, 95)),
         (150, 1, (0, 0, 23), (0, 0, 23), (0, 0, 0), (0, 1, 92)),
         (150, 4, (0, 2, 98), (0, 0, 98), (0, 0, 55), (0, 95, 100)),
+        (150, 10, (0, 4, 100), (0, 0, 100), (0, 0, 94), (0, 98, 100)),
         (500, 1, (3, 24, 91), (2, 24, 91), (0, 2, 88), (26, 89, 100)),
         (500, 4, (69, 96, 100), (62, 96, 100), (0, 57, 100), (100, 100, 100)),
+        (500, 10, (100, 100, 100), (91, 100, 100), (20, 96, 100), (100, 100, 100)),
         (2000, 1, (79, 93, 100), (79, 93, 100), (67, 92, 100), (100, 100, 100)),
+        (2000, 4, (100, 100, 100), (100, 100, 100), (100, 100, 100), (100, 100, 100)),
     )
     for sessions, length, *cells in rows:
         kinds = (("spotless", 1.0, 0.0, graph), ("good", 0.99, 0.005, graph), ("good, judge node", 0.99, 0.005, node),
                  ("good, relaxed", 0.99, 0.005, relaxed))  # fmt: skip
         for (told, parity, failure, policy), by in zip(kinds, cells, strict=True):
-            window = of_workflow(sessions, length, parity, failure, policy)
+            # Where most windows end on the second day, it is faster to look at no more.
+            window = of_workflow(sessions, length, parity, failure, policy, is_exact=by[1] >= 60.0)
             name = f"GO table: {sessions:g} sessions a day of {length:g}, {told}"
             yield Setting(name, window, tuple(max(one - 5.0, 0.0) for one in by), sessions * length)
 
@@ -302,14 +251,14 @@ def settings() -> Iterator[Setting]:
     for criterion in (NOW, AFTER):
         yield Setting(f"7 a node of {criterion} 1.5 with 5%", of_weak_node(criterion, 0.05, 1.5, 500.0), (5.0,))
     for slower in (1.16, 1.5, 2.0):
-        window = of_ratio(constant(slower), NOW, sessions=2000.0, length=one_turn)
-        yield Setting(f"8 contention × {slower}, slots", window, (5.0 if slower < 1.2 else 1.0,))
+        for runs in (2000.0, 8000.0):
+            window = of_ratio(constant(slower), NOW, sessions=runs)
+            yield Setting(f"8 contention × {slower}, {runs:g} runs a day, slots", window,
+                          (5.0 if slower < 1.2 else 1.0,), runs)  # fmt: skip
     for slower in (1.16, 1.3, 1.5):
-        window = of_ratio(
-            constant(slower), NOW, sessions=2000.0, length=one_turn, adaptive=falls_with_load, load_sd=0.5
-        )
+        window = of_ratio(constant(slower), NOW, sessions=2000.0, adaptive=falls_with_load, load_sd=0.5)
         yield Setting(f"8 probability falls with the load, × {slower}", window, (5.0 if slower < 1.2 else 1.0,))
-    fewer = of_ratio(constant(1.16), NOW, sessions=2000.0, length=one_turn, holdout=by_day([1 / 3, 1 / 3, 0.1]),
+    fewer = of_ratio(constant(1.16), NOW, sessions=2000.0, holdout=by_day([1 / 3, 1 / 3, 0.1]),
                      speed=by_day([1.0, 1.0, 0.5]))  # fmt: skip
     yield Setting("9 slots 1/3 → 1/10 on day 3, V1 twice as fast", fewer, (5.0,))
     yield Setting("10 two weeks, parity .949", of_share(constant(0.949), PARITY, cycles=14), (5.0,))
@@ -320,7 +269,7 @@ def settings() -> Iterator[Setting]:
 def of_whole_verdict() -> Iterator[Setting]:
     """Yield some of the rows by ``evaluate``: everything that the engine does stands between the lines and the GO."""
     for slower in (1.16, 1.5):
-        window = of_ratio(constant(slower), NOW, judge=go_of_verdicts, load_sd=0.5, adaptive=falls_with_load)
+        window = of_ratio(constant(slower), NOW, whole_verdict=True, load_sd=0.5, adaptive=falls_with_load)
         yield Setting(f"whole verdict: probability falls with the load, × {slower}", window, (5.0,))
     policy = Policy(criteria=ALL)
     good = of_workflow(500.0, 4.0, 0.99, 0.005, policy, whole_verdict=True)
@@ -333,15 +282,24 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--told", action="store_true")
     options = parser.parse_args()
-    coarse_levels()
-    print("| setting | measure | % ± 2 errors | bar | |\n|---|---|---|---|---|")
+    make_quick()
+    results = Results(options.out)
+    rows = [setting for setting in (*settings(), *of_whole_verdict()) if options.only in setting.name]
+    if options.told:
+        print("\n".join((*worst_of_rows(rows, results), "", *go_table(rows, results))))
+        return 0
+    print("| setting | measure | % ± 2 errors | bar | | windows |\n|---|---|---|---|---|---|")
     met = True
-    for setting in (*settings(), *of_whole_verdict()):
-        if options.only in setting.name:
-            for bar in setting.bars(options.streams, options.quick):
-                print(bar, flush=True)
-                met &= bar.is_met
+    for setting in rows:
+        many = options.streams or (setting.windows // 16 if options.quick else setting.windows)
+        results.run(setting, many)
+        windows, hits = results.of(setting.name)
+        for bar in setting.bars(hits, windows):
+            print(bar, flush=True)
+            met &= bar.is_met
     return 0 if met else 1
 
 

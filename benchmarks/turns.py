@@ -133,7 +133,7 @@ def traffic(
     begun = begin[session]
     at = begun + place * _PAUSE / DAY
     slot = (at * DAY // SLOT_SECONDS).astype(np.int64)
-    load = np.exp(load_sd * _autoregressive(rng, int(slot.max(initial=0)) + 1))[slot]
+    load = _loads(rng, int(slot.max(initial=0)) + 1, load_sd)[slot]
     share = holdout(at)
     turns = Turns(
         session=session,
@@ -150,17 +150,19 @@ def traffic(
     return turns
 
 
-def _autoregressive(rng: Rng, count: int, keeps: float = 0.98) -> Floats:
-    found, value = np.empty(count), rng.normal()
-    for place, step in enumerate(rng.normal(0.0, np.sqrt(1.0 - keeps**2), count).tolist()):
+def _loads(rng: Rng, count: int, deviation: float, keeps: float = 0.98) -> Floats:
+    found, value = np.zeros(count), rng.normal()
+    steps = rng.normal(0.0, np.sqrt(1.0 - keeps**2), count)
+    for place, step in enumerate(steps.tolist() if deviation else ()):
         value = keeps * value + step
         found[place] = value
-    return found
+    return np.exp(deviation * found)
 
 
 @lru_cache(maxsize=1 << 18)
-def _place(block: int, slots: int) -> int:
-    return holdout_place(SERVICE, block, slots)
+def cached_place(service: str, block: int, slots: int) -> int:
+    """Return :func:`holdout_place`."""
+    return holdout_place(service, block, slots)
 
 
 def _held(at: Floats, share: Floats) -> Flags:
@@ -170,7 +172,9 @@ def _held(at: Floats, share: Floats) -> Flags:
         slots, rows = round(1.0 / one), np.flatnonzero(share == one)
         block, place = np.divmod(slot[rows], slots)
         known, which = np.unique(block, return_inverse=True)
-        held[rows] = np.array([_place(number, slots) for number in known.tolist()])[which.ravel()] == place
+        held[rows] = (
+            np.array([cached_place(SERVICE, number, slots) for number in known.tolist()])[which.ravel()] == place
+        )
     return held
 
 

@@ -16,6 +16,8 @@ from pydantic_core import PydanticCustomError
 from otel_shadow import semconv
 from otel_shadow.validation import Expected
 
+_MOST_CYCLES = 60
+"""Of a window, whichever key says it."""
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
@@ -80,7 +82,7 @@ class Policy(Bounds):
     judge: Literal["graph", "node"] = "graph"
     """What has to be proven: the workflow, whose nodes go live together and are each guarded by a wider margin, or each
     node by itself."""
-    max_cycles: Annotated[int, Field(ge=1, le=60)] = 7
+    max_cycles: Annotated[int, Field(ge=1, le=_MOST_CYCLES)] = 7
     """Whole cycles that are judged at most: the window grows up to them, then the oldest drops out for each new one."""
     window_start: datetime | None = None
     """Evidence before this time is left out, such as a ramp; with a time zone. The chance of an error is spent anew."""
@@ -88,7 +90,7 @@ class Policy(Bounds):
     """Read as max_cycles: its cycles, rounded up. The next release refuses it."""
     cycle_hours: Annotated[float, Field(gt=0.0, le=24.0 * 7)] = 24.0
     """Length of one cycle of traffic, in hours; a GO is judged on whole cycles only."""
-    min_cycles: Annotated[int, Field(ge=1)] = 1
+    min_cycles: Annotated[int, Field(ge=1, le=_MOST_CYCLES)] = 1
     """Whole cycles needed for a GO."""
     no_go_sessions: Annotated[int, Field(ge=1)] = 30
     """Closed sessions needed for a NO-GO."""
@@ -117,7 +119,7 @@ class Policy(Bounds):
         """Whole cycles that the window holds."""
         if self.window_hours is None:
             return max(self.max_cycles, self.min_cycles)
-        return max(math.ceil(self.window_hours / self.cycle_hours - 1e-9), self.min_cycles)
+        return max(min(math.ceil(self.window_hours / self.cycle_hours - 1e-9), _MOST_CYCLES), self.min_cycles)
 
     @property
     def window_length_hours(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import isnan
 from sys import intern
 from typing import Any
@@ -17,9 +18,10 @@ from otel_shadow.evidence.summary_builder import SummaryBuilder
 from otel_shadow.line_code import environment_key
 from otel_shadow.record import Observed, Outcome
 from otel_shadow.verdict import evaluate
+from otel_shadow.verdict.evidence_faults import GO_ONLY
 from otel_shadow.verdict.execution_kind import Unit
-from otel_shadow.verdict.reasons import ReasonKind, Role
-from otel_shadow.verdict.wording import sentence
+from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
+from otel_shadow.verdict.wording import sentences
 
 COUNTED = frozenset({"success", "error", "timeout", "interrupt"})
 """Statuses of shadows that ran to an end of their own."""
@@ -79,8 +81,8 @@ class PairSet:
         return len({pair.session for pair in self.pairs})
 
 
-def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
-    """Read the pairs of ``build`` (default: of what the verdict would judge) from log files.
+def read_pairs(sources: Sequence[str], build: str | None = None, at: datetime | None = None) -> PairSet:
+    """Read the pairs of ``build`` (default: of what the verdict would judge at ``at``, now) from log files.
 
     An EvidenceError says which source can't be read, or that there is no pair in any, and what is expected.
     """
@@ -105,46 +107,48 @@ def read_pairs(sources: Sequence[str], build: str | None = None) -> PairSet:
     if build is not None and build not in builds:
         raise EvidenceError(f"no pair of V2 build {build!r}; the sources have {', '.join(map(repr, builds))}")
     summary = builder.summary(reading)
-    verdict = evaluate(summary if build is None else summary.of_build(build))
+    verdict = evaluate(summary if build is None else summary.of_build(build), at=at or datetime.now(UTC))
     judged = verdict.build
     assert judged is not None  # there is a pair, hence evidence
     since = judged.first.timestamp()
     unit = (judged.service, judged.build, judged.digest, judged.coded)
     chosen = [pair for pair in first.values() if pair.unit == unit and pair.at >= since]
     keys = Counter(pair.key for pair in chosen)
-    damaged = reading.malformed + reading.forged + sum(reading.other_schema.values())
     return PairSet(
         pairs=tuple(sorted(chosen, key=lambda pair: (pair.at, pair.pair_id))),
         build=judged.build,
         keys=keys,
         simulated=any(pair.simulated for pair in chosen),
-        malformed=damaged,
+        malformed=reading.malformed + reading.forged + sum(reading.other_schema.values()),
         duplicates=told.total() - len(told),
         sources=tuple(sources),
-        notes=tuple(_notes(len(first) - len(chosen), len(keys), damaged)),
-        blockers=tuple(sentence(one) for one in verdict.reasons if one.role is Role.BLOCKER and one.kind in _BLOCKING),
+        notes=tuple(_notes(len(first) - len(chosen), verdict.reasons)),
+        blockers=tuple(text for _, text in sentences(filter(_blocks, verdict.reasons))),
     )
 
 
-_BLOCKING = frozenset(
+_OF_THE_VERDICT = frozenset(
     {
-        ReasonKind.BESIDE, ReasonKind.LOST, ReasonKind.CONTRADICTORY, ReasonKind.OTHER_SCHEMA, ReasonKind.HALF_READ,
-        ReasonKind.ARMS,
+        ReasonKind.HOURS_AGAINST, ReasonKind.UNKNOWN_NODE, ReasonKind.NOT_JUDGED, ReasonKind.SIMULATED,
+        ReasonKind.WINDOW_HOURS,
     }
 )  # fmt: skip
-"""Blockers of the verdict that forbid any conclusion from the pairs; the others are about what a GO stands on."""
+"""What limits a verdict and is no fault of the evidence, or is told elsewhere."""
 
 
-def _notes(of_other_builds: int, keys: int, damaged: int) -> Iterator[str]:
+def _blocks(reason: Reason) -> bool:
+    """Return whether the verdict's reason forbids any conclusion: a fault of the evidence beyond what a GO needs."""
+    return reason.role is Role.BLOCKER and reason.kind not in _OF_THE_VERDICT | GO_ONLY
+
+
+def _notes(of_other_builds: int, reasons: Sequence[Reason]) -> Iterator[str]:
     if of_other_builds:
         yield f"{of_other_builds:,} pairs of other V2 builds are left out (--build chooses one)"
-    if keys > 1:
-        yield (
-            f"the lines were written with {keys} hash keys: sessions that moved between processes count several "
-            f"times; set the same {semconv.ENV_HASH_KEY} everywhere"
-        )
-    if damaged:
-        yield f"{damaged:,} damaged lines were left out"
+    faults = [one for one in reasons if one.kind not in _OF_THE_VERDICT]
+    for _, text in sentences(one for one in faults if one.role is Role.BLOCKER and one.kind in GO_ONLY):
+        yield f"no GO stands on this evidence: {text}"
+    for _, text in sentences(one for one in faults if one.role is Role.WARNING):
+        yield text
 
 
 def _pair(fields: Fields, coded: bool) -> Pair:

@@ -25,7 +25,8 @@ _DESCRIPTIONS: Final = {
     semconv.CRITERION_HANDOFF: "Shadow runs that ended in error or timeout, of all executed: each would have been a "
     "fallback to V1.",
     semconv.CRITERION_COVERAGE: "Shadow runs executed, of the executions that should have one (the holdout has none).",
-    semconv.CRITERION_LATENCY_NOW: "What users feel today: V1's p95 with a shadow beside it, over the holdout's.",
+    semconv.CRITERION_LATENCY_NOW: "What users feel today: V1's p95 in slots of time with shadows, over that in "
+    "slots without.",
     semconv.CRITERION_LATENCY_AFTER: "What users will feel once V2 is live: V2's p95 over V1's on the same requests.",
 }
 
@@ -52,8 +53,9 @@ def _why() -> p.Json:
     return p.panel(
         "table",
         "Why",
-        "Each criterion: what the evidence says, the estimate with its always-valid band, and the bound it is held to. "
-        "A criterion says WAIT while the bound lies inside the band. What a GO still needs: `otel-shadow verdict`.",
+        "Each criterion: what the evidence says, the estimate, what whole cycles of traffic prove so far, the "
+        "always-valid band, and the bound. A GO is made of what is proven, a NO-GO of the band. What a GO still needs: "
+        "`otel-shadow verdict`.",
         [p.query(q.WHY[name], ref=ref, instant=True) for ref, name in refs.items()],
         (16, 10),
         transformations=[

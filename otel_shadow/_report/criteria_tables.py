@@ -1,4 +1,4 @@
-"""Criteria as tables: their numbers in their own units, where they lie on their scale, why, and what is missing."""
+"""Criteria as tables: their numbers in their own units, where they lie on their scale, and why."""
 
 from __future__ import annotations
 
@@ -8,25 +8,32 @@ from datetime import datetime
 from otel_shadow import semconv
 from otel_shadow._report.blocks import Cell, Column, Gauge, State, Table
 from otel_shadow.verdict import units
-from otel_shadow.verdict.reasons import Quantity
+from otel_shadow.verdict.reasons import Quantity, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Part
-from otel_shadow.verdict.wording import TITLES, bound, title, value
+from otel_shadow.verdict.titles import TITLES, bound, title, value
+from otel_shadow.verdict.wording import sentences
 
 STATES: Mapping[Decision, State] = {
     Decision.GO: State("go", "GO"), Decision.NO_GO: State("no_go", "NO-GO"), Decision.WAIT: State("wait", "WAIT"),
 }  # fmt: skip
+_IN_TABLE = {
+    ReasonKind.KEPT, ReasonKind.UNPROVEN, ReasonKind.SERVED, ReasonKind.COVERED, ReasonKind.NOT_ENOUGH,
+    ReasonKind.NO_EVIDENCE,
+}  # fmt: skip
+"""What the numbers of the terminal's table say already; a NO-GO is told in its head."""
 _ALWAYS = ("match", "mismatch", "error", "timeout", "served", "executed")
 _EXACT = (semconv.CRITERION_V1_SERVED, semconv.CRITERION_COVERAGE)
 _FULL_TURN = 3.0
 """A gauge shows three times the distance between bound and ideal; what lies beyond is at its end."""
 
 
-def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: bool) -> Table:
-    """Return criteria with their numbers, the evidence so far, and what is missing.
+def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: bool, nodes: int = 1) -> Table:
+    """Return criteria with their numbers, the evidence so far, and why; of a single node also what is missing.
 
     Arguments:
         promised: whether an earliest GO is told; after a NO-GO there is none.
         page: whether each criterion says what it asks.
+        nodes: of the workflow.
     """
 
     def cells(one: CriterionResult) -> tuple[Cell, ...]:
@@ -36,14 +43,15 @@ def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: b
             Cell(name, (TITLES[one.criterion].question, *weakest) if page else ()), Cell(state=state(one)),
             Cell(estimate(one), strong=True), _proven(one), Cell(_bound(one)),
             Cell(small=(_band(one),), gauge=_gauge(one)),
-            *([] if page else [Cell(one.weakest or "")]), _evidence(one), _why(one, promised=promised),
+            *([] if page else [Cell(one.weakest or "")]), _evidence(one),
+            _why(one, promised=promised, page=page, nodes=nodes),
         )  # fmt: skip
 
     columns = (
         Column("Criterion"), Column("Verdict"), Column("Estimate", number=True),
-        Column("Proven so far", number=True), Column("Bound", number=True), Column("Always-valid band"),
-        *([] if page else [Column("Weakest node")]), Column("Evidence so far", long=True),
-        Column("Why, and what is missing", long=True),
+        Column("Proven so far", number=True), Column("Bound", number=True), Column("Always-valid band", whole=True),
+        *([] if page else [Column("Weakest node", whole=True)]), Column("Evidence so far", long=True),
+        Column("Why", long=True),
     )  # fmt: skip
     return Table(columns, tuple(map(cells, criteria)), label="Criteria table", kind="criteria stack")
 
@@ -56,7 +64,11 @@ def by_node(nodes: Sequence[NodeVerdict], anchors: Mapping[str, str]) -> Table:
         estimates = (Cell(estimate(one), state=state(one)) for one in node.criteria)
         return (Cell(node.node, anchor=anchors.get(node.node, "")), Cell(state=STATES[node.decision]), *estimates)
 
-    columns = tuple(map(Column, ("Node", "Verdict", *heads)))
+    exact = {name for name in _EXACT if not anchors}  # a narrow terminal has no room for them
+    columns = (
+        Column("Node"), Column("Verdict"),
+        *(Column(head, whole=name in exact) for name, head in zip(semconv.CRITERIA, heads, strict=True)),
+    )  # fmt: skip
     return Table(columns, tuple(map(cells, nodes)), label="Nodes table", kind="stack nodes")
 
 
@@ -94,12 +106,12 @@ def estimate(result: CriterionResult) -> str:
 
 
 def _proven(result: CriterionResult) -> Cell:
-    """Return what whole cycles prove, and when the last of them ended: it stays until the next one ends."""
+    """Return what whole cycles prove: it stays until the next one ends."""
     if result.criterion in _EXACT:
         return Cell(units.DASH)
     if result.proven is None:
         return Cell("nothing yet" if result.measured else units.DASH)
-    return Cell(bound(result.quantity, result.proven, result.direction), (f"at {units.moment(result.proven_at)}",))
+    return Cell(bound(result.quantity, result.proven, result.direction))
 
 
 def _bound(result: CriterionResult) -> str:
@@ -127,13 +139,20 @@ def _evidence(result: CriterionResult) -> Cell:
     return Cell(seen, (counted,) if counted else ())
 
 
-def _why(result: CriterionResult, *, promised: bool) -> Cell:
-    lacking = [f"missing: {sentence}" for sentence in result.missing]
-    if result.nodes_proven:
-        lacking.append(f"proven at these nodes by themselves: {', '.join(result.nodes_proven)}")
+def _why(result: CriterionResult, *, promised: bool, page: bool, nodes: int) -> Cell:
+    """Return why; what the workflow lacks is listed below its table, what a node lacks nowhere else."""
+    why = [
+        text
+        for one, text in sentences(result.reasons)
+        if one.role is Role.WHY and (page or not (one.kind in _IN_TABLE or result.decision is Decision.NO_GO))
+    ]
+    lacking = [f"missing: {sentence}" for sentence in result.missing] if result.node else []
+    if result.nodes_proven and nodes > 1:
+        every = len(result.nodes_proven) == nodes
+        lacking.append(f"proven by {'every node' if every else ', '.join(result.nodes_proven)} alone")
     if result.eta and promised:
         lacking.append(f"earliest GO at this rate: {units.moment(result.eta)}")
-    return Cell(result.reason, tuple(lacking))
+    return Cell("; ".join(why), tuple(lacking))
 
 
 def _gauge(result: CriterionResult) -> Gauge | None:

@@ -30,7 +30,7 @@ def mismatches(groups: Sequence[MismatchGroup], trace_url: str | None, title: st
         )  # fmt: skip
 
     columns = (Column("Node and route (V1 → V2)"), Column("Pairs", number=True), Column("Differing fields and steps"),
-               Column("Intent, build"), Column("Traces to open", whole=True))  # fmt: skip
+               Column("Intent, build", whole=True), Column("Traces to open", whole=True))  # fmt: skip
     return Table(columns, tuple(map(cells, groups)), title, label="Mismatches by kind", kind="stack")
 
 

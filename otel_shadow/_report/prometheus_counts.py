@@ -21,7 +21,7 @@ from otel_shadow._report.blocks import Cell, Column, Document, Section, Table, T
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
 from otel_shadow.policy import Policy
-from otel_shadow.verdict import units, wording
+from otel_shadow.verdict import titles, units
 
 EXIT_NOT_ENOUGH = 3
 _TIMEOUT_S = 30.0
@@ -73,7 +73,7 @@ def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
     window = f"{round(policy.window_length_hours * 60)}m"
     resting = queries.evidence("node", window)
     for criterion, expression in queries.estimates("node", window).items():
-        about = wording.TITLES[criterion]
+        about = titles.TITLES[criterion]
         events = _ask(url, queries.unrecorded(resting[criterion]))
         for place, estimate in _ask(url, queries.unrecorded(expression)).items():
             if not math.isfinite(estimate):
@@ -82,8 +82,8 @@ def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
             number = events.get(place, 0.0)
             cells = (
                 Cell(about.title),
-                Cell(wording.value(about.quantity, estimate)),
-                Cell(wording.bound(about.quantity, objectives[criterion], about.limit)),
+                Cell(titles.value(about.quantity, estimate)),
+                Cell(titles.bound(about.quantity, objectives[criterion], about.limit)),
                 Cell(units.plural(round(number) if math.isfinite(number) else 0, about.event)),
             )
             yield place, cells

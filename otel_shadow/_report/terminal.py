@@ -21,10 +21,12 @@ from otel_shadow._report.shown_text import clean
 
 _STATES: Mapping[str, str] = {"go": "bold green", "no_go": "bold red", "wait": "bold yellow", "none": "dim"}
 _PARTS: Mapping[str, str] = {"blocker": "red", "warning": "yellow", "note": "dim", "example": "dim", "muted": "dim"}
-_LABELS: Mapping[str, str] = {"blocker": "forbids a GO", "example": "such as"}
+_LABELS: Mapping[str, str] = {"blocker": "forbids a GO:", "example": "such as:", "missing": "-"}
 _PIPED_WIDTH = 120
 _WIDE = 110
 """Columns below which a trace id does not fit beside a sentence."""
+_NAME = 24
+"""Columns of a row's name that the others leave whole."""
 
 
 class _Console(Console):
@@ -95,8 +97,8 @@ def _texts(texts: Texts, out: Console) -> None:
         grid = Grid.grid(padding=(0, 1))
         grid.add_column(no_wrap=True)
         grid.add_column()
-        label = _LABELS.get(text.part, text.part)
-        grid.add_row(_styled(f"  {label}:", _PARTS.get(text.part, "")), _styled(text.text))
+        label = _LABELS.get(text.part, f"{text.part}:")
+        grid.add_row(_styled(f"  {label}", _PARTS.get(text.part, "")), _styled(text.text))
         out.print(grid)
 
 
@@ -107,8 +109,9 @@ def _table(table: Table, out: Console) -> None:
     grid = Grid(box=box.SIMPLE_HEAD if out.is_terminal else None, show_edge=False, pad_edge=False,
                 padding=(0, 2, 0, 0), show_header=any(column.head for column in columns))  # fmt: skip
     for column in columns:
+        name = max([len(row[0].text) for row in table.rows], default=0) if column is columns[0] else 0
         grid.add_column(column.head, justify="right" if column.number else "left", overflow="fold",
-                        header_style="dim", no_wrap=column.whole)  # fmt: skip
+                        header_style="dim", no_wrap=column.whole, min_width=min(name, _NAME))  # fmt: skip
     for row in table.rows:
         grid.add_row(*(_cell(cell) for cell, column in zip(row, table.columns, strict=True) if column in columns))
     _indented(grid, out)
@@ -125,7 +128,7 @@ def _cell(cell: Cell) -> Styled:
 def _paragraphs(table: Table, heads: Sequence[str], out: Console) -> None:
     """Print the long cells of each row; several kinds of them stand under a heading."""
     if len(heads) > 1:
-        _heading(", ".join([heads[0], *(head[:1].lower() + head[1:] for head in heads[1:])]), out)
+        _heading(" and ".join([heads[0], *(head[:1].lower() + head[1:] for head in heads[1:])]), out)
     for row in table.rows if heads else ():
         long = [cell for cell, column in zip(row, table.columns, strict=True) if column.long]
         told = "; ".join(filter(None, [line for cell in long for line in (cell.text, *cell.small)]))

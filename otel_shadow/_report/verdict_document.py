@@ -14,14 +14,13 @@ from otel_shadow.evidence.view import EvidenceView
 from otel_shadow.policy import Policy
 from otel_shadow.record import Outcome
 from otel_shadow.verdict import units
-from otel_shadow.verdict.reasons import ReasonKind, Role
+from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import Decision, NodeVerdict, Verdict, Window
-from otel_shadow.verdict.wording import sentence, title
+from otel_shadow.verdict.titles import title
+from otel_shadow.verdict.wording import sentences
 
 WHOLE = "*"
 """The whole workflow, where evidence is counted per node."""
-_SHOWN = 5
-"""Missing sentences at the head of the page; each criterion has its own."""
 _KINDS = 8
 """Kinds of mismatches on the terminal."""
 _HOW_TO_READ = Section("How to read this page", (), "reading", "How to read", partial="how_to_read.html.j2")
@@ -40,16 +39,16 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
         trace_url: a link with ``{trace_id}`` in it, for the traces of mismatches.
     """
     state, at = STATES[verdict.decision], units.moment(verdict.at)
-    lists = (
-        Texts(_texts(verdict, Role.BLOCKER, Role.WARNING, Role.NOTE), "To know"),
-        Texts(_texts(verdict, Role.MISSING), "Missing for a GO", _SHOWN, "criteria"),
-        Texts(_texts(verdict, Role.ADVICE), "What would speed it up"),
-    )
+    blockers = Texts(_texts(verdict, Role.BLOCKER), "Forbids a GO")
+    facts = _facts(verdict, evidence)
     promised = verdict.decision is not Decision.NO_GO
-    criteria = criteria_tables.by_criterion(verdict.criteria, promised=promised, page=page)
+    criteria = criteria_tables.by_criterion(verdict.criteria, promised=promised, page=page, nodes=len(verdict.nodes))
     policy = tuple(_policy(verdict.policy))
     sections = (
-        Section("Criteria", (criteria,), "criteria", "Criteria", _LEADS["criteria"]),
+        Section("Criteria", (criteria,), "criteria", "Criteria", _how_decided(verdict)),
+        _listed("Missing for a GO", _texts(verdict, Role.MISSING, Role.ADVICE), "missing", "Missing"),
+        _listed("To know", _texts(verdict, Role.WARNING, Role.NOTE), "to-know"),
+        *([] if page else [Section("What was judged", (fact_table(facts),))]),
         _nodes(verdict, evidence, page),
         *(_on_page_only(verdict, evidence) if page else ()),
         _mismatches(verdict, evidence, page, trace_url),
@@ -69,18 +68,29 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
         headline=headline(verdict),
         remarks=tuple(_dates(verdict)),
         banner="The clock was simulated: these times are not real traffic's." if verdict.simulated else "",
-        lists=tuple(one for one in lists if one.texts),
-        facts=_facts(verdict, evidence),
+        lists=(blockers,) if blockers.texts else (),
+        facts=facts if page else (),
         sections=tuple(one for one in sections if one.blocks or one.partial),
     )
 
 
+def _listed(title: str, texts: tuple[Text, ...], anchor: str, nav: str = "") -> Section:
+    return Section(title, (Texts(texts),) if texts else (), anchor, nav)
+
+
+def _how_decided(verdict: Verdict) -> str:
+    """Return of what GO and NO-GO are made, and when what is proven was."""
+    cycle = f"{verdict.policy.cycle_hours:g} h"
+    told = (
+        f"A GO needs every one of them, proven at the end of a whole cycle of traffic ({cycle}). A NO-GO comes at any "
+        "moment, from the always-valid band, which moves with every session; docs/statistics.md explains both."
+    )
+    if verdict.window is None or verdict.window.go_end is None:
+        return told
+    return f"{told} Proven so far: at the end of the last whole cycle, {units.moment(verdict.window.go_end)}."
+
+
 _LEADS: Mapping[str, str] = {
-    "criteria": (
-        "A GO needs every one of them. What is proven changes only when a whole cycle of traffic ends, and it alone "
-        "decides a GO. The always-valid band beside it moves with every session, and holds the true value however "
-        "often you look; a NO-GO is made of the same evidence, at any moment."
-    ),
     "parity": (
         "The share of pairs in which V2 decides what V1 decides, of all sessions closed by then, with its always-valid "
         "band. Dots are single hours (joined until they hold 20 pairs): a night that is worse than the day shows here "
@@ -107,6 +117,8 @@ _LEADS: Mapping[str, str] = {
 def headline(verdict: Verdict) -> str:
     if verdict.window is None:
         return f"Not enough evidence: {verdict.reason}"
+    if verdict.decision is Decision.WAIT and verdict.blockers:
+        return f"No GO on this evidence: {verdict.reason}"
     if verdict.decision is Decision.WAIT:
         return f"Not enough evidence yet. What is missing first: {verdict.reason}"
     return verdict.reason[:1].upper() + verdict.reason[1:]
@@ -114,7 +126,13 @@ def headline(verdict: Verdict) -> str:
 
 def _dates(verdict: Verdict) -> Iterator[str]:
     """Yield the one date on which to look again, and when a GO is to be expected."""
-    if verdict.window is None or verdict.next_look is None or verdict.decision is Decision.NO_GO:
+    if verdict.window is None:
+        return
+    if verdict.decision is Decision.NO_GO:
+        yield "It is the verdict of this V2 build: after a fix, the next build begins a window of its own."
+        return
+    if verdict.next_look is None:
+        yield f"The next look needs evidence from after {units.moment(verdict.window.next_cycle)}."
         return
     look = units.moment(verdict.next_look)
     if verdict.decision is Decision.GO:
@@ -138,12 +156,18 @@ def _judged(verdict: Verdict) -> Iterator[Fact]:
 
 def _texts(verdict: Verdict, *roles: Role) -> tuple[Text, ...]:
     """Return the reasons of each role in words, but those that the head says in another place."""
-    told = [one for role in roles for one in verdict.reasons if one.role is role]
-    found = [one for one in told if one.kind is not ReasonKind.SIMULATED]
-    if Role.MISSING in roles:
-        headed = verdict.decision is Decision.WAIT and not verdict.blockers and verdict.window is not None
-        found = [] if verdict.decision is not Decision.WAIT else found[1:] if headed else found
-    return tuple(Text(sentence(one), one.role.value) for one in found)
+    told = (one for role in roles for one in verdict.reasons if _place(one) is role)
+    found = sentences(one for one in told if one.kind is not ReasonKind.SIMULATED)
+    if verdict.decision is not Decision.WAIT:
+        found = tuple(one for one in found if one[0].role is not Role.MISSING)
+    elif verdict.window is not None:
+        found = tuple(one for one in found if one[1] != verdict.reason)
+    return tuple(Text(text, one.role.value) for one, text in found)
+
+
+def _place(reason: Reason) -> Role:
+    """Return the role beside which a reason is told: the time that was added beside the latency."""
+    return Role.MISSING if reason.kind is ReasonKind.ADDED_TIME else reason.role
 
 
 def _facts(verdict: Verdict, evidence: EvidenceView) -> tuple[Fact, ...]:

@@ -14,7 +14,7 @@ from otel_shadow._report import theme
 from otel_shadow._report.blocks import Cell, Column, Figure, Table
 from otel_shadow.errors import require
 from otel_shadow.evidence.view import BandPoint, EvidenceView, LatencyHistogram
-from otel_shadow.verdict import units, wording
+from otel_shadow.verdict import titles, units
 from otel_shadow.verdict.result import CriterionResult, Verdict
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def _band(
     points: Sequence[BandPoint],
     title: str,
 ) -> Figure:
-    node, last, told = points[0].node, points[-1], partial(wording.value, result.quantity)
-    name = wording.title(result.criterion)
+    node, last, told = points[0].node, points[-1], partial(titles.value, result.quantity)
+    name = titles.title(result.criterion)
     caption = (
         f"{name} of {node}: {told(last.estimate)} after {units.plural(last.sessions, 'closed session')}, band "
         f"{told(last.lower)} to {told(last.upper)}, bound {result.direction.replace('_', ' ')} {told(result.bound)}."

@@ -1,8 +1,9 @@
 """The fast reader: DuckDB takes the lines that are just as the writer made them, on all cores, grouped by kind.
 
 It decides nothing of its own: the keys that make a kind come over as they stand in the JSON, and the line reader's
-fields make one kind of each group. Whatever is not in the plain form (another beginning, two objects in a line, an
-unusual time) is an odd line, which the line reader reads.
+fields make one kind of each group. Of the heartbeats of each process and node, of which a log has thousands, the one
+that tells most is found; the line reader reads it. Whatever is not in the plain form (another beginning, two objects in
+a line, an unusual time) is an odd line, which the line reader reads.
 """
 
 from __future__ import annotations
@@ -31,14 +32,13 @@ _LONGEST = 1 << 20
 """Bytes of a line; a file with longer ones is read by the line reader."""
 _ODD = 1000
 """Odd lines that are handed over; a file with more is read by the line reader."""
-_TYPES = {"text": "VARCHAR", "time": "VARCHAR", "number": "DOUBLE"}
-"""DuckDB's types of the fields that are columns; of the others the JSON comes over."""
 _COLUMNS = ("pair", "session", "time", "v1", "v2", "probability", "process", "sequence", "overhead")
 _FIELD_END = "\x1f"
 _HASHES = ("(md5_number({}) & 18446744073709551615)::UBIGINT", "md5_number_lower({})", "md5_number_upper({})")
 _START = '{"event":"SHADOW_'
 _PEOPLE = f'{{"event":"{semconv.EVENT_COMPARISON}"'
 """The line for people repeats its pair: it is passed over unread."""
+_BEAT = f'{{"event":"{semconv.EVENT_HEARTBEAT}"'
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
@@ -97,6 +97,9 @@ class DuckDBReader:
             lines.counts["lines"] += rows
             if group["class"] == "other":
                 lines.counts["other_lines"] += rows
+            elif group["class"] == "beat":
+                lines.counts["other_lines"] += rows - 1
+                lines.marked_line(group["beat"].encode(), source.name, ended=True)
             elif kind is not None:
                 lines.counts["used"] += rows
                 _add_group(group, kind, builder)
@@ -141,13 +144,14 @@ class DuckDBReader:
 
 
 def _shape() -> str:
-    """Return the keys that are read, nested as in the line, each with DuckDB's type, as ``json_transform`` wants it."""
+    """Return the keys that are read, nested as in the line, each with DuckDB's type, as ``json_transform`` wants it.
+
+    A field that is a column comes over as text, of the others the JSON.
+    """
     shape: dict[str, Any] = {}
     for key in [*keys_of(ROW_FIELDS), *_KIND_KEYS]:
         *table, name = key.path
-        (shape.setdefault(table[0], {}) if table else shape)[name] = (
-            _TYPES[key.type] if key.read_as in ROW_FIELDS else "JSON"
-        )
+        (shape.setdefault(table[0], {}) if table else shape)[name] = "VARCHAR" if key.read_as in ROW_FIELDS else "JSON"
     return json.dumps(shape)
 
 
@@ -157,8 +161,24 @@ _KIND_KEYS = keys_of(("schema", *KIND_FIELDS))
 
 def _column(field: str) -> str:
     """Return the expression of a column: the first of its keys that has a value."""
-    columns = [f"j.{key.name}" for key in keys_of([field])]
-    return columns[0] if len(columns) == 1 else f"coalesce({', '.join(columns)})"
+    keys = keys_of([field])
+    columns = [f"try_cast(j.{key.name} AS DOUBLE)" if key.type == "number" else f"j.{key.name}" for key in keys]
+    return f"coalesce({', '.join(columns)}, {_NONE[keys[0].type]})"
+
+
+_NONE = {"number": "'nan'::DOUBLE", "text": "''", "time": "''"}
+
+
+def _as_written() -> str:
+    """Return the condition that columns have the types of the schema: DuckDB takes ``true`` for 1, 1.0 for a text."""
+    found = []
+    for key in keys_of(ROW_FIELDS):
+        column = f"j.{key.name}"
+        # A comma is rarer than a quotation mark, which makes the search fast.
+        as_text = f"""<> contains(body, ',"{key.name}":"')"""
+        as_number = f"= (try_cast({column} AS DOUBLE) IS NULL)"
+        found.append(f"({column} IS NULL) {as_number if key.type == 'number' else as_text}")
+    return " AND ".join(found)
 
 
 def _kind() -> str:
@@ -195,18 +215,19 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     parse = f"TRY({parse})" if careful else parse
     line = "l" if source.form is Form.LINES else "json_extract_string(try_cast(l AS JSON), '$.log')"
     pair_id, trace_id, session, time, v1_ms, v2_ms, probability, process, sequence, overhead = map(_column, ROW_FIELDS)
-    event = keys_of(["event"])[0].name
-    pair, owner = hashed.format(f"{pair_id} || '|' || (j.{event} ->> '$')"), hashed.format(session)
+    pair, owner = hashed.format(f"{pair_id} || '|' || trim(j.event::VARCHAR, '\"')"), hashed.format(session)
     writer = hashed.format(process)
-    read = f"(j.{event} ->> '$') IN ({', '.join(map(repr, sorted(READ_EVENTS)))})"
+    read = "j.event::VARCHAR IN ({})".format(", ".join(f"'\"{event}\"'" for event in sorted(READ_EVENTS)))
     # Where an object broke off and another follows, a line is no JSON; of a line for people that has to be looked for.
     behind = " OR ".join(f"contains(body, '{event}')" for event in sorted(READ_EVENTS))
     needed = " AND ".join(f"j.{key.name}::VARCHAR NOT IN ('', 'null', '\"\"')" for key in KEYS if key.needed)
     # A shipper may have flattened the table, or made a text of it.
     needed += f" AND ((j.{event} ->> '$') <> '{semconv.EVENT_V2}' OR j.decision_comparison IS NOT NULL)"
-    sample = """(j.comparison ->> '$') = 'mismatch'
-        OR coalesce(j.shadow_status ->> '$', j.v2_status ->> '$') IN ('error', 'timeout')
-        OR (j.v1_served ->> '$') = 'false' OR (j.fallback_reason ->> '$') <> ''"""
+    of_beat = f"regexp_extract(body, '{_BEAT_FORM}', {list(_BEAT_PARTS)})"
+    # Of all that may be worth one; which kinds are is decided with the kind.
+    sample = """j.comparison::VARCHAR = '"mismatch"'
+        OR coalesce(j.shadow_status, j.v2_status)::VARCHAR IN ('"error"', '"timeout"')
+        OR j.v1_served::VARCHAR <> 'true' OR j.fallback_reason::VARCHAR <> 'null'"""
     return f"""
     WITH raw AS (
       SELECT l, {line} AS text FROM read_csv('{path}', columns={{'l': 'VARCHAR'}}, header=false, delim=chr(1),
@@ -215,38 +236,80 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
       SELECT l, CASE WHEN starts_with(text, '{_START}') THEN text
           WHEN contains(text, '{_START}') THEN regexp_replace(text, '{_BEHIND_PREFIX}', '\\1') END AS body,
         starts_with(body, '{_START}') AND NOT starts_with(body, '{_PEOPLE}') AS ours,
+        CASE WHEN starts_with(body, '{_BEAT}') THEN {of_beat} END AS beat,
         CASE WHEN ours THEN true WHEN starts_with(body, '{_PEOPLE}') THEN {behind}
           ELSE contains(l, 'SHADOW_') OR contains(l, '"pair_id') OR contains(l, chr(0)) END AS marked
       FROM raw
     ), found AS (
-      SELECT l, marked, ours, CASE WHEN marked AND ours THEN {parse} END AS j FROM placed
+      SELECT l, body, marked, ours, beat, CASE WHEN marked AND ours AND NOT starts_with(body, '{_BEAT}') THEN {parse}
+        END AS j FROM placed
     ), timed AS (
       SELECT *, CASE WHEN regexp_full_match({time}, '{_TIME}') THEN
         epoch_ms(try_cast({time} AS TIMESTAMPTZ)) END AS t FROM found
     ), classed AS (
-      SELECT *, CASE WHEN marked IS NOT TRUE THEN 'other'
-        WHEN coalesce(ours AND {read} AND {needed} AND t IS NOT NULL, false) THEN 'used' ELSE 'odd' END AS class
+      SELECT *, CASE WHEN marked IS NOT TRUE THEN 'other' WHEN {_BEAT_IS_PLAIN} THEN 'beat'
+        WHEN coalesce(ours AND {read} AND {needed} AND {_as_written()} AND t IS NOT NULL, false) THEN 'used'
+        ELSE 'odd' END AS class
       FROM timed
     )
-    SELECT class, CASE class WHEN 'used' THEN {_kind()} ELSE '' END AS kind,
+    SELECT class, CASE class WHEN 'used' THEN {_kind()} WHEN 'beat' THEN {_BEAT_OF} ELSE '' END AS kind,
       count(*) AS rows,
       list({pair}) FILTER (class = 'used') AS pair,
       list({owner}) FILTER (class = 'used') AS session,
       list(t) FILTER (class = 'used') AS time,
-      list(coalesce({v1_ms}, 'nan'::DOUBLE)) FILTER (class = 'used') AS v1,
-      list(coalesce({v2_ms}, 'nan'::DOUBLE)) FILTER (class = 'used') AS v2,
-      list(coalesce({probability}, 'nan'::DOUBLE)) FILTER (class = 'used') AS probability,
-      list(CASE WHEN coalesce({process}, '') = '' THEN {NO_PROCESS} ELSE {writer} END) FILTER (class = 'used')
+      list({v1_ms}) FILTER (class = 'used') AS v1,
+      list({v2_ms}) FILTER (class = 'used') AS v2,
+      list({probability}) FILTER (class = 'used') AS probability,
+      list(CASE WHEN {process} = '' THEN {NO_PROCESS} ELSE {writer} END) FILTER (class = 'used')
         AS process,
-      list(coalesce({sequence}, 'nan'::DOUBLE)) FILTER (class = 'used') AS sequence,
-      list(coalesce({overhead}, 'nan'::DOUBLE)) FILTER (class = 'used') AS overhead,
+      list({sequence}) FILTER (class = 'used') AS sequence,
+      list({overhead}) FILTER (class = 'used') AS overhead,
       min(CASE WHEN class = 'used' AND ({sample}) THEN
-        printf('%015d', t) || chr(31) || {pair_id} || chr(31) || coalesce({trace_id}, '') END, 10) AS samples,
+        printf('%015d', t) || chr(31) || {pair_id} || chr(31) || {trace_id} END, 10) AS samples,
+      max_by(body, {_BEAT_RANK}) FILTER (class = 'beat') AS beat,
       min(l, {_ODD}) FILTER (class = 'odd') AS odd
     FROM classed GROUP BY ALL
     """  # noqa: S608 - names are ours, the path is quoted
 
 
+_WORD, _COUNT = r'"[^"\\\x00-\x1f]*"', r"\d{1,15}"
+_TOTALS = (semconv.EVENT_TYPE_BASELINE, semconv.EVENT_TYPE_V2, semconv.TOTAL_UNLOGGED)
+_BEAT_PARTS = {
+    "moment": _TIME,
+    "service": f"null|{_WORD}",
+    "process": r'[^"\\\x00-\x1f]+',
+    "node": rf'{_WORD},"node":"[^"\\\x00-\x1f]+"',
+    "handed_over": _COUNT,
+    **{f"total_{number}": _COUNT for number in range(len(_TOTALS))},
+    "last": "true|false",
+    "configuration": f'{_WORD},"config_digest":{_WORD}',
+}
+"""What is looked at of a heartbeat that stands just as the writer made it, and the form of each."""
+_BEAT_FORM = (
+    '^{{"event":"{event}","event_type":"{type}",(?:"[a-z0-9_]+":null,)*"timestamp":"({moment})",'
+    '"schema":(?:{schemas}),"service":({service}),'
+    '"process":"({process})","graph":({node}),"handed_over":({handed_over}),"totals":{{{totals}}},"last":({last}),'
+    '"v2_build":({configuration}),"key_id":{word},"clock":{word},"code":(?:null|"[0-9a-f]*")}}\\s*$'
+).format(
+    event=semconv.EVENT_HEARTBEAT,
+    type=semconv.EVENT_TYPE_HEARTBEAT,
+    schemas="|".join(semconv.LINE_SCHEMAS_READ),
+    totals=",?".join(f'(?:"{name}":({_COUNT}))?' for name in _TOTALS),
+    word=_WORD,
+    **_BEAT_PARTS,
+)
+_BEAT_IS_PLAIN = "beat.process <> '' AND json_valid(body) AND try_cast(beat.moment AS TIMESTAMPTZ) IS NOT NULL"
+_COUNTS = [f"beat.total_{number}" for number in range(len(_TOTALS))]
+_BEAT_OF = "concat_ws(chr({}), {})".format(
+    ord(_FIELD_END),
+    ", ".join(
+        ["beat.service", "beat.process", "beat.node", "beat.configuration", *(f"{count} = ''" for count in _COUNTS)]
+    ),
+)
+"""Whose totals a heartbeat tells, and of which events: of these one heartbeat is read."""
+_NUMBERS = [f"coalesce(try_cast({count} AS BIGINT), 0)" for count in _COUNTS]
+_BEAT_RANK = f"row(beat.handed_over::BIGINT, {' + '.join(_NUMBERS)}, beat.last, beat.moment, {', '.join(_NUMBERS)})"
+"""The order of ``heartbeats.latest``."""
 _BEHIND_PREFIX = "^(?:{})({})".format(PREFIX.replace("'", "''"), _START.replace("{", r"\{"))
 
 

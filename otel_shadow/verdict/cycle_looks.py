@@ -2,7 +2,8 @@
 
 A GO needs of every test, at the look that gives it:
 
-* proven: at this or an earlier look p was at most that look's level (:mod:`otel_shadow.verdict.alpha_spending`);
+* proven: p was at most the look's level (:mod:`otel_shadow.verdict.alpha_spending`), at this look or at an earlier one
+  that shares evidence with it;
 * it holds: p is at most alpha on this look's whole window ("proven once, for ever" certifies what has become worse);
 * it is recent: the last cycle alone is no evidence against it.
 """
@@ -10,9 +11,10 @@ A GO needs of every test, at the look that gives it:
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,11 +63,14 @@ class CycleTest(Protocol):
     def limit(self, first: int, last: int, level: float) -> float:
         """Return what they prove at ``level``: the share at least, the ratio at most."""
 
-    def contradicts(self, cycle: int, level: float) -> bool:
-        """Return whether this cycle alone is evidence against the criterion at ``level``."""
+    def contradicts(self, first: int, last: int, level: float) -> bool:
+        """Return whether the cycles ``first`` … ``last`` are evidence against the criterion at ``level``."""
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether so many ``times`` the evidence, with the same results, would prove the criterion."""
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether the evidence is enough to say what more of it would prove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +108,22 @@ def look_at(test: CycleTest, cycles: int, max_cycles: int, alpha: float = 0.05) 
     """
     if cycles < 1:
         return None
-    windows = [(max(0, last + 1 - max_cycles), last) for last in range(cycles)]
-    sizes = [test.information(*window) for window in windows]
-    growing = levels([PlannedLook(size, test.best_p(size)) for size in sizes[:max_cycles]], test.reference, alpha)
-    every = [*growing, *[growing[-1]] * (cycles - len(growing))]
-    window, level = windows[-1], every[-1]
-    # The last look first: where it proves, the earlier ones need not be worked out.
-    looks = zip(reversed(windows), reversed(every), strict=True)
-    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in looks)
+    sizes = [test.information(0, last) for last in range(min(cycles, max_cycles))]
+    growing = levels([PlannedLook(size, test.best_p(size)) for size in sizes], test.reference, alpha)
+    window, level = (max(0, cycles - max_cycles), cycles - 1), growing[-1]
+    # The last look first: where it proves, the earlier ones need not be worked out. Looks are as old as the evidence
+    # they share with this one: at most as many as the window holds.
+    earlier = [
+        ((max(0, last + 1 - max_cycles), last), growing[min(last, len(growing) - 1)])
+        for last in range(cycles - 1, max(cycles - 1 - max_cycles, -1), -1)
+    ]
+    proven = any(level > 0.0 and test.is_proven(*window, level) for window, level in earlier)
     return LookResult(
         level,
         test.limit(*window, level) if level > 0.0 else math.nan,
         proven,
         proven and test.is_proven(*window, alpha),
-        not test.contradicts(cycles - 1, AGAINST),
+        not test.contradicts(cycles - 1, cycles - 1, AGAINST),
     )
 
 
@@ -134,22 +141,41 @@ class ShareCycle:
     eligible: Mapping[int, SamplingClass]
 
 
+class _Cycles(Generic[_T]):
+    """Evidence of cycles, ascending; those without any cost nothing, however many they are."""
+
+    def __init__(self, cycles: Mapping[int, _T]) -> None:
+        self._numbers = sorted(cycles)
+        self._cycles = [cycles[number] for number in self._numbers]
+
+    def within(self, first: int, last: int) -> Sequence[_T]:
+        """Return those from ``first`` to ``last``."""
+        return self._cycles[bisect_left(self._numbers, first) : bisect_right(self._numbers, last)]
+
+
 class ShareHistory:
     """Evidence about a share cycle by cycle, and what was worked out about its windows.
 
     Arguments:
-        cycles: since the window's anchor.
+        cycles: those with evidence, by their number since the window's anchor.
     """
 
-    def __init__(self, cycles: Sequence[ShareCycle]) -> None:
-        self._cycles = tuple(cycles)
+    def __init__(self, cycles: Mapping[int, ShareCycle]) -> None:
+        self._cycles = _Cycles(cycles)
         self._windows: dict[tuple[int, int], tuple[WeightedSessions, float]] = {}
         self._known: dict[Hashable, Any] = {}
 
     def information(self, first: int, last: int) -> float:
         """Return the weighted turns of the cycles ``first`` … ``last``, in sessions of the worst length."""
-        sessions, worst = self.window(first, last)
-        return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+        def information(sessions: WeightedSessions, worst: float) -> float:
+            return float(sessions.weight @ sessions.sessions) / worst if worst else 0.0
+
+        return self._once(("information", first, last), information)
+
+    def share(self, first: int, last: int) -> float:
+        """Return the weighted share of successes; NaN without any turn."""
+        return self._once(("share", first, last), lambda sessions, _: sessions.share)
 
     def p_at_most(self, first: int, last: int, m: float, times: float = 1.0) -> float:
         """Return the p-value of "the share is at most ``m``", were there ``times`` as many sessions."""
@@ -182,7 +208,7 @@ class ShareHistory:
     def window(self, first: int, last: int) -> tuple[WeightedSessions, float]:
         """Return the sessions of the cycles ``first`` … ``last``, and the weighted turns of the worst one."""
         if (first, last) not in self._windows:
-            self._windows[first, last] = _together(self._cycles[first : last + 1])
+            self._windows[first, last] = _together(self._cycles.within(first, last))
         return self._windows[first, last]
 
 
@@ -241,7 +267,7 @@ class ShareTest:
     """
 
     def __init__(self, evidence: Sequence[ShareCycle] | ShareHistory, bound: float, alpha: float = 0.05) -> None:
-        self._history = evidence if isinstance(evidence, ShareHistory) else ShareHistory(evidence)
+        self._history = evidence if isinstance(evidence, ShareHistory) else ShareHistory(dict(enumerate(evidence)))
         self.bound = bound
         self.reference = math.log(alpha) / math.log(bound)
 
@@ -261,13 +287,17 @@ class ShareTest:
         """Return the share that is proven."""
         return self._history.limit(first, last, level)
 
-    def contradicts(self, cycle: int, level: float) -> bool:
+    def contradicts(self, first: int, last: int, level: float) -> bool:
         """Return whether the share of failures is proven to be above its bound."""
-        return self._history.p_at_least(cycle, cycle, self.bound) <= level
+        return self._history.p_at_least(first, last, self.bound) <= level
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether ``times`` as many sessions, with the same results, would prove the share."""
         return self._history.p_at_most(first, last, self.bound, times) <= level
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return True: any sessions can be taken many times."""
+        return True
 
     def spotless(self, first: int, last: int, level: float) -> int | None:
         """Return how many more sessions without a failure would prove the share; None beyond a million."""
@@ -292,9 +322,12 @@ class Lines:
     @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
         """Return all of them."""
-        if len(parts) == 1:
-            return parts[0]
+        if len(parts) < 2:
+            return parts[0] if parts else NO_LINES
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("unit", "time", "weight")))
+
+
+NO_LINES: Final = Lines(np.empty(0, np.int64), _NO_SESSION, _NO_SESSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,18 +342,23 @@ class RatioHistory:
     """Times cycle by cycle, and the limits of the windows that were asked for.
 
     Arguments:
-        cycles: since the window's anchor.
+        cycles: those with evidence, by their number since the window's anchor.
     """
 
-    def __init__(self, cycles: Sequence[RatioCycle]) -> None:
-        self._cycles = tuple(cycles)
+    def __init__(self, cycles: Mapping[int, RatioCycle]) -> None:
+        self._cycles = _Cycles(cycles)
         self._known: dict[tuple[str, int, int, float], float] = {}
         self._latest: tuple[tuple[int, int], PercentileRatio] | None = None
 
     def lines(self, first: int, last: int) -> tuple[int, int]:
         """Return the lines of both sides in the cycles ``first`` … ``last``."""
-        chosen = self._cycles[first : last + 1]
+        chosen = self._cycles.within(first, last)
         return sum(len(cycle.x.time) for cycle in chosen), sum(len(cycle.y.time) for cycle in chosen)
+
+    def sides(self, first: int, last: int) -> tuple[float, float]:
+        """Return the weighted 95th percentiles of x and y; NaN where a side has no line."""
+        x = self._once("x", first, last, 0.0, lambda of, _: of.sides[0])
+        return x, self._once("y", first, last, 0.0, lambda of, _: of.sides[1])
 
     def estimate(self, first: int, last: int) -> float:
         """Return the ratio that was seen; NaN where a side has no line."""
@@ -345,7 +383,7 @@ class RatioHistory:
     def _ratio(self, first: int, last: int) -> PercentileRatio:
         # Only one is kept: it holds all lines of its window.
         if self._latest is None or self._latest[0] != (first, last):
-            chosen = self._cycles[first : last + 1]
+            chosen = self._cycles.within(first, last)
             x, y = Lines.joined([cycle.x for cycle in chosen]), Lines.joined([cycle.y for cycle in chosen])
             units = max(int(side.unit.max(initial=-1)) for side in (x, y)) + 1
             ratio = PercentileRatio(*(Latencies(side.unit, side.time, side.weight, units) for side in (x, y)))
@@ -365,7 +403,7 @@ class RatioTest:
     reference = _RATIO_REFERENCE
 
     def __init__(self, evidence: Sequence[RatioCycle] | RatioHistory, bound: float, *, paired: bool) -> None:
-        self._history = evidence if isinstance(evidence, RatioHistory) else RatioHistory(evidence)
+        self._history = evidence if isinstance(evidence, RatioHistory) else RatioHistory(dict(enumerate(evidence)))
         self.bound, self._paired = bound, paired
 
     def information(self, first: int, last: int) -> float:
@@ -387,9 +425,9 @@ class RatioTest:
         """Return the ratio above which it is not."""
         return self._history.upper(first, last, level)
 
-    def contradicts(self, cycle: int, level: float) -> bool:
+    def contradicts(self, first: int, last: int, level: float) -> bool:
         """Return whether the ratio is proven to be above its bound."""
-        return self._history.estimate(cycle, cycle) > self.bound < self._history.lower(cycle, cycle, level)
+        return self._history.estimate(first, last) > self.bound < self._history.lower(first, last, level)
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether ``times`` as many lines would prove the ratio: the limit's distance falls with their root."""
@@ -398,6 +436,10 @@ class RatioTest:
             return False
         distance = math.log(upper / seen) * quantile(level) / quantile(_USUAL) / math.sqrt(times)
         return math.log(seen) + distance <= math.log(self.bound)
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether there is a limit, whose distance can be made smaller."""
+        return math.isfinite(self._history.upper(first, last, _USUAL))
 
 
 class StricterTest:
@@ -427,10 +469,14 @@ class StricterTest:
         """Return the largest limit."""
         return max(test.limit(first, last, level) for test in self._tests)
 
-    def contradicts(self, cycle: int, level: float) -> bool:
+    def contradicts(self, first: int, last: int, level: float) -> bool:
         """Return whether every test contradicts it: what depends on the unit is no evidence."""
-        return all(test.contradicts(cycle, level) for test in self._tests)
+        return all(test.contradicts(first, last, level) for test in self._tests)
 
     def would_prove(self, first: int, last: int, times: float, level: float) -> bool:
         """Return whether so many times the evidence would prove it in every unit."""
         return all(test.would_prove(first, last, times, level) for test in self._tests)
+
+    def foretells(self, first: int, last: int) -> bool:
+        """Return whether the evidence says so in every unit."""
+        return all(test.foretells(first, last) for test in self._tests)

@@ -7,8 +7,8 @@ schema 2), it is estimated: the share of the node's executions of that hour that
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,19 +16,26 @@ from numpy.typing import NDArray
 
 from otel_shadow.record import Arm, Mode, Status
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.cycle_looks import Lines, RatioCycle, RatioHistory, ShareCycle, ShareHistory
+from otel_shadow.verdict.cycle_looks import NO_LINES, Lines, RatioCycle, RatioHistory, ShareCycle, ShareHistory
+from otel_shadow.verdict.dense_codes import dense, split
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Summary
-from otel_shadow.verdict.session_counts import Slice, parts_within
+from otel_shadow.verdict.session_counts import Slice, within
 from otel_shadow.verdict.time_slots import block_numbers, washouts
 from otel_shadow.verdict.weighted_share import SamplingClass, WeightedSessions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Buckets = NDArray[np.int16]
+_Side = tuple[Ints, Floats, Floats]
 Node = tuple[str, str]
 """A graph's name and a node's."""
 
 HOUR: Final = 3_600_000
+_OPEN: Final = -1
+_LEAST_HOLDOUT: Final = 1e-4
+"""One slot of the longest block."""
 _DIGITS: Final = 6
 """Decimals to which weighted sums of a session are told apart."""
 _FEW: Final = 1 << 12
@@ -88,9 +95,8 @@ def cycle_evidence(
     """
     key = ("cycles", which, tuple(frozenset(group) for group in groups))
     if key not in summary.cache:
-        rows = Rows.joined(parts_within(summary, which.chosen))
-        everything = _Everything(summary, which, rows)
-        summary.cache[key] = tuple(everything.only(frozenset(group)).of(frozenset(group)) for group in groups)
+        everything = _Everything(summary, which, within(summary, which.chosen))
+        summary.cache[key] = tuple(everything.of(frozenset(group)) for group in groups)
     found: tuple[CycleEvidence, ...] = summary.cache[key]
     return found
 
@@ -99,58 +105,42 @@ class _Everything:
     """The rows of all cycles, with what they weigh."""
 
     def __init__(self, summary: Summary, which: CycleSlice, rows: Rows) -> None:
-        self.kinds, self.which = summary.signatures, which
-        self.accepted = np.array([bool(reason) for reason in summary.accepted], bool)
-        order = np.argsort(rows.session, kind="stable")
-        self.rows = rows = rows.where(order)
+        self.kinds, self.which, self.rows = summary.signatures, which, rows
         new = np.r_[True, rows.session[1:] != rows.session[:-1]] if len(rows) else np.empty(0, bool)
         starts = np.flatnonzero(new)
         self.session = np.cumsum(new) - 1
         last = np.maximum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         first = np.minimum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
         cycle = (first - which.chosen.start) // which.cycle
-        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle > which.cycles)] = -1
-        self.cycle = cycle[self.session] if len(rows) else cycle
-        self.node = self.of_kind(lambda kind: self._nodes.index((kind.graph, kind.node)))
+        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle > which.cycles)] = _OPEN
+        place, self.numbers = dense(cycle)
+        self.cycle = place[self.session]
+        """Place of each row's cycle in ``numbers``."""
+        self.is_closed = (cycle != _OPEN)[self.session]
+        self.nodes = sorted({(kind.graph, kind.node) for kind in self.kinds})
+        code = {node: place for place, node in enumerate(self.nodes)}
+        self.node = np.array([code[kind.graph, kind.node] for kind in self.kinds], np.int64)[rows.kind]
+        accepted = np.array([bool(reason) for reason in summary.accepted], bool)
+        self.is_kept = ~accepted[rows.kind]
         self.probability = self._probability()
 
-    def _left_out(self, kind: ExecutionKind) -> bool:
-        """Return whether it is left out of the handoff rate."""
-        return self.which.chosen.without_rate_limited and kind.v2_rate_limited
-
-    @property
-    def _nodes(self) -> list[Node]:
-        return sorted({(kind.graph, kind.node) for kind in self.kinds})
-
     def of_kind(self, of: Callable[[ExecutionKind], float | bool | None]) -> Floats:
-        """Return what each row has by its kind."""
-        values = np.array([float(of(kind) or 0) for kind in self.kinds], np.float64)
-        return values[self.rows.kind]
+        """Return what each kind of execution has."""
+        return np.array([float(of(kind) or 0) for kind in self.kinds], np.float64)
 
-    def only(self, group: frozenset[Node]) -> _Everything:
-        """Return the rows of one group: what is worked out for one node need not be worked out for all rows."""
-        mine = self.of_kind(lambda kind: (kind.graph, kind.node) in group) > 0.0
-        if mine.all():
-            return self
-        part = copy(self)
-        part.rows = self.rows.where(mine)
-        part.session, part.cycle = self.session[mine], self.cycle[mine]
-        part.node, part.probability = self.node[mine], self.probability[mine]
-        return part
+    def has(self, of: Callable[[ExecutionKind], object]) -> Mask:
+        """Return whether each row is of such a kind."""
+        return np.array([bool(of(kind)) for kind in self.kinds], bool)[self.rows.kind]
 
     def of(self, group: frozenset[Node]) -> CycleEvidence:
         """Return the evidence about one group."""
-        mine = self.of_kind(lambda kind: (kind.graph, kind.node) in group) > 0.0
-        mine &= self.cycle >= 0
-        kept = ~self.accepted[self.rows.kind]
-        compared = mine & kept & (self.of_kind(lambda kind: kind.compared) > 0.0)
-        noise = mine & kept & (self.of_kind(lambda kind: kind.disagreement is not None) > 0.0)
-        attempted = mine & (self.of_kind(lambda kind: kind.attempted and not self._left_out(kind)) > 0.0)
+        mine = self.is_closed & self.has(lambda kind: (kind.graph, kind.node) in group)
         eligible = self._eligible(mine)
+        agreement = (1.0 - self.of_kind(lambda kind: kind.disagreement)) / 2.0
         return CycleEvidence(
-            parity=self.share(compared, self.of_kind(lambda kind: kind.matched), eligible),
-            relative=self.share(noise, (1.0 - self.of_kind(lambda kind: kind.disagreement)) / 2.0, eligible),
-            handoff=self.share(attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
+            parity=self.share(mine & self._compared, self.of_kind(lambda kind: kind.matched), eligible),
+            relative=self.share(mine & self._noise, agreement, eligible),
+            handoff=self.share(mine & self._attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
             arms=self.arms(mine, pooled=len(group) > 1),
             after=self.after(mine, pooled=len(group) > 1),
             errors=self.block_differences(mine, lambda kind: kind.v1_status == Status.ERROR),
@@ -158,189 +148,262 @@ class _Everything:
             shares_differ=self.shares_differ(mine),
         )
 
+    @cached_property
+    def _compared(self) -> Mask:
+        return np.asarray(self.is_kept & self.has(lambda kind: kind.compared), np.bool_)
+
+    @cached_property
+    def _noise(self) -> Mask:
+        return np.asarray(self.is_kept & self.has(lambda kind: kind.disagreement is not None), np.bool_)
+
+    @cached_property
+    def _attempted(self) -> Mask:
+        left_out = self.which.chosen.without_rate_limited
+        return self.has(lambda kind: kind.attempted and not (left_out and kind.v2_rate_limited))
+
+    @cached_property
+    def _could_be_shadowed(self) -> Mask:
+        return self.has(lambda kind: kind.mode == Mode.V2_SHADOW and kind.reason not in _NEVER_SHADOWED)
+
+    @cached_property
+    def _may_be_shadowed(self) -> Mask:
+        return self._could_be_shadowed | self.has(lambda kind: kind.live)
+
+    @cached_property
+    def _ordinary(self) -> Mask:
+        return self.has(lambda kind: kind.latency_arm == Arm.SHADOWED)
+
+    @cached_property
+    def _held(self) -> Mask:
+        return self.has(lambda kind: kind.latency_arm == Arm.HOLDOUT)
+
+    @cached_property
+    def _slotted(self) -> Mask:
+        return self.has(lambda kind: kind.holdout and kind.slot_seconds)
+
+    @cached_property
+    def _timed(self) -> Mask:
+        """Whether V1's time counts: measured, in an arm, and not too soon after a holdout slot's beginning or end."""
+        timed: Mask = (self.rows.v1 != latency.NONE) & (self._ordinary | self._held)
+        for kind, at in self._configurations:
+            seconds, holdout = kind.slot_seconds or 0.0, kind.holdout or 0.0
+            timed[at[washouts(self.rows.time[at], kind.service, holdout, seconds)]] = False
+        return timed
+
+    @cached_property
+    def _both_timed(self) -> Mask:
+        timed: Mask = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
+        return timed & self.has(lambda kind: kind.same_request)
+
+    @cached_property
+    def _hours(self) -> tuple[Ints, Ints]:
+        """Each row's node and hour, and each row's hour, as places among those that occur."""
+        hours, found = dense((self.rows.time - self.which.chosen.start) // HOUR)
+        cells, _ = dense(self.node * len(found) + hours)
+        return cells, hours
+
     # --- shares ------------------------------------------------------------------------------------------------------
     def _probability(self) -> Floats:
         """Return with which probability each row was shadowed; what V2 served live is always told."""
         told = self.rows.probability.astype(np.float64)
         unknown = told <= 0.0
         if unknown.any():
-            could = unknown & (self._could_be_shadowed() > 0.0)
-            hours = (self.rows.time - self.which.chosen.start) // HOUR
-            place = self.node.astype(np.int64) * (int(hours.max()) + 1) + hours
-            size = int(place.max()) + 1
-            every = np.bincount(place[could], minlength=size)
-            ran = np.bincount(place[could], self.of_kind(lambda kind: kind.pair)[could], minlength=size)
+            could = unknown & self._could_be_shadowed
+            cells = self._hours[0]
+            size = int(cells.max()) + 1
+            every = np.bincount(cells[could], minlength=size)
+            ran = np.bincount(cells[could & self.has(lambda kind: kind.pair)], minlength=size)
             with np.errstate(invalid="ignore", divide="ignore"):
-                share = np.where(ran > 0.0, ran / every, 1.0)
-            told[unknown] = share[place[unknown]]
-        told[self.of_kind(lambda kind: kind.live) > 0.0] = 1.0
+                share = np.where(ran > 0, ran / every, 1.0)
+            told = np.where(unknown, share[cells], told)
+        told[self.has(lambda kind: kind.live)] = 1.0
         return told
 
-    def _could_be_shadowed(self) -> Floats:
-        return self.of_kind(lambda kind: kind.mode == Mode.V2_SHADOW and kind.reason not in _NEVER_SHADOWED)
-
-    def _eligible(self, mine: NDArray[np.bool_]) -> list[dict[int, SamplingClass]]:
-        """Return, cycle by cycle, the executions that could have been shadowed, by class of their probability."""
-        could = mine & ((self._could_be_shadowed() + self.of_kind(lambda kind: kind.live)) > 0.0)
+    def _eligible(self, mine: Mask) -> dict[int, dict[int, SamplingClass]]:
+        """Return, by cycle, the executions that could have been shadowed, by class of their probability."""
+        could = np.flatnonzero(mine & self._may_be_shadowed)
         probability, cycle = self.probability[could], self.cycle[could]
-        power = np.floor(np.log2(probability)).astype(np.int64)
-        found: list[dict[int, SamplingClass]] = [{} for _ in range(self.which.cycles + 1)]
-        for one in np.unique(power).tolist():
-            in_class = power == one
-            counts = np.bincount(cycle[in_class], minlength=self.which.cycles + 1)
-            for place in np.flatnonzero(counts).tolist():
-                least = float(probability[in_class & (cycle == place)].min())
-                found[place][one] = SamplingClass(least, float(counts[place]))
+        if not len(could):
+            return {}
+        power = np.frexp(probability)[1] - 1
+        lowest = int(power.min())
+        classes = int(power.max()) - lowest + 1
+        code = cycle * classes + (power - lowest)
+        counts = np.bincount(code)
+        least = np.full(len(counts), np.inf)
+        np.minimum.at(least, code, probability)
+        found: dict[int, dict[int, SamplingClass]] = {}
+        for one in np.flatnonzero(counts).tolist():
+            place, of_class = divmod(one, classes)
+            number = int(self.numbers[place])
+            found.setdefault(number, {})[of_class + lowest] = SamplingClass(float(least[one]), float(counts[one]))
         return found
 
-    def share(
-        self, used: NDArray[np.bool_], successes: Floats, eligible: Sequence[Mapping[int, SamplingClass]]
-    ) -> ShareHistory:
-        """Return the sessions' weighted sums of the rows that are ``used``, cycle by cycle."""
+    def share(self, used: Mask, successes: Floats, eligible: Mapping[int, Mapping[int, SamplingClass]]) -> ShareHistory:
+        """Return the sessions' weighted sums of the rows that are ``used``, cycle by cycle.
+
+        Arguments:
+            successes: of each kind of execution.
+        """
+        found = {number: ShareCycle(_NOBODY, classes) for number, classes in eligible.items()}
         at = np.flatnonzero(used)
-        session, cycle, weight = self.session[at], self.cycle[at], 1.0 / self.probability[at]
-        starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]]) if len(at) else np.empty(0, np.int64)
-        if not len(starts):
-            return ShareHistory([ShareCycle(_NOBODY, classes) for classes in eligible])
-        sums = [np.add.reduceat(part, starts) for part in (weight * successes[at], weight, np.ones(len(at)))]
-        cycles, sessions = _alike(cycle[starts], sums, float(weight.min()) / 2.0)
-        return ShareHistory(
-            [
-                ShareCycle(WeightedSessions(*(column[cycles == place] for column in sessions)), classes)
-                for place, classes in enumerate(eligible)
-            ]
-        )
+        if not len(at):
+            return ShareHistory(found)
+        session, weight = self.session[at], 1.0 / self.probability[at]
+        starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
+        turns = np.diff(np.r_[starts, len(at)]).astype(np.float64)
+        sums = [np.add.reduceat(part, starts) for part in (weight * successes[self.rows.kind[at]], weight)]
+        cycles, sessions = _alike(self.cycle[at[starts]], [*sums, turns], float(weight.min()) / 2.0)
+        for place, mine in split(cycles):
+            number = int(self.numbers[place])
+            classes = eligible.get(number, {})
+            found[number] = ShareCycle(WeightedSessions(*(column[mine] for column in sessions)), classes)
+        return ShareHistory(found)
 
     # --- ratios ------------------------------------------------------------------------------------------------------
-    def arms(self, mine: NDArray[np.bool_], *, pooled: bool) -> tuple[RatioHistory, ...]:
+    def arms(self, mine: Mask, *, pooled: bool) -> tuple[RatioHistory, ...]:
         """Return V1's times, ordinary slots against holdout slots; in units of blocks and of sessions."""
-        arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
-        timed = mine & (self.rows.v1 != latency.NONE) & (arms[Arm.SHADOWED] | arms[Arm.HOLDOUT])
-        slots = self.of_kind(lambda kind: bool(kind.holdout and kind.slot_seconds)) > 0.0
-        timed &= ~(slots & self._washed_out(timed & slots))
-        weight = self._weight_of_arm(slots, arms[Arm.HOLDOUT])
-        time = self._times(self.rows.v1, timed, pooled)
-        x, y = timed & arms[Arm.SHADOWED], timed & arms[Arm.HOLDOUT]
+        timed = mine & self._timed
+        x, y = np.flatnonzero(timed & self._ordinary), np.flatnonzero(timed & self._held)
+        shift = self._node_percentiles([(self.rows.v1, timed)]) if pooled else None
+
+        def side(at: Ints, *, held: bool) -> _Side:
+            return at, self._times(self.rows.v1, at, shift), self._weight_of_arm(at, held=held)
+
+        sides = side(x, held=False), side(y, held=True)
         units = [self.session]
-        if slots[timed].all() and timed.any():
-            units.insert(0, self._blocks(timed))
-        return tuple(self._ratio((x, time), (y, time), unit, weight) for unit in units)
+        if (len(x) or len(y)) and self._slotted[x].all() and self._slotted[y].all():
+            units.insert(0, self._blocks)
+        return tuple(self._ratio(*sides, unit) for unit in units)
 
-    def after(self, mine: NDArray[np.bool_], *, pooled: bool) -> RatioHistory:
+    def after(self, mine: Mask, *, pooled: bool) -> RatioHistory:
         """Return V2's times and V1's of the same requests."""
-        both = mine & (self.of_kind(lambda kind: kind.same_request) > 0.0)
-        both &= (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
-        units = self._node_percentiles([(self.rows.v1, both), (self.rows.v2, both)]) if pooled else 0
-        x, y = (latency.BASE ** (part.astype(np.float64) - units) for part in (self.rows.v2, self.rows.v1))
-        return self._ratio((both, x), (both, y), self.session, 1.0 / self.probability)
+        both = mine & self._both_timed
+        at = np.flatnonzero(both)
+        shift = self._node_percentiles([(self.rows.v1, both), (self.rows.v2, both)]) if pooled else None
+        weight = 1.0 / self.probability[at]
+        x, y = ((at, self._times(part, at, shift), weight) for part in (self.rows.v2, self.rows.v1))
+        return self._ratio(x, y, self.session)
 
-    def block_differences(self, mine: NDArray[np.bool_], failed: Callable[[ExecutionKind], bool]) -> Floats:
+    def block_differences(self, mine: Mask, failed: Callable[[ExecutionKind], bool]) -> Floats:
         """Return, of each block with V1s in both kinds of slots, how much more often those in ordinary ones fail."""
-        slots = self.of_kind(lambda kind: bool(kind.holdout and kind.slot_seconds and kind.latency_arm)) > 0.0
-        at = np.flatnonzero(mine & slots)
-        if not len(at):
-            return np.empty(0, np.float64)
-        held = self.of_kind(lambda kind: kind.latency_arm == Arm.HOLDOUT)[at] > 0.0
-        block = self._blocks(mine & slots)[at]
-        wrong, size = self.of_kind(failed)[at], int(block.max()) + 1
+        at = np.flatnonzero(mine & self._slotted & (self._ordinary | self._held))
+        if not len(at) or not any(failed(kind) for kind in self.kinds):
+            return self._no_differences(at)
+        held, (block, found) = self._held[at], dense(self._blocks[at])
+        wrong, size = self.of_kind(failed)[self.rows.kind[at]], len(found)
         whole = [np.bincount(block[held == side], minlength=size) for side in (False, True)]
         bad = [np.bincount(block[held == side], wrong[held == side], size) for side in (False, True)]
         both = (whole[0] > 0) & (whole[1] > 0)
-        found: Floats = bad[0][both] / whole[0][both] - bad[1][both] / whole[1][both]
-        return found
+        return np.asarray(bad[0][both] / whole[0][both] - bad[1][both] / whole[1][both], np.float64)
 
-    def shares_differ(self, mine: NDArray[np.bool_]) -> bool:
+    def _no_differences(self, at: Ints) -> Floats:
+        """Return a zero for each block with V1s in both kinds of slots: none failed."""
+        held, block = self._held[at], self._blocks[at] if len(at) else at
+        return np.zeros(len(np.intersect1d(block[held], block[~held])))
+
+    def shares_differ(self, mine: Mask) -> bool:
         """Return whether, of lines that don't tell the slots, two hours hold arms of surely other shares."""
-        arms = {arm: self.of_kind(lambda kind, arm=arm: kind.latency_arm == arm) > 0.0 for arm in Arm}  # type: ignore[misc]
-        untold = mine & (self.of_kind(lambda kind: kind.slot_seconds) <= 0.0)
-        hours = (self.rows.time - self.which.chosen.start) // HOUR
-        held = np.bincount(hours[untold & arms[Arm.HOLDOUT]], minlength=1)
-        ordinary = np.bincount(hours[untold & arms[Arm.SHADOWED]], minlength=len(held))
-        held = np.pad(held, (0, len(ordinary) - len(held)))
+        untold = mine & self.has(lambda kind: not kind.slot_seconds)
+        arms = [np.flatnonzero(untold & arm) for arm in (self._held, self._ordinary)]
+        if not len(arms[0]) and not len(arms[1]):
+            return False
+        hours = self._hours[1]
+        size = int(hours.max()) + 1
+        held, ordinary = (np.bincount(hours[at], minlength=size) for at in arms)
         whole = held + ordinary
         sizes = whole[whole > 0].astype(np.float64)
-        if not len(sizes):
-            return False
         lower, upper = _wilson(held[whole > 0] / sizes, sizes)
         with np.errstate(divide="ignore"):
             least, most = np.log(lower / (1.0 - lower)), np.log(upper / (1.0 - upper))
         return bool(least.max() - most.min() > np.log(2.0))
 
-    def _ratio(
-        self, x: tuple[NDArray[np.bool_], Floats], y: tuple[NDArray[np.bool_], Floats], unit: Ints, weight: Floats
-    ) -> RatioHistory:
-        def side(of: tuple[NDArray[np.bool_], Floats], place: int) -> Lines:
-            rows = np.flatnonzero(of[0] & (self.cycle == place))
-            return Lines(unit[rows], of[1][rows], weight[rows])
+    def _ratio(self, x: _Side, y: _Side, unit: Ints) -> RatioHistory:
+        """Return the history of a ratio, of both sides' rows, times and weights."""
+        sides = [self._by_cycle(*side, unit) for side in (x, y)]
+        return RatioHistory(
+            {
+                number: RatioCycle(*(side.get(number, NO_LINES) for side in sides))
+                for number in sorted(sides[0].keys() | sides[1].keys())
+            }
+        )
 
-        return RatioHistory([RatioCycle(side(x, place), side(y, place)) for place in range(self.which.cycles + 1)])
+    def _by_cycle(self, at: Ints, time: Floats, weight: Floats, unit: Ints) -> dict[int, Lines]:
+        return {
+            int(self.numbers[place]): Lines(unit[at[mine]], time[mine], weight[mine])
+            for place, mine in split(self.cycle[at])
+        }
 
-    def _times(self, buckets: NDArray[np.int16], used: NDArray[np.bool_], pooled: bool) -> Floats:
-        """Return times; of several nodes, each in units of the node's own 95th percentile."""
-        shift = self._node_percentiles([(buckets, used)]) if pooled else 0
-        times: Floats = np.power(latency.BASE, buckets - shift)
-        return times
+    def _times(self, buckets: Buckets, at: Ints, shift: Ints | None) -> Floats:
+        """Return the times of some rows; of several nodes, each in units of the node's own 95th percentile."""
+        if not len(at):
+            return np.empty(0, np.float64)
+        found = buckets[at].astype(np.int64)
+        if shift is not None:
+            found -= shift[self.node[at]]
+        low = int(found.min())
+        table = latency.BASE ** np.arange(low, int(found.max()) + 1, dtype=np.float64)
+        return np.asarray(table[found - low], np.float64)
 
-    def _node_percentiles(self, given: Sequence[tuple[NDArray[np.int16], NDArray[np.bool_]]]) -> Floats:
-        """Return, of each row, the bucket of its node's 95th percentile."""
-        found = np.zeros(len(self._nodes))
+    def _node_percentiles(self, given: Sequence[tuple[Buckets, Mask]]) -> Ints:
+        """Return the bucket of each node's 95th percentile."""
+        found = np.zeros(len(self.nodes), np.int64)
+        chosen = [(buckets[used], self.node[used]) for buckets, used in given]
         for place in range(len(found)):
-            mine = self.node == place
-            times = np.concatenate([buckets[used & mine] for buckets, used in given])
+            times = np.concatenate([buckets[node == place] for buckets, node in chosen])
             if len(times):
-                found[place] = np.percentile(times, 95.0, method="inverted_cdf")
-        return np.asarray(found[self.node.astype(np.int64)], np.float64)
+                found[place] = round(float(np.percentile(times, 95.0, method="inverted_cdf")))
+        return found
 
-    def _weight_of_arm(self, slots: NDArray[np.bool_], held: NDArray[np.bool_]) -> Floats:
+    def _weight_of_arm(self, at: Ints, *, held: bool) -> Floats:
         """Return one over the probability that an execution is on its side; the sample's share is that of both."""
-        holdout = self.of_kind(lambda kind: kind.holdout)
-        sample = self.of_kind(lambda kind: kind.sample if kind.sample is not None else 1.0)
-        ordinary = 1.0 - holdout
-        with np.errstate(invalid="ignore", divide="ignore"):
-            adaptive = np.clip(self.rows.probability / (sample * ordinary), 0.0, 1.0)
-        told = slots & (self.rows.probability > 0.0) & (adaptive > 0.0)
-        weight = np.where(held, 1.0 / np.where(slots, holdout, 1.0), 1.0 / ordinary)
-        weight = np.where(told & ~held, weight / np.where(told, adaptive, 1.0), weight)
-        return np.where(slots, weight, self._weight_by_hour(held))
+        kind = self.rows.kind[at]
+        slots = self._slotted[at]
+        holdout = self.of_kind(lambda kind: kind.holdout and max(kind.holdout, _LEAST_HOLDOUT))[kind]
+        if held:
+            weight = 1.0 / np.where(slots, holdout, 1.0)
+        else:
+            sample = self.of_kind(lambda kind: kind.sample if kind.sample is not None else 1.0)[kind]
+            told = self.rows.probability[at]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                weight = 1.0 / (1.0 - holdout)
+                adaptive = np.clip(told / (sample * (1.0 - holdout)), 0.0, 1.0)
+            is_told = slots & (told > 0.0) & (adaptive > 0.0)
+            weight = np.where(is_told, weight / np.where(is_told, adaptive, 1.0), weight)
+        return weight if slots.all() else np.where(slots, weight, self._weight_by_hour(at, held=held))
 
-    def _weight_by_hour(self, held: NDArray[np.bool_]) -> Floats:
+    def _weight_by_hour(self, at: Ints, *, held: bool) -> Floats:
         """Return one over the share of its arm among the executions of its node and hour."""
-        arm = self.of_kind(lambda kind: kind.latency_arm is not None) > 0.0
-        hours = (self.rows.time - self.which.chosen.start) // HOUR
-        place = self.node.astype(np.int64) * (int(hours.max(initial=0)) + 1) + hours
-        size = int(place.max(initial=0)) + 1
-        could = self._could_be_shadowed() > 0.0
-        every = np.bincount(place[could], minlength=size)
-        sides = [np.bincount(place[arm & (held == side)], minlength=size) for side in (False, True)]
+        cells = self._hours[0]
+        size = int(cells.max()) + 1
+        every = np.bincount(cells[self._could_be_shadowed], minlength=size)
+        side = np.bincount(cells[self._held if held else self._ordinary], minlength=size)
         with np.errstate(invalid="ignore", divide="ignore"):
-            weights = [np.where(side > 0, every / side, 1.0) for side in sides]
-        found: Floats = np.where(held, weights[1][place], weights[0][place])
+            found: Floats = np.where(side > 0, every / side, 1.0)[cells[at]]
         return found
 
-    def _configurations(self) -> list[tuple[ExecutionKind, NDArray[np.bool_]]]:
-        """Return the configurations of slots that occur, each with its rows."""
-        places: dict[tuple[str, float, float], list[int]] = {}
-        for place, kind in enumerate(self.kinds):
-            if kind.holdout and kind.slot_seconds:
-                places.setdefault((kind.service, kind.holdout, kind.slot_seconds), []).append(place)
-        return [(self.kinds[found[0]], np.isin(self.rows.kind, found)) for found in places.values()]
+    @cached_property
+    def _configurations(self) -> list[tuple[ExecutionKind, Ints]]:
+        """The configurations of slots that occur, each with its rows."""
+        places: dict[tuple[str, float, float], int] = {}
+        of_kind = [
+            places.setdefault((kind.service, kind.holdout, kind.slot_seconds), len(places))
+            if kind.holdout and kind.slot_seconds
+            else -1
+            for kind in self.kinds
+        ]
+        example = dict(zip(of_kind, self.kinds, strict=True))
+        found = split(np.array(of_kind, np.int64)[self.rows.kind])
+        return [(example[place], at) for place, at in found if place >= 0]
 
-    def _washed_out(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        found = np.zeros(len(self.rows), bool)
-        for kind, rows in self._configurations():
-            at = np.flatnonzero(rows & used)
-            found[at] = washouts(self.rows.time[at], kind.service, kind.holdout or 0.0, kind.slot_seconds or 0.0)
-        return found
-
-    def _blocks(self, used: NDArray[np.bool_]) -> Ints:
-        """Return each row's block, numbered from 0."""
+    @cached_property
+    def _blocks(self) -> Ints:
+        """Each row's block of slots, numbered from 0."""
         found, numbered = np.zeros(len(self.rows), np.int64), 0
-        for kind, rows in self._configurations():
-            at = np.flatnonzero(rows & used)
-            if len(at):
-                numbers = block_numbers(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0)
-                found[at] = numbers - numbers.min() + numbered
-                numbered += int(numbers.max() - numbers.min()) + 1
+        for kind, at in self._configurations:
+            place, numbers = dense(block_numbers(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0))
+            found[at] = place + numbered
+            numbered += len(numbers)
         return found
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from otel_shadow import semconv
 from otel_shadow.cohorts import is_crowd
 from otel_shadow.policy import Policy
@@ -21,12 +23,15 @@ from otel_shadow.verdict.latency_causes import added_time, slowed_by
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, Verdict
+from otel_shadow.verdict.titles import TITLES
 from otel_shadow.verdict.window import Frame, frame
-from otel_shadow.verdict.wording import TITLES
 
 _MALFORMED = 0.01
 """Above this share of otel-shadow's lines that can't be read, those that can may be a biased choice."""
 
+_ODD_CLOCKS = 100
+"""Of so many executions one may have a clock that is years ahead."""
+_MONTH = 31 * 24 * 3_600_000
 _NOTABLE = 0.1
 """Share of a node's executions without a pair that is worth a warning."""
 
@@ -57,13 +62,15 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     groups = [[node.place] for node in nodes] + ([pool] if pool else [])
     cycles = cycle_evidence(summary, found.cycles, groups)
     verdicts = tuple(
-        _node(Case(node, found, policy, asked, tests, evidence, "guarded" if node.place in pool else "alone"), summary)
+        _node(
+            Case(node, found, policy, asked, tests, evidence, at, "guarded" if node.place in pool else "alone"), summary
+        )
         for node, evidence in zip(nodes, cycles, strict=False)
     )
     together = pooled_tally(summary, found.slice, policy.intents, pool) if pool else None
     pooled: tuple[CriterionResult, ...] = ()
     if together is not None:
-        case = Case(together, found, policy, asked, tests, cycles[-1], "pool")
+        case = Case(together, found, policy, asked, tests, cycles[-1], at, "pool")
         pooled = tuple(_explained(MEASURES[name](case), summary, found, pool) for name in semconv.CRITERIA)
     members = frozenset(node.name for node in nodes if node.place in pool)
     rows = tuple(_row(name, verdicts, pooled, members) for name in semconv.CRITERIA)
@@ -86,7 +93,7 @@ def _row(
     name: str, verdicts: Sequence[NodeVerdict], pooled: Sequence[CriterionResult], members: frozenset[str]
 ) -> CriterionResult:
     """Return the workflow's row: what the nodes of the pool prove together and the others alone."""
-    each = [node.criterion(name) for node in verdicts]
+    each = [_named(node.criterion(name)) for node in verdicts]
     proven = tuple(row.node for row in each if row.is_proven and row.node)
     together = next((row for row in pooled if row.criterion == name and row.tests), None)
     inside = [row for row in each if row.node in members]
@@ -96,15 +103,18 @@ def _row(
     return replace(_weakest([_guarded(together, inside), *outside]), nodes_proven=proven)
 
 
+def _named(row: CriterionResult) -> CriterionResult:
+    """Return a node's row with the node's name on its reasons; whole cycles are the same for all."""
+    told = tuple(
+        one if one.kind is ReasonKind.CYCLES else replace(one, node=one.node or row.node or "") for one in row.reasons
+    )
+    return replace(row, reasons=told)
+
+
 def _guarded(row: CriterionResult, nodes: Sequence[CriterionResult]) -> CriterionResult:
     """Return the pool's row with what its nodes lack by themselves, and the name of the weakest."""
     own = {one.kind for one in row.reasons}
-    obstacles = [
-        replace(one, node=node.node or "")
-        for node in nodes
-        for one in node.reasons
-        if one.role is Role.MISSING and one.kind not in own
-    ]
+    obstacles = [one for node in nodes for one in node.reasons if one.role is Role.MISSING and one.kind not in own]
     row = replace(row, node=None, weakest=_weakest(nodes).weakest)
     due = [row.eta, *(node.eta for node in nodes if node.decision is Decision.WAIT)]
     known = [eta for eta in due if eta is not None]
@@ -136,12 +146,30 @@ def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None 
 
 def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     if at is None:
-        last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
-        last = max([last, *(moment(beat.time) for beat in summary.beats)])
+        last = _last_believed(summary)
         return last + timedelta(minutes=policy.session_idle_minutes)
     if at.tzinfo is None:
         raise ValueError(f"at = {at!r} has no time zone; give datetime(..., tzinfo=UTC)")
     return at.astimezone(UTC)
+
+
+def _last_believed(summary: Summary) -> datetime:
+    """Return the time of the last execution or heartbeat whose clock can be believed.
+
+    Less than a hundredth of the executions, more than a month after all others, is a clock that runs years ahead.
+    """
+    if "believed" not in summary.cache:
+        last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
+        times = summary.rows.time
+        few = len(times) // _ODD_CLOCKS
+        if few:
+            latest = np.sort(np.partition(times, len(times) - few - 1)[len(times) - few - 1 :])
+            far = np.flatnonzero(np.diff(latest) > _MONTH)
+            last = moment(int(latest[far[0]])) if len(far) else last
+        beats = (moment(beat.time) for beat in summary.beats)
+        summary.cache["believed"] = max([last, *(at for at in beats if at - last <= timedelta(milliseconds=_MONTH))])
+    found: datetime = summary.cache["believed"]
+    return found
 
 
 def _explained(result: CriterionResult, summary: Summary, found: Frame, places: Sequence[Place]) -> CriterionResult:
@@ -150,7 +178,11 @@ def _explained(result: CriterionResult, summary: Summary, found: Frame, places: 
     if result.criterion != semconv.CRITERION_LATENCY_NOW or not (beyond or result.decision is Decision.NO_GO):
         return result
     cause = slowed_by(summary, found.slice, places, result.bound)
-    return result if cause is None else replace(result, reasons=(*result.reasons, cause))
+    if cause is None:
+        return result
+    if result.decision is not Decision.NO_GO:
+        cause = replace(cause, names=("so far",))
+    return replace(result, reasons=(*result.reasons, cause))
 
 
 def _node(case: Case, summary: Summary) -> NodeVerdict:
@@ -214,7 +246,7 @@ def _overall(
         key_ids=_key_ids(summary, found),
         simulated=any(kind.simulated for kind in summary.signatures),
         judge=policy.judge,
-        next_look=found.window.next_cycle,
+        next_look=found.window.next_cycle if found.window.next_cycle > at else None,
         slowest=last.criterion if last else None,
         eta=last.eta if last and not blockers else None,
     )
@@ -254,9 +286,7 @@ def _why(decision: Decision, required: Sequence[CriterionResult]) -> tuple[Reaso
 
 def _of_rows(rows: Sequence[CriterionResult], role: Role) -> tuple[Reason, ...]:
     """Return the reasons of the workflow's rows that play ``role``, each with its criterion and node, and once."""
-    found = (
-        one.about(row.criterion, one.node or row.weakest) for row in rows for one in row.reasons if one.role is role
-    )
+    found = (one.about(row.criterion, one.node) for row in rows for one in row.reasons if one.role is role)
     return tuple(dict.fromkeys(found))
 
 
@@ -382,7 +412,7 @@ def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> t
             Reason(Role.WARNING, ReasonKind.EXPIRED, names=(rule.reason,), day=rule.expires)
             for rule in summary.expired_rules
         ),
-        *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if silent > 1.0 else []),
+        *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if 1.0 < silent < policy.cycle_hours else []),
     )
 
 

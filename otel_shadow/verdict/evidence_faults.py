@@ -14,14 +14,18 @@ from otel_shadow.policy import Policy
 from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
+from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
+from otel_shadow.verdict.time_slots import slot_length
 from otel_shadow.verdict.window import Frame
 
 MISSING = 0.01
 """Above this share of a node's lines that are missing, those that are there may be a biased choice."""
+GO_ONLY = frozenset({ReasonKind.STALE, ReasonKind.GAP, ReasonKind.NO_BASELINES, ReasonKind.FILTERED_EVENT})
+"""Faults that forbid a GO and leave true what the pairs say: unknown are other times, or what had no shadow."""
 _FEW = 20
 """Executions from which on a process without a single baseline, or an hour without a pair, is no accident."""
 _UNHEARD = 0.05
@@ -133,18 +137,18 @@ def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
     kinds = summary.signatures
     drawn = np.array([kind.mode == Mode.V2_SHADOW and kind.reason not in _NOT_DRAWN for kind in kinds], bool)
     holdout_arm = np.array([kind.arm == Arm.HOLDOUT for kind in kinds], bool)
-    designs = [(kind.holdout, kind.slot_seconds) for kind in summary.signatures]
-    for design in sorted(set(designs), key=str):
-        of_design = np.array([one == design for one in designs], bool) & drawn
-        mine = of_design[rows.kind]
-        if not mine.any():
+    places: dict[tuple[float | None, float | None], int] = {}
+    of_kind = [places.setdefault((kind.holdout, kind.slot_seconds), len(places)) for kind in summary.signatures]
+    designs = list(places)
+    for place, mine in split(np.where(drawn, np.array(of_kind, np.int64), -1)[rows.kind]):
+        if place < 0:
             continue
         held, times = holdout_arm[rows.kind[mine]], rows.time[mine]
-        holdout, seconds = design
+        holdout, seconds = designs[place]
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)
         else:
-            found = _by_slots(held, times, slots_per_block(holdout), max(round(seconds * 1000.0), 1))
+            found = _by_slots(held, times, slots_per_block(holdout), slot_length(seconds))
         if found is not None and abs(found[0]) > _CHANCE:
             yield Reason(Role.BLOCKER, ReasonKind.ARMS, have=found[1], needed=found[2])
 
@@ -171,9 +175,8 @@ def _by_slots(held: NDArray[Any], times: NDArray[Any], slots: int, length: int) 
 
 def _by_sessions(session: NDArray[Any], held: NDArray[Any], times: NDArray[Any]) -> tuple[float, float, float] | None:
     """Return the same where sessions were drawn: how far one quarter of a day is from the rest of the window."""
-    order = np.lexsort((times, session))
-    first = np.r_[True, session[order][1:] != session[order][:-1]]
-    arm, begun = held[order][first], times[order][first]
+    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])  # the rows are ordered by session
+    begun, arm = np.divmod(np.minimum.reduceat(2 * times + held, starts), 2)
     share = float(arm.mean())
     if not 0.0 < share < 1.0:
         return None

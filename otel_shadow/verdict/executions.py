@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -258,15 +259,17 @@ class Summary:
     # --- reading ---------------------------------------------------------------------------------------------------
     @property
     def rows(self) -> Rows:
-        """The executions, every pair once."""
-        self._parts = [Rows.joined(self.parts)]
+        """The executions, every pair once, by the identity of their session."""
+        self._deduplicate()
         return self._parts[0]
 
     @property
     def parts(self) -> Sequence[Rows]:
-        """The same in pieces, as they came: to join hundreds of megabytes takes longer than to go through them."""
-        self._deduplicate()
-        return self._parts
+        """The same in pieces of whole sessions, which are worked on at once."""
+        if "parts" not in self.cache:
+            self.cache["parts"] = in_pieces(self.rows)
+        found: Sequence[Rows] = self.cache["parts"]
+        return found
 
     @property
     def duplicates(self) -> int:
@@ -297,20 +300,19 @@ class Summary:
             return 0
         key = ("later", limit)
         if key not in self.cache:
-            self.cache[key] = sum(int((part.time > limit).sum()) for part in self.parts)
+            self.cache[key] = int((self.rows.time > limit).sum())
         found: int = self.cache[key]
         return found
 
     def _span(self) -> tuple[int, int]:
         """Return first and last time in milliseconds since 1970; kept, because every verdict needs them."""
         if "span" not in self.cache:
-            ends = [(int(part.time.min()), int(part.time.max())) for part in self.parts if len(part)]
-            self.cache["span"] = min(first for first, _ in ends), max(last for _, last in ends)
+            self.cache["span"] = int(self.rows.time.min()), int(self.rows.time.max())
         found: tuple[int, int] = self.cache["span"]
         return found
 
     def __len__(self) -> int:
-        return sum(map(len, self.parts))
+        return len(self.rows)
 
     def accepting(self, rules: Iterable[Rule], at: datetime | None) -> Summary:
         """Mark the differences that ``rules`` accept; those that expired before ``at`` accept nothing. Returns self."""
@@ -334,7 +336,7 @@ class Summary:
             parts = [part.where(~np.isin(part.pair, self._contradictory)) for part in parts]
         if _repeats([part.pair for part in parts]):
             parts = [self._once(Rows.joined(parts))]
-        self._parts = _without_crumbs(parts)
+        self._parts = [_by_session(parts)]
 
     def _once(self, rows: Rows) -> Rows:
         kind, uncoded = self._kinds_apart_from_codes()
@@ -399,22 +401,41 @@ def milliseconds(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def _without_crumbs(parts: Sequence[Rows]) -> list[Rows]:
-    """Return the rows in larger pieces: a log that is followed for days comes in thousands of small ones."""
-    made: list[Rows] = []
-    crumbs: list[Rows] = []
-    for part in parts:
-        if len(part) >= _CRUMB:
-            made.append(part)
-            continue
-        crumbs.append(part)
-        if sum(map(len, crumbs)) >= _CRUMB:
-            made.append(Rows.joined(crumbs))
-            crumbs = []
-    return [*made, Rows.joined(crumbs)] if crumbs else made
+_PIECE: Final = 1 << 19
+"""Rows of a piece: small pieces of memory that are used again are the fast ones."""
 
 
-_CRUMB = 1 << 18
+def in_pieces(rows: Rows) -> Sequence[Rows]:
+    """Return rows, which are ordered by session, in pieces of whole sessions; none of them is empty."""
+    ends = [0]
+    for place in range(_PIECE, len(rows), _PIECE):
+        ends.append(int(np.searchsorted(rows.session, rows.session[place])))
+    ends = [*dict.fromkeys(ends), len(rows)]
+    return [rows.where(slice(first, last)) for first, last in pairwise(ends) if last > first]
+
+
+def _by_session(parts: Sequence[Rows]) -> Rows:
+    """Return all rows ordered by session: by ranges of the identities, which are hashes, and each range by itself."""
+    count = 1 << max(sum(map(len, parts)) // _PIECE, 0).bit_length()
+    if count == 1:
+        rows = Rows.joined(parts)
+        return rows.where(np.argsort(rows.session, kind="stable"))
+    owners = [(part.session >> np.uint64(64 - count.bit_length() + 1)).astype(np.uint16) for part in parts]
+    sizes = sum(np.bincount(owner, minlength=count) for owner in owners)
+    ends = np.r_[0, np.cumsum(sizes)]
+    found = Rows(*(np.empty(int(ends[-1]), getattr(parts[0], item.name).dtype) for item in fields(Rows)))
+
+    def fill(place: int) -> None:
+        mine = [np.flatnonzero(owner == place) for owner in owners]
+        order = np.argsort(np.concatenate([part.session[at] for part, at in zip(parts, mine, strict=True)]))
+        for item in fields(Rows):
+            column = np.concatenate([getattr(part, item.name)[at] for part, at in zip(parts, mine, strict=True)])
+            getattr(found, item.name)[ends[place] : ends[place + 1]] = column[order]
+
+    in_parallel(fill, range(count))
+    return found
+
+
 _RANGES = 16
 
 

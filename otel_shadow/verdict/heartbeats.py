@@ -45,7 +45,11 @@ class Beat:
 
 def latest(*beats: Beat) -> Beat:
     """Return the one that tells most: totals only grow."""
-    return max(beats, key=lambda beat: (beat.handed_over, sum(count for _, count in beat.totals), beat.last, beat))
+    return max(beats, key=_told)
+
+
+def _told(beat: Beat) -> tuple[int, int, bool, int, tuple[tuple[str, int], ...]]:
+    return beat.handed_over, sum(count for _, count in beat.totals), beat.last, beat.time, beat.totals
 
 
 def merged(*several: Iterable[Beat]) -> tuple[Beat, ...]:

@@ -7,8 +7,8 @@ The ratio. With q the 95th percentile of the reference, "the other's is more tha
 reference has at least 95 % at or below q, and the other less than 95 % at or below r q. So for every q the product of
 the evidence that the reference's share at q lies *below* 0.95 and the evidence that the other's share at r q lies
 *above* 0.95 is evidence against it, and the minimum over q is evidence against it whatever q is. NO-GO is the mirror
-image. The shares are means over sessions (arms are assigned by session) of the share of a session's executions at or
-below q. Each factor has one idle bet (λ = 0, weight 1/16), so that a q far from the percentile costs little.
+image. The shares are means over sessions of the share of a session's executions at or below q. Each factor has one idle
+bet (λ = 0, weight 1/16), so that a q far from the percentile costs little.
 
 Where both times are of the same request, the two are not independent and the mean takes the product's place.
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +90,9 @@ class Ranks:
             return NO_RANKS
         lowest = int(bucket.min())
         bits = (int(bucket.max()) - lowest).bit_length()
-        # One sort of one number: rows come nearly sorted by session, which the stable sort makes use of.
+        # One sort of one number.
         key = (session.astype(np.int64) << bits) + (bucket.astype(np.int64) - lowest)
-        key.sort(kind="stable")
+        key.sort()
         owner = key >> bits
         starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
         sizes = np.diff(np.r_[starts, len(owner)])
@@ -247,20 +247,6 @@ class Ratio:
         first, count = self._buckets(by)
         return self._least(self.reference_above.over(first - 1, count), self.other_below.over(first + by, count))
 
-    def band(self, log_go: float, log_no_go: float, near: float = 1.0) -> tuple[float, float]:
-        """Return the (lower, upper) end of the confidence sequence of the ratio; 0 and infinity while it is open.
-
-        Arguments:
-            log_go, log_no_go: what log E must reach on either side.
-            near: where to begin to look for the ends: the ratio that was seen.
-        """
-        start = shift(near) if 0.0 < near < float("inf") else 0
-        upper = _first(lambda by: self.log_at_most(by) >= log_go, start)
-        lower = _first(lambda by: self.log_above(by) < log_no_go, start)
-        proven = float(BASE**upper) if upper <= _REACH else float("inf")
-        broken = float(BASE ** (lower - 1)) if lower > -_REACH else 0.0
-        return broken, max(broken, proven)
-
     def _buckets(self, by: int) -> tuple[int, int]:
         """Return the first bucket q that is looked at, and how many; beyond them nothing changes."""
         low = min(self.reference_below.low, self.other_above.low - by) - 1
@@ -273,6 +259,32 @@ class Ratio:
         highest = np.maximum(left, right)  # at most log 2 above the log of the mean
         candidates = np.flatnonzero(highest <= highest.min() + _LOG_2)
         return float(np.logaddexp(left[candidates], right[candidates]).min()) - _LOG_2
+
+
+class RatioEvidence(Protocol):
+    """Evidence about a ratio, on either side of it."""
+
+    def log_at_most(self, by: int) -> float:
+        """Return log E that the ratio is at most ``BASE ** by``."""
+
+    def log_above(self, by: int) -> float:
+        """Return log E that the ratio is above ``BASE ** by``."""
+
+
+def band_of(evidence: RatioEvidence, log_go: float, log_no_go: float, near: float = 1.0) -> tuple[float, float]:
+    """Return the (lower, upper) end of the confidence sequence of a ratio; 0 and infinity while it is open.
+
+    Arguments:
+        evidence: about it.
+        log_go, log_no_go: what log E must reach on either side.
+        near: where to begin to look for the ends: the ratio that was seen.
+    """
+    start = shift(near) if 0.0 < near < float("inf") else 0
+    upper = _first(lambda by: evidence.log_at_most(by) >= log_go, start)
+    lower = _first(lambda by: evidence.log_above(by) < log_no_go, start)
+    proven = float(BASE**upper) if upper <= _REACH else float("inf")
+    broken = float(BASE ** (lower - 1)) if lower > -_REACH else 0.0
+    return broken, max(broken, proven)
 
 
 _REACH = 20 * PER_115

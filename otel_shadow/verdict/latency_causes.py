@@ -61,7 +61,7 @@ def slowed_by(summary: Summary, chosen: Slice, places: Collection[tuple[str, str
     return found
 
 
-def _cause(sides: _Compared, bound: float) -> Reason:
+def _cause(sides: _SlowedSides, bound: float) -> Reason:
     slots = sides.p95(sides.ordinary) / sides.p95(sides.held)
     if sides.p95(sides.ordinary, own=False) / sides.p95(sides.held, own=False) <= bound < slots:
         return _because(ReasonKind.OWN_TIME, have=slots, needed=bound)
@@ -83,7 +83,7 @@ def _because(kind: ReasonKind, have: float, needed: float | None = None) -> Reas
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
+class _SlowedSides:
     """V1's executions of some nodes, in units of each node's own 95th percentile.
 
     Arguments:
@@ -124,7 +124,7 @@ class _Compared:
         return float(times[order][np.searchsorted(total, 0.95 * total[-1])])
 
 
-def _sides(summary: Summary, chosen: Slice, places: frozenset[tuple[str, str]]) -> _Compared | None:
+def _sides(summary: Summary, chosen: Slice, places: frozenset[tuple[str, str]]) -> _SlowedSides | None:
     rows = within(summary, chosen)
     mine = _by_kind(summary, rows, lambda kind: (kind.graph, kind.node) in places) & (rows.v1 != latency.NONE)
     rows = rows.where(mine)
@@ -136,7 +136,7 @@ def _sides(summary: Summary, chosen: Slice, places: frozenset[tuple[str, str]]) 
     unit = _units(summary, rows, held | ordinary)
     added = np.where(rows.overhead == latency.NONE, 0.0, _milliseconds(rows.overhead))
     slots = [kind for kind in summary.signatures if kind.unit == chosen.build and kind.slot_seconds and kind.holdout]
-    return _Compared(
+    return _SlowedSides(
         time=_milliseconds(rows.v1) / unit,
         added=added / unit,
         hour=(rows.time - rows.time.min()) // _HOUR,

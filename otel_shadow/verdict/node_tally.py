@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +11,18 @@ from numpy.typing import NDArray
 from otel_shadow import semconv
 from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
+from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Summary
-from otel_shadow.verdict.latency import NO_RANKS, Ranks
+from otel_shadow.verdict.executions import Rows, Summary, in_pieces
+from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.parallel import in_parallel
-from otel_shadow.verdict.sequential import Counts
-from otel_shadow.verdict.session_counts import CycleRanks, CycleSplit, Ints, Ratios, Slice, Slots, parts_within, within
+from otel_shadow.verdict.sequential import Counts, Floats
+from otel_shadow.verdict.session_counts import Blocks, Ints, Slice, parts_within, within
+from otel_shadow.verdict.stretches import NO_SIDE, Ratios, Side, Stretch
 
 Place = tuple[str, str]
 WORKFLOW: Place = ("", "")
 """Stands for all judged nodes together among graphs and names."""
-_NODE_BITS = 12
-"""Identities of sessions keep 52 bits inside a tally: two of a million sessions meet with a chance of one in 9,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,12 @@ class NodeTally:
     sessions: int
     go_sessions: int
     open_sessions: int
-    parity: Slots
-    relative: Slots
+    parity: Blocks
+    relative: Blocks
     self_agreement: Counts
-    handoff: Slots
-    intents: Mapping[str, tuple[Slots, Slots]]
-    latency: Mapping[str, CycleRanks]
-    p95_ms: Mapping[str, float]
+    handoff: Blocks
+    intents: Mapping[str, tuple[Blocks, Blocks]]
+    latency: Mapping[str, Side]
     ratios: Mapping[str, Ratios]
     counts: Mapping[str, int]
     constant_decision: bool
@@ -88,8 +86,9 @@ def _pooled(
     summary: Summary, chosen: Slice, intents: Sequence[str], members: frozenset[tuple[str, str]]
 ) -> NodeTally | None:
     mine = np.array([(kind.graph, kind.node) in members for kind in summary.signatures], bool)
-    parts = [part.where(mine[part.kind]) for part in parts_within(summary, chosen)]
-    parts = [_in_own_units(part, summary, members) for part in parts if len(part)]
+    rows = within(summary, chosen)
+    rows = rows if mine.all() else rows.where(np.flatnonzero(mine[rows.kind]))
+    parts = in_pieces(_in_own_units(rows, summary, members))
     if not parts:
         return None
     per_kind = np.zeros(len(summary.signatures), np.int64)
@@ -98,8 +97,8 @@ def _pooled(
     plan = _Plan(summary, chosen, [WORKFLOW], _intents(summary.signatures, per_kind, intents), pooled=True)
     still = chosen.at - chosen.idle
     open_sessions = np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
-    pieces = [piece for shard in _shards(parts) for _, piece in plan.pieces(shard(), open_sessions)]
-    return plan.node_tally(0, _Piece.merged(pieces), per_kind)
+    found = in_parallel(lambda part: list(plan.pieces(part, open_sessions)), parts)
+    return plan.node_tally(0, _Piece.merged([piece for pieces in found for _, piece in pieces]), per_kind)
 
 
 def _in_own_units(rows: Rows, summary: Summary, members: frozenset[tuple[str, str]]) -> Rows:
@@ -123,8 +122,6 @@ def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Nod
     if not parts:
         return ()
     nodes = sorted({(item.graph, item.node) for item in summary.signatures})
-    if len(nodes) >= 1 << _NODE_BITS:
-        raise ValueError(f"{len(nodes)} nodes: at most {(1 << _NODE_BITS) - 1} can be judged at once")
     per_kind = np.zeros(len(summary.signatures), np.int64)
     for part in parts:
         per_kind += np.bincount(part.kind, minlength=len(summary.signatures))
@@ -132,30 +129,10 @@ def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Nod
     still = chosen.at - chosen.idle
     open_sessions = np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
     pieces: dict[int, list[_Piece]] = {}
-    for found in in_parallel(lambda shard: list(plan.pieces(shard(), open_sessions)), _shards(parts)):
+    for found in in_parallel(lambda part: list(plan.pieces(part, open_sessions)), parts):
         for place, piece in found:
             pieces.setdefault(place, []).append(piece)
     return tuple(plan.node_tally(place, _Piece.merged(mine), per_kind) for place, mine in sorted(pieces.items()))
-
-
-_SHARD = 1 << 19
-
-
-def _shards(parts: Sequence[Rows]) -> list[Callable[[], Rows]]:
-    """Return the rows in pieces of whole sessions: small pieces of memory that are used again are the fast ones."""
-    total, count = sum(map(len, parts)), 1
-    while total > count * _SHARD:
-        count *= 2
-    if count == 1:
-        return [lambda: Rows.joined(parts)]
-    owners = [(part.session & np.uint64(count - 1)).astype(np.uint16) for part in parts]
-
-    def of(shard: int) -> Rows:
-        return Rows.joined(
-            [part.where(np.flatnonzero(owner == shard)) for part, owner in zip(parts, owners, strict=True)]
-        )
-
-    return [partial(of, shard) for shard in range(count)]
 
 
 def _intents(kinds: Sequence[ExecutionKind], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:
@@ -175,9 +152,9 @@ class _Piece:
     sessions: int
     go_sessions: int
     open_sessions: int
-    slots: Mapping[str, Slots]
-    intents: Mapping[str, tuple[Slots, Slots]]
-    latency: Mapping[str, CycleSplit]
+    slots: Mapping[str, Blocks]
+    intents: Mapping[str, tuple[Blocks, Blocks]]
+    latency: Mapping[str, Side]
     busiest: int
 
     @classmethod
@@ -190,15 +167,15 @@ class _Piece:
             sum(piece.sessions for piece in pieces),
             sum(piece.go_sessions for piece in pieces),
             sum(piece.open_sessions for piece in pieces),
-            {name: Slots.merged([piece.slots[name] for piece in pieces]) for name in first.slots},
+            {name: Blocks.merged([piece.slots[name] for piece in pieces]) for name in first.slots},
             {
                 intent: (
-                    Slots.merged([piece.intents[intent][0] for piece in pieces]),
-                    Slots.merged([piece.intents[intent][1] for piece in pieces]),
+                    Blocks.merged([piece.intents[intent][0] for piece in pieces]),
+                    Blocks.merged([piece.intents[intent][1] for piece in pieces]),
                 )
                 for intent in first.intents
             },
-            {name: CycleSplit.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
+            {name: Side.merged([piece.latency[name] for piece in pieces]) for name in first.latency},
             max(piece.busiest for piece in pieces),
         )
 
@@ -220,7 +197,7 @@ class _Plan:
         self.accepted = np.array([bool(reason) for reason in summary.accepted], bool)
         code = {name: place for place, name in enumerate(nodes)}
         places = [0 if pooled else code[item.graph, item.node] for item in self.kinds]
-        self.of_kind = np.array(places, np.uint64)
+        self.of_kind = np.array(places, np.int64)
         self.compared = self.role(lambda kind: kind.compared) * ~self.accepted
         self.matched = self.role(lambda kind: kind.matched)
         left_out = self.role(lambda kind: chosen.without_rate_limited and kind.v2_rate_limited)
@@ -232,6 +209,7 @@ class _Plan:
         self.shadowed = self.role(lambda kind: kind.latency_arm == Arm.SHADOWED)
         self.holdout = self.role(lambda kind: kind.latency_arm == Arm.HOLDOUT)
         self.paired = self.role(lambda kind: kind.same_request)
+        self.held = np.array([(kind.slot_seconds and kind.holdout) or 0.0 for kind in self.kinds], np.float64)
         self.of_intent = {name: self.role(lambda kind, name=name: kind.intent == name) for name in intents}  # type: ignore[misc]
 
     def role(self, of: Callable[[ExecutionKind], int | bool | None]) -> Ints:
@@ -240,22 +218,16 @@ class _Plan:
 
     def pieces(self, rows: Rows, open_sessions: NDArray[np.uint64]) -> Iterator[tuple[int, _Piece]]:
         """Return sums of a part of the rows, node by node."""
-        key = rows.session >> np.uint64(_NODE_BITS)
-        if len(self.nodes) > 1:
-            key |= self.of_kind[rows.kind] << np.uint64(64 - _NODE_BITS)
-        order = np.argsort(key)
-        rows, key = rows.where(order), key[order]
-        places = np.arange(len(self.nodes) + 1, dtype=np.uint64) << np.uint64(64 - _NODE_BITS)
-        limits = np.searchsorted(key, places) if len(self.nodes) > 1 else np.array([0, len(key)])
-        for place in range(len(self.nodes)):
-            part = slice(int(limits[place]), int(limits[place + 1]))
-            if part.start < part.stop:
-                yield place, _Node(self, rows.where(part), key[part], open_sessions).piece()
+        if len(self.nodes) == 1:
+            yield 0, _Node(self, rows, open_sessions).piece()
+            return
+        for place, at in split(self.of_kind[rows.kind]):
+            yield place, _Node(self, rows.where(at), open_sessions).piece()
 
     def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
-        mine = per_kind * (self.of_kind == np.uint64(place))
+        mine = per_kind * (self.of_kind == place)
         graph, _ = self.nodes[place]
-        arms = {name: CycleRanks.of(split) for name, split in piece.latency.items()}
+        arms = piece.latency
         ratios = {
             "shadowed": Ratios.of(arms["holdout"], arms["shadowed"], paired=False),
             "v2": Ratios.of(arms["v1"], arms["v2"], paired=True),
@@ -272,7 +244,6 @@ class _Plan:
             handoff=piece.slots["handoff"],
             intents=piece.intents,
             latency=arms,
-            p95_ms={name: pair.all.percentile_ms() for name, pair in arms.items()},
             ratios={name: ratio for name, ratio in ratios.items() if ratio is not None},
             counts=_counts(self.kinds, self.accepted, mine),
             constant_decision=_constant(self.kinds, self.compared * mine),
@@ -306,14 +277,12 @@ def sessions(summary: Summary, chosen: Slice, node: str) -> Sessions:
         raise ValueError(f"no evidence of node {node!r}; there is {', '.join(names) or 'none'}")
     rows = within(summary, chosen)
     mine = np.array([(item.graph, item.node) == names[node] for item in summary.signatures], bool)
-    rows = rows.where(mine[rows.kind])
-    order = np.argsort(rows.session)
-    rows = rows.where(order)
+    rows = rows.where(np.flatnonzero(mine[rows.kind]))
     empty = np.empty(0, np.int64)
     if not len(rows):
         return Sessions(empty, empty, empty, empty, empty, empty)
     plan = _Plan(summary, chosen, nodes, ())
-    found = _Node(plan, rows, rows.session, np.empty(0, np.uint64))
+    found = _Node(plan, rows, np.empty(0, np.uint64))
     last = np.maximum.reduceat(rows.time, found.starts)
     roles = (plan.matched, plan.compared, plan.kept, plan.attempted)
     return Sessions(found.first, last, *(found.per_session(role) for role in roles))
@@ -328,16 +297,15 @@ def _display_names(nodes: Sequence[tuple[str, str]]) -> dict[tuple[str, str], st
 class _Node:
     """Rows of one node, sorted by session, on their way to sums."""
 
-    def __init__(self, plan: _Plan, rows: Rows, key: NDArray[np.uint64], open_sessions: NDArray[np.uint64]) -> None:
+    def __init__(self, plan: _Plan, rows: Rows, open_sessions: NDArray[np.uint64]) -> None:
         self.plan, self.rows = plan, rows
-        self.starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+        self.starts = np.flatnonzero(np.r_[True, rows.session[1:] != rows.session[:-1]])
         self.closed = np.ones(len(self.starts), bool)
         if len(open_sessions):
             self.closed = ~np.isin(rows.session[self.starts], open_sessions)
         self.first = np.minimum.reduceat(rows.time, self.starts)
-        edges = np.array(plan.chosen.edges, np.int64)
-        self.slot = np.searchsorted(edges, self.first, side="right").astype(np.int64)
-        self.in_go = self.closed & (self.slot < plan.chosen.go_slots)
+        self.block = (self.first - plan.chosen.start) // plan.chosen.block
+        self.in_go = self.closed & (self.first < plan.chosen.go_end)
         self.of_row = np.repeat(np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(rows)]))
 
     def per_session(self, role: Ints) -> Ints:
@@ -346,9 +314,9 @@ class _Node:
             return np.zeros(int(self.closed.sum()), np.int64)
         return np.asarray(np.add.reduceat(role[self.rows.kind], self.starts)[self.closed])
 
-    def slots(self, successes: Ints, turns: Ints, halves: bool = False) -> Slots:
+    def slots(self, successes: Ints, turns: Ints, halves: bool = False) -> Blocks:
         """Return the sums over sessions of two roles."""
-        return Slots.of(self.slot[self.closed], self.per_session(successes), self.per_session(turns), halves)
+        return Blocks.of(self.block[self.closed], self.per_session(successes), self.per_session(turns), halves)
 
     def piece(self) -> _Piece:
         plan = self.plan
@@ -373,28 +341,38 @@ class _Node:
             busiest=int(np.diff(np.r_[self.starts, len(self.rows)]).max()),
         )
 
-    def latency(self) -> dict[str, CycleSplit]:
-        """Return ranks of every arm."""
+    def latency(self) -> dict[str, Side]:
+        """Return the times of every arm, by the share of the time that was held out."""
         v1, v2 = self.rows.v1, self.rows.v2
         timed = v1 != latency.NONE
         both = timed & (v2 != latency.NONE)
         return {
-            "shadowed": self.ranks(self.plan.shadowed, v1, timed),
-            "holdout": self.ranks(self.plan.holdout, v1, timed),
-            "v1": self.ranks(self.plan.paired, v1, both),
-            "v2": self.ranks(self.plan.paired, v2, both),
+            "shadowed": self.side(self.plan.shadowed, v1, timed, self.plan.held),
+            "holdout": self.side(self.plan.holdout, v1, timed, self.plan.held),
+            "v1": self.side(self.plan.paired, v1, both),
+            "v2": self.side(self.plan.paired, v2, both),
         }
 
-    def ranks(self, role: Ints, bucket: NDArray[np.int16], measured: NDArray[np.bool_]) -> CycleSplit:
+    def side(
+        self,
+        role: Ints,
+        bucket: NDArray[np.int16],
+        measured: NDArray[np.bool_],
+        held: Floats | None = None,
+    ) -> Side:
+        """Return the times of one side; ``held``: the share of the time held out, of each kind."""
         if not role.any():
-            return CycleSplit(NO_RANKS, NO_RANKS)
+            return NO_SIDE
         rows = np.flatnonzero(measured & (role[self.rows.kind] > 0))
-        owner, level = self.of_row[rows], bucket[rows]
-        go = self.in_go[owner]
-        if go.all():
-            return CycleSplit(Ranks.of(owner, level), NO_RANKS)
-        rest = self.closed[owner] & ~go
-        return CycleSplit(Ranks.of(owner[go], level[go]), Ranks.of(owner[rest], level[rest]))
+        rows = rows[self.closed[self.of_row[rows]]]
+        shares = np.unique(held[role > 0]).tolist() if held is not None else [0.0]
+        stretches = {}
+        for share in shares:
+            mine = rows if len(shares) == 1 or held is None else rows[held[self.rows.kind[rows]] == share]
+            if len(mine):
+                ranks = Ranks.of(self.of_row[mine], bucket[mine])
+                stretches[share] = Stretch(ranks, int(self.rows.time[mine].min()))
+        return Side(len(np.unique(self.of_row[rows])), len(rows), stretches)
 
 
 _INTENTS = 20

@@ -21,10 +21,12 @@ class Outlook:
     Arguments:
         cycles: whole cycles since the anchor at whose end it would be proven within the window; None: not within it.
         longer: the least ``max_cycles`` with which it would be, where the window is too short; None: with none.
+        level: of the window's last look.
     """
 
     cycles: int | None
     longer: int | None
+    level: float
 
 
 def outlook(test: CycleTest, done: int, elapsed: float, max_cycles: int, alpha: float) -> Outlook:
@@ -40,19 +42,23 @@ def outlook(test: CycleTest, done: int, elapsed: float, max_cycles: int, alpha: 
     first = max(0, done - max_cycles)
     span = max(elapsed - first, 1e-6)
     now = test.information(first, done)
-    taken = [PlannedLook(size, test.best_p(size)) for size in (test.information(0, last) for last in range(done))]
+    sizes = [test.information(0, last) for last in range(min(done, FARTHEST))]
+    taken = [PlannedLook(size, test.best_p(size)) for size in sizes]
 
-    def proven_at(cycles: int, held: int) -> bool:
-        factor = (cycles - max(0, cycles - held)) / span
+    def level_of(cycles: int, held: int) -> float:
         ahead = [now * count / span for count in range(done + 1, min(cycles, held) + 1)]
         planned = [*taken[:held], *(PlannedLook(size, test.best_p(size)) for size in ahead)]
-        level = levels(planned, test.reference, alpha)[-1] if planned else 0.0
-        return level > 0.0 and test.would_prove(first, done, factor, level)
+        return levels(planned, test.reference, alpha)[-1] if planned else 0.0
+
+    def proven_at(cycles: int, held: int) -> bool:
+        level = level_of(cycles, held)
+        return level > 0.0 and test.would_prove(first, done, (cycles - max(0, cycles - held)) / span, level)
 
     within = _first(lambda cycles: proven_at(cycles, max_cycles), done + 1, max(max_cycles, done + 1))
+    last = level_of(max(max_cycles, done + 1), max_cycles)
     if within is not None:
-        return Outlook(within, None)
-    return Outlook(None, _first(lambda cycles: proven_at(cycles, cycles), max_cycles + 1, FARTHEST))
+        return Outlook(within, None, last)
+    return Outlook(None, _first(lambda cycles: proven_at(cycles, cycles), max_cycles + 1, FARTHEST), last)
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:

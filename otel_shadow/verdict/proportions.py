@@ -11,7 +11,7 @@ import numpy as np
 
 from otel_shadow.verdict.result import Decision, Part
 from otel_shadow.verdict.sequential import Counts, crossing, sessions_needed
-from otel_shadow.verdict.session_counts import Slots
+from otel_shadow.verdict.session_counts import Blocks
 
 _LOG_2 = math.log(2.0)
 
@@ -91,16 +91,21 @@ def _shared(levels: Levels, judged: int) -> float:
 
 
 def block_parts(
-    slots: Slots,
-    blocks: Sequence[tuple[int, list[int]]],
+    blocks: Blocks,
     label: Callable[[int], datetime],
     m: float,
     levels: Levels,
     no_go_minimum: int,
 ) -> tuple[Part, ...]:
-    """Return the blocks with evidence, each by itself like an intent, but from one look at all and without a band."""
-    names = [label(start).isoformat().replace("+00:00", "Z") for start, _ in blocks]
-    counts, sessions = slots.by_group([held for _, held in blocks])
+    """Return the blocks with evidence, each by itself like an intent, but from one look at all and without a band.
+
+    Arguments:
+        label: from the number of a block to its start.
+    """
+    numbers, counts, sessions = blocks.by_block()
+    if not len(numbers):
+        return ()
+    names = [label(number).isoformat().replace("+00:00", "Z") for number in numbers.tolist()]
     totals = sessions.sum(axis=0)
     broken = _shared(levels, int((totals >= no_go_minimum).sum()))
     units = (counts.session_unit(), counts.event_unit(levels.max_turns))

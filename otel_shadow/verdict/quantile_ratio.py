@@ -55,8 +55,9 @@ class _Sizes:
         multiple = total / least
         code = np.rint(multiple).astype(np.int64) if multiple.max(initial=0.0) < _MANY else np.full(len(total), -1)
         if (np.abs(multiple - code) > 1e-6 * np.maximum(multiple, 1.0)).any():
-            _, code = np.unique(total, return_inverse=True)
-            if len(code) and code.max() >= _MANY:
+            if len(total) < 4 * _MANY:
+                _, code = np.unique(total, return_inverse=True)
+            if len(code) and (len(total) >= 4 * _MANY or code.max() >= _MANY):
                 # So finely that the means of the classes give the same chance to nine digits.
                 ends = math.log(float(total[total > 0.0].min())), math.log(float(total.max()))
                 with np.errstate(divide="ignore"):
@@ -105,7 +106,8 @@ class Latencies:
         self._ends = np.r_[np.flatnonzero(new) + 1, len(order)] if len(order) else np.empty(0, np.int64)
         """Of each time that occurs, from the slowest on, how many lines are no faster."""
         reached = np.cumsum(self._weight)[self._ends - 1] if len(order) else np.empty(0)
-        self._place = int(np.searchsorted(reached, _ABOVE * self._whole, side="right"))
+        # Sums in another order differ in their last bits: what is a twentieth but for those is a twentieth.
+        self._place = int(np.searchsorted(reached, _ABOVE * self._whole * (1.0 + 1e-9), side="right"))
         if len(order) == len(time):
             self._place = min(self._place, len(self._ends) - 1)
 
@@ -177,7 +179,7 @@ class Latencies:
         rest = sign * _ABOVE * self._size.values
         if float(own @ alike + rest @ others) <= 0.0:
             return 1.0
-        return at_most_zero(np.r_[own, rest, star], np.r_[alike, others, 1.0])
+        return at_most_zero(np.concatenate([own, rest, [star]]), np.concatenate([alike, others, [1.0]]))
 
 
 class PercentileRatio:
@@ -191,6 +193,11 @@ class PercentileRatio:
     def __init__(self, x: Latencies, y: Latencies) -> None:
         self._x, self._y = x, y
         self._present = min(x.present, y.present)
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """The weighted 95th percentiles of x and y; NaN where a side has no line."""
+        return self._x.p95, self._y.p95
 
     @property
     def estimate(self) -> float:

@@ -48,7 +48,7 @@ class ReasonKind(StrEnum):
     CYCLES = "cycles"  # needed, each of so many hours; by: the end of the next
     SESSIONS = "sessions"  # have, needed; rate; by
     PROOF = "proof"  # have, needed: sessions; rate; by
-    OUT_OF_REACH = "out_of_reach"
+    OUT_OF_REACH = "out_of_reach"  # have against needed, with quantity and limit
     TOO_FEW_TO_TELL = "too_few_to_tell"
     OUT_OF_WINDOW = "out_of_window"  # of: cycles; rate; needed: sessions without a failure; have: cycles that would do;
     # names: the judgement
@@ -57,7 +57,7 @@ class ReasonKind(StrEnum):
     OUTSIDE = "outside"  # have against needed, with quantity and limit
     GUARD = "guard"  # have: what is proven; needed: the guard's bound; quantity, limit; rate; by, or of: too few cycles
     SHARES_DIFFER = "shares_differ"
-    # why V1 is slower with shadows; have: the ratio of the slots
+    # why V1 is slower with shadows; have: the ratio of the slots; names: "so far", unless it is proven to be slower
     OWN_TIME = "own_time"  # needed: the bound
     V1_BY_HOUR = "v1_by_hour"  # needed: the ratio with the hours alike
     CONTENTION = "contention"  # needed: the ratio inside ordinary slots
@@ -91,7 +91,7 @@ class ReasonKind(StrEnum):
     ARMS = "arms"  # have, needed: shares
     UNSEEN_HOURS = "unseen_hours"  # names: from, to, reasons; have of of
     TRICKLE = "trickle"  # hours; have of of
-    HOURS_AGAINST = "hours_against"  # criterion, node, have, of: sessions; needed: hours since the start; hours
+    HOURS_AGAINST = "hours_against"  # criterion, node, have, of: sessions; needed: hours since the start; hours; since
     FORGED = "forged"  # have
     MISPLACED = "misplaced"  # have
     UNCODED = "uncoded"  # have

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.json_data import plain, plain_fields
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, Role
-from otel_shadow.verdict.wording import sentence
+from otel_shadow.verdict.wording import sentences
 
 EXIT_CODES: Mapping[str, int] = {"GO": 0, "NO-GO": 1, "WAIT": 3}
 """Exit codes of ``otel-shadow verdict``; 2 is usage or unreadable input."""
@@ -35,7 +35,7 @@ class Reasoned:
 
     def told(self, *roles: Role) -> tuple[str, ...]:
         """Return the sentences of the reasons that play one of ``roles``."""
-        return tuple(sentence(one) for one in self.reasons if one.role in roles)
+        return tuple(told for _, told in sentences(one for one in self.reasons if one.role in roles))
 
     @property
     def reason(self) -> str:
@@ -229,7 +229,8 @@ class Verdict(Reasoned):
         simulated: some evidence was made under a simulated clock.
         slowest: name of the criterion that will be last to say GO.
         eta: earliest time of an overall GO at the present rate.
-        next_look: when the next whole cycle ends, and a GO may be given.
+        next_look: when the next whole cycle ends, and a GO may be given; None where the evidence ended before a time
+            that has passed.
     """
 
     worded = ("reason", "missing", "advice", "notes", "warnings", "blockers")

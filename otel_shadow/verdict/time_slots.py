@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow.slots import holdout_place, slots_per_block
+from otel_shadow.verdict.dense_codes import dense
 
+_LONGEST: Final = 1e12
 _WASHOUT: Final = 6
 """An execution counts in no latency in the first sixth of a holdout slot, and of the slot after it."""
 
@@ -21,7 +23,7 @@ def block_numbers(times: NDArray[np.int64], holdout: float, slot_seconds: float)
         holdout: share of the time, one over the slots of a block.
         slot_seconds: length of a slot.
     """
-    return np.asarray(times // (_slots(holdout) * _length(slot_seconds)), np.int64)
+    return np.asarray(times // (_slots(holdout) * slot_length(slot_seconds)), np.int64)
 
 
 def washouts(times: NDArray[np.int64], service: str, holdout: float, slot_seconds: float) -> NDArray[np.bool_]:
@@ -33,7 +35,7 @@ def washouts(times: NDArray[np.int64], service: str, holdout: float, slot_second
         holdout: share of the time.
         slot_seconds: length of a slot.
     """
-    slots, length = _slots(holdout), _length(slot_seconds)
+    slots, length = _slots(holdout), slot_length(slot_seconds)
     if slots < 2 or not len(times):
         return np.zeros(len(times), bool)
     slot, since = np.divmod(times, length)
@@ -48,19 +50,20 @@ def held_out(times: NDArray[np.int64], service: str, holdout: float, slot_second
     slots = _slots(holdout)
     if slots < 2 or not len(times):
         return np.zeros(len(times), bool)
-    return _held(times // _length(slot_seconds), service, slots)
+    return _held(times // slot_length(slot_seconds), service, slots)
 
 
 def _held(slot: NDArray[np.int64], service: str, slots: int) -> NDArray[np.bool_]:
     block, place = np.divmod(slot, slots)
-    blocks, which = np.unique(block, return_inverse=True)
-    drawn = np.array([holdout_place(service, int(one), slots) for one in blocks.tolist()], np.int64)
-    return np.asarray(drawn[which.ravel()] == place, np.bool_)
+    which, blocks = dense(block)
+    drawn = np.array([holdout_place(service, one, slots) for one in blocks.tolist()], np.int64)
+    return np.asarray(drawn[which] == place, np.bool_)
 
 
 def _slots(holdout: float) -> int:
     return max(slots_per_block(holdout), 1)
 
 
-def _length(slot_seconds: float) -> Any:
-    return max(round(slot_seconds * 1000.0), 1)
+def slot_length(slot_seconds: float) -> int:
+    """Return the length of a slot in ms, whatever a line says: at least one, at most some years."""
+    return round(min(max(slot_seconds * 1000.0, 1.0), _LONGEST))

@@ -122,7 +122,8 @@ class _Path:
         estimate = int(self.successes[place]) / events if events else None
         go, no_go = float(self.up[place]), float(self.down[place])
         decision = Decision.GO if go >= self.levels.go else Decision.WAIT
-        decision = Decision.NO_GO if no_go >= self.levels.no_go else decision
+        if no_go >= self.levels.no_go and estimate is not None and estimate < self.m:
+            decision = Decision.NO_GO
         if kept:
             return Look(at, end, events, estimate, lower, upper, go, no_go, decision)
         turned = None if estimate is None else 1.0 - estimate

@@ -30,6 +30,10 @@ _LONGEST: Final = 1.5
 """Times the size-weighted mean length that a session counts as at most."""
 _NEAR_ZERO: Final = 1e-4
 _STEPS: Final = 200
+_MANY: Final = 1 << 13
+"""Classes of contributions of one sign."""
+_RANGE: Final = 20.0
+"""Natural logarithm of the largest contribution over the smallest that has a class of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class WeightedSessions:
     @property
     def share(self) -> float:
         """Weighted successes over weighted turns; NaN without any."""
-        total = float(self.weight @ self.sessions)
-        return float(self.successes @ self.sessions) / total if total else math.nan
+        total = float((self.weight * self.sessions).sum())
+        return float((self.successes * self.sessions).sum()) / total if total else math.nan
 
     @property
     def longest(self) -> float:
@@ -97,7 +101,7 @@ def worst_turns(sessions: WeightedSessions, classes: Sequence[SamplingClass] = C
     """
     longest = sessions.longest
     least = longest * float((sessions.weight / sessions.turns).min())
-    return max(least, *(min(longest / each.probability, each.eligible) for each in classes))
+    return max([least, *(min(longest / each.probability, each.eligible) for each in classes)])
 
 
 def p_value(sessions: WeightedSessions, m: float, worst: float) -> float:
@@ -148,7 +152,7 @@ def at_most_zero(contributions: Floats, counts: Floats) -> float:
         A probability; its relative error falls with the number of contributions.
     """
     used = (contributions != 0.0) & (counts > 0.0)
-    c, n = contributions[used], counts[used]
+    c, n = _fewer(contributions[used], counts[used])
     if not len(c) or c.min() >= 0.0:
         return 0.0
     if c.max() <= 0.0:
@@ -160,6 +164,18 @@ def at_most_zero(contributions: Floats, counts: Floats) -> float:
     u = s * math.sqrt(float(n @ (c / (1.0 - s * c)) ** 2))
     density = math.exp(-r * r / 2.0) / math.sqrt(2.0 * math.pi)
     return min(max(normal_cdf(r) + density * (1.0 / r - 1.0 / u), 0.0), 1.0)
+
+
+def _fewer(c: Floats, n: Floats) -> tuple[Floats, Floats]:
+    """Return at most so many contributions, means of classes so narrow that the chance is the same to seven digits."""
+    if len(c) <= 2 * _MANY:
+        return c, n
+    size = np.log(np.abs(c))
+    place = np.ceil((size - size.max()) * (_MANY / _RANGE)).astype(np.int64) + _MANY
+    code = 2 * np.maximum(place, 0) + (c > 0.0)
+    counts = np.bincount(code, n)
+    used = counts > 0.0
+    return np.bincount(code, n * c)[used] / counts[used], counts[used].astype(np.float64)
 
 
 def _saddlepoint(c: Floats, n: Floats) -> float:

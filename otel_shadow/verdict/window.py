@@ -21,6 +21,7 @@ _TAIL = 48
 """Evidence may end a 48th of a cycle (half an hour of a day) before the cycle does and still count as whole."""
 _HEAD = 288
 """Observation may have begun a 288th of a cycle (five minutes of a day) before the first execution was seen."""
+_MOST_BLOCKS = 1000
 _EXPECTED = 500
 """A silence in which so many executions were to be expected at the window's mean rate is a gap."""
 
@@ -68,12 +69,10 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
     cycles = min(whole, held)
     start = first + (whole - cycles) * cycle
     go_end = start + cycles * cycle
-    edges = _edges(start, end, go_end, max(round(policy.block_hours * HOUR), 1))
     idle = round(policy.session_idle_minutes * 60_000)
     # Once every session is closed, a later time sees the same evidence.
     chosen = Slice(
-        choice.unit, start, min(at, last + idle), idle, edges,
-        int(np.searchsorted(edges, go_end, side="right")) if cycles else 0, policy.rate_limited == "excluded",
+        choice.unit, start, min(at, last + idle), idle, block_length(policy), go_end, policy.rate_limited == "excluded",
     )  # fmt: skip
     window = Window(
         start=moment(start),
@@ -83,25 +82,14 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
         next_cycle=moment(start + max(cycles + 1, policy.min_cycles) * cycle),
         gaps=_gaps(parts_within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
     )
-    earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0, (), 0))
-    since = replace(chosen, start=first, edges=(), go_slots=0)
+    earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0))
+    since = replace(chosen, start=first, go_end=0)
     return Frame(newest, choice.left_out, window, chosen, CycleSlice(since, cycle, int(whole)), sum(map(len, earlier)))
 
 
-def _edges(start: int, end: int, go_end: int, block: int) -> tuple[int, ...]:
-    """Return starts of the slots after the first: every block, and the end of the whole cycles."""
-    blocks = range(start + block, end + 1, block)
-    return tuple(sorted({*blocks, go_end} - {start}))
-
-
-def block_of_slots(chosen: Slice, block_hours: float) -> Sequence[tuple[int, list[int]]]:
-    """Return the blocks as (start in ms, slots)."""
-    block = max(round(block_hours * HOUR), 1)
-    starts = (chosen.start, *chosen.edges)
-    blocks: dict[int, list[int]] = {}
-    for slot, begin in enumerate(starts):
-        blocks.setdefault((begin - chosen.start) // block, []).append(slot)
-    return [(chosen.start + place * block, slots) for place, slots in blocks.items()]
+def block_length(policy: Policy) -> int:
+    """Return the length of a block in ms: at least a thousandth of the longest window."""
+    return max(round(max(policy.block_hours, policy.window_length_hours / _MOST_BLOCKS) * HOUR), 1)
 
 
 def _gaps(parts: Sequence[Rows], start: int, end: int, policy: Policy) -> tuple[tuple[datetime, datetime], ...]:

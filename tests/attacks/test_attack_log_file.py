@@ -15,6 +15,7 @@ from small_graphs import call, left, small_graph
 
 from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow.evidence.line_reader import LineReader
+from otel_shadow.line_code import code_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,7 +70,6 @@ def test_standard_error_is_closed(tmp_path: Path) -> None:
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from otel_shadow._telemetry.log_sinks import LogFileSink
-from otel_shadow.evidence.line_reader import LineReader
 database = os.open("app.db", os.O_RDWR | os.O_CREAT)
 try:
     LogFileSink("stderr").write(b"line\\n")
@@ -96,7 +96,6 @@ def test_standard_error_has_no_empty_lines(tmp_path: Path, unbuffered: str) -> N
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from otel_shadow._telemetry.log_sinks import LogFileSink
-from otel_shadow.evidence.line_reader import LineReader
 sink = LogFileSink("stderr")
 for _ in range(2):
     print("the application", file=sys.stderr)
@@ -110,12 +109,18 @@ for _ in range(2):
     assert done.stderr.splitlines() == ["the application", '{"event":1}', '{"event":2}'] * 2
 
 
-def test_a_line_behind_an_unfinished_one_is_evidence() -> None:
-    """Another thread may have printed a line and not yet its end: the reader finds the log line there."""
-    reader = LineReader(lambda item: taken.append(item["pair_id"]))
+def test_a_line_behind_an_unfinished_one_is_told() -> None:
+    """Another thread may have printed a line and not yet its end; so may somebody whose text is logged: it is no
+    evidence without a code, and the reader says where it stands."""
     taken: list[str] = []
+    reader = LineReader(lambda item, coded: taken.append(f"{item['pair_id']} {coded}"), verify_key=None)
     reader.line(b'half a line{"event":"SHADOW_V2","pair_id":"0123"}\n', "app.log, line 1")
-    assert taken == ["0123"]
+    assert (taken, reader.counts["misplaced"], reader.counts["malformed"]) == ([], 1, 1)
+    line: dict[str, object] = {"event": "SHADOW_V2", "pair_id": "0123"}
+    line["code"] = code_of(line, b"k" * 32)
+    reader = LineReader(lambda item, coded: taken.append(f"{item['pair_id']} {coded}"), verify_key=b"k" * 32)
+    reader.line(b"half a line" + json.dumps(line).encode() + b"\n", "app.log, line 1")
+    assert (taken, reader.counts["malformed"]) == (["0123 True"], 0)
 
 
 def test_a_line_that_was_cut_by_a_full_disk_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

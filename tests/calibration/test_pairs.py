@@ -58,7 +58,7 @@ def test_only_the_latest_build_counts_unless_another_is_named(tmp_path: Path) ->
 
 
 def test_damaged_lines_are_counted_and_left_out(tmp_path: Path) -> None:
-    """A torn line, a line without a session and one of another schema are damage, told in a note."""
+    """A torn line, a line without a session and one of another schema are damage, and told as the verdict tells it."""
     log = write_log(tmp_path / "app.log", some(3))
     good = json.loads(next(line for line in log.read_text().splitlines() if '"SHADOW_V2"' in line))
     with log.open("a") as file:
@@ -67,7 +67,8 @@ def test_damaged_lines_are_counted_and_left_out(tmp_path: Path) -> None:
         file.write(json.dumps({**good, "pair_id": "y", "schema": 99}) + "\n")
     found = read_pairs([str(log)])
     assert (len(found.pairs), found.malformed) == (3, 3)
-    assert "3 damaged lines" in " ".join(found.notes)
+    assert "2 lines of otel-shadow were unreadable" in " ".join(found.notes)
+    assert "1 line of another format (schema 99) was left out" in " ".join(found.blockers)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from otel_shadow.log_line import encode, lines
-from otel_shadow.record import Arm, Comparison, Mode, Observation, Outcome, ShadowRecord, Status
+from otel_shadow import semconv
+from otel_shadow.log_line import encode, heartbeat_line, lines
+from otel_shadow.record import Arm, Comparison, Heartbeat, Mode, Observation, Outcome, ShadowRecord, Status
 
 START = datetime(2025, 1, 9, 7, tzinfo=UTC)
 TARGETS = ("qualification", "information", "__end__")
@@ -56,6 +57,26 @@ def log(records: int, *, seed: int = 1, start: int = 0) -> list[bytes]:
     """The lines of so many records, in the order in which they were written."""
     rng = random.Random(seed)
     return [encode(line) for number in range(start, start + records) for line in lines(record(number, rng))]
+
+
+def beats(number: int, *, seed: int = 1) -> list[bytes]:
+    """So many heartbeats of two processes and two nodes: totals grow, stand still, or are told for the last time."""
+    rng = random.Random(seed)
+    written = {place: [0, 0] for place in range(4)}
+    made = []
+    for minute in range(number):
+        place = rng.randrange(4)
+        for event in range(2):
+            written[place][event] += rng.randrange(3)
+        baselines, pairs = written[place]
+        totals = {semconv.EVENT_BASELINE: baselines, semconv.EVENT_V2: pairs}
+        beat = Heartbeat(
+            "enrolment", f"process {place // 2}", START + timedelta(minutes=minute), "enrolment",
+            ("greeting", "qualification")[place % 2], baselines + pairs, {name: n for name, n in totals.items() if n},
+            last=minute > number - 2, v2_build="1.4.0", config_digest="a1b2c3d4e5f6", key_id="k1",
+        )  # fmt: skip
+        made.append(encode(heartbeat_line(beat)))
+    return made
 
 
 def mixed(ours: list[bytes]) -> list[bytes]:

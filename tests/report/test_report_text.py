@@ -117,5 +117,5 @@ def test_no_word_of_a_log_changes_what_is_told() -> None:
     verdict = replace(sample_verdict.verdict(Decision.WAIT, simulated=True), reasons=planted)
     text = " ".join(printed(verdict, sample_verdict.evidence(verdict)).split())
     assert text.count("clock was simulated") == 2
-    assert "What is missing first: Functional parity (x): 1 more closed session (0 of 1 so far)" in text
-    assert "missing: Latency impact now (handoff): 20,000 more closed sessions (0 of 20,000 so far)" in text
+    assert "What is missing first: x: 1 more closed session (0 of 1 so far)" in text
+    assert "; handoff: 20,000 more closed sessions (0 of 20,000 so far)" in text

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otel_shadow.verdict.latency import BASE, LEVEL, NONE, PER_115, Ranks, Ratio, buckets, edge_ms, shift
+from otel_shadow.verdict.latency import BASE, LEVEL, NONE, PER_115, Ranks, Ratio, band_of, buckets, edge_ms, shift
 from otel_shadow.verdict.sequential import DOWN, UP
 
 arms = st.lists(st.tuples(st.integers(0, 8), st.integers(-5, 25)), min_size=1, max_size=60)
@@ -109,7 +109,7 @@ def test_the_band_of_the_ratio_covers_the_truth_and_shrinks() -> None:
         bucket = buckets(np.where(held, x, 1.3 * x)).astype(np.int64)
         session = np.arange(size)
         ratio = Ratio.of(Ranks.of(session[held], bucket[held]), Ranks.of(session[~held], bucket[~held]), paired=False)
-        lower, upper = ratio.band(math.log(20), math.log(20))
+        lower, upper = band_of(ratio, math.log(20), math.log(20))
         assert lower < 1.3 < upper
         widths.append(upper - lower)
     assert widths[1] < widths[0]

@@ -44,6 +44,13 @@ def test_with_one_turn_a_session_it_is_clopper_and_pearsons(failures: int, sessi
     assert p_value(seen, 0.95, worst_turns(seen)) == pytest.approx(p, rel=0.01)
 
 
+@pytest.mark.parametrize(("failures", "sessions", "p"), [(5, 200, 0.0624), (14, 500, 0.0108)])
+def test_the_p_value_is_that_of_the_design(failures: int, sessions: int, p: float) -> None:
+    """The two numbers by which an implementation is checked, to all their digits."""
+    seen = one_turn(sessions - failures, failures)
+    assert round(p_value(seen, 0.95, worst_turns(seen)), 4) == p
+
+
 def test_the_saddlepoint_agrees_with_the_exact_law() -> None:
     """P(Σ c G ≤ 0) agrees with a simulation of the sum, with weights of any kind."""
     rng = np.random.default_rng(4)
