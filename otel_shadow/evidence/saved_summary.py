@@ -7,12 +7,13 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.whole_files import write_whole
@@ -63,7 +64,8 @@ def load(path: str | os.PathLike[str]) -> Summary:
     try:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
-        facts = json.loads(columns.pop("facts").tobytes())
+        text = columns.pop("facts").tobytes()
+        facts = json.loads(text)
         json.dumps(facts, ensure_ascii=False).encode()  # a lone surrogate could be shown nowhere
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
             MemoryError, RuntimeError, AttributeError, SyntaxError) as error:  # fmt: skip
@@ -72,16 +74,53 @@ def load(path: str | os.PathLike[str]) -> Summary:
         found = facts.get("format") if isinstance(facts, dict) else None
         raise EvidenceError(f"{path}: a summary of format {found}; this version reads {FORMAT}: save it again")
     try:
-        return _summary(columns, facts)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        return _summary(columns, text)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise EvidenceError(f"{path}: is not a complete summary (facts: {place})") from None
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, OSError) as error:
         raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__}: {error})") from None
 
 
-def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
-    signatures = [ExecutionKind(**item | {"diff_fields": tuple(item["diff_fields"])}) for item in facts["signatures"]]
-    contradictory = columns.pop("contradictory")
-    length = len(columns["time"])
-    empty = Rows.empty()
+@dataclass
+class _Facts:
+    """What ``facts`` holds: every part is checked, for whoever shows it relies on its type."""
+
+    signatures: list[ExecutionKind]
+    samples: list[tuple[int, list[tuple[int, str, str]]]]
+    reading: Reading
+    duplicates: int
+    given: list[str]
+    beats: list[Beat] = field(default_factory=list)
+
+
+_FACTS = TypeAdapter(_Facts)
+_TIMES = milliseconds(datetime.min.replace(tzinfo=UTC)), milliseconds(datetime.max.replace(tzinfo=UTC)) - 1000
+
+
+def _summary(columns: dict[str, Any], text: bytes) -> Summary:
+    facts = _FACTS.validate_json(text, strict=True)
+    signatures, contradictory = facts.signatures, columns.pop("contradictory")
+    rows = _rows(columns)
+    if len(rows) and not 0 <= int(rows.kind.min()) <= int(rows.kind.max()) < len(signatures):
+        raise IndexError("a row without a kind")
+    return Summary(
+        rows,
+        signatures,
+        samples={
+            signatures[kind]: tuple(Sample(moment(at), pair, trace) for at, pair, trace in items)
+            for kind, items in facts.samples
+        },
+        reading=facts.reading,
+        contradictory=contradictory.astype(np.uint64, casting="same_kind"),
+        duplicates=facts.duplicates,
+        given=facts.given,
+        beats=facts.beats,
+    )
+
+
+def _rows(columns: dict[str, Any]) -> Rows:
+    length, empty = len(columns["time"]), Rows.empty()
     for name in ("probability", "process", "sequence"):  # not in format 1
         columns.setdefault(name, np.zeros(length, getattr(empty, name).dtype))
     columns.setdefault("overhead", np.full(length, latency.NONE, np.int16))
@@ -91,21 +130,8 @@ def _summary(columns: dict[str, Any], facts: Mapping[str, Any]) -> Summary:
             raise ValueError(f"column {name}")
         columns[name] = column.astype(wanted, copy=False)
     rows = Rows(**columns)
-    if length and not 0 <= int(rows.kind.min()) <= int(rows.kind.max()) < len(signatures):
-        raise IndexError("a row without a kind")
-    reading = facts["reading"]
-    tails = {name: tuple(tail) for name, tail in reading.get("tails", {}).items()}
-    lists = {"sources": tuple(reading["sources"]), "examples": tuple(reading["examples"]), "tails": tails}
-    return Summary(
-        rows,
-        signatures,
-        samples={
-            signatures[kind]: tuple(Sample(moment(at), pair, trace) for at, pair, trace in items)
-            for kind, items in facts["samples"]
-        },
-        reading=Reading(**reading | lists),
-        contradictory=contradictory,
-        duplicates=facts["duplicates"],
-        given=facts["given"],
-        beats=[Beat(**item | {"totals": tuple(map(tuple, item["totals"]))}) for item in facts.get("beats", ())],
-    )
+    if length and not _TIMES[0] <= int(rows.time.min()) <= int(rows.time.max()) <= _TIMES[1]:
+        raise ValueError("a time that is none")
+    if not ((rows.probability >= 0.0) & (rows.probability <= 1.0)).all():
+        raise ValueError("a probability that is none")
+    return rows
