@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -21,7 +20,8 @@ from otel_shadow._calibration.proposal_file import proposal_file  # noqa: E402
 from otel_shadow._calibration.threshold_proposals import STRICTNESS  # noqa: E402
 from otel_shadow._calibration.thresholds_file import read_thresholds  # noqa: E402
 from otel_shadow._report.html_page import page, write  # noqa: E402
-from otel_shadow._report.terminal import clean, console, show  # noqa: E402
+from otel_shadow._report.shown_text import clean, json_text  # noqa: E402
+from otel_shadow._report.terminal import console, show  # noqa: E402
 from otel_shadow._report.written_files import keep_sources  # noqa: E402
 from otel_shadow.config import ShadowConfig  # noqa: E402
 from otel_shadow.verdict.json_data import plain  # noqa: E402
@@ -52,7 +52,7 @@ def run_calibrate(
         given["current"], given["current_nodes"], given["current_intents"] = read_thresholds(current)
     parts = tuple({**STRICTNESS, **dict(strictness)}.items())
     options = Options(names=_names(observed), strictness=parts, **given)
-    keep_sources(sources, {"--out": out, "--html": html})
+    keep_sources(sources, {"--out": out, "--html": html}, read=[labels, current])
     pairs = read_pairs(sources, build)
     if pairs.blockers:
         return _blocked(pairs)
@@ -124,4 +124,4 @@ def _names(observed: Sequence[tuple[str, str]]) -> Names:
 
 
 def _print_json(found: Any) -> None:
-    print(json.dumps({"schema": 1, **plain(found)}, ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
+    print(json_text({"schema": 1, **plain(found)}))  # noqa: T201

@@ -1,4 +1,4 @@
-"""Criteria as tables: their numbers in their own units, where they lie on their scale, why, and what is missing."""
+"""Criteria as tables: their numbers in their own units, where they lie on their scale, and why."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FULL_TURN = 3.0
 
 
 def by_criterion(criteria: Sequence[CriterionResult], *, promised: bool, page: bool, nodes: int = 1) -> Table:
-    """Return criteria with their numbers, the evidence so far, and what is missing.
+    """Return criteria with their numbers, the evidence so far, and why; of a single node also what is missing.
 
     Arguments:
         promised: whether an earliest GO is told; after a NO-GO there is none.

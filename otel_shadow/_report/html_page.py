@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from otel_shadow._report.blocks import Cell, Document, Section
-from otel_shadow.errors import ShadowError, require
+from otel_shadow._report.shown_text import clean_page
+from otel_shadow.errors import require
+from otel_shadow.evidence.whole_files import write_whole
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|h|min|UTC)(?:\W|$))|(?<=[≥≤]) ")
 
@@ -39,22 +40,12 @@ def page(document: Document) -> str:
     text: str = environment.get_template("document.html.j2").render(
         document=document, style=_asset("page.css"), script=script, script_hash=digest
     )
-    return text
+    return clean_page(text)
 
 
 def write(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` at once: a reader sees the old page or the new one, never half of one.
-
-    A ShadowError says that it can't be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("x", encoding="utf-8") as out:  # "x": never write into what another process put there
-            out.write(text)
-        beside.replace(path)
-    except OSError as error:
-        remedy = "name a file in a folder you may write"
-        raise ShadowError(f"{path}: can't be written ({error.strerror}); {remedy}") from None
+    """Write ``text`` to ``path``, whole or not at all; an EvidenceError says that it can't be written."""
+    write_whole(path, text.encode())
 
 
 def _together(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -97,21 +98,30 @@ def _ask(url: str, expression: str) -> dict[Place, float]:
             told = f"{answer.get('errorType', 'error')}: {answer.get('error', '')}"
             raise EvidenceError(f"--prometheus {_shown(url)}: {told[:300]}")
         return dict(_row(row) for row in answer["data"]["result"])
-    except (
-        OSError,
-        HTTPException,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-    ) as error:
-        reason = getattr(error, "reason", None) or type(error).__name__
-        raise EvidenceError(
-            f"--prometheus {_shown(url)}: no answer of a Prometheus ({reason}); expected its base address, such as "
-            f"{_EXAMPLE}"
-        ) from None
+    except _NO_ANSWER as error:
+        why = f"no answer of a Prometheus ({_reason(error)}); expected its base address, such as {_EXAMPLE}"
+        raise EvidenceError(f"--prometheus {_shown(url)}: {why}") from None
+
+
+_NO_ANSWER = (
+    OSError, HTTPException, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What a server that is down, or an answer of any form, may raise."""
+
+
+def _reason(error: Exception) -> str:
+    """Return why there is no answer, without anything of the address."""
+    if isinstance(error, OSError):
+        return str(getattr(error, "reason", None) or error.strerror or type(error).__name__)
+    if isinstance(error, _TooLargeError):
+        return f"more than {_LARGEST >> 20} MiB"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
+        return "what came is no JSON"
+    return "what came has another form" if not isinstance(error, HTTPException) else type(error).__name__
+
+
+class _TooLargeError(ValueError):
+    """Error that an answer is larger than any that is read."""
 
 
 def _row(row: Mapping[str, Any]) -> tuple[Place, float]:
@@ -123,8 +133,8 @@ def _answer(url: str, expression: str) -> bytes:
     plain, credentials = _parts(url)
     address = f"{plain.rstrip('/')}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     request = urllib.request.Request(address)  # noqa: S310 - the user's own URL
-    if credentials:
-        request.add_header("Authorization", f"Basic {base64.b64encode(credentials.encode()).decode()}")
+    if credentials:  # not for whoever the answer points to
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(credentials.encode()).decode()}")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
             return _limited(answer)
@@ -138,7 +148,7 @@ def _answer(url: str, expression: str) -> bytes:
 def _limited(answer: Any) -> bytes:
     body: bytes = answer.read(_LARGEST + 1)
     if len(body) > _LARGEST:
-        raise ValueError("answer of more than 64 MiB")
+        raise _TooLargeError
     return body
 
 
@@ -150,10 +160,11 @@ def _parts(url: str) -> tuple[str, str]:
 
 
 def _shown(url: str) -> str:
-    """Return the address as it may be shown: credentials stay secret, in whatever part they stand."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
-        return "(an address that can't be read)"
-    host = parts.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit((parts.scheme, host, parts.path.rpartition("@")[2], "", ""))
+    """Return the address as it may be shown: credentials stay secret, in whatever part they stand, escaped or not."""
+    scheme, mark, rest = url.rpartition("://") if url.count("://") == 1 else ("", "", url)
+    shown = re.split(r"[?#;]", rest.rpartition("@")[2], maxsplit=1)[0]
+    host, slash, path = shown.partition("/")
+    name, colon, port = host.rpartition(":")
+    if colon and not port.isdigit() and not host.endswith("]"):
+        host = name
+    return f"{scheme}{mark}{host}{slash}{path}"

@@ -7,7 +7,6 @@ control characters, so that a name can't draw on the terminal.
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TextIO
 
@@ -18,6 +17,7 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 
 from otel_shadow._report.blocks import Cell, Document, Section, State, Table, Text, Texts, fact_table
+from otel_shadow._report.shown_text import clean
 
 _STATES: Mapping[str, str] = {"go": "bold green", "no_go": "bold red", "wait": "bold yellow", "none": "dim"}
 _PARTS: Mapping[str, str] = {"blocker": "red", "warning": "yellow", "note": "dim", "example": "dim", "muted": "dim"}
@@ -27,7 +27,6 @@ _WIDE = 110
 """Columns below which a trace id does not fit beside a sentence."""
 _NAME = 24
 """Columns of a row's name that the others leave whole."""
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class _Console(Console):
@@ -41,11 +40,6 @@ def console(stream: TextIO, width: int | None = None) -> Console:
     if width is None and not stream.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         width = _PIPED_WIDTH
     return _Console(file=stream, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
-
-
-def clean(text: str) -> str:
-    """Return ``text`` without control characters and without what turns the writing direction."""
-    return "".join("�" if unicodedata.category(sign) == "Cc" or sign in _BIDI else sign for sign in text)
 
 
 def show(document: Document, out: Console) -> None:

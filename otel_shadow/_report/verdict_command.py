@@ -6,7 +6,6 @@ raises ``SCHEMA``.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any, Final
 import click
 
 from otel_shadow import evidence
-from otel_shadow._report import html_page, terminal
+from otel_shadow._report import html_page, shown_text, terminal
 from otel_shadow._report.verdict_document import verdict_document
 from otel_shadow._report.written_files import keep_sources
 from otel_shadow.config import ShadowConfig
@@ -62,7 +61,7 @@ def judge(
         ShadowError: a source can't be read, a file can't be written, or an extra is missing.
     """
     settings = ShadowConfig.load(config)
-    keep_sources(sources, {"--save": save, "--html": html})
+    keep_sources(sources, {"--save": save, "--html": html}, read=[config])
     at = at or datetime.now(UTC)
     with _progress() as told:
         summary = evidence.read(sources, progress=told, verify_key=environment_key())
@@ -88,7 +87,7 @@ def json_text(verdict: Verdict, shown: evidence.EvidenceView) -> str:
         for one in shown.latency
     ]
     document = {"schema": SCHEMA, **verdict.to_dict(), "evidence": found}
-    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+    return shown_text.json_text(document)
 
 
 def verdict_of(summary: Summary, policy: Policy, at: datetime, **chosen: str | None) -> tuple[Verdict, Summary]:
@@ -135,5 +134,5 @@ def _progress() -> Iterator[Callable[[evidence.Progress], None] | None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda now: bar.update(
-            task, completed=now.done, total=now.total, description=terminal.clean(Path(now.source).name)
+            task, completed=now.done, total=now.total, description=shown_text.clean(Path(now.source).name)
         )

@@ -45,7 +45,7 @@ def verdict_document(verdict: Verdict, evidence: EvidenceView, *, page: bool, tr
     criteria = criteria_tables.by_criterion(verdict.criteria, promised=promised, page=page, nodes=len(verdict.nodes))
     policy = tuple(_policy(verdict.policy))
     sections = (
-        Section("Criteria", (criteria,), "criteria", "Criteria", _LEADS["criteria"] + _looked(verdict.window)),
+        Section("Criteria", (criteria,), "criteria", "Criteria", _how_decided(verdict)),
         _listed("Missing for a GO", _texts(verdict, Role.MISSING, Role.ADVICE), "missing", "Missing"),
         _listed("To know", _texts(verdict, Role.WARNING, Role.NOTE), "to-know"),
         *([] if page else [Section("What was judged", (fact_table(facts),))]),
@@ -78,17 +78,19 @@ def _listed(title: str, texts: tuple[Text, ...], anchor: str, nav: str = "") -> 
     return Section(title, (Texts(texts),) if texts else (), anchor, nav)
 
 
-def _looked(window: Window | None) -> str:
-    if window is None or window.go_end is None:
-        return ""
-    return f" Proven so far: at the end of the last whole cycle, {units.moment(window.go_end)}."
+def _how_decided(verdict: Verdict) -> str:
+    """Return of what GO and NO-GO are made, and when what is proven was."""
+    cycle = f"{verdict.policy.cycle_hours:g} h"
+    told = (
+        f"A GO needs every one of them, proven at the end of a whole cycle of traffic ({cycle}). A NO-GO comes at any "
+        "moment, from the always-valid band, which moves with every session; docs/statistics.md explains both."
+    )
+    if verdict.window is None or verdict.window.go_end is None:
+        return told
+    return f"{told} Proven so far: at the end of the last whole cycle, {units.moment(verdict.window.go_end)}."
 
 
 _LEADS: Mapping[str, str] = {
-    "criteria": (
-        "A GO needs every one of them, proven at the end of a whole cycle of traffic. A NO-GO comes at any moment, "
-        "from the always-valid band, which moves with every session."
-    ),
     "parity": (
         "The share of pairs in which V2 decides what V1 decides, of all sessions closed by then, with its always-valid "
         "band. Dots are single hours (joined until they hold 20 pairs): a night that is worse than the day shows here "

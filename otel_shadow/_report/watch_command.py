@@ -21,6 +21,7 @@ import click
 from otel_shadow import evidence
 from otel_shadow._report import criteria_tables, terminal
 from otel_shadow._report.sdk_providers import endpoint, meter_provider
+from otel_shadow._report.shown_text import clean
 from otel_shadow._report.verdict_command import verdict_of
 from otel_shadow._report.verdict_document import headline, verdict_document
 from otel_shadow._report.verdict_gauges import VerdictGauges
@@ -110,7 +111,7 @@ def _on_terminal(every: float) -> Callable[[Look], None]:
     def show(found: Look) -> None:
         out.clear()
         if isinstance(found, str):
-            out.print(found)
+            out.print(clean(found))
         else:
             terminal.show(verdict_document(*found, page=False), out)
         out.print(f"\nwatching: a look every {every:g} s or more; Ctrl-C ends it", style="dim")
@@ -123,7 +124,7 @@ def _in_lines() -> Callable[[Look], None]:
 
     def show(found: Look) -> None:
         nonlocal last
-        line = found if isinstance(found, str) else _line(found[0])
+        line = clean(found if isinstance(found, str) else _line(found[0]))
         if line != last:
             click.echo(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}")
             sys.stdout.flush()

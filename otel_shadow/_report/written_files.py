@@ -6,15 +6,19 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from otel_shadow.config import DEFAULT_FILE, named_file
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.sources import matching
 
 
-def keep_sources(sources: Sequence[str], outputs: Mapping[str, Path | None]) -> None:
-    """Check that no output replaces a source or another output.
+def keep_sources(
+    sources: Sequence[str], outputs: Mapping[str, Path | None], *, read: Sequence[Path | None] = ()
+) -> None:
+    """Check that no output replaces a source, another file that is read, or another output.
 
     Arguments:
         sources: paths and globs, as the command was given them.
+        read: the other files; None where one was not given. The configuration is one of them in any case.
         outputs: by the option that names each; None where it was not given.
 
     Raises:
@@ -27,6 +31,8 @@ def keep_sources(sources: Sequence[str], outputs: Mapping[str, Path | None]) -> 
         except EvidenceError:
             continue  # the reader says so
         taken.update({_identity(path): f"the source {path}" for path in found})
+    configured = Path(named_file(None) or DEFAULT_FILE)
+    taken.update({_identity(path): f"{path}, which is read" for path in (configured, *read) if path is not None})
     for option, path in outputs.items():
         if path is None:
             continue

@@ -69,28 +69,29 @@ class FoundObjects:
 def objects_in(text: str) -> FoundObjects:
     """Return what a line of a log holds of otel-shadow."""
     found = FoundObjects()
-    _in_text(text, found, 0)
+    _in_text(text, found, 0, placed=True)
     return found
 
 
-def _in_text(text: str, found: FoundObjects, depth: int) -> None:
+def _in_text(text: str, found: FoundObjects, depth: int, *, placed: bool) -> None:
+    """Look for objects in one line, at whose beginning what is ours is ``placed``."""
     start = match.end() if (match := _BEFORE.match(text)) else 0
     if text.startswith(("{", "["), start):
         try:
             value, end = _decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             ours = _begins_as_ours(text, start)
-            _in_pieces(text, start, found, placed=ours, torn=ours)
+            _in_pieces(text, start, found, placed=ours and placed, torn=ours)
             return
-        _in_value(value, found, depth, placed=True)
+        _in_value(value, found, depth, placed=placed)
         while isinstance(value, dict) and text.startswith("{", end):  # Firehose puts objects together
             try:
                 value, end = _decoder.raw_decode(text, end)
             except (ValueError, RecursionError):
                 break
-            _in_value(value, found, depth, placed=True)
+            _in_value(value, found, depth, placed=placed)
         ours = isinstance(value, dict) and _is_ours(value)
-        _in_pieces(text, end, found, placed=ours, torn=False)
+        _in_pieces(text, end, found, placed=ours and placed, torn=False)
     else:
         _in_pieces(text, start, found, placed=False, torn=False)
 
@@ -165,7 +166,10 @@ def _in_value(value: Any, found: FoundObjects, depth: int, *, placed: bool) -> N
             found.lost += len(_MARK.findall(value))
             return
         for line in value.split("\n"):
-            _in_text(line, found, depth + 1)
+            before = len(found.placed)
+            _in_text(line, found, depth + 1, placed=placed)
+            # Of a text that begins otherwise the rest is that text's, whoever's it is.
+            placed = placed and (len(found.placed) > before or not line.strip())
 
 
 def unflattened(line: Object) -> Object:

@@ -57,7 +57,7 @@ def read(
     with opened(sources) as files:
         summary = _read_all(files, progress, threads, memory, verify_key)
     if not len(summary) and not summary.reading.other_schema and not summary.beats:
-        raise EvidenceError(_no_evidence(sources, summary.reading))
+        raise EvidenceError(_no_evidence(sources, summary))
     return summary
 
 
@@ -154,8 +154,10 @@ def _read_one(
     return builder.summary(lines.reading())
 
 
-def _no_evidence(sources: Sequence[str], reading: Reading) -> str:
-    said = ", ".join(sources)
+def _no_evidence(sources: Sequence[str], summary: Summary) -> str:
+    said, reading = ", ".join(sources), summary.reading
+    if pairs := len(summary.contradictory):
+        return f"{said}: each of its {pairs:,} pairs is told in two different ways: there is nothing to judge"
     if reading.forged:
         return (
             f"{said}: none of {reading.forged:,} lines of otel-shadow has the code that they should have: they were "

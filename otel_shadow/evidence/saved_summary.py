@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from otel_shadow.errors import EvidenceError
+from otel_shadow.evidence.whole_files import write_whole
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
@@ -50,13 +51,7 @@ def save(summary: Summary, path: str | os.PathLike[str]) -> None:
     written = io.BytesIO()
     text = np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)
     np.savez_compressed(written, facts=text, contradictory=summary.contradictory, **columns)
-    beside = Path(f"{os.fspath(path)}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(written.getvalue())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise EvidenceError(f"{path}: can't be written ({error.strerror or type(error).__name__})") from None
+    write_whole(path, written.getvalue())
 
 
 def load(path: str | os.PathLike[str]) -> Summary:
@@ -69,6 +64,7 @@ def load(path: str | os.PathLike[str]) -> Summary:
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
         facts = json.loads(columns.pop("facts").tobytes())
+        json.dumps(facts, ensure_ascii=False).encode()  # a lone surrogate could be shown nowhere
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError,
             MemoryError, RuntimeError, AttributeError, SyntaxError) as error:  # fmt: skip
         raise EvidenceError(f"{path}: is not a complete summary ({type(error).__name__})") from None

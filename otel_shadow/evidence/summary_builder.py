@@ -85,7 +85,7 @@ class SummaryBuilder:
             self.sample(kind, [Sample(moment(values["time"]), values["pair_id"], values["trace_id"])])
 
     def add_beat(self, line: Mapping[str, Any], coded: bool = False) -> None:
-        """Add what a heartbeat tells; the raised errors are those of :meth:`add`."""
+        """Add what a heartbeat tells; arguments and raised errors are those of :meth:`add`."""
         values = _read_beat(line)
         beat = Beat(
             node=values["node"],
@@ -98,6 +98,7 @@ class SummaryBuilder:
             handed_over=_whole(values["handed_over"]),
             totals=tuple(sorted((event_of(name), _whole(number)) for name, number in values["totals"].items())),
             last=values["last"] is True,
+            coded=coded,
         )
         self._beats[beat.key] = latest(self._beats.get(beat.key, beat), beat)
 

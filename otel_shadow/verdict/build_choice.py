@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_shadow.verdict.dense_codes import dense, split
 from otel_shadow.verdict.execution_kind import Unit
 from otel_shadow.verdict.executions import Summary, moment
 from otel_shadow.verdict.result import Build
@@ -36,33 +37,35 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class _Activity:
-    """Executions of a unit by minute: numbers of minutes with any, how many in each, and its service's others."""
+    """Executions of a unit by minute: numbers of minutes with any, how many in each, and those of its service so far.
+
+    Arguments:
+        seen_before, seen: executions of the service before the end of the minute before, and of each minute.
+    """
 
     unit: Unit
     minutes: Ints
     counts: Ints
-    others: Ints
+    seen_before: Ints
+    seen: Ints
+    seen_at_all: int
 
     @property
     def start(self) -> int:
         """The minute in which its latest run began: after the last silence in which only others ran, or of a month."""
-        at = np.flatnonzero(self.counts)
-        seen = np.r_[0, np.cumsum(self.others)]
-        meanwhile = seen[at[1:]] - seen[at[:-1] + 1]
-        beside = int(seen[at[-1] + 1] - seen[at[0]])
+        meanwhile = self.seen_before[1:] - self.seen[:-1]
         total = int(self.counts.sum())
+        beside = int(self.seen[-1] - self.seen_before[0]) - total
         share = total / np.maximum(total + beside - meanwhile, 1)
-        silence = np.diff(self.minutes[at])
+        silence = np.diff(self.minutes)
         breaks = (silence > _LONGEST) | ((silence > _BREAK) & (meanwhile * share >= _EXPECTED))
-        return int(self.minutes[at[np.flatnonzero(breaks)[-1] + 1]]) if breaks.any() else int(self.minutes[at[0]])
+        return int(self.minutes[np.flatnonzero(breaks)[-1] + 1]) if breaks.any() else int(self.minutes[0])
 
     @property
     def over(self) -> bool:
         """Whether it runs no more, while others of its service do."""
-        at = np.flatnonzero(self.counts)
-        beside, after = int(self.others[at[0] : at[-1] + 1].sum()), int(self.others[at[-1] + 1 :].sum())
-        total = int(self.counts.sum())
-        return after * total / (total + beside) >= _EXPECTED
+        own, after = int(self.counts.sum()), self.seen_at_all - int(self.seen[-1])
+        return after * own / int(self.seen[-1] - self.seen_before[0]) >= _EXPECTED
 
 
 def choose(summary: Summary, at: int) -> Choice | None:
@@ -71,10 +74,10 @@ def choose(summary: Summary, at: int) -> Choice | None:
     The service with the most executions, its lines with a verified code if there are any, and of its builds that still
     run the one whose latest run began last.
     """
-    units = list(dict.fromkeys(kind.unit for kind in summary.signatures))
-    of_kind = np.array([units.index(kind.unit) for kind in summary.signatures], np.int64)
-    builds = {unit: _build(summary, of_kind == place, unit, at, None) for place, unit in enumerate(units)}
-    present = {unit: build for unit, build in builds.items() if build.events}
+    places: dict[Unit, int] = {}
+    of_kind = np.array([places.setdefault(kind.unit, len(places)) for kind in summary.signatures], np.int64)
+    units = list(places)
+    present = _builds(summary, of_kind, units, at, None)
     if not present:
         return None
     longest = max(build.last - build.first for build in present.values()).total_seconds() / 60.0
@@ -84,7 +87,7 @@ def choose(summary: Summary, at: int) -> Choice | None:
     activities = _activities(summary, of_kind, units, at)
     unit = _newest([one for one in activities if one.unit in present], present)
     start = next(one.start for one in activities if one.unit == unit)
-    chosen = _build(summary, of_kind == units.index(unit), unit, at, start * _MINUTE)
+    chosen = _builds(summary, of_kind, units, at, start * _MINUTE)[unit]
     others = sorted((build for other, build in present.items() if other != unit), key=lambda one: one.first)
     return Choice(chosen, unit, tuple(reversed(others)))
 
@@ -102,38 +105,41 @@ def _newest(activities: list[_Activity], present: dict[Unit, Build]) -> Unit:
 
 def _activities(summary: Summary, of_kind: Ints, units: list[Unit], at: int) -> list[_Activity]:
     """Return what ran in each minute in which anything did."""
-    keys = []
-    for rows in summary.parts:
-        known = rows.time <= at
-        keys.append((rows.time[known] // _MINUTE) * len(units) + of_kind[rows.kind[known]])
-    cells, counts = np.unique(np.concatenate(keys), return_counts=True)
-    minute, place = np.divmod(cells, len(units))
-    minutes, column = np.unique(minute, return_inverse=True)
-    table = np.zeros((len(units), len(minutes)), np.int64)
-    table[place, column.ravel()] = counts
-    of_service = {unit[0]: np.zeros(len(minutes), np.int64) for unit in units}
-    for unit, row in zip(units, table, strict=True):
-        of_service[unit[0]] = of_service[unit[0]] + row
-    return [
-        _Activity(unit, minutes, row, of_service[unit[0]] - row)
-        for unit, row in zip(units, table, strict=True)
-        if row.any()
-    ]
+    rows = summary.rows
+    known = np.flatnonzero(rows.time <= at)
+    minute, minutes = dense(rows.time[known] // _MINUTE)
+    services = list(dict.fromkeys(unit[0] for unit in units))
+    service = np.array([services.index(unit[0]) for unit in units], np.int64)
+    unit_of = of_kind[rows.kind[known]]
+    seen = {
+        place: np.r_[0, np.cumsum(np.bincount(minute[mine], minlength=len(minutes)))]
+        for place, mine in split(service[unit_of])
+    }
+    found = []
+    for place, mine in split(unit_of):
+        at_minutes, counts = np.unique(minute[mine], return_counts=True)
+        so_far = seen[int(service[place])]
+        found.append(
+            _Activity(
+                units[place], minutes[at_minutes], counts, so_far[at_minutes], so_far[at_minutes + 1], int(so_far[-1])
+            )
+        )
+    return found
 
 
-def _build(summary: Summary, wanted: NDArray[np.bool_], unit: Unit, at: int, since: int | None) -> Build:
-    """Return the executions of a unit up to ``at``, from ``since`` on."""
-    events, first, last = 0, 0, 0
-    for rows in summary.parts:
-        mask = rows.time <= at
-        if since is not None:
-            mask &= rows.time >= since
-        if not wanted.all():
-            mask &= wanted[rows.kind]
-        times = rows.time if mask.all() else rows.time[mask]
-        if len(times):
-            low, high = int(times.min()), int(times.max())
-            first, last = (min(first, low), max(last, high)) if events else (low, high)
-            events += len(times)
-    service, build, digest, coded = unit
-    return Build(build, digest, events, moment(first), moment(last), service, coded)
+def _builds(summary: Summary, of_kind: Ints, units: list[Unit], at: int, since: int | None) -> dict[Unit, Build]:
+    """Return the executions of each unit that has any up to ``at``, from ``since`` on."""
+    rows = summary.rows
+    mask = rows.time <= at
+    if since is not None:
+        mask &= rows.time >= since
+    unit_of, times = (of_kind[rows.kind], rows.time) if mask.all() else (of_kind[rows.kind[mask]], rows.time[mask])
+    events = np.bincount(unit_of, minlength=len(units))
+    first, last = np.full(len(units), np.iinfo(np.int64).max), np.full(len(units), np.iinfo(np.int64).min)
+    np.minimum.at(first, unit_of, times)
+    np.maximum.at(last, unit_of, times)
+    return {
+        unit: Build(unit[1], unit[2], count, moment(since_), moment(until), unit[0], unit[3])
+        for unit, count, since_, until in zip(units, events.tolist(), first.tolist(), last.tolist(), strict=True)
+        if count
+    }

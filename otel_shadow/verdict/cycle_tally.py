@@ -34,6 +34,8 @@ Node = tuple[str, str]
 
 HOUR: Final = 3_600_000
 _OPEN: Final = -1
+_LEAST_HOLDOUT: Final = 1e-4
+"""One slot of the longest block."""
 _DIGITS: Final = 6
 """Decimals to which weighted sums of a session are told apart."""
 _FEW: Final = 1 << 12
@@ -357,7 +359,7 @@ class _Everything:
         """Return one over the probability that an execution is on its side; the sample's share is that of both."""
         kind = self.rows.kind[at]
         slots = self._slotted[at]
-        holdout = self.of_kind(lambda kind: kind.holdout)[kind]
+        holdout = self.of_kind(lambda kind: kind.holdout and max(kind.holdout, _LEAST_HOLDOUT))[kind]
         if held:
             weight = 1.0 / np.where(slots, holdout, 1.0)
         else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
+from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.executions import Rows, Summary, moment
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.sequential import Counts
@@ -20,6 +21,8 @@ _THIN = 0.1
 """An hour with less than this share of the mean hour's executions is one of little traffic."""
 _TRICKLE = 0.05
 """Share of all executions below which more than half of the hours stand for next to nothing."""
+_MOST_BLOCKS = 100
+"""Blocks of a cycle that are looked at, however short they are."""
 _DAY = 24 * _HOUR
 _GUARD = 2.0
 """A block is held to twice the margin, as a single node is."""
@@ -40,22 +43,22 @@ def day_blocks(summary: Summary, rows: Rows, start: int, policy: Policy) -> Iter
     counts = np.bincount(hour)
     thin = counts < _THIN * counts.mean()
     cycle = max(round(policy.cycle_hours * _HOUR), 1)
-    block = max(round(policy.block_hours * _HOUR), 1)
-    place = ((rows.time - start) % cycle) // block
-    groups = [*(place == number for number in range(int(place.max()) + 1)), thin[hour]]
-    tests = 2 * len(groups) * len({(kind.graph, kind.node) for kind in summary.signatures})
+    block = max(round(policy.block_hours * _HOUR), cycle // _MOST_BLOCKS, 1)
+    blocks = list(split(((rows.time - start) % cycle) // block))
+    tests = 2 * (blocks[-1][0] + 2) * len({(kind.graph, kind.node) for kind in summary.signatures})
     threshold = math.log(tests / policy.alpha)
-    for number, group in enumerate(groups):
-        of_day = None if number == len(groups) - 1 else number
-        begin = moment(start + number * block) if of_day is not None and cycle == _DAY else None
-        for one in _against(summary, rows.where(group), policy, threshold, of_day):
+    for number, at in blocks:
+        begin = moment(start + number * block) if cycle == _DAY else None
+        for one in _against(summary, rows.where(at), policy, threshold, number * block / _HOUR):
             yield replace(one, since=begin)
+    yield from _against(summary, rows.where(np.flatnonzero(thin[hour])), policy, threshold, None)
     if thin.sum() * 2 > len(thin) and counts[thin].sum() < _TRICKLE * counts.sum():
         have = int(counts[thin].sum())
         yield Reason(Role.WARNING, ReasonKind.TRICKLE, have=have, of=int(counts.sum()), hours=float(thin.sum()))
 
 
-def _against(summary: Summary, rows: Rows, policy: Policy, threshold: float, place: int | None) -> Iterator[Reason]:
+def _against(summary: Summary, rows: Rows, policy: Policy, threshold: float, hour: float | None) -> Iterator[Reason]:
+    """Yield what some rows say against V2; ``hour``: that of the cycle at which their block begins."""
     kinds = summary.signatures
     accepted = np.array([bool(reason) for reason in summary.accepted], bool)
     roles = {
@@ -79,7 +82,7 @@ def _against(summary: Summary, rows: Rows, policy: Policy, threshold: float, pla
                 have = share if criterion == semconv.CRITERION_PARITY else 1.0 - share
                 told = Reason(
                     Role.BLOCKER, ReasonKind.HOURS_AGAINST, criterion, nodes[number][1], have=have,
-                    of=sessions.total, needed=None if place is None else place * policy.block_hours,
+                    of=sessions.total, needed=hour,
                     hours=policy.block_hours, quantity="share",
                 )  # fmt: skip
                 yield told
@@ -112,6 +115,6 @@ def _suspects(
 
 
 def _sessions(session: NDArray[np.uint64], good: Bools) -> Counts:
-    _, owner = np.unique(session, return_inverse=True)
-    n = np.bincount(owner.ravel())
-    return Counts.of(np.bincount(owner.ravel(), weights=good), n)
+    """Return the counts of sessions, whose executions come one after the other."""
+    starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
+    return Counts.of(np.add.reduceat(good.astype(np.int64), starts), np.diff(np.r_[starts, len(session)]))

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from otel_shadow import semconv
 from otel_shadow.cohorts import is_crowd
 from otel_shadow.policy import Policy
@@ -27,6 +29,9 @@ from otel_shadow.verdict.window import Frame, frame
 _MALFORMED = 0.01
 """Above this share of otel-shadow's lines that can't be read, those that can may be a biased choice."""
 
+_ODD_CLOCKS = 100
+"""Of so many executions one may have a clock that is years ahead."""
+_MONTH = 31 * 24 * 3_600_000
 _NOTABLE = 0.1
 """Share of a node's executions without a pair that is worth a warning."""
 
@@ -141,12 +146,30 @@ def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None 
 
 def _time(summary: Summary, policy: Policy, at: datetime | None) -> datetime:
     if at is None:
-        last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
-        last = max([last, *(moment(beat.time) for beat in summary.beats)])
+        last = _last_believed(summary)
         return last + timedelta(minutes=policy.session_idle_minutes)
     if at.tzinfo is None:
         raise ValueError(f"at = {at!r} has no time zone; give datetime(..., tzinfo=UTC)")
     return at.astimezone(UTC)
+
+
+def _last_believed(summary: Summary) -> datetime:
+    """Return the time of the last execution or heartbeat whose clock can be believed.
+
+    Less than a hundredth of the executions, more than a month after all others, is a clock that runs years ahead.
+    """
+    if "believed" not in summary.cache:
+        last = summary.last or datetime(1970, 1, 1, tzinfo=UTC)
+        times = summary.rows.time
+        few = len(times) // _ODD_CLOCKS
+        if few:
+            latest = np.sort(np.partition(times, len(times) - few - 1)[len(times) - few - 1 :])
+            far = np.flatnonzero(np.diff(latest) > _MONTH)
+            last = moment(int(latest[far[0]])) if len(far) else last
+        beats = (moment(beat.time) for beat in summary.beats)
+        summary.cache["believed"] = max([last, *(at for at in beats if at - last <= timedelta(milliseconds=_MONTH))])
+    found: datetime = summary.cache["believed"]
+    return found
 
 
 def _explained(result: CriterionResult, summary: Summary, found: Frame, places: Sequence[Place]) -> CriterionResult:

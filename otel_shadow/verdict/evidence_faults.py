@@ -14,6 +14,7 @@ from otel_shadow.policy import Policy
 from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
+from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -47,7 +48,7 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
             *_unnamed(summary, found),
             *_stale(policy, found, at),
             *_missing(summary, found, at),
-            *_baselines(summary, rows),
+            *_baselines(summary, rows, found.build.coded),
             *_arms(summary, rows),
             *_unseen(summary, rows, policy),
             *day_blocks(summary, rows, milliseconds(found.window.start), policy),
@@ -110,12 +111,12 @@ def _lost(node: str, lines: NodeLines, number: int) -> Reason:
     return Reason(role, ReasonKind.LOST, node=node, have=number, of=total, since=stretch[0], by=stretch[1])
 
 
-def _baselines(summary: Summary, rows: Rows) -> Iterator[Reason]:
+def _baselines(summary: Summary, rows: Rows, coded: bool) -> Iterator[Reason]:
     """Yield whether the lines of executions without a shadow are missing altogether: coverage can't be known then."""
     if not summary.reading.used or not len(rows):
         return
     pair = np.array([kind.pair for kind in summary.signatures], bool)[rows.kind]
-    heard = np.array([beat.process for beat in summary.beats], np.uint64)
+    heard = np.array([beat.process for beat in summary.beats if beat.coded == coded], np.uint64)
     silent = ~np.isin(rows.process, heard)
     unheard = pair & silent
     if pair.all():
@@ -136,14 +137,14 @@ def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:
     kinds = summary.signatures
     drawn = np.array([kind.mode == Mode.V2_SHADOW and kind.reason not in _NOT_DRAWN for kind in kinds], bool)
     holdout_arm = np.array([kind.arm == Arm.HOLDOUT for kind in kinds], bool)
-    designs = [(kind.holdout, kind.slot_seconds) for kind in summary.signatures]
-    for design in sorted(set(designs), key=str):
-        of_design = np.array([one == design for one in designs], bool) & drawn
-        mine = of_design[rows.kind]
-        if not mine.any():
+    places: dict[tuple[float | None, float | None], int] = {}
+    of_kind = [places.setdefault((kind.holdout, kind.slot_seconds), len(places)) for kind in summary.signatures]
+    designs = list(places)
+    for place, mine in split(np.where(drawn, np.array(of_kind, np.int64), -1)[rows.kind]):
+        if place < 0:
             continue
         held, times = holdout_arm[rows.kind[mine]], rows.time[mine]
-        holdout, seconds = design
+        holdout, seconds = designs[place]
         if holdout is None or seconds is None:
             found = _by_sessions(rows.session[mine], held, times)
         else:

@@ -341,8 +341,8 @@ class Summary:
     def _once(self, rows: Rows) -> Rows:
         kind, uncoded = self._kinds_apart_from_codes()
         order = np.lexsort((
-            -rows.overhead.astype(np.int32), rows.sequence, rows.process, uncoded[rows.kind], rows.probability,
-            rows.v2, rows.v1, kind[rows.kind], rows.session, rows.time, rows.pair,
+            -rows.overhead.astype(np.int32), rows.sequence, rows.process, rows.probability, rows.v2, rows.v1,
+            kind[rows.kind], rows.session, rows.time, uncoded[rows.kind], rows.pair,
         ))  # fmt: skip
         rows = rows.where(order)
         again = np.zeros(len(rows), bool)
@@ -354,7 +354,9 @@ class Summary:
                 continue
             column = kind[rows.kind] if item.name == "kind" else getattr(rows, item.name)
             equal[1:] &= column[1:] == column[:-1]
-        bad = np.unique(rows.pair[again & ~equal])
+        # What anybody may have written contradicts no line whose code was verified: it stands behind that one.
+        behind = uncoded[rows.kind] & np.isin(rows.pair, rows.pair[~uncoded[rows.kind]])
+        bad = np.unique(rows.pair[again & ~equal & ~behind])
         self._contradictory = np.union1d(self._contradictory, bad)
         self._duplicates += int(equal.sum())
         return rows.where(~again & ~np.isin(rows.pair, bad))

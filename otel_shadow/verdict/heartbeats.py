@@ -10,7 +10,7 @@ NO_PROCESS = 0
 """Identity of the process of a line that names none."""
 
 
-BeatKey: TypeAlias = tuple[int, str, str, str, str, str]
+BeatKey: TypeAlias = tuple[int, str, str, str, str, str, bool]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,11 +35,12 @@ class Beat:
     totals: tuple[tuple[str, int], ...]
     last: bool
     time: int
+    coded: bool = False
 
     @property
     def key(self) -> BeatKey:
         """Whose totals these are."""
-        return self.process, self.service, self.graph, self.node, self.build, self.digest
+        return self.process, self.service, self.graph, self.node, self.build, self.digest, self.coded
 
 
 def latest(*beats: Beat) -> Beat:

@@ -24,6 +24,9 @@ Node = tuple[str, str]
 Ints = NDArray[np.int64]
 
 
+Floats = NDArray[np.float64]
+
+
 @dataclass(slots=True)
 class NodeLines:
     """Lines of one node in the window: those seen, and those that are missing.
@@ -45,6 +48,12 @@ class NodeLines:
         if number > self.longest:
             self.longest, self.since, self.by = number, since, by
 
+    def lose_all(self, numbers: Floats, since: Ints, by: Ints) -> None:
+        """Add lines that are missing in several stretches."""
+        most = int(np.argmax(numbers))
+        self.lose(float(numbers[most]), int(since[most]), int(by[most]))
+        self.missing += float(numbers.sum() - numbers[most])
+
 
 def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, NodeLines]:
     """Return what is missing of each node (graph and name) of the judged unit, up to ``end`` (ms since 1970).
@@ -56,9 +65,10 @@ def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, Node
     rows, place = _numbered(summary, chosen, end)
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     groups = _groups(rows, place)
+    spans = _spans(rows)
     for (process, number), (first, last) in groups.items():
         lines = found.setdefault(nodes[number // 2], NodeLines())
-        _add_group(lines, rows.where(slice(first, last)), chosen.start, end, _began(groups, rows, process))
+        _add_group(lines, rows.where(slice(first, last)), chosen.start, end, spans[process])
     _add_beats(summary, chosen, end, found, {
         (process, *nodes[number // 2], _EVENTS[number % 2]): int(rows.sequence[last - 1])
         for (process, number), (_, last) in groups.items()
@@ -72,14 +82,16 @@ _EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
 def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
     """Return the rows of the unit's processes that have a number, ordered by process, node and event, and number.
 
-    A process counts on through a change of its configuration, so that its rows of other units are no gap.
+    A process counts on through a change of its configuration, so that its rows of other units are no gap. Where the
+    unit's lines are verified, no other line fills or makes one.
     """
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     of_kind = np.array([2 * nodes.index((kind.graph, kind.node)) + kind.pair for kind in summary.signatures], np.int64)
     wanted = np.array([kind.unit == chosen.build for kind in summary.signatures], bool)
+    trusted = np.array([kind.coded == chosen.build[3] for kind in summary.signatures], bool)
     parts = []
     for part in summary.parts:
-        mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end)
+        mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end) & trusted[part.kind]
         if mask.any():
             parts.append(part.where(mask))
     rows = Rows.joined(parts)
@@ -103,10 +115,13 @@ def _groups(rows: Rows, place: Ints) -> dict[tuple[int, int], tuple[int, int]]:
     }
 
 
-def _began(groups: Mapping[tuple[int, int], tuple[int, int]], rows: Rows, process: int) -> tuple[int, int]:
-    """Return the times of the first and the last line of a process."""
-    times = [rows.time[first:last] for (owner, _), (first, last) in groups.items() if owner == process]
-    return min(int(one.min()) for one in times), max(int(one.max()) for one in times)
+def _spans(rows: Rows) -> dict[int, tuple[int, int]]:
+    """Return the times of the first and the last line of each process."""
+    if not len(rows):
+        return {}
+    starts = np.flatnonzero(np.r_[True, rows.process[1:] != rows.process[:-1]])
+    first, last = np.minimum.reduceat(rows.time, starts), np.maximum.reduceat(rows.time, starts)
+    return dict(zip(rows.process[starts].tolist(), zip(first.tolist(), last.tolist(), strict=True), strict=True))
 
 
 def _add_group(lines: NodeLines, rows: Rows, start: int, end: int, of_process: tuple[int, int]) -> None:
@@ -114,11 +129,10 @@ def _add_group(lines: NodeLines, rows: Rows, start: int, end: int, of_process: t
     inside = int(((times >= start) & (times <= end)).sum())
     lines.seen += inside
     lost = np.diff(numbers) - 1
-    for gap in np.flatnonzero(lost > 0).tolist():
-        low, high = sorted((int(times[gap]), int(times[gap + 1])))
-        number = float(lost[gap]) * _share_within(low, high, start, end)
-        if number > 0:
-            lines.lose(number, max(low, start), min(high, end))
+    gaps = np.flatnonzero(lost > 0)
+    if len(gaps):
+        low, high = np.sort([times[gaps], times[gaps + 1]], axis=0)
+        lines.lose_all(lost[gaps] * _share_within(low, high, start, end), np.maximum(low, start), np.minimum(high, end))
     first, last = of_process
     if numbers[0] > 1 and first > start:
         # Some of what the process wrote before its first line here is of the window: as many as in such a time later.
@@ -126,11 +140,10 @@ def _add_group(lines: NodeLines, rows: Rows, start: int, end: int, of_process: t
         lines.lose(min(float(numbers[0] - 1), len(numbers) / span * (first - start)), start, first)
 
 
-def _share_within(low: int, high: int, start: int, end: int) -> float:
-    """Return the share of a stretch of time that lies in the window."""
-    if high <= low:
-        return float(start <= low <= end)
-    return max(min(high, end) - max(low, start), 0) / (high - low)
+def _share_within(low: Ints, high: Ints, start: int, end: int) -> Floats:
+    """Return the shares of stretches of time that lie in the window."""
+    inside = np.maximum(np.minimum(high, end) - np.maximum(low, start), 0) / np.maximum(high - low, 1)
+    return np.where(high <= low, (start <= low) & (low <= end), inside)
 
 
 def _add_beats(
@@ -142,12 +155,12 @@ def _add_beats(
     rows: Rows,
 ) -> None:
     """Add what only the totals of a process tell: the lines after the last one that was seen."""
-    service, build, digest, _ = chosen.build
+    service, build, digest, coded = chosen.build
     mine = {process for process, *_ in highest}
     beats = [
         beat for beat in summary.beats
         if ((beat.service, beat.build, beat.digest) == (service, build, digest) or beat.process in mine)
-        and beat.time <= end
+        and beat.time <= end and beat.coded == coded
     ]  # fmt: skip
     newest = max([int(rows.time.max(initial=0)), *(beat.time for beat in beats)], default=0)
     seen_events = {(graph, node, event) for _, graph, node, event in highest}

@@ -91,7 +91,11 @@ def _proof(reason: Reason) -> str:
 
 
 def _shadows(reason: Reason) -> str:
-    shed = f"; without one: {', '.join(reason.names)}" if reason.names else ""
+    shed = (
+        f"; without one: {', '.join(reason.names)} (what helps: ShadowShedding in docs/runbook.md)"
+        if reason.names
+        else ""
+    )
     return (
         f"a shadow run in at least {percent(reason.needed)} of the executions that should have one; so far "
         f"{count(reason.have)} of {count(reason.of)} had one{shed}"

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
-from recorded import formatted, log
+from recorded import START, formatted, log, record
 
 from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence import Watch, read, save
 from otel_shadow.line_code import code_of, derived_key
+from otel_shadow.log_line import encode, heartbeat_line, lines
+from otel_shadow.record import Arm, Heartbeat
 from otel_shadow.verdict import evaluate
 from otel_shadow.verdict.reasons import ReasonKind, Role
 
+PAIRS = [
+    encode(lines(record(number, random.Random(number), arm=Arm.SHADOWED, node="greeting"))[0])
+    for number in range(200)
+    if record(number, random.Random(number)).is_pair
+]
 KEY, ANOTHER = derived_key(b"k" * 32), derived_key(b"a" * 32)
 
 
@@ -93,6 +101,43 @@ def test_a_line_read_with_a_key_and_without_is_one_line(file: Path) -> None:
     found = read([str(file.with_suffix(".npz")), str(file)], verify_key=KEY)
     assert (len(found), len(found.contradictory)) == (60, 0)
     assert all(kind.coded for kind in {found.signatures[place] for place in found.rows.kind.tolist()})
+
+
+def test_a_line_without_a_code_takes_no_verified_line_away(file: Path) -> None:
+    """The same pair told otherwise by whoever has no key: no contradiction, before the true line or behind it."""
+    ours = [coded(line) for line in log(60)]
+    other = [line.replace(b'"v1_latency_ms":', b'"v1_latency_ms":9') for line in log(60)]
+    for content in ([*ours, *other], [*other, *ours], [*other, *ours, *other]):
+        file.write_bytes(b"".join(content))
+        found = read([str(file)], verify_key=KEY)
+        assert (len(found), len(found.contradictory)) == (60, 0)
+        assert all(kind.coded for kind in {found.signatures[place] for place in found.rows.kind.tolist()})
+    file.write_bytes(b"".join([*ours, *(coded(line) for line in other)]))
+    with pytest.raises(EvidenceError, match="each of its 60 pairs is told in two different ways"):
+        read([str(file)], verify_key=KEY)
+
+
+def test_whoever_has_no_key_can_neither_fill_a_gap_nor_make_one(file: Path) -> None:
+    """Numbers and heartbeats of lines without a code count nothing beside verified ones."""
+    numbered = [json.loads(line) | {"process": "p", "sequence": number} for number, line in enumerate(PAIRS, start=1)]
+    ours = [coded(json.dumps(item).encode()) for item in numbered]
+    beat = heartbeat_line(Heartbeat("", "p", START, "enrolment", "greeting", 9000, {"SHADOW_V2": 9000}, last=True,
+                                    v2_build="1.4.0", config_digest="a1b2c3d4e5f6"))  # fmt: skip
+    file.write_bytes(b"".join([*ours[:20], *ours[40:], encode(beat)]))
+    assert kinds(file, KEY)[ReasonKind.LOST] == 20
+    forged = [json.dumps(item | {"pair_id": f"f{number}"}).encode() + b"\n" for number, item in enumerate(numbered)]
+    file.write_bytes(b"".join([*ours[:20], *ours[40:], *forged]))
+    assert kinds(file, KEY)[ReasonKind.LOST] == 20
+
+
+def test_a_message_of_several_lines_is_no_place_for_evidence(file: Path) -> None:
+    """Inside an application's JSON a line of ours begins the text, or follows others of ours."""
+    ours, forged = [line.decode() for line in log(60)], [line.decode() for line in log(400, seed=2)]
+    told = [json.dumps({"level": "info", "message": f"user said:\n{line}"}) + "\n" for line in forged]
+    batch = json.dumps({"log": "".join(ours)}) + "\n"
+    file.write_text(batch + "".join(told))
+    reading = read([str(file)]).reading
+    assert (reading.used, reading.misplaced) == (60, 400)
 
 
 def test_watched_lines_are_verified_too(file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,18 +12,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recorded import beats, compose, docker, formatted, kubernetes, log, otlp, shipped
 
-from otel_shadow.errors import EvidenceError
-from otel_shadow.evidence import load, read, read_sources, save
+from otel_shadow._report import prometheus_counts
+from otel_shadow._report.prometheus_counts import show_counts
+from otel_shadow._report.verdict_command import json_text
+from otel_shadow.config import ShadowConfig
+from otel_shadow.errors import ConfigError, EvidenceError
+from otel_shadow.evidence import load, read, read_sources, save, view_of
 from otel_shadow.line_code import derived_key
 from otel_shadow.verdict import Summary, evaluate
 
 EXAMPLES = int(os.environ.get("OTEL_SHADOW_FUZZ_EXAMPLES", "150"))
-"""CI gives it a minute."""
+"""Of each test here: a minute in all, as in CI. By night: 5,000 take half an hour."""
 OURS = [json.loads(line) for line in [*log(12), *beats(8)] if b"COMPARISON" not in line]
 HUGE = 10**400
 ODD: list[Any] = [
@@ -143,3 +149,78 @@ def test_wrapped_odd_values_are_counted_too(tmp_path: Path, wrap: Any) -> None:
     lines += [dumped(OURS[1])]
     content = b"".join(wrap([line for line in lines if b"\\ud800" not in line]))
     assert not isinstance(told(content, 1 << 60), str)
+
+
+def replaced(draw: st.DrawFn, value: Any) -> Any:
+    """``value`` with something odd somewhere inside."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 5)):
+        name = draw(st.sampled_from(sorted(value)))
+        return {**value, name: replaced(draw, value[name])}
+    if isinstance(value, list) and value and draw(st.integers(0, 5)):
+        place = draw(st.integers(0, len(value) - 1))
+        return [*value[:place], replaced(draw, value[place]), *value[place + 1 :]]
+    return draw(values)
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_saved_evidence_with_other_words_is_evidence_or_a_complaint(summary: bytes, data: st.DataObject) -> None:
+    """The archive is whole; what stands in it was changed, in either format."""
+    with np.load(io.BytesIO(summary)) as file:
+        columns = {name: file[name] for name in file.files}
+    facts = json.loads(columns.pop("facts").tobytes()) | {"format": data.draw(st.sampled_from([1, 2]))}
+    changes = data.draw(st.integers(1, 3))
+    for _ in range(changes):
+        facts = data.draw(st.composite(replaced)(facts))
+    if data.draw(st.booleans()):
+        name = data.draw(st.sampled_from(sorted(columns)))
+        column, odd = columns[name], data.draw(st.sampled_from([-1, 0, 1, 2**31 - 1, 2**62]))
+        filled = np.full(column.shape, odd).astype(column.dtype)
+        columns[name] = data.draw(st.sampled_from([column[:-1], column.astype(float), filled]))
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        np.savez(file, facts=text, **columns)
+        file.flush()
+        with suppress(EvidenceError):
+            found = load(file.name)
+            verdict = evaluate(found)
+            json_text(verdict, view_of(found, verdict)).encode()
+
+
+ANSWER = {"status": "success", "data": {"resultType": "vector", "result": [
+    {"metric": {"job": "app", "shadow_graph_name": "g", "shadow_node_name": "ask"}, "value": [1.5, "0.5"]},
+]}}  # fmt: skip
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_answers_of_a_prometheus_are_counts_or_a_complaint(data: st.DataObject) -> None:
+    """Whatever answers, and whatever it answers."""
+    answer = data.draw(st.composite(replaced)(ANSWER))
+    body = data.draw(st.sampled_from([json.dumps(answer).encode(), json.dumps(answer).encode()[:-3]]) | st.binary())
+    with pytest.MonkeyPatch.context() as patched, suppress(EvidenceError):
+        patched.setattr(prometheus_counts, "_answer", lambda url, expression: body)
+        patched.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "utf-8"))
+        show_counts("http://localhost:9090")
+
+
+SETTINGS: dict[str, Any] = {
+    "session": {"id": "configurable.thread_id", "intents": ["a"]}, "limits": {"queue": 5},
+    "sla": {"parity": 0.9, "max_turns": 3, "judge": "graph", "nodes": {"a": {"parity": 0.9}}}, "arms": {"holdout": 0.3},
+    "nodes": {"a": {"v2": "m:f", "sample": 0.5}}, "accept": [{"fields": ["x"], "reason": "r", "expires": "2030-01-01"}],
+}  # fmt: skip
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_configuration_is_read_or_complained_of(data: st.DataObject) -> None:
+    """As a table, and as the bytes of a file."""
+    with suppress(ConfigError):
+        ShadowConfig.from_mapping(data.draw(st.composite(replaced)(SETTINGS)))
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        file.write(
+            data.draw(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
+        )
+        file.flush()
+        with suppress(ConfigError):
+            ShadowConfig.load(file.name)

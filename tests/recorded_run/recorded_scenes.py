@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -146,9 +147,18 @@ def turn(graph: Any, session: str | None = "session_1", how: str = "invoke", giv
     config: Any = {"configurable": {"thread_id": session}} if session else {"run_id": UUID(int=1)}
     if how == "stream":
         return list(graph.stream(value, config))
-    if how == "astream":
-        return asyncio.run(_collected(graph, value, config))
-    return asyncio.run(graph.ainvoke(value, config)) if how == "ainvoke" else graph.invoke(value, config)
+    if how == "invoke":
+        return graph.invoke(value, config)
+    answer = _collected(graph, value, config) if how == "astream" else graph.ainvoke(value, config)
+    return asyncio.run_coroutine_threadsafe(answer, _lasting_loop()).result(PATIENCE_S)
+
+
+@cache
+def _lasting_loop() -> asyncio.AbstractEventLoop:
+    """A server's loop: it goes on after a request, and no awaited V2 is cut off by its end."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="server", daemon=True).start()
+    return loop
 
 
 async def _collected(graph: Any, value: Any, config: Any) -> list[Any]:
@@ -578,7 +588,7 @@ def cancellations(run: Run) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(cancelled())
+    asyncio.run_coroutine_threadsafe(cancelled(), _lasting_loop()).result(PATIENCE_S)
 
 
 @tool
@@ -695,7 +705,7 @@ def live_cancelled(run: Run) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(cancelled())
+    asyncio.run_coroutine_threadsafe(cancelled(), _lasting_loop()).result(PATIENCE_S)
 
 
 @scene(flags=LIVE, work={"live": False})
