@@ -222,7 +222,7 @@ def _query(source: Source, hashed: str, *, careful: bool) -> str:
     behind = " OR ".join(f"contains(body, '{event}')" for event in sorted(READ_EVENTS))
     needed = " AND ".join(f"j.{key.name}::VARCHAR NOT IN ('', 'null', '\"\"')" for key in KEYS if key.needed)
     # A shipper may have flattened the table, or made a text of it.
-    needed += f" AND ((j.{event} ->> '$') <> '{semconv.EVENT_V2}' OR j.decision_comparison IS NOT NULL)"
+    needed += f" AND (j.event::VARCHAR <> '\"{semconv.EVENT_V2}\"' OR j.decision_comparison IS NOT NULL)"
     of_beat = f"regexp_extract(body, '{_BEAT_FORM}', {list(_BEAT_PARTS)})"
     # Of all that may be worth one; which kinds are is decided with the kind.
     sample = """j.comparison::VARCHAR = '"mismatch"'

@@ -372,7 +372,8 @@ class _Node:
             if len(mine):
                 ranks = Ranks.of(self.of_row[mine], bucket[mine])
                 stretches[share] = Stretch(ranks, int(self.rows.time[mine].min()))
-        return Side(len(np.unique(self.of_row[rows])), len(rows), stretches)
+        sessions = np.count_nonzero(np.diff(self.of_row[rows])) + 1 if len(rows) else 0  # they come one after the other
+        return Side(int(sessions), len(rows), stretches)
 
 
 _INTENTS = 20
