@@ -50,7 +50,7 @@ VARIABLES = {
 EMPTY = dict.fromkeys(
     [expr for name, expr in panel_queries.PIPELINE.items() if not name.startswith("receiver")],
     "the Collector could deliver everything",
-)
+) | {panel_queries.WHY["Proven so far"]: "nothing is proven before a whole cycle of traffic has ended"}
 """Queries that rightly return nothing here, and why."""
 OF_THE_COLLECTOR = [expr for expr in panel_queries.PIPELINE.values() if expr not in EMPTY] + [
     panel_queries.COLLECTOR_QUEUE
