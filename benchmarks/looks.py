@@ -147,7 +147,7 @@ class CycleLooks:
         seen, each, pool = self._evidence(look)
         if look > seen:
             return False
-        if self._policy.judge == "node":
+        if self._policy.judge == "node" and criterion in (PARITY, HANDOFF):
             return all(self._allows(evidence, criterion, look) for evidence in each)
         if not self._allows(pool, criterion, look):
             return False

@@ -80,8 +80,8 @@ class Policy(Bounds):
     alpha: Share = 0.05
     """Tolerated chance of a false GO, and of a false NO-GO."""
     judge: Literal["graph", "node"] = "graph"
-    """What has to be proven: the workflow, whose nodes go live together and are each guarded by a wider margin, or each
-    node by itself."""
+    """What has to be proven: the workflow, whose nodes go live together and are each guarded by a wider margin, or
+    parity and handoff of each node by itself (latencies are the workflow's in any case)."""
     max_cycles: Annotated[int, Field(ge=1, le=_MOST_CYCLES)] = 7
     """Whole cycles that are judged at most: the window grows up to them, then the oldest drops out for each new one."""
     window_start: datetime | None = None

@@ -151,7 +151,10 @@ def _judged(verdict: Verdict) -> Iterator[Fact]:
         return
     alone = [node.node for node in verdict.nodes if node.node not in verdict.pooled]
     rest = f"; by themselves: {', '.join(alone)}" if alone else ""
-    yield Fact("Judged", "the nodes together", f"{', '.join(verdict.pooled)}, each guarded by a wider margin{rest}")
+    names, of = ", ".join(verdict.pooled), "the nodes together"
+    if verdict.judge == "node":
+        of, names = "each node by itself", f"the latencies together: {names}"
+    yield Fact("Judged", of, f"{names}, each guarded by a wider margin{rest}")
 
 
 def _texts(verdict: Verdict, *roles: Role) -> tuple[Text, ...]:

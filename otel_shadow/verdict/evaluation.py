@@ -71,7 +71,8 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     pooled: tuple[CriterionResult, ...] = ()
     if together is not None:
         case = Case(together, found, policy, asked, tests, cycles[-1], at, "pool")
-        pooled = tuple(_explained(MEASURES[name](case), summary, found, pool) for name in semconv.CRITERIA)
+        names = [name for name in semconv.CRITERIA if not _is_of_each_node(name, policy)]
+        pooled = tuple(_explained(MEASURES[name](case), summary, found, pool) for name in names)
     members = frozenset(node.name for node in nodes if node.place in pool)
     rows = tuple(_row(name, verdicts, pooled, members) for name in semconv.CRITERIA)
     verdict = _overall(summary, policy, at, found, nodes, verdicts, rows)
@@ -83,10 +84,16 @@ def _pool(nodes: Sequence[NodeTally], policy: Policy) -> tuple[Place, ...]:
 
     A node with bounds of its own is judged by itself; of one with a constant decision the others say nothing.
     """
-    if policy.judge == "node":
-        return ()
     found = tuple(node.place for node in nodes if not node.constant_decision and node.name not in policy.nodes)
     return found if len(found) > 1 else ()
+
+
+def _is_of_each_node(criterion: str, policy: Policy) -> bool:
+    """Return whether each node has to prove the criterion by itself: its shares, where nodes are judged.
+
+    The latencies are the workflow's in any case: the flags take all nodes live together, and users wait for all.
+    """
+    return policy.judge == "node" and criterion in (semconv.CRITERION_PARITY, semconv.CRITERION_HANDOFF)
 
 
 def _row(
@@ -187,7 +194,11 @@ def _explained(result: CriterionResult, summary: Summary, found: Frame, places: 
 
 def _node(case: Case, summary: Summary) -> NodeVerdict:
     place = case.node.place
-    results = tuple(_explained(MEASURES[name](case), summary, case.frame, (place,)) for name in semconv.CRITERIA)
+    alone = replace(case, role="alone")
+    results = tuple(
+        _explained(MEASURES[name](alone if _is_of_each_node(name, case.policy) else case), summary, case.frame, (place,))
+        for name in semconv.CRITERIA
+    )
     parity, node, notes = results[0], case.node, []
     if parity.quantity == "excess":
         disagreement = parity.details["self_disagreement"]
