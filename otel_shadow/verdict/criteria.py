@@ -159,6 +159,13 @@ def _no_evidence(blank: CriterionResult, of: str) -> CriterionResult:
     return replace(blank, reasons=lacking)
 
 
+def _nothing_closed(case: Case, blank: CriterionResult) -> CriterionResult | None:
+    """Return what a node lacks whose sessions are all open yet: nothing but time; None where one is closed."""
+    if case.node.sessions or not case.node.open_sessions:
+        return None
+    return replace(blank, reasons=(_why(ReasonKind.NO_EVIDENCE), case.lacking_sessions(0)))
+
+
 # --- parity and handoff --------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Share:
@@ -221,7 +228,7 @@ def _share(case: Case, blank: CriterionResult, told: _Share) -> CriterionResult:
     everything, levels = told.slots.counts(), case.levels
     blank = replace(blank, direction=told.direction, quantity=told.quantity)
     if not everything.total:
-        return _no_evidence(blank, blank.criterion)
+        return _nothing_closed(case, blank) or _no_evidence(blank, blank.criterion)
     seen = look(everything, told.m, levels)
     ends = sorted((told.told(seen.lower), told.told(seen.upper)))
     result = replace(
@@ -302,7 +309,8 @@ def _latency(case: Case, criterion: str, reference: str, other: str, *, paired: 
     units = (case.cycles.after,) if paired else case.cycles.arms
     p95 = units[0].sides(case.first_cycle, case.frame.cycles.cycles)
     if math.isnan(p95[0]) or math.isnan(p95[1]):
-        return _no_evidence(replace(blank, counts=counts), other if left.sessions else reference)
+        blank = replace(blank, counts=counts)
+        return _nothing_closed(case, blank) or _no_evidence(blank, other if left.sessions else reference)
     in_middle = latency.BASE**0.5  # of the bucket
     result = replace(
         blank,

@@ -196,7 +196,9 @@ def _node(case: Case, summary: Summary) -> NodeVerdict:
     place = case.node.place
     alone = replace(case, role="alone")
     results = tuple(
-        _explained(MEASURES[name](alone if _is_of_each_node(name, case.policy) else case), summary, case.frame, (place,))
+        _explained(
+            MEASURES[name](alone if _is_of_each_node(name, case.policy) else case), summary, case.frame, (place,)
+        )
         for name in semconv.CRITERIA
     )
     parity, node, notes = results[0], case.node, []

@@ -172,7 +172,7 @@ def parts(group: Sequence[Reason]) -> str:
 
 
 def _rate(reason: Reason, noun: str = "") -> str:
-    if reason.rate is None:
+    if not reason.rate:
         return ""
     number = count(reason.rate) if reason.rate >= 1 else f"{reason.rate:.2g}"
     return f"at {number}{noun} a day"

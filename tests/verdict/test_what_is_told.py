@@ -229,3 +229,13 @@ def test_each_node_proves_its_shares_and_together_they_prove_the_latencies() -> 
     together, each = (verdicts[judge].criterion("parity") for judge in ("graph", "node"))
     assert each.sessions < together.sessions or each.events < together.events
     assert each.weakest in names
+
+
+def test_sessions_that_are_all_open_are_what_is_missing() -> None:
+    """In the first half hour nothing is wrong with the arms or the times: no session is closed yet."""
+    evidence = summary(sessions=90, turns=2, hours=0.2)
+    verdict = evaluate(evidence, Policy(), at(0.25))
+    kinds = {one.kind for one in missing(verdict) if one.criterion in ("handoff", "latency_now", "latency_after")}
+    assert kinds == {ReasonKind.SESSIONS}
+    assert any("30 more closed sessions (0 of 30 so far)" in told for told in verdict.missing)
+    assert "0 a day" not in "".join(verdict.missing)
