@@ -195,12 +195,8 @@ def _explained(result: CriterionResult, summary: Summary, found: Frame, places: 
 def _node(case: Case, summary: Summary) -> NodeVerdict:
     place = case.node.place
     alone = replace(case, role="alone")
-    results = tuple(
-        _explained(
-            MEASURES[name](alone if _is_of_each_node(name, case.policy) else case), summary, case.frame, (place,)
-        )
-        for name in semconv.CRITERIA
-    )
+    cases = {name: alone if _is_of_each_node(name, case.policy) else case for name in semconv.CRITERIA}
+    results = tuple(_explained(MEASURES[name](each), summary, case.frame, (place,)) for name, each in cases.items())
     parity, node, notes = results[0], case.node, []
     if parity.quantity == "excess":
         disagreement = parity.details["self_disagreement"]
