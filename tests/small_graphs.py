@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
-import threading
-from collections.abc import Callable, Coroutine
-from functools import cache
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from langgraph.graph import END, START, StateGraph
@@ -57,32 +55,7 @@ def call(graph: Any, value: Any = None, *, session: str = "session_1", is_async:
     """One turn of ``session``."""
     config = {"configurable": {"thread_id": session, **more}}
     given = {"text": "hello"} if value is None else value
-    return on_a_server(graph.ainvoke(given, config)) if is_async else graph.invoke(given, config)
-
-
-def on_a_server(work: Coroutine[Any, Any, Any]) -> Any:
-    """What ``work`` returns or raises, on a loop that goes on behind it as a server's does.
-
-    At the end of ``asyncio.run`` an awaited V2 is cut off, and whether it has begun by then is a matter of luck.
-    """
-    answer, error = asyncio.run_coroutine_threadsafe(_boxed(work), _server()).result()
-    if error is not None:
-        raise error
-    return answer
-
-
-async def _boxed(work: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
-    try:
-        return await work, None
-    except BaseException as error:  # an error of asyncio's own kind would come back as another
-        return None, error
-
-
-@cache
-def _server() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="server", daemon=True).start()
-    return loop
+    return asyncio.run(graph.ainvoke(given, config)) if is_async else graph.invoke(given, config)
 
 
 def awaited(node: Node) -> Node:

@@ -15,7 +15,6 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
-from small_graphs import on_a_server
 
 from otel_shadow import FeatureFlags, Mode, ShadowIntegrationMiddleware, semconv, with_shadow_v2
 from otel_shadow._demo import workflow
@@ -59,7 +58,7 @@ def talk(graph: Any, session: str = "session_1", turns: tuple[str, ...] = TURNS,
     answers = []
     for text in turns:
         given = {"messages": [HumanMessage(text)]}
-        state = on_a_server(graph.ainvoke(given, config)) if is_async else graph.invoke(given, config)
+        state = asyncio.run(graph.ainvoke(given, config)) if is_async else graph.invoke(given, config)
         answers.append(state["messages"][-1].content)
     return answers
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,7 +21,6 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 from recorded_telemetry import Run, Told
-from small_graphs import on_a_server
 from typing_extensions import TypedDict
 from waiting import PATIENCE_S, until
 
@@ -150,7 +150,15 @@ def turn(graph: Any, session: str | None = "session_1", how: str = "invoke", giv
     if how == "invoke":
         return graph.invoke(value, config)
     answer = _collected(graph, value, config) if how == "astream" else graph.ainvoke(value, config)
-    return on_a_server(answer)
+    return asyncio.run_coroutine_threadsafe(answer, _lasting_loop()).result(PATIENCE_S)
+
+
+@cache
+def _lasting_loop() -> asyncio.AbstractEventLoop:
+    """A server's loop: it goes on after a request, and no awaited V2 is cut off by its end."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="server", daemon=True).start()
+    return loop
 
 
 async def _collected(graph: Any, value: Any, config: Any) -> list[Any]:
@@ -580,7 +588,7 @@ def cancellations(run: Run) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    on_a_server(cancelled())
+    asyncio.run_coroutine_threadsafe(cancelled(), _lasting_loop()).result(PATIENCE_S)
 
 
 @tool
@@ -697,7 +705,7 @@ def live_cancelled(run: Run) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    on_a_server(cancelled())
+    asyncio.run_coroutine_threadsafe(cancelled(), _lasting_loop()).result(PATIENCE_S)
 
 
 @scene(flags=LIVE, work={"live": False})
