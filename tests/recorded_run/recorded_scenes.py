@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import operator
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -210,7 +210,25 @@ def scene(
 
 def recorded(folder: Path) -> dict[str, Told]:
     """Play every scene; what each has told."""
-    told = {}
+    with _lasting():
+        return _played(folder)
+
+
+@contextmanager
+def _lasting() -> Iterator[None]:
+    """The loop ends with the scenes: what is awaited elsewhere in this process finds none that is not its own."""
+    try:
+        yield
+    finally:
+        loop = _lasting_loop()
+        loop.call_soon_threadsafe(loop.stop)
+        until(lambda: not loop.is_running())
+        loop.close()
+        _lasting_loop.cache_clear()
+
+
+def _played(folder: Path) -> dict[str, Told]:
+    told: dict[str, Told] = {}
     for name, played in SCENES.items():
         place = folder / name
         place.mkdir()
