@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from otel_shadow.record import Arm, Mode, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.cycle_looks import NO_LINES, Lines, RatioCycle, RatioHistory, ShareCycle, ShareHistory
-from otel_shadow.verdict.dense_codes import dense, split
+from otel_shadow.verdict.dense_codes import dense, multiples, split
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.session_counts import Slice, within
@@ -432,10 +432,9 @@ def _alike(cycle: Ints, sums: Sequence[Floats], unit: float) -> tuple[Ints, tupl
 
 def _coded(values: Floats, unit: float) -> tuple[Ints, Floats]:
     """Return which value each is, and the values: multiples of ``unit`` where they all are and few, else sorted."""
-    multiple = values / unit
-    code = np.rint(multiple)
-    if code.max() < _FEW and (np.abs(multiple - code) <= 1e-6 * np.maximum(code, 1.0)).all():
-        return code.astype(np.int64), np.round(np.arange(int(code.max()) + 1) * unit, _DIGITS)
+    code = multiples(values, unit, _FEW)
+    if code is not None:
+        return code, np.round(np.arange(int(code.max()) + 1) * unit, _DIGITS)
     found, place = np.unique(np.round(values, _DIGITS), return_inverse=True)
     return place.ravel(), found
 

@@ -35,6 +35,15 @@ def dense(values: NDArray[Any]) -> tuple[Ints, Ints]:
     return (np.cumsum(present) - 1)[shifted], np.flatnonzero(present) + low
 
 
+def multiples(values: NDArray[np.float64], unit: float, most: int) -> Ints | None:
+    """Return which multiple of ``unit`` each value is; None where one is none, or one is ``most`` times or more."""
+    multiple = values / unit
+    code = np.rint(multiple)
+    if code.max(initial=0.0) >= most or (np.abs(multiple - code) > 1e-6 * np.maximum(code, 1.0)).any():
+        return None
+    return code.astype(np.int64)
+
+
 def split(codes: NDArray[Any]) -> Iterator[tuple[int, Ints]]:
     """Yield each code that occurs, ascending, with the places where it stands, ascending."""
     if not len(codes):

@@ -14,7 +14,7 @@ from otel_shadow.policy import Policy
 from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
-from otel_shadow.verdict.dense_codes import split
+from otel_shadow.verdict.dense_codes import dense, split
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -161,11 +161,11 @@ def _by_slots(held: NDArray[Any], times: NDArray[Any], slots: int, length: int) 
     """
     if slots < 2:
         return None
-    number, which = np.unique(times // length, return_inverse=True)
-    per_slot = np.bincount(which.ravel()).astype(float)
-    block, member = np.unique(number // slots, return_inverse=True)
-    total = np.bincount(member.ravel(), weights=per_slot)
-    squares = np.bincount(member.ravel(), weights=per_slot**2)
+    which, number = dense(times // length)
+    per_slot = np.bincount(which).astype(float)
+    member, block = dense(number // slots)
+    total = np.bincount(member, weights=per_slot)
+    squares = np.bincount(member, weights=per_slot**2)
     variance = float((squares / slots - (total / slots) ** 2).sum())
     expected, seen = float(total.sum()) / slots, float(held.sum())
     if len(block) < _FEW or variance <= 0.0:

@@ -91,12 +91,9 @@ def _pooled(
     parts = in_pieces(_in_own_units(rows, summary, members))
     if not parts:
         return None
-    per_kind = np.zeros(len(summary.signatures), np.int64)
-    for part in parts:
-        per_kind += np.bincount(part.kind, minlength=len(summary.signatures))
+    per_kind = _per_kind(summary, parts)
     plan = _Plan(summary, chosen, [WORKFLOW], _intents(summary.signatures, per_kind, intents), pooled=True)
-    still = chosen.at - chosen.idle
-    open_sessions = np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
+    open_sessions = _open_sessions(chosen, parts)
     found = in_parallel(lambda part: list(plan.pieces(part, open_sessions)), parts)
     return plan.node_tally(0, _Piece.merged([piece for pieces in found for _, piece in pieces]), per_kind)
 
@@ -122,17 +119,26 @@ def _tally(summary: Summary, chosen: Slice, intents: Sequence[str]) -> tuple[Nod
     if not parts:
         return ()
     nodes = sorted({(item.graph, item.node) for item in summary.signatures})
-    per_kind = np.zeros(len(summary.signatures), np.int64)
-    for part in parts:
-        per_kind += np.bincount(part.kind, minlength=len(summary.signatures))
+    per_kind = _per_kind(summary, parts)
     plan = _Plan(summary, chosen, nodes, _intents(summary.signatures, per_kind, intents))
-    still = chosen.at - chosen.idle
-    open_sessions = np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
+    open_sessions = _open_sessions(chosen, parts)
     pieces: dict[int, list[_Piece]] = {}
     for found in in_parallel(lambda part: list(plan.pieces(part, open_sessions)), parts):
         for place, piece in found:
             pieces.setdefault(place, []).append(piece)
     return tuple(plan.node_tally(place, _Piece.merged(mine), per_kind) for place, mine in sorted(pieces.items()))
+
+
+def _per_kind(summary: Summary, parts: Sequence[Rows]) -> Ints:
+    """Return the executions of each kind."""
+    size = len(summary.signatures)
+    return sum((np.bincount(part.kind, minlength=size) for part in parts), np.zeros(size, np.int64))
+
+
+def _open_sessions(chosen: Slice, parts: Sequence[Rows]) -> NDArray[np.uint64]:
+    """Return the sessions in which something has happened so lately that more may come, ascending."""
+    still = chosen.at - chosen.idle
+    return np.unique(np.concatenate([part.session[part.time > still] for part in parts]))
 
 
 def _intents(kinds: Sequence[ExecutionKind], per_kind: Ints, declared: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_shadow.verdict.dense_codes import multiples
 from otel_shadow.verdict.weighted_share import at_most_zero
 
 Floats = NDArray[np.float64]
@@ -52,12 +53,11 @@ class _Sizes:
     @classmethod
     def of(cls, total: Floats, least: float) -> _Sizes:
         """Return the sizes of units; ``least`` is the smallest weight of a line."""
-        multiple = total / least
-        code = np.rint(multiple).astype(np.int64) if multiple.max(initial=0.0) < _MANY else np.full(len(total), -1)
-        if (np.abs(multiple - code) > 1e-6 * np.maximum(multiple, 1.0)).any():
+        code = multiples(total, least, _MANY)
+        if code is None:
             if len(total) < 4 * _MANY:
                 _, code = np.unique(total, return_inverse=True)
-            if len(code) and (len(total) >= 4 * _MANY or code.max() >= _MANY):
+            if code is None or code.max() >= _MANY:
                 # So finely that the means of the classes give the same chance to nine digits.
                 ends = math.log(float(total[total > 0.0].min())), math.log(float(total.max()))
                 with np.errstate(divide="ignore"):
