@@ -27,7 +27,7 @@ from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
 from otel_shadow._runtime.state_directory import StateDirectory
-from otel_shadow._telemetry.before_flush import settle_before_flush
+from otel_shadow._telemetry.before_flush import exports, settle_before_flush
 from otel_shadow._telemetry.line_encoder import LineEncoder
 from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
@@ -128,6 +128,7 @@ class ShadowTrafficManager(Engine):
         super().__init__(services, workers)
         _tell_holdout(config.arms, source.router_v2_holdout if isinstance(source, FeatureFlags) else None)
         metrics.bind(self)
+        self.record_queue.exports += exports(tracer_provider, logger_provider)
         settle_before_flush(self.record_queue)
 
     def __getattr__(self, name: str) -> Any:

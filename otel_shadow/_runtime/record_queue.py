@@ -57,6 +57,8 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         self._sink_queues: dict[int, tuple[Sink, SinkQueue]] = {}
         self.span_ends = SinkQueue("spans", "span", fault_barrier, poll_s=self.poll_s)
         """The queue of what ends spans. V1's path appends to it, and wakes nobody."""
+        self.exports: list[Callable[[float], object]] = []
+        """Have OpenTelemetry's providers export what they hold, within so many seconds."""
         super().__init__("otel-shadow-records", bound, bound_bytes)
 
     def _reset(self) -> None:
@@ -85,17 +87,22 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was queued is with the sinks, and flush those, in ``timeout_s`` seconds together.
 
-        A sink whose own flush takes longer than it was given is left to itself (some SDKs exceed their timeout).
+        Providers of OpenTelemetry export last. A sink whose own flush takes longer than it was given is left to itself
+        (some SDKs exceed their timeout).
 
         Returns:
             Whether everything was done in time.
         """
         end = perf_counter() + timeout_s
         done = self.drain(timeout_s)
-        return self._flush_sinks(end) and done
+        done = self._flush_sinks(end) and done
+        return self._side_by_side([partial(self._call, export, end) for export in self.exports], end) and done
 
     def close(self, timeout_s: float) -> None:
-        """Do what :meth:`flush` does, with the last heartbeats before the sinks are flushed, and end the threads."""
+        """Hand over what is queued, with the last heartbeats, flush the sinks, and end the threads.
+
+        Providers are left alone: they end by themselves, and with some SDKs would wait for an export of ours.
+        """
         end = perf_counter() + timeout_s
         self.drain(timeout_s)
         self.end()
@@ -120,22 +127,27 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         return [self.span_ends, *(queue for _, queue in list(self._sink_queues.values()))]
 
     def _flush_sinks(self, end: float) -> bool:
-        """Settle and flush each sink in a thread of its own: one that blocks takes no time from the others."""
         flushes = [partial(_settle, self.span_ends, end)]
         flushes += [partial(self._flush_one, sink, end) for sink in self.sinks]
+        return self._side_by_side(flushes, end) and not any(queue.busy for queue in self._all_queues())
+
+    def _side_by_side(self, calls: Sequence[Callable[[], object]], end: float) -> bool:
+        """Make each call in a thread of its own: one that blocks takes no time from the others."""
         jobs = []
-        for flush in flushes:
+        for call in calls:
             try:
-                jobs.append(start_job("otel-shadow-flush", flush))
+                jobs.append(start_job("otel-shadow-flush", call))
             except RuntimeError:  # the interpreter is ending and starts no more threads
-                flush()
-        late = wait(jobs, max(end - perf_counter(), 0.001)).not_done
-        return not late and not any(queue.busy for queue in self._all_queues())
+                call()
+        return not wait(jobs, max(end - perf_counter(), 0.001)).not_done
 
     def _flush_one(self, sink: Sink, end: float) -> None:
         _settle(self.queue_of(sink), end)
+        self._call(sink.flush, end)
+
+    def _call(self, flush: Callable[[float], object], end: float) -> None:
         try:
-            sink.flush(max(end - perf_counter(), 0.001))
+            flush(max(end - perf_counter(), 0.001))
         except BaseException as error:  # noqa: BLE001 - nothing that a sink raises ends more than this thread
             caught(self._fault_barrier, "flush", "-", error)
 

@@ -15,6 +15,8 @@ from typing import Any
 from weakref import WeakSet
 
 import wrapt
+from opentelemetry._logs import get_logger_provider
+from opentelemetry.trace import get_tracer_provider
 
 from otel_shadow._runtime.process_lifecycle import OURS
 from otel_shadow._runtime.record_queue import RecordQueue
@@ -29,6 +31,29 @@ def settle_before_flush(queue: RecordQueue) -> None:
     """Hand over what waits in ``queue`` before any provider of the SDK is flushed or shut down, as long as it lives."""
     _QUEUES.add(queue)
     _wrap_providers()
+
+
+def flush_provider(provider: Any, timeout_s: float) -> None:
+    """Have ``provider`` export what it holds in ``timeout_s`` seconds, if it is one of the SDK."""
+    force_flush = getattr(provider, "force_flush", None)
+    if force_flush is not None:
+        force_flush(max(int(timeout_s * 1000), 1))
+
+
+def exports(tracer_provider: Any, logger_provider: Any) -> list[Callable[[float], object]]:
+    """Return what has the providers export the spans and log events that they hold, within so many seconds.
+
+    None is the global provider, as it is then. Metrics wait for nothing: a reader collects them in its own time, and to
+    collect once more would take exemplars and deltas from it.
+    """
+    return [
+        partial(_export, tracer_provider, get_tracer_provider),
+        partial(_export, logger_provider, get_logger_provider),
+    ]
+
+
+def _export(provider: Any, current: Callable[[], Any], timeout_s: float) -> None:
+    flush_provider(provider or current(), timeout_s)
 
 
 @cache

@@ -17,6 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from otel_shadow import semconv
 from otel_shadow._runtime.sinks import ExecutionLabels, SpanIdentity, V1Span
+from otel_shadow._telemetry.before_flush import flush_provider
 from otel_shadow._telemetry.shadow_mark import FOLLOWED, NODE, NodeSpan, mark_providers, parent_of
 from otel_shadow._telemetry.silence import silence_instrumentations
 from otel_shadow.record import Mode, Observation, ShadowRecord, Status
@@ -221,9 +222,7 @@ def _silent(inside: Context) -> Context:
 
 def flush_in_worker(seconds: float) -> None:
     """Export the spans that a worker process has ended, within ``seconds``."""
-    force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
-    if force_flush is not None:
-        force_flush(max(int(seconds * 1000), 1))
+    flush_provider(trace.get_tracer_provider(), seconds)
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ import pytest
 from frozen import frozen
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from opentelemetry.context import Context
 from small_graphs import State, call, left, small_graph
 from waiting import until
 
@@ -140,7 +141,7 @@ def test_sessions_make_no_series(make_shadow_capture: MakeCapture) -> None:
 def test_an_attribute_that_is_not_declared_is_refused() -> None:
     """A session id can't become a label by accident."""
     with pytest.raises(ValueError, match=r"shadow.eligible has no attribute \['session.id'\]"):
-        MetricsSink()._add(semconv.ELIGIBLE, 1, {semconv.SESSION_ID: "maria"})
+        MetricsSink()._add(semconv.ELIGIBLE, 1, {semconv.SESSION_ID: "maria"}, Context())
 
 
 def test_exemplars_lead_to_the_trace(make_shadow_capture: MakeCapture) -> None:
