@@ -101,7 +101,7 @@ class TestMeterProvider:
             """,
         )
         assert seen == [
-            {"shadow.executions": 9, "shadow.fallbacks": 4, "shadow.comparisons": 4, "shadow.queue.depth": 1},
+            {"shadow.executions": 9, "shadow.fallbacks": 4, "shadow.comparisons": 9, "shadow.queue.depth": 1},
             1,
         ]
 
