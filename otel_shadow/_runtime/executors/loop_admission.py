@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -20,6 +19,7 @@ from otel_shadow._runtime.executors.loop_guard import LoopGuard, PausePlace, pau
 from otel_shadow._runtime.executors.trial import Trial, TrialReport
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow.background_thread import BackgroundThread
 
 BLOCKS_LOOP, ON_TRIAL, UNTRIED = "blocks_loop", "trial", "untried"
 """Reasons for which a shadow run is not awaited on a loop of the application."""
@@ -179,7 +179,7 @@ class LoopAdmission:
     def _keep_pause(self, place: PausePlace) -> None:
         """Keep a pause, in a thread of its own: the loop's thread and the watchdog wait for no disk."""
         content = {"state": "paused", "position": place.position, "milliseconds": round(place.seconds * 1000)}
-        threading.Thread(target=self._keep, args=(content,), name="otel-shadow-state", daemon=True).start()
+        BackgroundThread(target=self._keep, args=(content,), name="otel-shadow-state").start()
 
     def _keep(self, content: dict[str, Any]) -> None:
         if self._state is not None:
