@@ -197,7 +197,7 @@ KEYS = (
         lambda r, v2: r.side, "side", nullable=True),
     Key("first_part_ms", "number", "Milliseconds until the first part of V1's answer, where it streams.",
         lambda r, v2: milliseconds(r.first_part_s), "first_part_ms", nullable=True),
-    Key("caused_by_shadow", "flag", "Whether the execution itself happened inside a shadow run.",
+    Key("caused_by_shadow", "flag", "Whether a shadow run made the call: one here, or that of a caller who is believed.",
         lambda r, v2: r.caused_by_shadow, "caused_by_shadow", nullable=True),
     Key("process", "text", "An id of the process that wrote the line.",
         lambda r, v2: r.process or None, "process", nullable=True),
