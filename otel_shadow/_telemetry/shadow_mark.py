@@ -18,10 +18,10 @@ from functools import cache
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from opentelemetry import baggage, context, trace
+from opentelemetry import baggage, trace
 from opentelemetry._logs import Logger
-from opentelemetry.context import Context
-from opentelemetry.trace import Span, Tracer
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_shadow import semconv
 from otel_shadow._runtime.shadow_context import SHADOW
@@ -110,46 +110,73 @@ def _wrap_own(kind: Any, method: str, wrap: Callable[[Any], Any]) -> None:
 
 def _marking_spans(original: Callable[..., Span]) -> Callable[..., Span]:
     @functools.wraps(original)
-    def start_span(self: Any, *args: Any, **kwargs: Any) -> Span:
-        inside = args[1] if len(args) > 1 else kwargs.get("context")
-        inside = context.get_current() if inside is None else inside
-        node, marked = NODE.get(), SHADOW.get() is not None or of_shadow(inside)
+    def start_span(self: Any, name: str, context: Context | None = None, *args: Any, **kwargs: Any) -> Span:
+        inside = get_current() if context is None else context
+        node, marked = (
+            NODE.get(),
+            SHADOW.get() is not None or MARK in inside or (_BAGGAGE in inside and of_shadow(inside)),
+        )
         if node is None and not marked:
-            return original(self, *args, **kwargs)
-        with suppress(Exception):  # whatever an application gives to a tracer of its own
-            args, kwargs = _placed(node, marked, inside, args, kwargs)
-        span = original(self, *args, **kwargs)
-        if marked:
-            with suppress(Exception):
-                _follow(span, args, kwargs)
-        return span
+            return original(self, name, context, *args, **kwargs)
+        return _placed(functools.partial(original, self, name), node, marked, name, inside, args, kwargs)
 
-    return start_span
+    @functools.wraps(original)
+    def start_span_of_sdk(
+        self: Any,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Any = None,
+        links: Any = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> Span:
+        inside = get_current() if context is None else context
+        node, marked = (
+            NODE.get(),
+            SHADOW.get() is not None or MARK in inside or (_BAGGAGE in inside and of_shadow(inside)),
+        )
+        more = kind, attributes, links, start_time, record_exception, set_status_on_exception
+        if node is None and not marked:
+            return original(self, name, inside, *more)
+        return _placed(functools.partial(original, self, name), node, marked, name, inside, more, {})
+
+    # Every span of production's passes here, and to hand arguments on that are not known costs as much as all the rest.
+    return start_span_of_sdk if original.__module__ == "opentelemetry.sdk.trace" else start_span
 
 
 def _placed(
-    node: NodeSpan | None, marked: bool, inside: Context, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a ``start_span`` with the mark, and below the node's span, where that is due."""
-    name = args[0] if args else kwargs.get("name")
-    if node is not None and name != semconv.SPAN_V2_SHADOW and _is_around(node, inside):  # that one is beside the node
-        args, kwargs = _given(args, kwargs, 1, "context", trace.set_span_in_context(node.span, inside))
-    if marked and name not in _OURS:
-        attributes = {**(_argument(args, kwargs, 3, "attributes") or {}), **_MARKS}
-        args, kwargs = _given(args, kwargs, 3, "attributes", attributes)
-    return args, kwargs
+    start: Callable[..., Span],
+    node: NodeSpan | None,
+    marked: bool,
+    name: str,
+    inside: Context,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Span:
+    """Start a span below the node's, and with the marks, where that is due."""
+    try:
+        if node is not None and name != semconv.SPAN_V2_SHADOW and _is_around(node, inside):  # that one is beside it
+            inside = trace.set_span_in_context(node.span, inside)
+        if marked:
+            args, kwargs = _with_marks(name, args, kwargs)
+    except Exception:  # noqa: BLE001 - whatever an application gives to a tracer of its own
+        return start(inside, *args, **kwargs)
+    span = start(inside, *args, **kwargs)
+    if marked:
+        with suppress(Exception):
+            _follow(span, name, args, kwargs)
+    return span
 
 
-def _argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str) -> Any:
-    return args[place] if len(args) > place else kwargs.get(name)
-
-
-def _given(
-    args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str, value: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if len(args) > place:
-        return (*args[:place], value, *args[place + 1 :]), kwargs
-    return args, {**kwargs, name: value}
+def _with_marks(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what follows name and context in a call of ``start_span`` (kind, attributes, …), with the marks."""
+    if name in _OURS:
+        return args, kwargs
+    if len(args) > 1:
+        return (args[0], {**(args[1] or {}), **_MARKS}, *args[2:]), kwargs
+    return args, {**kwargs, "attributes": {**(kwargs.get("attributes") or {}), **_MARKS}}
 
 
 def _is_around(node: NodeSpan, inside: Context) -> bool:
@@ -167,10 +194,10 @@ def _is_around(node: NodeSpan, inside: Context) -> bool:
     return False
 
 
-def _follow(span: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def _follow(span: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Note where a client's span leads, and mark a span again at its end: past a limit the oldest attributes go."""
-    note_hosts(span, _argument(args, kwargs, 2, "kind"), _argument(args, kwargs, 3, "attributes"))
-    name = args[0] if args else kwargs.get("name")
+    kind = args[0] if args else kwargs.get("kind")
+    note_hosts(span, kind, args[1] if len(args) > 1 else kwargs.get("attributes"))
     if name in _OURS or not span.is_recording():
         return
     end = span.end
@@ -191,7 +218,7 @@ def _marking_records(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def emit(self: Any, *args: Any, **kwargs: Any) -> None:
         inside = kwargs.get("context")
-        if SHADOW.get() is not None or of_shadow(context.get_current() if inside is None else inside):
+        if SHADOW.get() is not None or of_shadow(get_current() if inside is None else inside):
             with suppress(Exception):  # as above
                 record = args[0] if args else kwargs.get("record")
                 if record is None:

@@ -231,6 +231,7 @@ def test_records_of_an_agent_without_the_sdk_are_marked(make_shadow_capture: Mak
     assert told == [{}, {"a": 1}, MARK, {"a": 1, **MARK}]
 
 
+@pytest.mark.filterwarnings("ignore:LogRecord init with")
 def test_a_thread_that_carries_only_opentelemetrys_context_is_marked(make_shadow_capture: MakeCapture) -> None:
     """As the threading instrumentation starts it: spans and records, in every mode of propagation."""
     provider, records = TracerProvider(shutdown_on_exit=False), Records()
