@@ -44,6 +44,9 @@ StatePath = Annotated[str, AfterValidator(_is_path), Expected("a path into the s
 ImportPath = Annotated[
     str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"), Expected("module:name (such as myapp.v2:greeting)")
 ]
+Domain = Annotated[
+    str, Field(pattern=r"^\.?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"), Expected("a domain, such as example.net")
+]
 Pattern = Annotated[str, AfterValidator(_is_pattern), Expected("a regular expression")]
 Percentage = Annotated[float, Field(ge=0.0, le=100.0), Expected("a number from 0 to 100, such as 10 or 0.5")]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000), Expected("a whole number of milliseconds from 1 to 86400000")]
@@ -229,6 +232,15 @@ class PrivacyTable(_Table):
     most five digits such as `demo_001`; a free slug could be a person's name and is hashed."""
     suppress_instrumentation: bool = False
     """Instrumentations (models, HTTP) record nothing inside the shadow; they record prompts by rules of their own."""
+    propagate: Literal["none", "internal hosts", "all"] = "internal hosts"
+    """Which of V2's outgoing requests carry the baggage `shadow.mode=v2_shadow`: none, those to internal hosts, or all.
+    See [where the mark goes](telemetry.md#where-the-mark-goes)."""
+    internal_hosts: tuple[Domain, ...] = ()
+    """Domains whose hosts are internal, such as `example.net`, beside loopback, private addresses, names without a dot,
+    and `*.local`, `*.internal` and `*.localhost`."""
+    trust_incoming_mark: bool = False
+    """Believe callers that send the baggage `shadow.mode=v2_shadow`: what they cause is marked as shadow traffic and is
+    no evidence. Only where strangers can't send the header `baggage`."""
 
 
 class AcceptRule(_Table):

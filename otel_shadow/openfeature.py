@@ -11,6 +11,7 @@ from typing import Any
 
 from otel_shadow._runtime.background_log import logger
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.background_thread import BackgroundThread
 from otel_shadow.errors import ConfigError, require
 from otel_shadow.flags import FLAGS, FeatureFlags
 from otel_shadow.slots import rounding
@@ -128,7 +129,7 @@ class OpenFeatureFlags:
             self._client.add_handler(event, lambda _: self._wake.set())
 
     def _start(self) -> None:
-        threading.Thread(target=self._poll, name="otel-shadow-flags", daemon=True).start()
+        BackgroundThread(target=self._poll, name="otel-shadow-flags").start()
 
     def _poll(self) -> None:
         while not self._stopped.is_set():

@@ -112,7 +112,7 @@ class ShadowTrafficManager(Engine):
             flags=source,
             redactor=redactor,
             fault_barrier=fault_barrier,
-            spans=spans or OtelSpans(tracer_provider, suppress=config.privacy.suppress_instrumentation),
+            spans=spans or OtelSpans(tracer_provider, config.privacy),
             record_queue=RecordQueue([metrics, *lines, *sinks], fault_barrier, RecordCounts(source)),
             dispatcher=Dispatcher(config.limits, fault_barrier, workers, executor, is_quiet),
             clock=clock,

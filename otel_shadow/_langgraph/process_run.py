@@ -269,7 +269,8 @@ def _run(task: Task, begin: Callable[[], None]) -> tuple[Any, BaseException | No
         awaited = is_async(v2)
         config = worker_config(task, awaited)
         enter_shadow(task.scope, config)
-        enter_in_worker(task.scope.carrier)
+        if task.scope.carrier is not None:
+            enter_in_worker(task.scope.carrier)
         begin()
         time = RunTime()
         value = asyncio.run(v2.ainvoke(task.state, config)) if awaited else v2.invoke(task.state, config)

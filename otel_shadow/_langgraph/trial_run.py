@@ -19,6 +19,7 @@ from otel_shadow._runtime.executors.driven import Drive
 from otel_shadow._runtime.executors.loop_guard import LoopGuard
 from otel_shadow._runtime.executors.loop_side import DRIVER, SIDES, LoopSide
 from otel_shadow._runtime.executors.trial import MOST_S, TrialReport
+from otel_shadow.background_thread import BackgroundThread
 
 Send = Callable[[TrialReport], None]
 _LOOK_S = 0.01
@@ -61,7 +62,7 @@ def try_twice(payload: bytes, timeout_s: float, send: Send) -> None:
 async def _runs(task: Task, v2: Any, timeout_s: float, send: Send) -> _Recorder:
     recorder = _Recorder("trial", task.path)
     loop = asyncio.get_running_loop()
-    threading.Thread(target=_watch, args=(SIDES.of(loop), recorder, timeout_s, send), daemon=True).start()
+    BackgroundThread(target=_watch, args=(SIDES.of(loop), recorder, timeout_s, send)).start()
     for _ in range(2):
         recorder.longest, recorder.position = 0.0, None
         again: Task = pickle.loads(pickle.dumps(task, 5))  # noqa: S301 - made here

@@ -11,6 +11,7 @@ from time import perf_counter, sleep
 from typing import Generic, TypeVar
 
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.background_thread import BackgroundThread
 
 T = TypeVar("T")
 _NAP_S = 0.001
@@ -80,7 +81,7 @@ class BackgroundQueue(ABC, Generic[T]):
             return
         try:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = BackgroundThread(target=self._run, name=self._name)
                 self._thread.start()
         except RuntimeError:  # no thread left, or the interpreter is ending
             pass

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import wrapt
 
 from otel_shadow._runtime.shadow_context import in_v2
+from otel_shadow.background_thread import BackgroundThread
 
 _POLL_S = 0.01
 _GRACE_S = 0.5
@@ -68,9 +69,9 @@ def finish(ends: Iterable[ProcessEnd]) -> None:
 
 
 def _started(ends: Iterable[ProcessEnd]) -> list[threading.Thread]:
-    threads = []
+    threads: list[threading.Thread] = []
     for end in ends:
-        thread = threading.Thread(target=end.callback, name="otel-shadow-end", daemon=True)
+        thread = BackgroundThread(target=end.callback, name="otel-shadow-end")
         try:
             thread.start()
             threads.append(thread)

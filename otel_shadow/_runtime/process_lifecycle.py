@@ -15,6 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from otel_shadow._runtime.process_ends import ProcessEnd, finish, watch, wrap_exit
+from otel_shadow.background_thread import BackgroundThread
 
 _HANDLER_S = 0.25
 """Seconds in which a log handler of which V2 is holding the lock may let it go, and then flush, at the end."""
@@ -125,7 +126,7 @@ def _leave_stuck_log_handlers() -> None:
             continue
         logging._handlerList.remove(reference)  # type: ignore[attr-defined,unused-ignore]
         handler.lock = threading.RLock()
-        flushing = threading.Thread(target=handler.flush, name="otel-shadow-end", daemon=True)
+        flushing = BackgroundThread(target=handler.flush, name="otel-shadow-end")
         flushing.start()
         flushing.join(_HANDLER_S)
 

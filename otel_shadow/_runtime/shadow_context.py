@@ -27,8 +27,8 @@ class ShadowContext:
     timeout_s: float = float("inf")
     ran_s: float | None = None
     """Seconds that V2 ran, where it ran in another process: the way there and back, and waiting, are not V2's."""
-    carrier: dict[str, str] = field(default_factory=dict)
-    """The pair's trace context in W3C headers, for what runs in another process."""
+    carrier: Any = None
+    """What goes of OpenTelemetry's context to what runs in another process."""
     blocked: list[str] = field(default_factory=list)
     tokens: dict[str, int] = field(default_factory=dict)
     location: str | None = None

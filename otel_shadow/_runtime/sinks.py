@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from otel_shadow.record import Arm, Heartbeat, Mode, Observation, ShadowRecord
 
@@ -73,7 +73,9 @@ class V1Span(Protocol):
 
     @property
     def caused_by_shadow(self) -> bool | None:
-        """Whether a shadow run of another service made the call that the execution belongs to; None: not known."""
+        """Whether a shadow run, of this process or of a caller who is believed, made the call that the execution
+        belongs to; None: not known.
+        """
 
     def leave(self) -> None:
         """Make its parent current again and take the time. On V1's path, in the context that opened it."""
@@ -88,10 +90,10 @@ class V2Span(Protocol):
     span_id: str | None
 
     def enter(self) -> None:
-        """Make it current in the calling context, with the mark of the shadow in the baggage."""
+        """Make it current in the calling context, with the mark of the shadow."""
 
-    def carrier(self) -> dict[str, str]:
-        """Return its trace context and the mark of the shadow as W3C headers."""
+    def carrier(self) -> Any:
+        """Return what of it, of V1's context and of the mark goes to a worker process."""
 
     def close(self, record: ShadowRecord) -> None:
         """End it with the attributes of the pair."""

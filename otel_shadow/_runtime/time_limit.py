@@ -79,10 +79,7 @@ async def awithin_thread(timeout_s: float, function: Callable[[], Any], overdue:
     job = start_job(_THREAD, partial(contextvars.copy_context().run, function))
     job.add_done_callback(lambda _: _set_soon(loop, ended))
     try:
-        async with asyncio.timeout(timeout_s):
-            await ended.wait()
-    except TimeoutError:
-        pass
+        await _set_within(timeout_s, ended)
     except asyncio.CancelledError:
         overdue.add(lambda: not job.done())  # it still runs, and no caller waits for it
         raise
@@ -95,9 +92,10 @@ async def awithin(timeout_s: float, function: Callable[[], Awaitable[Any]], over
     A task that is over its time is cancelled, and left to itself where it ignores that.
     """
     overdue.refuse_more()
-    task = asyncio.ensure_future(function())
+    task, ended = asyncio.ensure_future(function()), asyncio.Event()
+    task.add_done_callback(lambda _: ended.set(), context=contextvars.Context())
     try:
-        await asyncio.wait({task}, timeout=timeout_s)
+        await _set_within(timeout_s, ended)
     finally:
         if not task.done():
             task.cancel()
@@ -121,6 +119,18 @@ def _outcome(job: Future[Any], overdue: OverdueV2s) -> Any:
     if error is not None:
         raise error if isinstance(error, Exception) else V2ExitError from error
     return job.result()
+
+
+async def _set_within(timeout_s: float, ended: asyncio.Event) -> None:
+    """Wait until ``ended`` is set, for ``timeout_s`` seconds at most.
+
+    asyncio's own timers keep the caller's context, with all that a request holds, in the loop until they are due.
+    """
+    timer = asyncio.get_running_loop().call_later(timeout_s, ended.set, context=contextvars.Context())
+    try:
+        await ended.wait()
+    finally:
+        timer.cancel()
 
 
 def _set_soon(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:

@@ -8,22 +8,22 @@ from functools import lru_cache
 from time import time_ns
 from typing import Any
 
-from opentelemetry import baggage, context, trace
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_shadow import semconv
 from otel_shadow._runtime.sinks import ExecutionLabels, SpanIdentity, V1Span
 from otel_shadow._telemetry.before_flush import flush_provider
-from otel_shadow._telemetry.shadow_mark import FOLLOWED, NODE, NodeSpan, mark_providers, parent_of
+from otel_shadow._telemetry.outgoing_mark import OutgoingMark
+from otel_shadow._telemetry.shadow_mark import NODE, TRUSTING, NodeSpan, mark_providers, of_shadow, parent_of
 from otel_shadow._telemetry.silence import silence_instrumentations
-from otel_shadow.record import Mode, Observation, ShadowRecord, Status
+from otel_shadow._telemetry.worker_context import WorkerContext
+from otel_shadow.config import PrivacyTable
+from otel_shadow.record import Observation, ShadowRecord, Status
 
-_SILENT = "otel-shadow-silent"
-"""The header by which a worker process is told that instrumentations are to be silent there, too."""
+_PRIVACY = PrivacyTable()
 
 
 class OtelV1Span:
@@ -63,7 +63,7 @@ class OtelV1Span:
 
     @property
     def caused_by_shadow(self) -> bool:
-        return baggage.get_baggage(semconv.BAGGAGE_MODE, self.parent) == str(Mode.V2_SHADOW)
+        return of_shadow(self.parent)
 
     def leave(self) -> None:
         """Make the parent current again and take the time."""
@@ -95,10 +95,17 @@ class OtelV1Span:
 class OtelV2Span:
     """``v2.shadow``."""
 
-    __slots__ = ("_labels", "_silent", "_started_ns", "outer", "parent", "span", "span_id")
+    __slots__ = ("_labels", "_mark", "_silent", "_started_ns", "outer", "parent", "span", "span_id")
 
     def __init__(
-        self, span: Span, parent: Context | None, labels: ExecutionLabels, started_ns: int, silent: bool
+        self,
+        span: Span,
+        parent: Context | None,
+        labels: ExecutionLabels,
+        started_ns: int,
+        *,
+        mark: OutgoingMark,
+        silent: bool,
     ) -> None:
         self._labels = labels
         own = span.get_span_context()
@@ -107,21 +114,17 @@ class OtelV2Span:
         self.parent = parent or Context()
         self.outer: NodeSpan | None = None
         self._started_ns = started_ns
+        self._mark = mark
         self._silent = silent
 
-    def carrier(self) -> dict[str, str]:
-        """Return its trace context and the mark of the shadow as W3C headers, for :func:`enter_in_worker`."""
-        headers = {_SILENT: "true"} if self._silent else {}
-        inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW), Context())
-        inside = trace.set_span_in_context(self.span, inside)
-        TraceContextTextMapPropagator().inject(headers, inside)
-        W3CBaggagePropagator().inject(headers, inside)
-        return headers
+    def carrier(self) -> WorkerContext:
+        """Return what of V1's context, and of the mark, is for :func:`enter_in_worker`."""
+        return WorkerContext.of(trace.set_span_in_context(self.span, self.parent), self._mark, silent=self._silent)
 
     def enter(self) -> None:
-        """Make it current in the calling context, and put the mark into the baggage for outgoing calls."""
+        """Make it current in the calling context, which is a copy of V1's, and mark that as the shadow's."""
         self._started_ns = time_ns()  # V2's latency counts from here: the end is V2's own end, not earlier
-        inside = baggage.set_baggage(semconv.BAGGAGE_MODE, str(Mode.V2_SHADOW))
+        inside = self._mark.put_into(context.get_current())
         context.attach(trace.set_span_in_context(self.span, _silent(inside) if self._silent else inside))
         self.outer = NODE.get()
         NODE.set(self)
@@ -146,15 +149,17 @@ class OtelSpans:
 
     Arguments:
         provider: default: the global tracer provider, also one that is set later.
-        suppress: instrumentations stay silent inside the shadow (``[privacy] suppress_instrumentation``).
+        privacy: whether instrumentations stay silent inside the shadow, where the mark goes, and whose is believed.
     """
 
-    def __init__(self, provider: TracerProvider | None = None, *, suppress: bool = False) -> None:
-        self._silent = suppress
+    def __init__(self, provider: TracerProvider | None = None, privacy: PrivacyTable = _PRIVACY) -> None:
+        self._silent = privacy.suppress_instrumentation
+        self._mark = OutgoingMark(privacy.propagate, privacy.internal_hosts)
         self._tracer = trace.get_tracer(semconv.SCOPE, semconv.scope_version(), provider, semconv.SCHEMA_URL)
-        FOLLOWED.add(self)
+        if privacy.trust_incoming_mark:
+            TRUSTING.add(self)
         mark_providers()
-        if suppress:
+        if self._silent:
             silence_instrumentations()
 
     def v1(self, identity: SpanIdentity, fallback_reason: str | None) -> OtelV1Span:
@@ -181,11 +186,11 @@ class OtelSpans:
             record_exception=False,
             set_status_on_exception=False,
         )
-        return OtelV2Span(span, parent, labels, started_ns, self._silent)
+        return OtelV2Span(span, parent, labels, started_ns, mark=self._mark, silent=self._silent)
 
     def close(self) -> None:
-        """Have the mark that other processes send ignored, unless another opener of spans is in use."""
-        FOLLOWED.discard(self)
+        """Have the mark that other processes send ignored, unless another opener of spans believes it."""
+        TRUSTING.discard(self)
 
     def _open(self, name: str, identity: SpanIdentity, version: str, fallback_reason: str | None) -> OtelV1Span:
         parent, outer = context.get_current(), NODE.get()
@@ -198,15 +203,13 @@ class OtelSpans:
         return OtelV1Span(span, parent, outer, version, fallback_reason)
 
 
-def enter_in_worker(carrier: Mapping[str, str]) -> None:
+def enter_in_worker(carrier: WorkerContext) -> None:
     """Continue in a worker process what :meth:`OtelV2Span.carrier` describes; spans started from now on are marked."""
-    inside = TraceContextTextMapPropagator().extract(carrier, Context())
-    inside = W3CBaggagePropagator().extract(carrier, inside)
-    if _SILENT in carrier:
+    inside = carrier.unpacked()
+    if carrier.silent:
         silence_instrumentations()
         inside = _silent(inside)
     context.attach(inside)
-    FOLLOWED.add(enter_in_worker)  # threads that V2 starts by hand may carry the baggage alone
     mark_providers()
 
 

@@ -9,13 +9,13 @@ a line, an unusual time) is an odd line, which the line reader reads.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from otel_shadow import semconv
+from otel_shadow.background_thread import BackgroundThread
 from otel_shadow.errors import require
 from otel_shadow.evidence.line_fields import READ_EVENTS, FieldReader, keys_of
 from otel_shadow.evidence.line_objects import PREFIX
@@ -117,7 +117,7 @@ class DuckDBReader:
     def _watched(self, query: str, size: int, progress: Callable[[int], None]) -> list[dict[str, Any]]:
         """Run the query in a thread, report the progress meanwhile, and return the rows."""
         outcome: dict[str, Any] = {}
-        worker = threading.Thread(target=self._run, args=(query, outcome), daemon=True)
+        worker = BackgroundThread(target=self._run, args=(query, outcome))
         worker.start()
         tell: Callable[[], float] = getattr(self.connection, "query_progress", lambda: -1.0)  # newer versions have it
         told = 0

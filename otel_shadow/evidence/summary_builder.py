@@ -40,6 +40,7 @@ ROW_FIELDS = (
     "overhead_ms",
 )
 _BEAT_FIELDS = ("service", "process", "graph", "node", "time", "handed_over", "totals", "last", "build", "digest")
+_TRUE_OR_NOT = ("fields_compared", "v1_rate_limited", "v2_rate_limited", "caused_by_shadow")
 _AMOUNTS = ("holdout", "slot_seconds", "sample")
 _read_fields = FieldReader((*KIND_FIELDS, *ROW_FIELDS))
 _read_beat = FieldReader(_BEAT_FIELDS, needed=("process", "node", "timestamp"))
@@ -51,7 +52,7 @@ def kind_of(line: Mapping[str, Any], *, coded: bool = False) -> ExecutionKind:
     values["pair"] = values.pop("event") == semconv.EVENT_V2
     values["simulated"] = values.pop("clock") == SIMULATED
     values["anonymous"] = values.pop("has_session") is False
-    values |= {name: values[name] is True for name in ("fields_compared", "v1_rate_limited", "v2_rate_limited")}
+    values |= {name: values[name] is True for name in _TRUE_OR_NOT}
     values |= {name: None if math.isnan(values[name]) else values[name] for name in _AMOUNTS}
     values["served"] = values["served"] or semconv.VERSION_V1
     return ExecutionKind(coded=coded, **values)

@@ -21,7 +21,7 @@ _TEXTS = (
 )  # fmt: skip
 _FLAGS = (
     "v1_served", "self_match", "decisions_match", "steps_match", "fields_compared", "anonymous",
-    "v1_rate_limited", "v2_rate_limited",
+    "caused_by_shadow", "v1_rate_limited", "v2_rate_limited",
 )  # fmt: skip
 _AMOUNTS = ("holdout", "slot_seconds", "sample")
 _ALLOWED = {
@@ -241,7 +241,7 @@ def _distinct(codes: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], N
 
 def _signature(row: dict[str, Any]) -> ExecutionKind:
     match, status, arm = row.pop("match"), row.pop("status"), row["arm"]
-    row |= {name: bool(row.get(name)) for name in ("fields_compared", "anonymous", *_FLAGS[-2:])}
+    row |= {name: bool(row.get(name)) for name in ("fields_compared", "anonymous", *_FLAGS[-3:])}
     pair = bool(status) and arm == Arm.SHADOWED and row.get("mode", Mode.V2_SHADOW) == Mode.V2_SHADOW
     started = pair and Status(status).started
     if not started:

@@ -17,7 +17,7 @@ from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
 from otel_shadow.verdict.criteria import MEASURES, Case
 from otel_shadow.verdict.cycle_tally import cycle_evidence
-from otel_shadow.verdict.evidence_faults import evidence_faults
+from otel_shadow.verdict.evidence_faults import caused_by_shadow, evidence_faults
 from otel_shadow.verdict.executions import TIMES, Summary, moment
 from otel_shadow.verdict.latency_causes import added_time, slowed_by
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
@@ -56,6 +56,8 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     if found is None:
         return _nothing(summary, policy, at)
     nodes = tally(summary, found.slice, policy.intents)
+    if not nodes:
+        return _nothing(summary, policy, at, tuple(caused_by_shadow(summary, found)))
     asked = _asked(summary, policy)
     tests = sum(criteria.tests(node, asked) for node in nodes)
     pool = _pool(nodes, policy)
@@ -449,7 +451,7 @@ def _cut_off(nodes: Sequence[NodeTally]) -> list[Reason]:
     ]
 
 
-def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
+def _nothing(summary: Summary, policy: Policy, at: datetime, left_out: tuple[Reason, ...] = ()) -> Verdict:
     rows = tuple(
         CriterionResult(
             name,
@@ -466,4 +468,4 @@ def _nothing(summary: Summary, policy: Policy, at: datetime) -> Verdict:
     )
     nothing = Reason(Role.WHY, ReasonKind.NOTHING, by=at if len(summary) else None)
     lacking = (*_unread(summary), Reason(Role.MISSING, ReasonKind.EVIDENCE))
-    return Verdict(Decision.WAIT, at, None, policy, rows, (), (nothing, *lacking))
+    return Verdict(Decision.WAIT, at, None, policy, rows, (), (nothing, *lacking, *left_out))

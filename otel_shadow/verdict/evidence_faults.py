@@ -45,6 +45,7 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
         rows = within(summary, found.slice)
         summary.cache[key] = (
             *_beside(summary, found),
+            *caused_by_shadow(summary, found),
             *_unnamed(summary, found),
             *_stale(policy, found, at),
             *_missing(summary, found, at),
@@ -79,6 +80,16 @@ def _beside(summary: Summary, found: Frame) -> Iterator[Reason]:
             one.label for one in found.left_out if milliseconds(one.last) >= start and one.coded == found.build.coded
         )
         yield Reason(role, ReasonKind.BESIDE, names=(found.build.label, *names), have=beside, of=judged)
+
+
+def caused_by_shadow(summary: Summary, found: Frame) -> Iterator[Reason]:
+    """Yield how many executions of the judged build were left out because a shadow run made the call."""
+    caused = np.array([kind.unit == found.slice.build and kind.caused_by_shadow for kind in summary.signatures], bool)
+    start, end = found.slice.start, found.slice.at
+    if caused.any():
+        inside = ((part.time >= start) & (part.time <= end) & caused[part.kind] for part in summary.parts)
+        if number := sum(int(mask.sum()) for mask in inside):
+            yield Reason(Role.NOTE, ReasonKind.CAUSED_BY_SHADOW, have=number)
 
 
 def _unnamed(summary: Summary, found: Frame) -> Iterator[Reason]:

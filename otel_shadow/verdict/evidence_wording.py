@@ -98,6 +98,9 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.FORGED: lambda one: (
         f"{_were(one, 'line')} left out, because the code is not that of the line: somebody else wrote or changed them"
     ),
+    ReasonKind.CAUSED_BY_SHADOW: lambda one: (
+        f"{_were(one, 'execution')} left out: a shadow run of another service caused the call"
+    ),
     ReasonKind.MISPLACED: lambda one: (
         f"{_were(one, 'line')} left out that stand behind other text, where whoever's text is logged can put one; give "
         f"{semconv.ENV_VERIFY_KEY}, and the code decides"

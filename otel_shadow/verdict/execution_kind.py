@@ -65,6 +65,8 @@ class ExecutionKind:
     """Share of the sessions that the node's shadow runs for."""
     v1_rate_limited: bool = False
     v2_rate_limited: bool = False
+    caused_by_shadow: bool = False
+    """Whether a shadow run made the call: no traffic of production's, and no evidence."""
     coded: bool = False
     """Whether the line's code was verified."""
 

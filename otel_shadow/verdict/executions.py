@@ -171,8 +171,9 @@ class Summary:
             self_match: V1 against itself on the noise-floor share; None or NaN elsewhere.
             v1_served, v1_status, mode, reason, intent, original_target, shadow_target, decisions_match, v1_step,
             v2_step, steps_match, fields_compared, build, digest, key_id, graph, served, fallback_reason, service,
-            holdout, slot_seconds, sample, v1_rate_limited, v2_rate_limited: as in the log line. By default V1 served
-            (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to ``shed``.
+            holdout, slot_seconds, sample, v1_rate_limited, v2_rate_limited, caused_by_shadow: as in the log line. By
+            default V1 served (``True``) and succeeded. ``reason`` of a shadowed row without V2 status defaults to
+            ``shed``.
             probability: with which such an execution was shadowed, in (0, 1]; NaN where it is not known.
             overhead_ms: milliseconds that shadowing added on V1's path; NaN where it is not known.
             anonymous: whether the run had no session id; by default it had one.

@@ -82,6 +82,7 @@ class ReasonKind(StrEnum):
     HALF_READ = "half_read"  # have unreadable beside of readable ones
     # of the evidence itself
     BESIDE = "beside"  # names: the judged build first; have executions of others beside of judged ones
+    CAUSED_BY_SHADOW = "caused_by_shadow"  # have: executions
     UNNAMED = "unnamed"
     STALE = "stale"  # hours, by
     LOST = "lost"  # node; have of of lines; since, by: where most are missing

@@ -84,8 +84,11 @@ class Blocks:
 
 
 def within(summary: Summary, chosen: Slice) -> Rows:
-    """Return the rows of a slice's build and time, ordered by session; no copy where it is all that there is."""
-    wanted = np.array([item.unit == chosen.build for item in summary.signatures], bool)
+    """Return the rows of a slice's build and time, ordered by session; no copy where it is all that there is.
+
+    What a shadow run has caused is no traffic of production's.
+    """
+    wanted = np.array([item.unit == chosen.build and not item.caused_by_shadow for item in summary.signatures], bool)
     rows = summary.rows
     mask = (rows.time >= chosen.start) & (rows.time <= chosen.at)
     if not wanted.all():

@@ -17,9 +17,13 @@ from otel_shadow.testing.capture import ShadowCapture
 MakeCapture = Callable[..., ShadowCapture]
 
 
-def test_a_line_says_whether_a_shadow_of_another_service_caused_it(make_shadow_capture: MakeCapture) -> None:
-    """The mark that the other service's V2 sends as baggage is on the line, whether there is a shadow or not."""
-    capture = make_shadow_capture({"nodes": {"left": {"sample": 0.5}}})
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_line_says_whether_a_shadow_of_another_service_caused_it(
+    make_shadow_capture: MakeCapture, trusted: bool
+) -> None:
+    """The mark that the other service's V2 sends as baggage is on the line where it is believed, shadow or not."""
+    privacy = {"trust_incoming_mark": trusted}
+    capture = make_shadow_capture({"nodes": {"left": {"sample": 0.5}}, "privacy": privacy})
     graph = capture.attach(small_graph(), {"left": left})
     for mark in ("v2_shadow", "v2_live", None):
         token = context.attach(baggage.set_baggage(semconv.BAGGAGE_MODE, mark, Context()) if mark else Context())
@@ -29,7 +33,7 @@ def test_a_line_says_whether_a_shadow_of_another_service_caused_it(make_shadow_c
     lines = [line for line in capture.lines() if "caused_by_shadow" in line]
     assert {line["event"] for line in lines} == {semconv.EVENT_V2, semconv.EVENT_BASELINE}
     told = [line["caused_by_shadow"] for line in lines]
-    assert told == [True] * 8 + [False] * 16
+    assert told == [trusted] * 8 + [False] * 16
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -75,8 +75,8 @@ def test_pair_is_the_same_as_in_a_thread(shadow: Any, v2: str, is_async: bool) -
 def test_world_of_a_worker(shadow: Any) -> None:
     """V2 runs in another process, as a shadow, in the pair's trace, with its thread id, and without our main module."""
     seen: list[Any] = []
-    process = {"init": "v2_functions:init"}
-    capture, graph = shadow("facts", process=process, inspect=lambda record, v1, v2: seen.append(v2.writes["data"]))
+    told = {"process": {"init": "v2_functions:init"}, "privacy": {"propagate": "all"}}
+    capture, graph = shadow("facts", **told, inspect=lambda record, v1, v2: seen.append(v2.writes["data"]))
     call(graph, {"text": "hi"}, session="s_7")
     [record] = pairs(capture)
     [data] = seen

@@ -14,7 +14,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, interrupt
-from opentelemetry import baggage, trace
+from opentelemetry import baggage, context, trace
 
 from otel_shadow._runtime.shadow_context import is_shadow
 
@@ -66,6 +66,22 @@ def facts(state: dict[str, Any], config: RunnableConfig) -> dict[str, Any]:
         "text": state.get("text"),
     }
     return {"data": data, "next_node": "right"}
+
+
+def surroundings(state: dict[str, Any]) -> dict[str, Any]:
+    """Tells what OpenTelemetry's context holds."""
+    held = {key: context.get_value(key) for key in ("association", "session.id", "lock", "too long")}
+    data = {
+        "baggage": dict(baggage.get_all()),
+        "held": {key: value for key, value in held.items() if value is not None},
+        "tracestate": trace.get_current_span().get_span_context().trace_state.to_header(),
+    }
+    return {"data": data, "next_node": "right"}
+
+
+async def awaited_surroundings(state: dict[str, Any]) -> dict[str, Any]:
+    """Tells it, awaited."""
+    return surroundings(state)
 
 
 def command(state: dict[str, Any]) -> Command[str]:

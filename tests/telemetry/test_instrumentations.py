@@ -5,17 +5,15 @@ The instrumentations are real ones, in an environment of their own that is kept 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
-import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from environments import python_with
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -32,23 +30,7 @@ COLOURS = pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The interpreter of an environment that has the instrumentations."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "otel-shadow" / "venvs"
-    cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / f"instrumentations-{sys.version_info.major}.{sys.version_info.minor}"
-    found = folder / "bin" / "python"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["otlp"], *INSTRUMENTATIONS]
-    uv = [sys.executable, "-m", "uv"]
-    with (cache / "instrumentations.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not found.exists():
-            subprocess.run([*uv, "venv", "-q", "-p", sys.executable, folder], check=True)
-        command = [*uv, "pip", "install", "-q", "--python", str(found), *wanted]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
-    if done.returncode and ("error sending request" in done.stderr or "dns error" in done.stderr):
-        pytest.skip("the package index can't be reached")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return found
+    return python_with("instrumentations", INSTRUMENTATIONS)
 
 
 class Spans:

@@ -27,7 +27,6 @@ from otel_shadow import semconv
 from otel_shadow._api.manager import ShadowTrafficManager
 from otel_shadow._runtime.shadow_context import is_shadow
 from otel_shadow._runtime.sinks import Sink
-from otel_shadow._telemetry.shadow_mark import FOLLOWED
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ShadowConfig
 from otel_shadow.testing.capture import CapturedSpan, ShadowCapture, default_flags
@@ -116,7 +115,7 @@ def test_what_each_version_does_nests_under_it(capture: ShadowCapture, is_async:
     assert one(spans, "model v2").attributes[semconv.MODE] == "v2_shadow"
 
 
-def test_a_thread_of_v2s_own_is_marked_by_the_baggage(capture: ShadowCapture) -> None:
+def test_a_thread_of_v2s_own_is_marked_by_opentelemetrys_context(capture: ShadowCapture) -> None:
     """A thread that carries OpenTelemetry's context, and nothing of ours, still makes marked spans."""
 
     def v2(state: State) -> dict[str, Any]:
@@ -135,8 +134,8 @@ def test_a_thread_of_v2s_own_is_marked_by_the_baggage(capture: ShadowCapture) ->
     assert one(capture.spans(), "elsewhere").attributes[semconv.MODE] == "v2_shadow"
 
 
-def test_the_mark_travels_as_baggage_from_v2_alone(capture: ShadowCapture) -> None:
-    """What V2 calls can know that it serves a shadow; what V1 calls sees the caller's baggage and no more."""
+def test_v2_sees_the_baggage_that_v1_saw(make_shadow_capture: MakeCapture) -> None:
+    """And no more; with ``propagate = "all"`` the mark too, for every client sends its baggage."""
     seen: dict[str, Any] = {}
 
     def says(who: str) -> Callable[[State], dict[str, Any]]:
@@ -148,11 +147,18 @@ def test_the_mark_travels_as_baggage_from_v2_alone(capture: ShadowCapture) -> No
 
     token = context.attach(baggage.set_baggage("tenant", "t1"))
     try:
-        call(capture.attach(small_graph(says("v1")), {"left": says("v2")}))
-        capture.settle()
+        for propagate in ("none", "internal hosts", "all"):
+            capture = make_shadow_capture({"privacy": {"propagate": propagate}})
+            call(capture.attach(small_graph(says("v1")), {"left": says(propagate)}))
+            capture.settle()
     finally:
         context.detach(token)
-    assert seen == {"v1": {"tenant": "t1"}, "v2": {"tenant": "t1", "shadow.mode": "v2_shadow"}}
+    assert seen == {
+        "v1": {"tenant": "t1"},
+        "none": {"tenant": "t1"},
+        "internal hosts": {"tenant": "t1"},
+        "all": {"tenant": "t1", "shadow.mode": "v2_shadow"},
+    }
 
 
 def test_the_callers_context_is_as_it_was(capture: ShadowCapture) -> None:
@@ -336,20 +342,33 @@ print(any(m.name == "shadow.node.duration" for scope in found for m in scope.met
     ], done.stderr
 
 
-def test_an_uninstrumented_mark_is_inert(capture: ShadowCapture) -> None:
-    """A span processor can't be removed from a provider: after ``close`` of all openers ours does nothing."""
-    call(capture.attach(small_graph(), {"left": left}))
-    capture.settle()
-    spans = capture.manager.spans
-    assert spans in FOLLOWED
-    for opener in list(FOLLOWED):  # other tests' managers
-        opener.close()
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_mark_from_outside_is_believed_where_that_is_configured(
+    make_shadow_capture: MakeCapture, trusted: bool
+) -> None:
+    """Else whoever calls could hide production's spans from boards that leave out shadow traffic."""
+    capture = make_shadow_capture({"privacy": {"trust_incoming_mark": trusted}})
+    PROVIDERS[:] = [capture.tracer_provider]
+    graph = capture.attach(small_graph(traced("model v1")), {"left": traced("model v2")})
     token = context.attach(baggage.set_baggage(semconv.BAGGAGE_MODE, "v2_shadow"))
     try:
-        capture.tracer_provider.get_tracer("app").start_span("later").end()
+        with capture.tracer_provider.get_tracer("web").start_as_current_span("request"):
+            call(graph)
+        capture.settle()
+        capture.manager.spans.close()  # type: ignore[attr-defined]
+        capture.tracer_provider.get_tracer("web").start_span("after the end").end()
     finally:
         context.detach(token)
-    assert semconv.MODE not in one(capture.spans(), "later").attributes
+    spans = capture.spans()
+    marks = {span.name: span.attributes.get(semconv.MODE) for span in spans if span.name in EXPECTED}
+    production = "v2_shadow" if trusted else None
+    assert marks == {
+        "request": production, "model v1": production, "model v2": "v2_shadow", "after the end": None,
+    }  # fmt: skip
+    assert one(spans, "v1.node").attributes[semconv.VERSION] == "v1"
+
+
+EXPECTED = ("request", "model v1", "model v2", "after the end")
 
 
 def test_every_provider_marks_and_keeps_its_processors(capture: ShadowCapture) -> None:

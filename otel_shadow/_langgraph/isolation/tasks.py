@@ -18,6 +18,7 @@ from langgraph.pregel._retry import arun_with_retry, run_with_retry
 from langgraph.types import PregelExecutableTask
 
 from otel_shadow._langgraph import internals
+from otel_shadow.background_thread import BackgroundThread
 
 _MAX_THREADS = 32
 """Calls of one shadow that run side by side; further ones run in the caller's thread, one after the other."""
@@ -111,7 +112,7 @@ class LocalCalls:
             finally:
                 self._threads.release()
 
-        threading.Thread(target=release_after, name="otel-shadow-task", daemon=True).start()
+        BackgroundThread(target=release_after, name="otel-shadow-task").start()
         return future
 
     async def aclose(self) -> None:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from otel_shadow.background_thread import BackgroundThread
+
 _THREADS = 32
 
 
@@ -44,7 +46,7 @@ class ThreadJob(Future[Any]):
 def start_job(name: str, call: Callable[[], Any]) -> ThreadJob:
     """Run ``call`` in a daemon thread of its own, called ``name``."""
     job = ThreadJob()
-    threading.Thread(target=job.run, args=(call,), name=name, daemon=True).start()
+    BackgroundThread(target=job.run, args=(call,), name=name).start()
     return job
 
 
@@ -98,7 +100,7 @@ class DaemonPool(ThreadPoolExecutor):
 
     def _start_thread(self, waiting: tuple[ThreadJob, Callable[[], Any]]) -> None:
         try:
-            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            BackgroundThread(target=self._work, name=self._name).start()
         except BaseException:
             with self._changed, suppress(ValueError):  # a thread that has become free may have taken the job
                 self._threads_alive -= 1

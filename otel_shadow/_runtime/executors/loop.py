@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -23,6 +22,7 @@ from otel_shadow._runtime.executors.loop_objects import say_what_was_left
 from otel_shadow._runtime.executors.loop_side import SIDES
 from otel_shadow._runtime.executors.loop_watchdog import WATCHDOG
 from otel_shadow._runtime.redact import class_name
+from otel_shadow.background_thread import BackgroundThread
 
 T = TypeVar("T")
 OWN_LOOP = "otel-shadow-loop"
@@ -242,11 +242,11 @@ def _speaks_of_a_loop(error: object) -> bool:
     return False
 
 
-class LoopThread(threading.Thread):
+class LoopThread(BackgroundThread):
     """A daemon thread, started at once, with an event loop of its own for V2s where no other loop runs."""
 
     def __init__(self, name: str = OWN_LOOP) -> None:
-        super().__init__(name=name, daemon=True)
+        super().__init__(name=name)
         self.loop = asyncio.new_event_loop()
         self.loop.set_default_executor(DaemonPool())
         self.loop.set_exception_handler(_say_the_type)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from otel_shadow._runtime.executors.loop_guard import LoopGuard, PausePlace, pau
 from otel_shadow._runtime.executors.trial import Trial, TrialReport
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow.background_thread import BackgroundThread
 from otel_shadow.cached import cached
 
 BLOCKS_LOOP, ON_TRIAL, UNTRIED = "blocks_loop", "trial", "untried"
@@ -188,7 +188,7 @@ class LoopAdmission:
     def _keep_pause(self, place: PausePlace) -> None:
         """Keep a pause, in a thread of its own: the loop's thread and the watchdog wait for no disk."""
         content = {"state": "paused", "position": place.position, "milliseconds": round(place.seconds * 1000)}
-        threading.Thread(target=self._keep, args=(content,), name="otel-shadow-state", daemon=True).start()
+        BackgroundThread(target=self._keep, args=(content,), name="otel-shadow-state").start()
 
     def _keep(self, content: dict[str, Any]) -> None:
         if self._state is not None:

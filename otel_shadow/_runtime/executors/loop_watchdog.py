@@ -13,6 +13,7 @@ from otel_shadow._runtime.code_location import thread_location
 from otel_shadow._runtime.executors.loop_guard import HANGS_S, PausePlace
 from otel_shadow._runtime.executors.loop_side import DRIVER, LoopSide
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.background_thread import BackgroundThread
 
 _PERIOD_S = 0.05
 _SEEN_S = 0.02
@@ -37,7 +38,7 @@ class _Watchdog:
         with self._lock:
             self._sides[side] += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="otel-shadow-watchdog", daemon=True)
+                self._thread = BackgroundThread(target=self._run, name="otel-shadow-watchdog")
                 self._thread.start()
         if not self._wake.is_set():
             self._wake.set()

@@ -21,6 +21,7 @@ from otel_shadow._runtime.executors.worker_handle import WorkerBusyError, Worker
 from otel_shadow._runtime.executors.worker_process import WorkerOptions
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.process_lifecycle import on_fork
+from otel_shadow.background_thread import BackgroundThread
 from otel_shadow.config import ShadowConfig
 
 _TICK_S = 0.02
@@ -150,7 +151,7 @@ class WorkerPool:
             return
         with self._lock:
             if self._keeper is None and not self._closed:
-                self._keeper = threading.Thread(target=self._keep, name="otel-shadow-workers", daemon=True)
+                self._keeper = BackgroundThread(target=self._keep, name="otel-shadow-workers")
                 self._keeper.start()
 
     def _take(self, end: float) -> WorkerHandle:

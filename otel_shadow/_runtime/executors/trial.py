@@ -11,7 +11,6 @@ import pickle
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from otel_shadow import semconv
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow.background_thread import BackgroundThread
 
 MOST_S = 0.02
 """Charged seconds that no step of the second call may exceed."""
@@ -105,7 +105,7 @@ class Trial:
             finally:
                 self._running.discard(key)
 
-        threading.Thread(target=run, name="otel-shadow-trial", daemon=True).start()
+        BackgroundThread(target=run, name="otel-shadow-trial").start()
 
 
 def _tried(job: TrialJob, timeout_s: float) -> TrialReport:

@@ -13,6 +13,7 @@ from pkgutil import resolve_name
 
 from otel_shadow._runtime.executors.trial import TrialReport
 from otel_shadow._runtime.executors.worker_process import become_idle, die_with_parent
+from otel_shadow.background_thread import BackgroundThread
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     with connection.makefile("rb") as jobs:
         parent, path, target, payload, timeout_s = pickle.loads(jobs.read())  # noqa: S301 - from the parent process
-    threading.Thread(target=_watch, args=(parent,), name="otel-shadow-watch", daemon=True).start()
+    BackgroundThread(target=_watch, args=(parent,), name="otel-shadow-watch").start()
     sys.path[:] = path
     sent = threading.Lock()
 

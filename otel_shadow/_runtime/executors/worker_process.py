@@ -21,6 +21,7 @@ from pkgutil import resolve_name
 from queue import SimpleQueue
 
 from otel_shadow._runtime.executors.frames import BEGUN, DONE, FAILED, READY, STOP, TOO_LARGE, FrameSocket, WorkerFrame
+from otel_shadow.background_thread import BackgroundThread
 
 _ORPHAN_POLL_S = 0.25
 Target = Callable[[bytes, Callable[[], None]], bytes]
@@ -62,8 +63,8 @@ class JobServer:
         """Send that this worker is ready, or why it is not; then run jobs until the parent ends this process."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C that is sent to every process is the parent's to handle
         die_with_parent(signal.SIGKILL)
-        threading.Thread(target=self._listen, name="otel-shadow-listen", daemon=True).start()
-        threading.Thread(target=self._watch_parent, name="otel-shadow-watch", daemon=True).start()
+        BackgroundThread(target=self._listen, name="otel-shadow-listen").start()
+        BackgroundThread(target=self._watch_parent, name="otel-shadow-watch").start()
         try:
             self._warm_up()
         except BaseException as error:  # noqa: BLE001 - the parent is told, whatever the user's modules raise
