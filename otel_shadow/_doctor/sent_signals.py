@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import time_ns
+from http import HTTPStatus
+from time import monotonic, time_ns
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,11 +29,12 @@ _GRACE_S = 2.0
 """Seconds that an exporter gets beyond its own time limit."""
 _ONE = {"TRACES": "span", "METRICS": "metric point", "LOGS": "log record"}
 _STATUS = re.compile(r"StatusCode\.([A-Z_]+)|code: (\d{3})")
-_LATE = ("DEADLINE_EXCEEDED", "timed out", "timeout", "Timeout")
-_UNHEARD = ("UNAVAILABLE", "None", "")
+_UNANSWERED = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 _LOGGERS = ("opentelemetry", "urllib3", "requests", "grpc")
 _Answer = tuple[bool, str]
 """Whether it was taken; if not, why."""
+_LATE: _Answer = False, f"no answer within {_TIMEOUT_S:g} s"
+_Said = dict[int, list[str]]
 
 
 def check_backends() -> Iterator[Finding]:
@@ -42,8 +45,7 @@ def check_backends() -> Iterator[Finding]:
             text = "no OTLP endpoint is named: spans and metrics are exported nowhere"
             yield note("collector", text, "set OTEL_EXPORTER_OTLP_ENDPOINT")
         return
-    with _heard() as said:
-        answers = {signal: _answer(signal, said) for signal in signals}
+    answers = _answers(signals)
     for signal, (taken, why) in answers.items():
         told = f"{shown_address(endpoint(signal) or '')} ({protocol(signal)})"
         if taken:
@@ -64,6 +66,8 @@ def _remedy(signal: str, why: str) -> str:
         return f"4318 is the port of HTTP: set {name}=http/protobuf, or port 4317"
     if not http and "://" not in address:
         return "without http:// in the endpoint TLS is expected: write it, or set OTEL_EXPORTER_OTLP_INSECURE=true"
+    if not http and "@" in address:
+        return "gRPC knows no user:password@ in an endpoint: set OTEL_EXPORTER_OTLP_HEADERS in its place"
     if http and "404" in why:
         return f"the endpoint of one signal is used as it is, the general one gets /v1/{signal.lower()} at its end"
     if any(code in why for code in ("401", "403", "UNAUTHENTICATED", "PERMISSION_DENIED")):
@@ -80,50 +84,78 @@ def _port(address: str) -> int | None:
         return None
 
 
-def _answer(signal: str, said: list[str]) -> _Answer:
-    """Return what became of one ``signal``, within the time limit whatever its exporter does."""
-    said.clear()
-    answer: list[_Answer] = []
-    thread = threading.Thread(target=lambda: answer.append(_sent(signal, said)), daemon=True)
-    thread.start()
-    thread.join(_TIMEOUT_S + _GRACE_S)
-    return answer[0] if answer else (False, f"no answer within {_TIMEOUT_S + _GRACE_S:g} s")
+def _answers(signals: list[str]) -> dict[str, _Answer]:
+    """Return what became of one of each of ``signals``, within the time limit whatever their exporters do."""
+    answers: dict[str, _Answer] = {}
+    with _heard() as said:
+        senders = {signal: sender for signal in signals if (sender := _exporter(signal, answers)) is not None}
+        _unfiltered()
+        threads = [
+            threading.Thread(target=_send, args=(signal, sender, said, answers), daemon=True)
+            for signal, sender in senders.items()
+        ]
+        for thread in threads:
+            thread.start()
+        end = monotonic() + _TIMEOUT_S + _GRACE_S
+        for thread in threads:
+            thread.join(max(end - monotonic(), 0.0))
+    return {signal: answers.get(signal, _LATE) for signal in signals}
 
 
-def _sent(signal: str, said: list[str]) -> _Answer:
+def _exporter(signal: str, answers: dict[str, _Answer]) -> Any:
+    """Return the exporter of a signal; None where there can be none, with the reason among the ``answers``."""
     try:
-        sender = exporter(signal, timeout=_TIMEOUT_S)
-        result = sender.export(_MADE[signal](sender))
+        return exporter(signal, timeout=_TIMEOUT_S)
     except MissingExtraError:
-        return False, f"its exporter for {protocol(signal)} is not installed"
+        answers[signal] = False, f"its exporter for {protocol(signal)} is not installed"
+    except Exception as error:  # noqa: BLE001 - for what the environment says of it; the text may hold credentials
+        answers[signal] = False, f"its exporter can't be made ({type(error).__name__})"
+    return None
+
+
+def _send(signal: str, sender: Any, said: _Said, answers: dict[str, _Answer]) -> None:
+    try:
+        taken = sender.export(_MADE[signal](sender)).name == "SUCCESS"
+        answers[signal] = (True, "") if taken else _why("\n".join(said[threading.get_ident()]))
+        sender.shutdown()
     except Exception as error:  # noqa: BLE001 - exporters raise anything; their texts may hold credentials
         name = type(error).__name__
-        return False, f"no answer within {_TIMEOUT_S:g} s" if "Timeout" in name else f"no connection ({name})"
-    threading.Thread(target=sender.shutdown, daemon=True).start()
-    return (True, "") if result.name == "SUCCESS" else (False, _why(" ".join(said)))
+        answers.setdefault(signal, _LATE if "Timeout" in name else (False, f"no connection ({name})"))
 
 
-def _why(said: str) -> str:
+def _why(said: str) -> _Answer:
     """Return why an exporter failed, of what it ``said``: the status, never the text."""
-    codes = [grpc or http for grpc, http in _STATUS.findall(said)]
-    if any(late in said for late in _LATE):
-        return f"no answer within {_TIMEOUT_S:g} s"
-    if not codes or codes[-1] in _UNHEARD:
-        return "nobody answers there"
-    return f"refused with {codes[-1]}"
+    codes = [grpc or http for grpc, http in _STATUS.findall(said) if grpc not in _UNANSWERED]
+    codes += [str(int(status)) for status in HTTPStatus if f"error {status.phrase} encountered" in said]
+    if codes:
+        return False, f"refused with {codes[-1]}"
+    if "DEADLINE_EXCEEDED" in said or ("due to timeout" in said and "refused" not in said):
+        return _LATE
+    return False, "nobody answers there"
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Give what exporters log, and show none of it, also where one goes on after its time."""
-    said: list[str] = []
+def _heard() -> Iterator[_Said]:
+    """Give what exporters log, by thread; none of it is shown, nor what one says that goes on after its time."""
+    said: _Said = defaultdict(list)
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: said[record.thread or 0].append(record.getMessage())  # type: ignore[method-assign]
     loggers = [logging.getLogger(name) for name in _LOGGERS]
+    former = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    running = threading.active_count()
     for logger in loggers:
-        logger.addHandler(handler)
-        logger.propagate = False
+        logger.handlers, logger.propagate = [handler], False
     yield said
+    if threading.active_count() <= running:
+        for logger, handlers, propagate in former:
+            logger.handlers, logger.propagate = handlers, propagate
+
+
+def _unfiltered() -> None:
+    """Have exporters say the same for each signal: a filter of theirs drops what was said of another."""
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.startswith("opentelemetry.exporter.") and isinstance(logger, logging.Logger):
+            logger.filters = []
 
 
 def _resource() -> Any:
