@@ -27,6 +27,7 @@ SIGNALS = {
 }
 """What is missing without a signal."""
 _DISABLED, _NAMES = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "opentelemetry_instrumentor"
+TEMPORALITY = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
 _ATTRIBUTES, _LONGEST = 30, 64
 """About as many attributes has a ``v2.shadow``; characters of a target, a node's name or a pair's id."""
@@ -142,10 +143,17 @@ def _certificates(signal: str) -> Iterator[Finding]:
                 yield problem(SUBJECT, text, "correct the path")
 
 
+def prefers_deltas() -> bool:
+    """Return whether counters are sent as what was added since the last export."""
+    return _value(TEMPORALITY).upper() in ("DELTA", "LOWMEMORY")
+
+
 def _temporality() -> Iterator[Finding]:
-    name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
-    if _value(name).upper() in ("DELTA", "LOWMEMORY"):
-        text = f"{name}={_value(name)}: Prometheus' OTLP receiver refuses deltas, and dashboards and alerts stay empty"
+    if prefers_deltas():
+        text = (
+            f"{TEMPORALITY}={_value(TEMPORALITY)}: Prometheus' OTLP receiver refuses deltas, and dashboards and alerts "
+            "stay empty"
+        )
         yield note(SUBJECT, text, "set cumulative, or let the Collector's deltatocumulative processor add them up")
 
 

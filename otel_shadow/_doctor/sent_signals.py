@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_shadow._doctor.findings import Finding, note, ok, problem
-from otel_shadow._doctor.otel_variables import SIGNALS, sends_otlp
+from otel_shadow._doctor.otel_variables import SIGNALS, TEMPORALITY, prefers_deltas, sends_otlp
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
 from otel_shadow._report.shown_address import shown_address
 from otel_shadow.errors import MissingExtraError, require
@@ -72,6 +72,8 @@ def _remedy(signal: str, why: str) -> str:
         return f"the endpoint of one signal is used as it is, the general one gets /v1/{signal.lower()} at its end"
     if any(code in why for code in ("401", "403", "UNAUTHENTICATED", "PERMISSION_DENIED")):
         return "correct OTEL_EXPORTER_OTLP_HEADERS"
+    if "refused" in why and signal == "METRICS" and prefers_deltas():
+        return f"set {TEMPORALITY}=cumulative: Prometheus refuses deltas"
     if "refused" in why:
         return f"have the backend take {signal.lower()}, or set OTEL_{signal}_EXPORTER=none if it is not for them"
     return f"start the collector, or correct the endpoint (OTEL_EXPORTER_OTLP_{signal}_ENDPOINT before the general one)"

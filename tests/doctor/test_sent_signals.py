@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_servers import Collector, free_port
+from real_servers import Collector, Prometheus, free_port
 
 from otel_shadow._doctor import Finding
 from otel_shadow._doctor.sent_signals import check_backends
@@ -128,7 +128,7 @@ def test_what_is_wrong_with_an_endpoint_is_said_where_it_can_be_seen(
 def test_the_real_collector_takes_all_three_and_nothing_of_it_is_evidence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, protocol: str
 ) -> None:
-    """The Collector's file of evidence stays as it is: it takes otel-shadow's scope alone, and the doctor has its own."""
+    """The Collector's file of evidence stays as it is: it takes otel-shadow's scope, not the doctor's."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     collector = Collector(tmp_path, f"{nowhere}/otlp", nowhere, {})
     collector.start()
@@ -139,3 +139,24 @@ def test_the_real_collector_takes_all_three_and_nothing_of_it_is_evidence(
     finally:
         collector.stop()
     assert not collector.evidence.exists() or collector.evidence.read_text() == ""
+
+
+@pytest.mark.servers
+def test_prometheus_refuses_a_point_of_delta_temporality(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The point is sent as the exporter's preference has it; an ordinary one is a series of the doctor's own."""
+    prometheus = Prometheus(tmp_path)
+    prometheus.start()
+    env = {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{prometheus.otlp}/v1/metrics",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    try:
+        (told,) = sent(monkeypatch, **env)
+        assert str(told.severity) == "ok"
+        (told,) = sent(monkeypatch, **env, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta")
+        assert str(told.severity) == "problem"
+        assert told.remedy.startswith("set OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative")
+        (series,) = prometheus.query('{__name__=~".*shadow.*"}')
+        assert series["metric"]["__name__"] == "otel_shadow_doctor_total"
+    finally:
+        prometheus.stop()
