@@ -305,7 +305,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:200]}"
+    from otel_shadow._report.credentials import without_credentials
+
+    return f"{type(error).__name__}: {without_credentials(str(error))[:200]}"
 
 
 def _complain(*problems: str) -> int:

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.otel_variables import SIGNALS, TEMPORALITY, prefers_deltas, sends_otlp
+from otel_shadow._report.credentials import shown_address
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
-from otel_shadow._report.shown_address import shown_address
 from otel_shadow.errors import MissingExtraError, require
 
 _MARK = "otel-shadow doctor"

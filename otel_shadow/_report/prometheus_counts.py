@@ -17,7 +17,7 @@ from typing import Any
 from otel_shadow._dashboards import queries
 from otel_shadow._report import terminal
 from otel_shadow._report.blocks import Cell, Column, Document, Section, Table, Text
-from otel_shadow._report.shown_address import shown_address
+from otel_shadow._report.credentials import shown_address
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
 from otel_shadow.policy import Policy

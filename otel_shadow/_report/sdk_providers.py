@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from otel_shadow._report.credentials import keep_credentials_from_logs
 from otel_shadow.errors import require
 
 _EXTRA = "otlp"
@@ -52,6 +53,7 @@ def protocol(signal: str) -> str:
 
 
 def exporter(signal: str, **settings: Any) -> Any:
+    keep_credentials_from_logs()
     package = "http" if protocol(signal).startswith("http") else "grpc"
     module, name = _EXPORTERS[signal]
     return getattr(require(f"opentelemetry.exporter.otlp.proto.{package}.{module}", _EXTRA), name)(**settings)

@@ -12,8 +12,8 @@ from typing import Any
 import command_line
 import pytest
 
+from otel_shadow._report.credentials import shown_address
 from otel_shadow._report.prometheus_counts import show_counts
-from otel_shadow._report.shown_address import shown_address
 from otel_shadow.errors import EvidenceError
 
 
