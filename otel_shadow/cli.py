@@ -189,7 +189,12 @@ def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
     """
-    from otel_shadow._doctor.doctor_command import diagnose, print_verify_key
+    try:
+        from otel_shadow._doctor.doctor_command import diagnose, print_verify_key
+    except ValueError as error:  # so does OpenTelemetry end in the application, too
+        if not str(error).startswith("Propagator"):
+            raise
+        raise ConfigError([f"OTEL_PROPAGATORS: {error} The application can't import OpenTelemetry with it"]) from None
 
     return print_verify_key() if verify_key else diagnose(graph, config, write)
 
@@ -300,7 +305,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:200]}"
+    from otel_shadow._report.credentials import without_credentials
+
+    return f"{type(error).__name__}: {without_credentials(str(error))[:200]}"
 
 
 def _complain(*problems: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -13,17 +12,16 @@ from otel_shadow._doctor.arms import check_arms
 from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, check_state, import_graph
+from otel_shadow._doctor.otel_variables import check_otel
 from otel_shadow._doctor.recent_lines import check_recent_lines
-from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
+from otel_shadow._doctor.sent_signals import check_backends
 from otel_shadow._runtime.redact import Redactor
 from otel_shadow._telemetry.log_sinks import LogFileSink
 from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_environment
 from otel_shadow.config import DEFAULT_FILE, ShadowConfig, named_file
-from otel_shadow.errors import ConfigError, MissingExtraError, require
+from otel_shadow.errors import ConfigError
 from otel_shadow.hash_key import WEAK_KEY
 from otel_shadow.line_code import environment_key
-
-_EXPORT_TIMEOUT_S = 4
 
 
 def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
@@ -34,7 +32,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         config_path: default: ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml``.
 
     Returns:
-        The findings. Nothing is changed; one test span is sent where the environment names an OTLP endpoint.
+        The findings. Nothing is changed; one of each signal is sent where the environment names an OTLP endpoint.
     """
     config: ShadowConfig | None = None
     faults: tuple[str, ...] = ()
@@ -47,10 +45,11 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         *(_configuration(config, config_path) if config is not None else ()),
         *check_flags(config),
         *check_variables(),
+        *check_otel(config),
         *check_arms(config),
         *_identity(config),
         *_log(),
-        _collector(),
+        *check_backends(),
         *_graph(graph_path, config),
         *check_state(),
     ]
@@ -110,37 +109,6 @@ def _log() -> Iterator[Finding]:
     yield ok("log file", f"lines go to {sink.path}")
     if Path(sink.path).is_file():
         yield from check_recent_lines(Path(sink.path), Redactor())
-
-
-def _collector() -> Finding:
-    named, subject = endpoint("TRACES"), "collector"
-    if not named:
-        text = "no OTLP endpoint is named: spans and metrics are exported nowhere"
-        return note(subject, text, "set OTEL_EXPORTER_OTLP_ENDPOINT")
-    spoken = f"{named} ({protocol('TRACES')})"
-    try:
-        taken = _send()
-    except MissingExtraError as error:
-        return problem(subject, "the exporter is not installed", str(error))
-    except Exception as error:  # noqa: BLE001 - an exporter raises anything for a malformed endpoint
-        return problem(subject, f"{named}: {type(error).__name__}", "expected a URL such as http://localhost:4317")
-    if taken:
-        return ok(subject, f"{spoken} took a test span")
-    return problem(subject, f"{spoken} did not take a test span", "start the collector, or correct the endpoint")
-
-
-def _send() -> bool:
-    sdk = require("opentelemetry.sdk.trace", "otlp")
-    export = require("opentelemetry.sdk.trace.export", "otlp")
-    memory = require("opentelemetry.sdk.trace.export.in_memory_span_exporter", "otlp").InMemorySpanExporter()
-    sender = exporter("TRACES", timeout=_EXPORT_TIMEOUT_S)
-    provider = sdk.TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(export.SimpleSpanProcessor(memory))
-    provider.get_tracer("otel_shadow").start_span("otel-shadow doctor").end()
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    taken = sender.export(memory.get_finished_spans()) is export.SpanExportResult.SUCCESS
-    sender.shutdown()
-    return bool(taken)
 
 
 def _graph(path: str | None, config: ShadowConfig | None) -> Iterator[Finding]:

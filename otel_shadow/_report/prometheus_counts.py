@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 import sys
 import urllib.error
 import urllib.parse
@@ -18,6 +17,7 @@ from typing import Any
 from otel_shadow._dashboards import queries
 from otel_shadow._report import terminal
 from otel_shadow._report.blocks import Cell, Column, Document, Section, Table, Text
+from otel_shadow._report.credentials import shown_address
 from otel_shadow.config import ShadowConfig
 from otel_shadow.errors import EvidenceError
 from otel_shadow.policy import Policy
@@ -49,7 +49,9 @@ def show_counts(url: str, config: Path | None = None) -> int:
     rows = sorted(_rows(url, policy), key=lambda row: row[0])
     if not rows:
         hours = f"{policy.window_length_hours:g} h"
-        raise EvidenceError(f"{_shown(url)}: holds no metrics of otel-shadow in the last {hours}; is OTLP export on?")
+        raise EvidenceError(
+            f"{shown_address(url)}: holds no metrics of otel-shadow in the last {hours}; is OTLP export on?"
+        )
     columns = (Column("Criterion"), Column("Estimate", number=True), Column("Bound", number=True),
                Column("From about", number=True))  # fmt: skip
     nodes = (
@@ -63,7 +65,9 @@ def show_counts(url: str, config: Path | None = None) -> int:
         "What counts alone can't tell (the log can: otel-shadow verdict LOG)",
         tuple(Text(f"- {one}") for one in UNKNOWN),
     )
-    headline = f"Counts of the last {policy.window_length_hours:g} h in {_shown(url)}; exit code {EXIT_NOT_ENOUGH}"
+    headline = (
+        f"Counts of the last {policy.window_length_hours:g} h in {shown_address(url)}; exit code {EXIT_NOT_ENOUGH}"
+    )
     document = Document("counts", "Counts", headline, (*nodes, unknown), heading="No verdict")
     terminal.show(document, terminal.console(sys.stdout))
     return EXIT_NOT_ENOUGH
@@ -91,16 +95,16 @@ def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
 
 def _ask(url: str, expression: str) -> dict[Place, float]:
     if not url.startswith(("http://", "https://")):
-        raise EvidenceError(f"--prometheus {_shown(url)}: expected a base address such as {_EXAMPLE}")
+        raise EvidenceError(f"--prometheus {shown_address(url)}: expected a base address such as {_EXAMPLE}")
     try:
         answer = json.loads(_answer(url, expression))
         if answer.get("status") == "error":
             told = f"{answer.get('errorType', 'error')}: {answer.get('error', '')}"
-            raise EvidenceError(f"--prometheus {_shown(url)}: {told[:300]}")
+            raise EvidenceError(f"--prometheus {shown_address(url)}: {told[:300]}")
         return dict(_row(row) for row in answer["data"]["result"])
     except _NO_ANSWER as error:
         why = f"no answer of a Prometheus ({_reason(error)}); expected its base address, such as {_EXAMPLE}"
-        raise EvidenceError(f"--prometheus {_shown(url)}: {why}") from None
+        raise EvidenceError(f"--prometheus {shown_address(url)}: {why}") from None
 
 
 _NO_ANSWER = (
@@ -157,14 +161,3 @@ def _parts(url: str) -> tuple[str, str]:
     parts = urllib.parse.urlsplit(url)
     own, at, host = parts.netloc.rpartition("@")
     return urllib.parse.urlunsplit(parts._replace(netloc=host)), urllib.parse.unquote(own) if at else ""
-
-
-def _shown(url: str) -> str:
-    """Return the address as it may be shown: credentials stay secret, in whatever part they stand, escaped or not."""
-    scheme, mark, rest = url.rpartition("://") if url.count("://") == 1 else ("", "", url)
-    shown = re.split(r"[?#;]", rest.rpartition("@")[2], maxsplit=1)[0]
-    host, slash, path = shown.partition("/")
-    name, colon, port = host.rpartition(":")
-    if colon and not port.isdigit() and not host.endswith("]"):
-        host = name
-    return f"{scheme}{mark}{host}{slash}{path}"

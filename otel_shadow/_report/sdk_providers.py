@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from otel_shadow._report.credentials import keep_credentials_from_logs
 from otel_shadow.errors import require
 
 _EXTRA = "otlp"
@@ -18,6 +19,7 @@ _EXPORTERS = {
     "METRICS": ("metric_exporter", "OTLPMetricExporter"),
     "LOGS": ("_log_exporter", "OTLPLogExporter"),
 }
+_NAMED = {"otlp_proto_http": "http/protobuf", "otlp_proto_grpc": "grpc"}
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,14 @@ def endpoint(signal: str) -> str | None:
 
 
 def protocol(signal: str) -> str:
-    """Return the OTLP protocol of a signal: ``grpc`` unless the environment names another."""
-    return _setting(signal, "PROTOCOL") or "grpc"
+    """Return the OTLP protocol of a signal: ``grpc`` unless the environment names another, or its exporter."""
+    names = os.environ.get(f"OTEL_{signal}_EXPORTER", "")
+    named = next((told for name, told in _NAMED.items() if name in names), None)
+    return named or (_setting(signal, "PROTOCOL") or "grpc").strip()
 
 
 def exporter(signal: str, **settings: Any) -> Any:
+    keep_credentials_from_logs()
     package = "http" if protocol(signal).startswith("http") else "grpc"
     module, name = _EXPORTERS[signal]
     return getattr(require(f"opentelemetry.exporter.otlp.proto.{package}.{module}", _EXTRA), name)(**settings)

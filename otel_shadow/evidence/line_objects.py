@@ -13,32 +13,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from otel_shadow.evidence.line_fields import READ_EVENTS
 from otel_shadow.log_line import KEYS, ORDER
 
 Object = Mapping[str, Any]
 _STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)"
 _DAY = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?"
 _COLOUR = r"(?:\x1b\[[\d;]*m)*"
+_REPLICA = r"[\w.@/]{0,80}[-_.][\w.@/-]{0,80}"
 PREFIX = "|".join(
     (
         _STAMP + r" (?:stdout|stderr) [FP] ",  # containerd, CRI-O
         r"(?:\[pod/[^\]\s]+\] )?" + _STAMP + r"[ \t]",  # docker logs -t, kubectl logs --timestamps
         r"\[pod/[^\]\s]+\] ",  # kubectl logs --prefix
-        rf"{_COLOUR}[\w.@/]*[-_.][\w.@/-]* *{_COLOUR} *\|{_COLOUR} {_COLOUR}(?:{_STAMP} )?{_COLOUR}",  # docker compose
+        rf"{_COLOUR}{_REPLICA} *{_COLOUR} *\|{_COLOUR} {_COLOUR}(?:{_STAMP} )?{_COLOUR}",  # docker compose
         r"(?:<\d{1,3}>)?" + _DAY + r" [\w.:-]+ [\w.@/-]+(?:\[\d+\])?: ",  # syslog (RFC 3164), journalctl
         r"(?:<\d{1,3}>)?" + _STAMP + r" [\w.:-]+ [\w.@/-]+\[\d+\]: ",  # journalctl -o short-iso
         _STAMP + r" [\w.-]+\[[\w.-]+\]: ",  # Heroku
         r"<\d{1,3}>1 (?:" + _STAMP + r"|-) \S+ \S+ \S+ \S+ (?:-|(?:\[[^\]]*\])+) \x{FEFF}?",  # syslog (RFC 5424)
-        r"[^\s:{}\"']*\.(?:log|jsonl?|out|err|txt)[^\s:{}\"']*:(?:\d+:)?",  # grep over several files
+        r"[^\s:{}\"']{0,250}\.(?:log|jsonl?|out|err|txt)[^\s:{}\"']{0,80}:(?:\d+:)?",  # grep over several files
     )
 )
 """What may stand before a line of ours: a pattern that both Python and RE2 read."""
-_BEFORE = re.compile(r"\ufeff?[\s\x00]*(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*(?=[\[{])")
+_BEFORE = re.compile(r"\ufeff?[\s\x00]*+(?:" + PREFIX.replace(r"\x{FEFF}", "\ufeff") + r")?\s*+(?=[\[{])")
 _EVENT = re.compile(r'\{\s*"event"\s*:\s*"SHADOW_(?:V2|BASELINE|COMPARISON|HEARTBEAT)"')
-_MARK = re.compile(r'"SHADOW_(?:V2|BASELINE)\\*"(?!\s*:)')
-"""Each line of evidence has it once, however it is quoted; the totals of a heartbeat have a colon behind theirs."""
+_MEMBER = re.compile(f"(?:{PREFIX})?".replace(r"\x{FEFF}", "\ufeff") + r'[ \t]++"((?:[^"\\]|\\.)*+)"\s*+:\s*+')
+"""A line of an object that stands over several lines, as console exporters print them."""
+_MARK = re.compile(r'event\\*"\s*:\s*\\*"SHADOW_(?:V2|BASELINE)\\*"')
+"""Each line of evidence has it once, however it is quoted; who only speaks of ours, or names an event so, has not."""
 _REST = '"pair_id'
 """A key of each line but a heartbeat: the end of one whose beginning is lost."""
+_OTHERS = re.compile(r'"SHADOW_(?:COMPARISON|HEARTBEAT)')
 _FIRST = '{"event":"SHADOW_'
 _DEEPEST = 12
 """Levels of JSON inside JSON that are looked into."""
@@ -92,8 +97,24 @@ def _in_text(text: str, found: FoundObjects, depth: int, *, placed: bool) -> Non
             _in_value(value, found, depth, placed=placed)
         ours = isinstance(value, dict) and _is_ours(value)
         _in_pieces(text, end, found, placed=ours and placed, torn=False)
+    elif member := _MEMBER.match(text):
+        _in_member(text, member, found, depth, placed=placed)
     else:
         _in_pieces(text, start, found, placed=False, torn=False)
+
+
+def _in_member(text: str, member: re.Match[str], found: FoundObjects, depth: int, *, placed: bool) -> None:
+    """Look into one line of an object that stands over several: a console exporter's holds ours as a text."""
+    try:
+        value, end = _decoder.raw_decode(text, member.end())
+    except (ValueError, RecursionError):
+        end = 0
+    else:
+        # Of ours over several lines, which were not put together, one is there.
+        if member[1] == "event" and isinstance(value, str) and value in READ_EVENTS:
+            found.lost += 1
+        _in_value(value, found, depth, placed=placed)
+    _in_pieces(text, end, found, placed=False, torn=False)
 
 
 def _in_pieces(text: str, start: int, found: FoundObjects, *, placed: bool, torn: bool) -> None:
@@ -130,7 +151,7 @@ def _lost(text: str, *, torn: bool) -> int:
         return marks
     if torn:
         return 0 if text.startswith((_FIRST + "COMPARISON", _FIRST + "HEARTBEAT")) else 1
-    return int(_REST in text and '"config_digest' in text and '"SHADOW_' not in text)
+    return int(_REST in text and '"config_digest' in text and not _OTHERS.search(text))
 
 
 def _begins_as_ours(text: str, start: int) -> bool:

@@ -50,6 +50,7 @@ def view_of(summary: Summary, verdict: Verdict) -> EvidenceView:
     later = summary.later_than(verdict.at)
     reading = replace(
         summary.reading,
+        used=max(summary.reading.used - summary.duplicates, 0),
         duplicates=summary.duplicates,
         contradictory=len(summary.contradictory),
         out_of_window=found.earlier if found else 0,

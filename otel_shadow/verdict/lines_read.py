@@ -13,6 +13,8 @@ _EXAMPLES = 10
 class Reading:
     """Counts of lines. Everything but ``used`` is skipped and counted, never silently.
 
+    Before repetitions are known (they are in the view), ``used`` has them too.
+
     ``malformed`` and ``other_schema`` are lines of otel-shadow; ``other_lines`` are the application's own, and
     SHADOW_COMPARISON lines, which repeat their pair. ``truncated`` are last lines without an end of line that can't be
     read: they are still being written. ``examples``: up to ten sentences that name file, line and fault.

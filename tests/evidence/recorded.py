@@ -116,6 +116,13 @@ def shipped(line: bytes) -> bytes:
     return json.dumps({"date": 1.5, "kubernetes": {"pod": "a"}, "payload": json.loads(line)}).encode() + b"\n"
 
 
+def console(line: bytes) -> bytes:
+    """As OpenTelemetry's console exporter prints a log event: over several lines, the line a text in one of them."""
+    text = line.decode().rstrip("\n")
+    told = {"body": text, "severity_number": 9, "attributes": {"shadow.node.name": "greeting"}, "trace_flags": 1}
+    return json.dumps({**told, "event_name": json.loads(text)["event"]}, indent=4).encode() + b"\n"
+
+
 def otlp(ours: list[bytes], batch: int = 7) -> list[bytes]:
     """As the Collector's file exporter writes them: batches of log records whose body is the line."""
     batches = [ours[place : place + batch] for place in range(0, len(ours), batch)]

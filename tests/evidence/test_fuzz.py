@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recorded import beats, compose, docker, formatted, kubernetes, log, otlp, shipped
+from recorded import beats, compose, console, docker, formatted, kubernetes, log, otlp, shipped
 
 from otel_shadow._report import prometheus_counts
 from otel_shadow._report.prometheus_counts import show_counts
@@ -62,11 +62,18 @@ def changed(draw: st.DrawFn) -> bytes:
     return line
 
 
+def printed(line: bytes) -> bytes:
+    """As a console exporter prints it; of what has no event, one line of it."""
+    with suppress(KeyError):
+        return console(line)
+    return b'    "body": ' + json.dumps(line.decode()).encode() + b",\n"
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """A line that broke off, was wrapped, or stands behind something."""
     line = draw(changed())
-    form = draw(st.sampled_from([compose, docker, formatted, kubernetes, None]))
+    form = draw(st.sampled_from([compose, docker, formatted, kubernetes, printed, None]))
     line = form(line) if form else line
     if draw(st.booleans()):
         line = line[: draw(st.integers(0, len(line)))] + draw(st.sampled_from([b"", b"\n", b"\0\0\n", b"\xff\n"]))

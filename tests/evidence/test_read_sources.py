@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import START, compose, docker, flattened, kubernetes, log, mixed, otlp, record, shipped
+from recorded import START, compose, console, docker, flattened, kubernetes, log, mixed, otlp, record, shipped
 
 from otel_shadow.evidence import Progress, load, read, read_sources, save
 from otel_shadow.log_line import encode, lines
@@ -75,6 +75,13 @@ FORMS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "flattened by dots": lambda ours: [flattened(line, ".") for line in ours],
     "flattened by underscores": lambda ours: [flattened(line, "_") for line in ours],
     "wrapped, without ends of lines": lambda ours: [shipped(line).rstrip() for line in ours],
+    "a console exporter's alone": lambda ours: [console(line) for line in ours],
+    "a console exporter's in containerd": lambda ours: [
+        kubernetes(part) for line in ours for part in console(line).splitlines(keepends=True)
+    ],
+    "a console exporter's in json-file": lambda ours: [
+        docker(part) for line in ours for part in console(line).splitlines(keepends=True)
+    ],
     "an answer over several lines": lambda ours: [
         json.dumps(
             {"events": [{"id": str(number), "message": line.decode()} for number, line in enumerate(ours)]}, indent=4

@@ -12,7 +12,8 @@ from typing import Any
 import command_line
 import pytest
 
-from otel_shadow._report.prometheus_counts import _shown, show_counts
+from otel_shadow._report.credentials import shown_address
+from otel_shadow._report.prometheus_counts import show_counts
 from otel_shadow.errors import EvidenceError
 
 
@@ -95,4 +96,4 @@ def test_credentials_go_to_nobody_else(server: Any) -> None:
 ])  # fmt: skip
 def test_no_secret_of_the_address_is_shown(url: str) -> None:
     """Whatever was not escaped."""
-    assert _shown(url) == "http://h:9090/p"
+    assert shown_address(url) == "http://h:9090/p"
