@@ -30,6 +30,4 @@ def series(metric: Metric) -> str:
     name = label(metric.name)
     if metric.unit in _UNITS:
         name = f"{name}_{_UNITS[metric.unit]}"
-    elif metric.unit == "1" and metric.kind == "gauge":
-        name = f"{name}_ratio"
     return f"{name}_total" if metric.kind == "counter" else name
