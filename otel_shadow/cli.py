@@ -23,6 +23,8 @@ EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
+METRIC_NAMES = ("otlp", "otlp-without-suffixes", "prometheus", "utf8", "utf8-with-suffixes")
+"""The keys of ``_dashboards.name_forms.FORMS``, which is imported only where it is used."""
 FILE_IN = click.Path(dir_okay=False, path_type=Path)
 FILE_OUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
@@ -196,11 +198,14 @@ def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool
 
 @cli.command(short_help="Write Grafana dashboards and Prometheus rules.")
 @click.option("--out", type=FOLDER_OUT, required=True, metavar="DIR", help="Where dashboards and rules go.")
-def dashboards(out: Path) -> None:
+@click.option("--metric-names", default=METRIC_NAMES[0], show_default=True, type=click.Choice(METRIC_NAMES),
+              help="How your Prometheus names metrics: otlp (its OTLP endpoint), prometheus (it scrapes the SDK's "
+              "Prometheus exporter), utf8 (names with dots, not translated).")  # fmt: skip
+def dashboards(out: Path, metric_names: str) -> None:
     """Write the Grafana dashboards and the Prometheus rules."""
     from otel_shadow._dashboards import write_dashboards
 
-    for path in write_dashboards(out) or ():
+    for path in write_dashboards(out, metric_names):
         click.echo(str(path))
 
 
