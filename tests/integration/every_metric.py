@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
@@ -60,17 +61,21 @@ def _states() -> Iterator[tuple[Metric, float, dict[str, Any]]]:
                 yield metric, 0.9, {**place, semconv.CRITERION: criterion}
 
 
+def _observed(metric: Metric, _: CallbackOptions) -> list[Observation]:
+    return [Observation(value, attributes) for one, value, attributes in _states() if one is metric]
+
+
 class EveryMetric:
     """The instruments of a meter, made as the product makes them."""
 
     def __init__(self, meter: Meter) -> None:
         self._counters = {one: meter.create_counter(one.name, one.unit, one.description) for one in COUNTED}
         self._histograms = {one: meter.create_histogram(one.name, one.unit, one.description) for one in TIMED}
-        states = dict.fromkeys(metric for metric, _, _ in _states())
-        self._gauges = {one: meter.create_gauge(one.name, one.unit, one.description) for one in states}
+        for one in dict.fromkeys(metric for metric, _, _ in _states()):
+            meter.create_observable_gauge(one.name, [partial(_observed, one)], one.unit, one.description)
 
     def begin(self) -> None:
-        """Counters start at zero, histograms at one; gauges have their value."""
+        """Counters start at zero, histograms at one; gauges have their value from the start."""
         self._add(0, 1)
 
     def go_on(self) -> None:
@@ -83,5 +88,3 @@ class EveryMetric:
         for metric, attributes in ((metric, one) for metric, every in TIMED.items() for one in every):
             for _ in range(times):
                 self._histograms[metric].record(0.02, attributes)
-        for metric, value, attributes in _states():
-            self._gauges[metric].set(value, attributes)
