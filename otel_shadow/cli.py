@@ -186,14 +186,16 @@ def demo(**options: Any) -> int:
     is_flag=True,
     help="Print the key by which the verdict tells lines from forged ones (OTEL_SHADOW_VERIFY_KEY) instead.",
 )
-def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool) -> int:
+@click.option("--collector-config", type=FILE_IN, metavar="FILE",
+              help="A Collector's configuration: does its tail sampling wait for V2's time limit?")  # fmt: skip
+def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool, collector_config: Path | None) -> int:
     """Check configuration, flags, V2 imports and signatures, the log, the hash key and the collector.
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
     """
     from otel_shadow._doctor.doctor_command import diagnose, print_verify_key
 
-    return print_verify_key() if verify_key else diagnose(graph, config, write)
+    return print_verify_key() if verify_key else diagnose(graph, config, write, collector_config)
 
 
 @cli.command(short_help="Write Grafana dashboards and Prometheus rules.")
