@@ -38,9 +38,9 @@ def _files(metric_names: str) -> dict[str, str]:
     boards = [json.loads(as_json(module.BOARD)) for module in (board_sla, board_pairs, board_live, board_health)]
     if form.classic:  # scraped from the application itself: no Collector tells of itself there
         boards = [without_row(board, board_health.COLLECTOR) for board in boards]
-    made = rules.generated_by(metric_names)
+    header = rules.header(metric_names, form.strategy)
     return {
         **{f"grafana/{board['uid']}.json": as_json(form.document(board)) for board in boards},
-        "rules/recording.yaml": made + rules.as_yaml(form.document(rules.recording())),
-        "rules/alerts.yaml": made + rules.as_yaml(form.document(rules.alerts())),
+        "rules/recording.yaml": header + rules.as_yaml(form.document(rules.recording())),
+        "rules/alerts.yaml": header + rules.as_yaml(form.document(rules.alerts())),
     }

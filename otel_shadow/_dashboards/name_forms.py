@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from otel_shadow import semconv
 from otel_shadow._dashboards.panel_queries import COLLECTOR_METRICS
 from otel_shadow._dashboards.queries import recorded
 from otel_shadow._dashboards.series_names import label, series, suffix
+from otel_shadow.cached import cached
 
 _METRICS: Final = (*semconv.METRICS, *COLLECTOR_METRICS)
 _HISTOGRAMS: Final = tuple(metric for metric in semconv.METRICS if metric.kind == "histogram")
@@ -84,7 +84,7 @@ class NameForm:
             for key, item in value.items()
         }
 
-    @cached_property
+    @cached
     def _series(self) -> dict[str, str]:
         return {series(metric): self.series(metric) for metric in _METRICS}
 
