@@ -203,11 +203,14 @@ def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool
 @click.option("--metric-names", default=METRIC_NAMES[0], show_default=True, type=click.Choice(METRIC_NAMES),
               help="How your Prometheus names metrics: otlp (its OTLP endpoint), prometheus (it scrapes the SDK's "
               "Prometheus exporter), utf8 (names with dots, not translated).")  # fmt: skip
-def dashboards(out: Path, metric_names: str) -> None:
+@click.option("--histograms", type=click.Choice(["native", "classic"]),
+              help="native: exponential, or converted by Prometheus; classic: a series for each bucket.  "
+              "[default: classic with prometheus, else native]")  # fmt: skip
+def dashboards(out: Path, metric_names: str, histograms: str | None) -> None:
     """Write the Grafana dashboards and the Prometheus rules."""
     from otel_shadow._dashboards import write_dashboards
 
-    for path in write_dashboards(out, metric_names):
+    for path in write_dashboards(out, metric_names, histograms):
         click.echo(str(path))
 
 

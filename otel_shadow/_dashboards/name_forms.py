@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from otel_shadow import semconv
@@ -30,7 +30,8 @@ def _any(names: Iterable[str]) -> str:
     return f"({'|'.join(map(re.escape, names))}){_NOT_AFTER}"
 
 
-_SELECTOR: Final = re.compile(_NOT_BEFORE + _any(series(metric) for metric in _METRICS) + r"(?:\{([^{}]*)\})?")
+_NAME: Final = rf"({'|'.join(series(metric) for metric in _METRICS)})(_bucket|_count)?"
+_SELECTOR: Final = re.compile(_NOT_BEFORE + _NAME + _NOT_AFTER + r"(?:\{([^{}]*)\})?")
 _LABEL: Final = re.compile(_NOT_BEFORE + _any(_LABELS))
 _TEMPLATE: Final = re.compile(r"\$labels\." + _any(_LABELS))
 _VARIABLE: Final = re.compile(r"label_values\((.+), (\w+)\)")
@@ -48,12 +49,14 @@ class NameForm:
         escaped: dots are underscores; else names and labels are as in ``semconv``, in quotation marks (Prometheus 3).
         suffixed: names end in unit and ``_total``.
         classic: a histogram is a series for each bucket (``le``), and none of Prometheus' native ones.
+        scraped: the applications are scraped, so that no Collector tells of itself.
     """
 
     strategy: str
     escaped: bool = True
     suffixed: bool = True
     classic: bool = False
+    scraped: bool = False
 
     def label(self, attribute: str) -> str:
         return label(attribute) if self.escaped else attribute
@@ -89,7 +92,7 @@ class NameForm:
         return {series(metric): self.series(metric) for metric in _METRICS}
 
     def _selector(self, found: re.Match[str]) -> str:
-        name, matchers = self._series[found[1]], found[2]
+        name, matchers = self._series[found[1]] + (found[2] or ""), found[3]
         if self.escaped:
             return name if matchers is None else f"{name}{{{matchers}}}"
         return f'{{"{name}"{"," if matchers else ""}{matchers or ""}}}'
@@ -148,8 +151,14 @@ OTLP: Final = "otlp"
 FORMS: Final = {
     OTLP: NameForm("UnderscoreEscapingWithSuffixes"),
     "otlp-without-suffixes": NameForm("UnderscoreEscapingWithoutSuffixes", suffixed=False),
-    "prometheus": NameForm("UnderscoreEscapingWithSuffixes", classic=True),
+    "prometheus": NameForm("UnderscoreEscapingWithSuffixes", classic=True, scraped=True),
     "utf8": NameForm("NoTranslation", escaped=False, suffixed=False),
     "utf8-with-suffixes": NameForm("NoUTF8EscapingWithSuffixes", escaped=False),
 }
 """Forms by the word that ``otel-shadow dashboards --metric-names`` takes."""
+
+
+def form_of(word: str, histograms: str | None = None) -> NameForm:
+    """Return the form of a word, with ``native`` or ``classic`` histograms; default: as the form has them."""
+    form = FORMS[word]
+    return form if histograms is None else replace(form, classic=histograms == "classic")

@@ -17,7 +17,7 @@ from typing import Any
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import queries
-from otel_shadow._dashboards.name_forms import FORMS, OTLP, NameForm
+from otel_shadow._dashboards.name_forms import FORMS, OTLP, NameForm, form_of
 from otel_shadow._dashboards.series_names import SERVICE
 from otel_shadow._report import terminal
 from otel_shadow._report.blocks import Cell, Column, Document, Section, Table, Text
@@ -74,7 +74,8 @@ def show_counts(url: str, config: Path | None = None) -> int:
 
 def _form(url: str, window: str) -> NameForm:
     """Return the form of names in which this Prometheus has most series of a metric that every execution has."""
-    told = {form.series(semconv.NODE_DURATION) + ("_count" if form.classic else ""): form for form in FORMS.values()}
+    forms = (form_of(word, histograms) for word in FORMS for histograms in ("native", "classic"))
+    told = {form.series(semconv.NODE_DURATION) + ("_count" if form.classic else ""): form for form in forms}
     named = f'__name__=~"{semconv.NODE_DURATION.name}(_seconds)?(_count)?"'  # a dot matches the underscore, too
     found = _ask(url, f"count by (__name__) (last_over_time({{{named}}}[{window}]))", ("__name__",))
     known = {name: number for (name,), number in found.items() if name in told}

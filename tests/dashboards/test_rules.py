@@ -13,7 +13,7 @@ from real_servers import ROOT, binary
 
 from otel_shadow import cli
 from otel_shadow._dashboards import write_dashboards
-from otel_shadow._dashboards.name_forms import FORMS, OTLP, NameForm
+from otel_shadow._dashboards.name_forms import FORMS, OTLP, NameForm, form_of
 from otel_shadow._dashboards.rules import ALERTS
 
 HERE = Path(__file__).parent
@@ -55,16 +55,18 @@ def in_form(form: NameForm, value: Any) -> Any:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("word", [word for word in FORMS if word != OTLP])
-def test_rules_in_every_form(tmp_path: Path, word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "histograms"), [*((word, None) for word in FORMS if word != OTLP), ("utf8-with-suffixes", "classic")]
+)
+def test_rules_in_every_form(tmp_path: Path, word: str, histograms: str | None) -> None:
     """promtool accepts the rules in each form, and they pass the same tests, their names written in that form.
 
     Tests with native histograms have others of classic ones in their place.
     """
-    write_dashboards(tmp_path, word)
+    write_dashboards(tmp_path, word, histograms)
     rules = [str(tmp_path / "rules" / f"{name}.yaml") for name in ("recording", "alerts")]
     assert promtool("check", "rules", *rules).returncode == 0
-    form = FORMS[word]
+    form = form_of(word, histograms)
     for name in ("recording", "alerts", *(["classic"] if form.classic else [])):
         asked = in_form(form, yaml.safe_load((HERE / f"{name}.yaml").read_text()))
         asked["rule_files"] = rules if name == "classic" else [rules[("recording", "alerts").index(name)]]

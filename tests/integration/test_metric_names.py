@@ -32,7 +32,7 @@ from waiting import until
 
 from otel_shadow import semconv
 from otel_shadow._dashboards import panel_queries, queries, write_dashboards
-from otel_shadow._dashboards.name_forms import FORMS, NameForm
+from otel_shadow._dashboards.name_forms import NameForm, form_of
 from otel_shadow._report import prometheus_counts
 from otel_shadow.policy import Policy
 
@@ -41,9 +41,9 @@ pytestmark = pytest.mark.servers
 SERVICE = "names"
 Exported = list[ExportMetricsServiceRequest]
 PUSHED = ("otlp", "otlp-without-suffixes", "utf8", "utf8-with-suffixes")
-CLASSIC = "prometheus"
-"""The form of classic histograms, by whatever way they come."""
-WAYS = (*PUSHED, "classic histograms over OTLP", "scraped")
+SCRAPED = "prometheus"
+WAYS = [*((word, "native") for word in PUSHED), ("otlp", "classic"), ("utf8", "classic"), (SCRAPED, None)]
+"""Forms and the kinds of their histograms."""
 FILLED = {"$service": ".*", "$graph": ".*", "$node": ".*", "$window": "1h", "$__rate_interval": "5m", "$__range": "1h"}
 NOTHING_LOST = tuple(metric for metric in panel_queries.COLLECTOR_METRICS if "exporter_" in metric.name)[:6]
 """Counters that a Collector has only once it could not deliver something."""
@@ -180,19 +180,19 @@ def _evaluated(there: There, folder: Path) -> None:
     until(lambda: all(datetime.fromisoformat(one["lastEvaluation"]) > seen for one in there.prometheus.groups()))
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=WAYS, ids=["-".join(filter(None, way)) for way in WAYS])
 def there(
     request: pytest.FixtureRequest,
     exported: list[ExportMetricsServiceRequest],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[There]:
-    way = request.param
-    form = FORMS[way if way in PUSHED else CLASSIC]
+    word, histograms = request.param
+    form = form_of(word, histograms)
     folder = tmp_path_factory.mktemp("way")
     with ExitStack() as stack:
         changed: dict[str, Any] = {"otlp": {"translation_strategy": form.strategy}}
         changed["otlp"]["convert_histograms_to_nhcb"] = not form.classic
-        if way == "scraped":
+        if form.scraped:
             every, port = stack.enter_context(scrapable())
             target = {"targets": [f"127.0.0.1:{port}"]}
             scrape = {"job_name": SERVICE, "scrape_interval": "1s", "static_configs": [target]}
@@ -200,13 +200,13 @@ def there(
         prometheus = Prometheus(folder / "prometheus", _configured(folder / "config", changed))
         prometheus.start()
         stack.callback(prometheus.stop)
-        if way == "scraped":
+        if form.scraped:
             _scraped(every, prometheus)
         else:
             for one in exported:
                 send(one, prometheus.otlp)
         found = There(prometheus, form, folder / "written")
-        write_dashboards(found.written, next(word for word, one in FORMS.items() if one is form))
+        write_dashboards(found.written, word, histograms)
         _evaluated(found, folder / "config" / "rules")
         yield found
 
