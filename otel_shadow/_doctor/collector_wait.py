@@ -42,7 +42,10 @@ def check_wait(
         return
     try:
         samplers = dict(_samplers(_read(file)))
-    except (ConfigError, MissingExtraError) as error:
+    except MissingExtraError as error:
+        yield problem(_SUBJECT, f"{file} can't be read without PyYAML", str(error))
+        return
+    except ConfigError as error:
         yield problem(_SUBJECT, str(error), "name the Collector's YAML with --collector-config")
         return
     limit_s = _longest_ms(config or ShadowConfig(), graph) / 1000

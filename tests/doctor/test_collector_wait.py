@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,11 @@ def test_a_file_that_is_none(tmp_path: Path, text: str | None, said: str) -> Non
     line = next(line for line in done.output.splitlines() if "collector's wait" in line)
     assert f"{file}: {said}; expected the Collector's configuration" in line
     assert done.return_value == 1
+
+
+def test_what_reads_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without PyYAML the problem says how to install it."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    finding = told(written(tmp_path, "a: 1"))
+    assert finding.severity is Severity.PROBLEM
+    assert finding.remedy == "yaml is not installed: pip install 'otel-shadow[dashboards]'"
