@@ -23,6 +23,8 @@ EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
+METRIC_NAMES = ("otlp", "otlp-without-suffixes", "prometheus", "utf8", "utf8-with-suffixes")
+"""The keys of ``_dashboards.name_forms.FORMS``, which is imported only where it is used."""
 FILE_IN = click.Path(dir_okay=False, path_type=Path)
 FILE_OUT = click.Path(dir_okay=False, path_type=Path)
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
@@ -184,7 +186,9 @@ def demo(**options: Any) -> int:
     is_flag=True,
     help="Print the key by which the verdict tells lines from forged ones (OTEL_SHADOW_VERIFY_KEY) instead.",
 )
-def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool) -> int:
+@click.option("--collector-config", type=FILE_IN, metavar="FILE",
+              help="A Collector's configuration: does its tail sampling wait for V2's time limit?")  # fmt: skip
+def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool, collector_config: Path | None) -> int:
     """Check configuration, flags, V2 imports and signatures, the log, the hash key and the collector.
 
     Exit code: 0 no problem, 1 problems found, 2 usage.
@@ -196,16 +200,22 @@ def doctor(graph: str | None, config: Path | None, write: bool, verify_key: bool
             raise
         raise ConfigError([f"OTEL_PROPAGATORS: {error} The application can't import OpenTelemetry with it"]) from None
 
-    return print_verify_key() if verify_key else diagnose(graph, config, write)
+    return print_verify_key() if verify_key else diagnose(graph, config, write, collector_config)
 
 
 @cli.command(short_help="Write Grafana dashboards and Prometheus rules.")
 @click.option("--out", type=FOLDER_OUT, required=True, metavar="DIR", help="Where dashboards and rules go.")
-def dashboards(out: Path) -> None:
+@click.option("--metric-names", default=METRIC_NAMES[0], show_default=True, type=click.Choice(METRIC_NAMES),
+              help="How your Prometheus names metrics: otlp (its OTLP endpoint), prometheus (it scrapes the SDK's "
+              "Prometheus exporter), utf8 (names with dots, not translated).")  # fmt: skip
+@click.option("--histograms", type=click.Choice(["native", "classic"]),
+              help="native: exponential, or converted by Prometheus; classic: a series for each bucket.  "
+              "[default: classic with prometheus, else native]")  # fmt: skip
+def dashboards(out: Path, metric_names: str, histograms: str | None) -> None:
     """Write the Grafana dashboards and the Prometheus rules."""
     from otel_shadow._dashboards import write_dashboards
 
-    for path in write_dashboards(out) or ():
+    for path in write_dashboards(out, metric_names, histograms):
         click.echo(str(path))
 
 

@@ -128,6 +128,8 @@ VERSION_V2: Final = "v2"
 class Metric:
     """Instrument: its name, kind, UCUM unit, help text and the attributes it may carry.
 
+    A unit is a measured one or an annotation in braces, never ``1``: of it Prometheus' OTLP endpoint and the Collector
+    make the suffix ``_ratio`` and OpenTelemetry's Python exporter for Prometheus none. In braces all give one name.
     The sink refuses every attribute that is not in ``attributes``, so that no session id, hash or trace id becomes a
     label.
     """
@@ -187,11 +189,11 @@ TOKENS: Final = Metric(
     (GRAPH, NODE, TOKEN_TYPE),
 )  # fmt: skip
 SLA_OBJECTIVE: Final = Metric(
-    "shadow.sla.objective", "gauge", "1", "The bound of each SLA criterion; dashboards and rules draw this.",
+    "shadow.sla.objective", "gauge", "{ratio}", "The bound of each SLA criterion; dashboards and rules draw this.",
     (CRITERION,),
 )  # fmt: skip
 LIMITER_STATE: Final = Metric(
-    "shadow.limiter.state", "gauge", "1", "1 while a node's shadow is paused for this reason, else 0.",
+    "shadow.limiter.state", "gauge", "{state}", "1 while a node's shadow is paused for this reason, else 0.",
     (GRAPH, NODE, REASON),
 )  # fmt: skip
 SWALLOWED: Final = Metric(
@@ -200,22 +202,22 @@ SWALLOWED: Final = Metric(
     (OPERATION,),
 )  # fmt: skip
 VERDICT: Final = Metric(
-    "shadow.verdict", "gauge", "1", "-1 NO-GO, 0 WAIT, 1 GO, per criterion (exported by verdict --watch).",
+    "shadow.verdict", "gauge", "{state}", "-1 NO-GO, 0 WAIT, 1 GO, per criterion (exported by verdict --watch).",
     (GRAPH, NODE, CRITERION),
 )  # fmt: skip
 VERDICT_ESTIMATE: Final = Metric(
-    "shadow.verdict.estimate", "gauge", "1", "Estimate of the criterion's quantity.", (GRAPH, NODE, CRITERION)
+    "shadow.verdict.estimate", "gauge", "{ratio}", "Estimate of the criterion's quantity.", (GRAPH, NODE, CRITERION)
 )
 VERDICT_PROVEN: Final = Metric(
-    "shadow.verdict.proven", "gauge", "1",
+    "shadow.verdict.proven", "gauge", "{ratio}",
     "What whole cycles prove: the quantity is at least (or at most) this. Changes when a cycle ends.",
     (GRAPH, NODE, CRITERION),
 )  # fmt: skip
 VERDICT_LOWER: Final = Metric(
-    "shadow.verdict.lower", "gauge", "1", "Lower end of the always-valid band.", (GRAPH, NODE, CRITERION)
+    "shadow.verdict.lower", "gauge", "{ratio}", "Lower end of the always-valid band.", (GRAPH, NODE, CRITERION)
 )
 VERDICT_UPPER: Final = Metric(
-    "shadow.verdict.upper", "gauge", "1", "Upper end of the always-valid band.", (GRAPH, NODE, CRITERION)
+    "shadow.verdict.upper", "gauge", "{ratio}", "Upper end of the always-valid band.", (GRAPH, NODE, CRITERION)
 )
 
 METRICS: Final = (

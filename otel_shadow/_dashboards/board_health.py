@@ -10,6 +10,7 @@ from otel_shadow._dashboards import panels as p
 from otel_shadow._dashboards.dashboard import dashboard
 from otel_shadow._dashboards.series_names import label
 
+COLLECTOR: Final = "The Collector"
 BOARD: Final = dashboard(
     "otel-shadow-health",
     "own health",
@@ -64,7 +65,7 @@ BOARD: Final = dashboard(
             {p.legend(label(semconv.OPERATION)): q.SWALLOWED},
             "short",
         ),
-        p.row("The Collector"),
+        p.row(COLLECTOR),
         p.lines(
             "Refused and failed",
             "Items per second that the Collector refused (memory) or could not deliver.",

@@ -62,7 +62,13 @@ def dashboard(
     )
 
 
-def as_json(board: Dashboard) -> str:
+def without_row(board: Json, title: str) -> Json:
+    """Return a dashboard without a row, if it has one, and its panels: what follows it, for it is the last."""
+    places = [number for number, panel in enumerate(board["panels"]) if panel["title"] == title]
+    return {**board, "panels": board["panels"][: places[0]]} if places else board
+
+
+def as_json(board: Dashboard | Json) -> str:
     return json.dumps(board, indent=2, sort_keys=True, cls=Encoder) + "\n"
 
 

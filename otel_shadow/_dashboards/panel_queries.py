@@ -134,13 +134,20 @@ NOT_RUN: Final = _rate(semconv.EXECUTIONS, label(semconv.STATUS), STATUS=(*queri
 LIMITERS: Final = _gauge(semconv.LIMITER_STATE, PLACE, NODE, label(semconv.REASON))
 SWALLOWED: Final = _gained(semconv.SWALLOWED, label(semconv.OPERATION), scope=SERVICES, over=_RANGE)
 TOKENS: Final = _gained(semconv.TOKENS, NODE, label(semconv.TOKEN_TYPE), over="1h")
-PIPELINE: Final = {
-    f"{what} {signal}": f"sum(rate(otelcol_{what}_{signal}_total[{_RANGE}]))"
+_LOST: Final = {
+    f"{what} {signal}": Metric(f"otelcol_{what}_{signal}", "counter", f"{{{signal}}}", "", ())
     for what in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed")
     for signal in ("spans", "metric_points", "log_records")
 }
-"""Items that the Collector refused or lost, by its own counters; only these names are not in ``semconv``."""
-COLLECTOR_QUEUE: Final = "max by (exporter, data_type) (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)"
+_QUEUED, _CAPACITY = (
+    Metric(f"otelcol_exporter_queue_{what}", "gauge", "{batches}", "", ("exporter", "data_type"))
+    for what in ("size", "capacity")
+)
+COLLECTOR_METRICS: Final = (*_LOST.values(), _QUEUED, _CAPACITY)
+"""What the Collector tells of itself: only these names are not in ``semconv``."""
+PIPELINE: Final = {name: f"sum(rate({series(metric)}[{_RANGE}]))" for name, metric in _LOST.items()}
+"""Items that the Collector refused or lost."""
+COLLECTOR_QUEUE: Final = f"max by (exporter, data_type) ({series(_QUEUED)} / {series(_CAPACITY)})"
 
 # --- traces (TraceQL) -----------------------------------------------------------------------------------------------
 _TRACE_PLACE: Final = (

@@ -1,7 +1,8 @@
-"""Names of the metrics and attributes in Prometheus, whose OTLP receiver translates them.
+"""Names of the metrics and attributes in Prometheus, which translates them, or whose scraped exporter has.
 
 Its translation ``UnderscoreEscapingWithSuffixes`` follows the OpenTelemetry specification (Compatibility: Prometheus
-and OpenMetrics, "OTLP Metric points to Prometheus"); the integration tests hold it against a real Prometheus.
+and OpenMetrics, "OTLP Metric points to Prometheus"); the integration tests hold it against a real Prometheus. Units in
+braces add nothing to a name.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ def label(attribute: str) -> str:
 
 def series(metric: Metric) -> str:
     """Return the name of a metric's series: words by underscores, then its unit, then ``_total`` for counters."""
-    name = label(metric.name)
-    if metric.unit in _UNITS:
-        name = f"{name}_{_UNITS[metric.unit]}"
-    elif metric.unit == "1" and metric.kind == "gauge":
-        name = f"{name}_ratio"
-    return f"{name}_total" if metric.kind == "counter" else name
+    return label(metric.name) + suffix(metric)
+
+
+def suffix(metric: Metric) -> str:
+    """Return what a metric's unit and kind add to its name, such as ``_seconds`` or ``_total``."""
+    unit = f"_{_UNITS[metric.unit]}" if metric.unit in _UNITS else ""
+    return f"{unit}_total" if metric.kind == "counter" else unit

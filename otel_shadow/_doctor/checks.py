@@ -9,6 +9,7 @@ from pathlib import Path
 
 from otel_shadow import semconv
 from otel_shadow._doctor.arms import check_arms
+from otel_shadow._doctor.collector_wait import check_wait
 from otel_shadow._doctor.environment import check_flags, check_variables
 from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.graph import check_graph, check_state, import_graph
@@ -24,12 +25,15 @@ from otel_shadow.hash_key import WEAK_KEY
 from otel_shadow.line_code import environment_key
 
 
-def examine(graph_path: str | None = None, config_path: Path | None = None) -> list[Finding]:
+def examine(
+    graph_path: str | None = None, config_path: Path | None = None, collector_config: Path | None = None
+) -> list[Finding]:
     """Check configuration, flags, keys, the log, the collector and, if one is named, the graph.
 
     Arguments:
         graph_path: ``module:attribute`` of a graph, a builder, or a function that returns either.
         config_path: default: ``OTEL_SHADOW_CONFIG``, else ``./shadow.toml``.
+        collector_config: a Collector's configuration, whose waiting times are compared with V2's time limits.
 
     Returns:
         The findings. Nothing is changed; one of each signal is sent where the environment names an OTLP endpoint.
@@ -50,7 +54,7 @@ def examine(graph_path: str | None = None, config_path: Path | None = None) -> l
         *_identity(config),
         *_log(),
         *check_backends(),
-        *_graph(graph_path, config),
+        *_graph(graph_path, config, collector_config),
         *check_state(),
     ]
 
@@ -111,8 +115,9 @@ def _log() -> Iterator[Finding]:
         yield from check_recent_lines(Path(sink.path), Redactor())
 
 
-def _graph(path: str | None, config: ShadowConfig | None) -> Iterator[Finding]:
+def _graph(path: str | None, config: ShadowConfig | None, collector_config: Path | None) -> Iterator[Finding]:
     if path is None:
+        yield from check_wait(collector_config, config)
         if config is not None and config.nodes:
             yield note("graph", "no graph is named: nodes and V2 are not checked", "run doctor module:graph")
         return
@@ -121,5 +126,7 @@ def _graph(path: str | None, config: ShadowConfig | None) -> Iterator[Finding]:
         graph = import_graph(path)
     except ConfigError as error:
         yield from (problem("graph", fault, "it has to be importable as module:attribute") for fault in error.problems)
+        yield from check_wait(collector_config, config)
         return
     yield from check_graph(graph, config or ShadowConfig())
+    yield from check_wait(collector_config, config, graph)

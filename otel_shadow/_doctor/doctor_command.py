@@ -26,14 +26,14 @@ _SIGN = {
 }
 
 
-def diagnose(graph: str | None, config: Path | None, write: bool) -> int:
+def diagnose(graph: str | None, config: Path | None, write: bool, collector_config: Path | None = None) -> int:
     """Print the findings, and return 1 if one is a problem, else 0; with ``write``, draft ``config`` instead.
 
     A ConfigError says that a draft was asked for, and no graph is named or the file exists or can't be written.
     """
     if write:
         return _write(graph, config)
-    findings = examine(graph, config)
+    findings = examine(graph, config, collector_config)
     out = Console(highlight=False, soft_wrap=True)
     for severity, subject, text, remedy in findings:
         told = f"{_SIGN[severity]} [bold]{escape(subject)}[/bold]: {escape(text)}"

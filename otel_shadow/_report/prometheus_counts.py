@@ -14,7 +14,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from otel_shadow import semconv
 from otel_shadow._dashboards import queries
+from otel_shadow._dashboards.name_forms import FORMS, OTLP, NameForm, form_of
+from otel_shadow._dashboards.series_names import SERVICE
 from otel_shadow._report import terminal
 from otel_shadow._report.blocks import Cell, Column, Document, Section, Table, Text
 from otel_shadow._report.credentials import shown_address
@@ -73,27 +76,44 @@ def show_counts(url: str, config: Path | None = None) -> int:
     return EXIT_NOT_ENOUGH
 
 
+def _form(url: str, window: str) -> NameForm:
+    """Return the form of names in which this Prometheus has most series of a metric that every execution has."""
+    forms = (form_of(word, histograms) for word in FORMS for histograms in ("native", "classic"))
+    told = {form.series(semconv.NODE_DURATION) + ("_count" if form.classic else ""): form for form in forms}
+    named = f'__name__=~"{semconv.NODE_DURATION.name}(_seconds)?(_count)?"'  # a dot matches the underscore, too
+    found = _ask(url, f"count by (__name__) (last_over_time({{{named}}}[{window}]))", ("__name__",))
+    known = {name: number for (name,), number in found.items() if name in told}
+    return told[max(known, key=lambda name: known[name])] if known else FORMS[OTLP]
+
+
 def _rows(url: str, policy: Policy) -> Iterator[tuple[Place, tuple[Cell, ...]]]:
     window = f"{round(policy.window_length_hours * 60)}m"
+    form = _form(url, window)
+    place = (SERVICE, form.label(semconv.GRAPH), form.label(semconv.NODE))
+
+    def asked(expression: str) -> dict[Place, float]:
+        return _ask(url, form.expression(queries.unrecorded(expression)), place)
+
     resting = queries.evidence("node", window)
     for criterion, expression in queries.estimates("node", window).items():
         about = titles.TITLES[criterion]
-        events = _ask(url, queries.unrecorded(resting[criterion]))
-        for place, estimate in _ask(url, queries.unrecorded(expression)).items():
+        events = asked(resting[criterion])
+        for where, estimate in asked(expression).items():
             if not math.isfinite(estimate):
                 continue  # no traffic: nothing over nothing
-            objectives = policy.model_copy(update=policy.bounds(place[2]).model_dump()).objectives()
-            number = events.get(place, 0.0)
+            objectives = policy.model_copy(update=policy.bounds(where[2]).model_dump()).objectives()
+            number = events.get(where, 0.0)
             cells = (
                 Cell(about.title),
                 Cell(titles.value(about.quantity, estimate)),
                 Cell(titles.bound(about.quantity, objectives[criterion], about.limit)),
                 Cell(units.plural(round(number) if math.isfinite(number) else 0, about.event)),
             )
-            yield place, cells
+            yield where, cells
 
 
-def _ask(url: str, expression: str) -> dict[Place, float]:
+def _ask(url: str, expression: str, labels: tuple[str, ...]) -> dict[Place, float]:
+    """Return the value of each series by the values of its ``labels``."""
     if not url.startswith(("http://", "https://")):
         raise EvidenceError(f"--prometheus {shown_address(url)}: expected a base address such as {_EXAMPLE}")
     try:
@@ -101,7 +121,7 @@ def _ask(url: str, expression: str) -> dict[Place, float]:
         if answer.get("status") == "error":
             told = f"{answer.get('errorType', 'error')}: {answer.get('error', '')}"
             raise EvidenceError(f"--prometheus {shown_address(url)}: {told[:300]}")
-        return dict(_row(row) for row in answer["data"]["result"])
+        return dict(_row(row, labels) for row in answer["data"]["result"])
     except _NO_ANSWER as error:
         why = f"no answer of a Prometheus ({_reason(error)}); expected its base address, such as {_EXAMPLE}"
         raise EvidenceError(f"--prometheus {shown_address(url)}: {why}") from None
@@ -128,8 +148,8 @@ class _TooLargeError(ValueError):
     """Error that an answer is larger than any that is read."""
 
 
-def _row(row: Mapping[str, Any]) -> tuple[Place, float]:
-    return tuple(str(row["metric"].get(name, "")) for name in queries.NODE), float(row["value"][1])
+def _row(row: Mapping[str, Any], labels: tuple[str, ...]) -> tuple[Place, float]:
+    return tuple(str(row["metric"].get(name, "")) for name in labels), float(row["value"][1])
 
 
 def _answer(url: str, expression: str) -> bytes:

@@ -134,6 +134,11 @@ def test_prometheus_queries_use_our_names_only() -> None:
     assert used - known - recorded == set()
 
 
+def test_units_give_one_name_whoever_translates_them() -> None:
+    """A unit is seconds or a word in braces: of ``1`` some translators make ``_ratio`` and others nothing."""
+    assert {metric.unit for metric in semconv.METRICS if not re.fullmatch(r"\{[a-z]+\}", metric.unit)} == {"s"}
+
+
 def test_trace_queries_use_our_names_only() -> None:
     """Every span name and attribute of the TraceQL queries exists in semconv."""
     names = {value for name, value in vars(semconv).items() if name.isupper() and isinstance(value, str)}

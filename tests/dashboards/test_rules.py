@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from real_servers import ROOT, binary
 
+from otel_shadow import cli
 from otel_shadow._dashboards import write_dashboards
+from otel_shadow._dashboards.name_forms import FORMS, OTLP, NameForm, form_of
 from otel_shadow._dashboards.rules import ALERTS
 
 HERE = Path(__file__).parent
@@ -35,6 +39,49 @@ def test_rules_on_synthetic_series(name: str) -> None:
     """Recorded quantities have the right values; alerts are silent, then fire, then resolve."""
     done = promtool("test", "rules", HERE / f"{name}.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def in_form(form: NameForm, value: Any) -> Any:
+    """Synthetic series and expectations in a form of names."""
+    if isinstance(value, list):
+        return [in_form(form, item) for item in value]
+    if not isinstance(value, dict):
+        return form.document(value)
+    queries = {key for key, item in value.items() if key in ("series", "expr", "labels") and isinstance(item, str)}
+    return {
+        form.document(key): form.expression(item) if key in queries else in_form(form, item)
+        for key, item in value.items()
+    }
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("word", "histograms"), [*((word, None) for word in FORMS if word != OTLP), ("utf8-with-suffixes", "classic")]
+)
+def test_rules_in_every_form(tmp_path: Path, word: str, histograms: str | None) -> None:
+    """promtool accepts the rules in each form, and they pass the same tests, their names written in that form.
+
+    Tests with native histograms have others of classic ones in their place.
+    """
+    write_dashboards(tmp_path, word, histograms)
+    rules = [str(tmp_path / "rules" / f"{name}.yaml") for name in ("recording", "alerts")]
+    assert promtool("check", "rules", *rules).returncode == 0
+    form = form_of(word, histograms)
+    for name in ("recording", "alerts", *(["classic"] if form.classic else [])):
+        asked = in_form(form, yaml.safe_load((HERE / f"{name}.yaml").read_text()))
+        asked["rule_files"] = rules if name == "classic" else [rules[("recording", "alerts").index(name)]]
+        asked["tests"] = [one for one in asked["tests"] if not (form.classic and "{{schema" in str(one))]
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(asked, sort_keys=False))
+        done = promtool("test", "rules", tmp_path / f"{name}.yaml")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_command_knows_every_form() -> None:
+    """The words that the command takes are those of the forms, and another word is one clear error."""
+    assert tuple(FORMS) == cli.METRIC_NAMES
+    done = CliRunner().invoke(cli.cli, ["dashboards", "--out", "unused", "--metric-names", "openmetrics"])
+    assert done.exit_code == 2
+    assert "'openmetrics' is not one of 'otlp', 'otlp-without-suffixes', 'prometheus'" in done.output
 
 
 @pytest.mark.servers

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -26,6 +27,8 @@ FIRST_SESSION = int(os.environ.get("ASSISTANT_FIRST_SESSION", "0"))
 """Sessions are numbered from here."""
 SLOT_S, HOLDOUT, MARGIN_S = 2, 0.5, 0.5
 """The slots of time, and how much of one is left when a request begins in it."""
+GO = Path(os.environ.get("ASSISTANT_GO", "go"))
+"""File that a late V2 waits for, and ``wait=1`` of the plan with it."""
 SLOW_S = float(os.environ.get("ASSISTANT_SLOW_S", "0.3"))
 
 
@@ -46,13 +49,15 @@ def triage(state: State) -> dict[str, Any]:
 
 
 def triage_v2(state: State) -> dict[str, Any]:
-    """V2: agrees, differs, fails or dawdles, as the text says."""
+    """V2: agrees, differs, fails, dawdles, or differs late, as the text says."""
     kind = state["text"]
     with tracer.start_as_current_span("v2.work"):
         time.sleep(SLOW_S if kind == "slow" else PAUSE_S)
+        if kind == "late":
+            wait_to_go()
         if kind == "error":
             raise ValueError("a message that must not leave the process")
-    return {"trail": ["triage"], "current_step": "done", "next_node": END if kind == "mismatch" else "answer"}
+    return {"trail": ["triage"], "current_step": "done", "next_node": END if kind in ("mismatch", "late") else "answer"}
 
 
 def answer(state: State) -> dict[str, Any]:
@@ -71,6 +76,12 @@ def build() -> Any:
     return graph.compile(name="assistant")
 
 
+def wait_to_go() -> None:
+    """Wait until the test says that it may go on."""
+    while not GO.exists():
+        time.sleep(0.01)
+
+
 def wait_for_slot(held: bool) -> None:
     """Wait until there is time for a request in a slot of the holdout, or in an ordinary one."""
     while True:
@@ -87,6 +98,9 @@ def main(plan: list[str]) -> None:
     number, slots = 0, any(part.startswith("held=") for part in plan)
     for part in plan:
         kind, _, times = part.partition("=")
+        if kind == "wait":
+            wait_to_go()
+            continue
         for _ in range(int(times)):
             number += 1
             if slots:

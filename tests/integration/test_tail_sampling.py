@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from application import Application
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import StatusCode
-from real_servers import Collector, Jaeger
+from real_servers import ROOT, Collector, Jaeger
 from waiting import until
 
 from otel_shadow import semconv
+from otel_shadow._doctor import Severity
+from otel_shadow._doctor.collector_wait import check_wait
+from otel_shadow.config import ShadowConfig
 
 pytestmark = pytest.mark.servers
 
@@ -136,6 +142,73 @@ def test_what_ends_after_the_wait_is_lost(sender: Sender, jaeger: Jaeger) -> Non
     after = sender.pair(COMPARISON="mismatch")
     assert until(lambda: names(jaeger, after)) == WHOLE
     assert names(jaeger, late) == []
+
+
+def late(folder: Path, collector: Collector, before_it_ends: Callable[[], object]) -> dict[str, Any]:
+    """Play one request whose V2 ends, and differs, after ``before_it_ends``; return the pair's line."""
+    application = Application(
+        folder / "application", "assistant", collector.grpc, ("late=1", "wait=1"),
+        env={"ASSISTANT_GO": str(folder / "go"), "V2_TIMEOUT_MS": "100000"},
+    )  # fmt: skip
+    application.start()
+    try:
+        assert application.process is not None
+        assert application.process.stdout is not None
+        assert application.process.stdout.readline().strip()  # the request has been answered: its root span has ended
+        before_it_ends()
+        (folder / "go").touch()
+        application.finish()
+    finally:
+        application.end()
+    (line,) = application.lines(semconv.EVENT_V2)
+    assert line["comparison"] == "mismatch"
+    return line
+
+
+def test_a_v2_that_ends_within_the_wait_is_kept(tmp_path: Path, jaeger: Jaeger) -> None:
+    """The product's own mismatch, whose V2 ends after the root: both spans of the pair are where the line says."""
+    settings = SETTINGS | {"COLLECTOR_WAIT_AFTER_ROOT": "12s"}
+    collector = Collector(tmp_path / "collector", "http://127.0.0.1:9/api/v1/otlp", jaeger.otlp, settings)
+    collector.start()
+    try:
+        line = late(tmp_path, collector, lambda: None)
+        spans = until(lambda: {span["spanId"]: span["name"] for span in jaeger.spans(line["trace_id"])})
+    finally:
+        collector.stop()
+    assert spans[line["v1_span_id"]] == semconv.SPAN_V1_NODE
+    assert spans[line["v2_span_id"]] == semconv.SPAN_V2_SHADOW
+
+
+def test_a_v2_that_ends_after_the_wait_is_in_its_line_alone(
+    tmp_path: Path, sampling: Collector, sender: Sender, jaeger: Jaeger
+) -> None:
+    """The trace of the product's mismatch was let go before V2 ended: the store has none of it, the line everything.
+
+    The doctor, asked of this Collector and this limit, says so beforehand.
+    """
+
+    def decided() -> None:
+        begun_later = sender.pair(COMPARISON="mismatch")
+        assert until(lambda: names(jaeger, begun_later)) == WHOLE
+
+    line = late(tmp_path, sampling, decided)
+    after = sender.pair(COMPARISON="mismatch")
+    assert until(lambda: names(jaeger, after)) == WHOLE
+    assert jaeger.spans(line["trace_id"]) == []
+    assert line["v2_span_id"]
+    assert line["shadow_latency_ms"] > WAIT_S * 1000
+    (finding,) = check_wait(written(tmp_path, sampling), ShadowConfig.model_validate({"flags": {"timeout_ms": 100000}}))
+    assert finding.severity is Severity.PROBLEM
+    assert f"is {WAIT_S:g} s, and a shadow run's span may come after 206 s" in finding.text
+
+
+def written(folder: Path, collector: Collector) -> Path:
+    """The configuration that the Collector runs, its variables filled in."""
+    text = (ROOT / "collector" / "config.yaml").read_text()
+    for name, value in collector.env.items():
+        text = re.sub(rf"\$\{{env:{name}:-[^}}]*\}}", lambda _, value=value: value, text)
+    (folder / "collector.yaml").write_text(text)
+    return folder / "collector.yaml"
 
 
 def test_a_late_span_of_a_kept_trace_follows_it(sender: Sender, jaeger: Jaeger) -> None:
