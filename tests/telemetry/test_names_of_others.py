@@ -53,10 +53,10 @@ def in_the_code() -> set[str]:
 
 @cache
 def in_the_configurations() -> set[str]:
-    """Names of theirs in the Collector's, Prometheus' and Grafana's files, in quotes or brackets."""
-    files = [path for folder in ("collector", "dashboards") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    """Names of theirs anywhere in the Collector's, Prometheus' and Grafana's files."""
+    files = [path for folder in ("collector", "dashboards") for path in (ROOT / folder).rglob("*.[yj]*")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    return {name[1] for name in re.finditer(rf"[\"'\[ ]({THEIRS.pattern})[\"'\]]", text)}
+    return {found[0] for found in re.finditer(rf"\b{THEIRS.pattern}", text)}
 
 
 @cache
