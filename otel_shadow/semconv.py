@@ -9,9 +9,24 @@ in ``registry``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 SCOPE: Final = "otel_shadow"
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
+"""Of the semantic conventions whose names are used as they stand."""
+
+
+@cache
+def scope_version() -> str:
+    """Return the release of otel-shadow, the version of its scope; empty for a source tree that is not installed."""
+    try:
+        return version("otel-shadow")
+    except PackageNotFoundError:
+        return ""
+
+
 """Instrumentation scope of tracer, meter and logger."""
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 """The conventions that names of others in our scope follow. No schema of ours is served anywhere, so none is named."""
@@ -233,10 +248,10 @@ LIMITER_REASONS: Final = (
 )  # fmt: skip
 OPERATIONS: Final = (
     "enter", "capture", "span", "commit", "close", "dispatch", "workers", "compare", "record", "sink", "flush",
-    "emit_dropped",
+    "emit_dropped", "dropped_spans", "dropped_metrics", "dropped_log_events", "dropped_log_file", "dropped_other",
 )  # fmt: skip
 """Operations behind the fault barrier, in the order of an execution; ``emit_dropped`` counts records that a full
-record queue refused."""
+record queue refused, ``dropped_*`` what one sink had no time for, by its name."""
 TOKEN_TYPES: Final = ("input", "output")
 SERVER_WORDS: Final = {
     part: f"langgraph_sdk.{part}" for part in ("assistants", "threads", "runs", "crons", "store", "http")

@@ -27,10 +27,11 @@ from otel_shadow._runtime.redact import Redactor
 from otel_shadow._runtime.services import Inspect, Services, random_id
 from otel_shadow._runtime.sinks import Sink, Spans
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow._telemetry.before_flush import settle_before_flush
 from otel_shadow._telemetry.line_encoder import LineEncoder
 from otel_shadow._telemetry.log_sinks import LogEventSink, LogFileSink, WhileLogging
 from otel_shadow._telemetry.metrics import MetricsSink
-from otel_shadow._telemetry.service_name import SERVICE_VERSION, resource_of_environment, service_name
+from otel_shadow._telemetry.service_name import service_name, service_version
 from otel_shadow._telemetry.spans import OtelSpans
 from otel_shadow.config import ArmsTable, ShadowConfig
 from otel_shadow.flags import FeatureFlags, FlagSource
@@ -96,13 +97,14 @@ class ShadowTrafficManager(Engine):
         announce()
         config = config if config is not None else ShadowConfig.load()
         source: FlagSource = flags or FeatureFlags.resolve(config.flags)
+        providers = tracer_provider, meter_provider, logger_provider
         metrics = MetricsSink(meter_provider)
         redactor = redactor or _own_redactor(config)
         encoder = LineEncoder(redactor)
         lines = [WhileLogging(LogEventSink(logger_provider, encoder)), WhileLogging(LogFileSink(log_file, encoder))]
         fault_barrier = FaultBarrier()
         workers = WorkerPool(config, fault_barrier)
-        holdout = HoldoutClock(config.arms, service_name(tracer_provider))
+        holdout = HoldoutClock(config.arms, service_name(*providers))
         # A clock that is made up may stand still in a holdout slot until what waits has run.
         is_quiet = holdout.quiet_by(source, time) if clock is time else never
         services = Services(
@@ -117,7 +119,7 @@ class ShadowTrafficManager(Engine):
             holdout=holdout,
             clock_name=clock_name,
             new_id=new_id or random_id,
-            v2_build=config.v2_build or _build_from_environment(),
+            build=_build(config, providers),
             config_digest=config.digest,
             state=(state := StateDirectory()) if trials else None,
             trial=Trial(state) if trials else None,
@@ -126,6 +128,7 @@ class ShadowTrafficManager(Engine):
         super().__init__(services, workers)
         _tell_holdout(config.arms, source.router_v2_holdout if isinstance(source, FeatureFlags) else None)
         metrics.bind(self)
+        settle_before_flush(self.record_queue)
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute by its name of the release before, and warn; such names go with the next release."""
@@ -167,11 +170,10 @@ def _tell_holdout(arms: ArmsTable, flag: float | None) -> None:
 _TOLD: set[str] = set()
 
 
-def _build_from_environment() -> str:
-    """Return which V2 this is: ``OTEL_SHADOW_V2_BUILD``, else the service's version (``OTEL_RESOURCE_ATTRIBUTES``)."""
-    if build := os.environ.get(semconv.ENV_V2_BUILD, "").strip():
-        return build
-    return str(resource_of_environment().get(SERVICE_VERSION) or "unversioned")
+def _build(config: ShadowConfig, providers: Sequence[Any]) -> Callable[[], str]:
+    """Return what tells which V2 this is: the configuration, ``OTEL_SHADOW_V2_BUILD``, else the service's version."""
+    named = config.v2_build or os.environ.get(semconv.ENV_V2_BUILD, "").strip()
+    return (lambda: named) if named else service_version(*providers)
 
 
 def build_manager(*args: Any, **kwargs: Any) -> ShadowTrafficManager:

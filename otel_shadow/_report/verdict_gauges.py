@@ -24,7 +24,7 @@ class VerdictGauges:
 
     def __init__(self, provider: MeterProvider | None = None) -> None:
         self.verdict: Verdict | None = None
-        meter = metrics.get_meter(semconv.SCOPE, meter_provider=provider)
+        meter = metrics.get_meter(semconv.SCOPE, semconv.scope_version(), provider, semconv.SCHEMA_URL)
         for metric, value in (
             (semconv.VERDICT, lambda one: _SAYS[one[1]]),
             (semconv.VERDICT_ESTIMATE, lambda one: one[2] and one[2].estimate),

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter, sleep
-from typing import ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from otel_shadow._runtime.process_lifecycle import on_fork
 
@@ -31,7 +31,7 @@ class BackgroundQueue(ABC, Generic[T]):
         bound, bound_bytes: items that may wait, and the bytes that they may hold together.
     """
 
-    poll_s: ClassVar[float] = 0.02
+    poll_s: float = 0.02
     """Seconds between two looks at an empty queue."""
 
     def __init__(self, name: str, bound: int, bound_bytes: int) -> None:
@@ -105,6 +105,10 @@ class BackgroundQueue(ABC, Generic[T]):
         return bool(self._queue) or self._working
 
     @property
+    def has_thread(self) -> bool:
+        return self._thread is not None
+
+    @property
     def used(self) -> bool:
         """Whether an item was queued in this process, and :meth:`end` has not been called since."""
         return self._thread is not None or bool(self._queue)
@@ -125,6 +129,10 @@ class BackgroundQueue(ABC, Generic[T]):
         finally:
             self._drains.pop()
         return not self.busy
+
+    def wake(self) -> None:
+        """Have the thread look at the queue now. Not for V1's path: it takes a lock, and the thread may run at once."""
+        self._wake.set()
 
     def end(self) -> None:
         """Let the thread end as soon as there is nothing to do."""

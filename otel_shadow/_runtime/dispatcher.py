@@ -94,6 +94,10 @@ class Dispatcher(BackgroundQueue[Shadow]):
             self._wake.set()
 
     @property
+    def closed(self) -> bool:
+        return self._ending
+
+    @property
     def inflight(self) -> int:
         return len(self._running)
 
@@ -150,7 +154,6 @@ class Dispatcher(BackgroundQueue[Shadow]):
         with self._sums:
             self._aside += 1
         lane.append(item)
-        item.accepted()
 
     def _lane_of(self, shadow: Shadow) -> Hashable:
         """Return the lane of ``shadow``: one per executor, and one per V2 that is awaited."""

@@ -132,7 +132,7 @@ class Execution(ExecutionData):
     def open_span(self) -> None:
         """Open V1's span: V1 runs next."""
         try:
-            self.span = self.node.services.spans.v1(self.fallback_reason)
+            self.span = self.node.services.spans.v1(self.span_identity, self.fallback_reason)
         except BaseException as fault:
             if is_from_outside(fault):
                 raise
@@ -195,18 +195,18 @@ class Execution(ExecutionData):
     def open_live_span(self) -> None:
         """Open ``v2.node``."""
         with self.node.services.fault_barrier("span", self.node.name):
-            self.span = self.node.services.spans.live()
+            self.span = self.node.services.spans.live(self.span_identity)
 
     def close_live_span(self) -> None:
         """Leave ``v2.node`` of a V2 that failed, which is ended off the path; V1's own span follows."""
         with self.node.services.fault_barrier("span", self.node.name):
             if self.v2 is not None:
                 self.span.leave()
-                self.node.services.record_queue.put(partial(self._end_live_span, self.span, self.v2))
+                end = partial(self._end_live_span, self.span, self.v2)
+                self.node.services.record_queue.span_ends.put(end, self.node.name)
 
     def _end_live_span(self, span: V1Span, v2: Observation) -> None:
-        with self.node.services.fault_barrier("span", self.node.name):
-            span.close(v2, self.labels)
+        span.close(v2, self.labels)
 
     # --- after V1 --------------------------------------------------------------------------------------------------
 
@@ -282,6 +282,7 @@ class Execution(ExecutionData):
         """Queue the shadow run, or the record of an execution without one; from here on a record is due."""
         services, capture = self.node.services, self.capture
         self.node.counts.hand_over()
+        services.record_queue.span_ends.put(self.end_span, self.node.name)
         if capture is None:
             services.record_queue.put(self._without_shadow)
             return
@@ -289,7 +290,6 @@ class Execution(ExecutionData):
         run = ShadowRun(self, capture)
         refused = services.dispatcher.submit(run)
         if refused is not None:
-            run.accepted()
             run.shed(refused)
 
     def _caught(self, operation: str, fault: BaseException) -> None:
@@ -297,7 +297,6 @@ class Execution(ExecutionData):
 
     def _without_shadow(self) -> ShadowRecord:
         """Make the record of an execution that is not shadowed. Off the path."""
-        self.end_span()
         if self._shed_for is not None:
             self.node.limiter.refused(self._shed_for)
         return baseline(self, self.assignment.reason or "not_captured", self.v2)

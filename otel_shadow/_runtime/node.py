@@ -76,7 +76,7 @@ class ShadowedNode:
         self.admission = LoopAdmission(
             graph,
             name,
-            services.v2_build,
+            services.build,
             code or V2Code(),
             accepted=self.table.executor == "loop",
             state=services.state,

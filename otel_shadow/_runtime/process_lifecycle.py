@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import util
 from types import MethodType
 from typing import Any
@@ -17,7 +18,7 @@ from otel_shadow._runtime.process_ends import ProcessEnd, finish, watch, wrap_ex
 
 _HANDLER_S = 0.25
 """Seconds in which a log handler of which V2 is holding the lock may let it go, and then flush, at the end."""
-_OURS = "otel-shadow"
+OURS = "otel-shadow"
 """How the names of all threads of otel-shadow begin."""
 
 
@@ -57,8 +58,9 @@ os.register_at_fork(after_in_child=_reset_in_child)
 def at_exit(callback: Callable[[], object], seconds: float = 5.0, is_due: Callable[[], bool] = lambda: True) -> None:
     """Call ``callback`` (perhaps twice) when the process ends, in the children of forks too.
 
-    ``atexit`` calls it when the interpreter ends. A child of ``multiprocessing`` runs no ``atexit``: a finalizer calls
-    it there. What else ends a process is in :mod:`process_ends`.
+    ``atexit`` calls it when the interpreter ends, before what was registered later by then: OpenTelemetry's providers
+    shut themselves down there, those too that were made after us. A child of ``multiprocessing`` runs no ``atexit``: a
+    finalizer calls it there. What else ends a process is in :mod:`process_ends`.
 
     Arguments:
         callback: keeps its own deadline.
@@ -69,6 +71,19 @@ def at_exit(callback: Callable[[], object], seconds: float = 5.0, is_due: Callab
     end = ProcessEnd(callback, seconds, is_due)
     _ENDS[callback] = end, _finalizer(end)
     watch(_ends)
+
+
+def _renew() -> None:
+    """Register what ``atexit`` calls anew, so that it is called first: as the main thread ends, before ``atexit``."""
+    for callback in list(_ENDS):
+        atexit.unregister(callback)
+        atexit.register(callback)
+
+
+# The one hook between the end of the program and ``atexit``: concurrent.futures uses it. Without it, or where the
+# interpreter is ending already, the order stays that of the registrations.
+with suppress(AttributeError, RuntimeError):
+    threading._register_atexit(_renew)  # type: ignore[attr-defined]
 
 
 def _ends() -> list[ProcessEnd]:
@@ -119,7 +134,7 @@ def _is_ours(lock: Any) -> bool:
     """Return whether a thread of otel-shadow holds ``lock``, an ``RLock``: its text alone says who does."""
     owner = re.search(r"owner=(\d+)", repr(lock))
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    return owner is not None and names.get(int(owner[1]), "").startswith(_OURS)
+    return owner is not None and names.get(int(owner[1]), "").startswith(OURS)
 
 
 atexit.register(_leave_stuck_log_handlers)  # later than logging's, hence called before it

@@ -1,11 +1,10 @@
-"""The queue of records to be made, and the thread that makes them and hands them to the sinks.
+"""The queue of records to be made, and the thread that makes them and hands each to the queues of the sinks.
 
-A sink may be slow, block or raise: no thread of the application waits for it.
+A sink may be slow, block or raise: no thread of the application waits for it, and no other sink.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from functools import partial
@@ -16,6 +15,7 @@ from otel_shadow._runtime.background_queue import BackgroundQueue
 from otel_shadow._runtime.executors.daemon_pool import start_job
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 from otel_shadow._runtime.record_counts import RecordCounts
+from otel_shadow._runtime.sink_queue import SinkQueue, caught
 from otel_shadow._runtime.sinks import Sink
 from otel_shadow.record import ShadowRecord
 
@@ -30,10 +30,11 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
     """A bounded queue of functions that make records: redaction and formatting happen off V1's path.
 
     When the queue is full the record is dropped and counted (``emit_dropped``). From time to time, and after the last
-    record, the sinks get the totals of each node as heartbeats.
+    record, the sinks get the totals of each node as heartbeats. Each sink has a queue and a thread of its own, and so
+    have the ends of spans, which run the application's span processors.
 
     Arguments:
-        sinks: take the records, one after the other.
+        sinks: take the records.
         fault_barrier: counts the exceptions of sinks and of making records.
         counts: number the records, and know what is due.
         bound, bound_bytes: records that may wait, and the bytes that they may hold together.
@@ -53,6 +54,9 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         self.sinks = list(sinks)
         self.counts = counts or RecordCounts()
         self._fault_barrier = fault_barrier
+        self._sink_queues: dict[int, tuple[Sink, SinkQueue]] = {}
+        self.span_ends = SinkQueue("spans", "span", fault_barrier, poll_s=self.poll_s)
+        """The queue of what ends spans. V1's path appends to it, and wakes nobody."""
         super().__init__("otel-shadow-records", bound, bound_bytes)
 
     def _reset(self) -> None:
@@ -71,6 +75,13 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         """Return whether a record may hold ``size`` bytes until it is made."""
         return self._bytes + size <= self._bound_bytes
 
+    def queue_of(self, sink: Sink) -> SinkQueue:
+        """Return the queue of ``sink``, which is made when the sink is first told something."""
+        known = self._sink_queues.get(id(sink))
+        if known is None:  # with the sink, so that no other gets its id
+            known = self._sink_queues[id(sink)] = sink, SinkQueue(sink.name, "sink", self._fault_barrier)
+        return known[1]
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until all that was queued is with the sinks, and flush those, in ``timeout_s`` seconds together.
 
@@ -84,30 +95,49 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         return self._flush_sinks(end) and done
 
     def close(self, timeout_s: float) -> None:
-        """Do what :meth:`flush` does, with the last heartbeats before the sinks are flushed, and end the thread."""
+        """Do what :meth:`flush` does, with the last heartbeats before the sinks are flushed, and end the threads."""
         end = perf_counter() + timeout_s
         self.drain(timeout_s)
         self.end()
         while self._thread is not None and perf_counter() < end:
             sleep(_NAP_S)
         self._flush_sinks(end)
+        for queue in self._all_queues():
+            queue.end()
+
+    def settle(self, timeout_s: float) -> None:
+        """Hand over what waits within ``timeout_s`` seconds, for a provider of OpenTelemetry is about to be flushed.
+
+        What hangs is left to its thread.
+        """
+        end = perf_counter() + timeout_s
+        self.span_ends.settle(timeout_s)
+        self.drain(max(end - perf_counter(), 0.0))
+        for queue in self._all_queues():
+            queue.drain(max(end - perf_counter(), 0.0))
+
+    def _all_queues(self) -> list[SinkQueue]:
+        return [self.span_ends, *(queue for _, queue in list(self._sink_queues.values()))]
 
     def _flush_sinks(self, end: float) -> bool:
-        """Flush each sink in a thread of its own: one that blocks takes no time from the others."""
+        """Settle and flush each sink in a thread of its own: one that blocks takes no time from the others."""
+        flushes = [partial(_settle, self.span_ends, end)]
+        flushes += [partial(self._flush_one, sink, end) for sink in self.sinks]
         jobs = []
-        for sink in self.sinks:
-            flush = partial(self._flush_one, sink, end)
+        for flush in flushes:
             try:
                 jobs.append(start_job("otel-shadow-flush", flush))
             except RuntimeError:  # the interpreter is ending and starts no more threads
                 flush()
-        return not wait(jobs, max(end - perf_counter(), 0.001)).not_done
+        late = wait(jobs, max(end - perf_counter(), 0.001)).not_done
+        return not late and not any(queue.busy for queue in self._all_queues())
 
     def _flush_one(self, sink: Sink, end: float) -> None:
+        _settle(self.queue_of(sink), end)
         try:
             sink.flush(max(end - perf_counter(), 0.001))
         except BaseException as error:  # noqa: BLE001 - nothing that a sink raises ends more than this thread
-            self._caught("flush", "-", error)
+            caught(self._fault_barrier, "flush", "-", error)
 
     def _work_on(self, item: tuple[MakeRecord, int]) -> None:
         make, size = item
@@ -119,6 +149,9 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
     def _turn(self) -> None:
         super()._turn()
         self._beat_if_due()
+        for queue in self._all_queues():  # once for all that this turn has handed over
+            if queue.depth:
+                queue.wake()
 
     def _beat_if_due(self) -> None:
         if perf_counter() >= self._next_beat_s:
@@ -134,9 +167,9 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         try:
             for beat in self.counts.heartbeats(last):
                 for sink in self.sinks:
-                    self._hand(partial(sink.beat, beat), beat.node)
+                    self.queue_of(sink).put(partial(sink.beat, beat), beat.node)
         except BaseException as error:  # noqa: BLE001 - as above: a flag's provider may raise
-            self._caught("record", "-", error)
+            caught(self._fault_barrier, "record", "-", error)
         self._next_beat_s = perf_counter() + self.beat_s
 
     def _emit(self, make: MakeRecord) -> None:
@@ -145,21 +178,15 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
             record = make()
             record = record and self.counts.number(record)
         except BaseException as error:  # noqa: BLE001 - as above: reading the state runs user code
-            self._caught("record", "-", error)
+            caught(self._fault_barrier, "record", "-", error)
         if record is None:
             return
         for sink in self.sinks:
-            self._hand(partial(sink.emit, record), record.node)
+            self.queue_of(sink).put(partial(sink.emit, record), record.node)
 
-    def _hand(self, take: Callable[[], None], node: str) -> None:
-        try:
-            take()
-        except BaseException as error:  # noqa: BLE001 - as above
-            self._caught("sink", node, error)
 
-    def _caught(self, operation: str, node: str, error: BaseException) -> None:
-        try:
-            self._fault_barrier.caught(operation, node, error)
-        except BaseException as raised:  # noqa: BLE001 - re-raised for tests: they see it, and this thread goes on
-            seen = (type(raised), raised, raised.__traceback__, threading.current_thread())
-            threading.excepthook(threading.ExceptHookArgs(seen))
+def _settle(queue: SinkQueue, end: float) -> None:
+    """Wait until ``queue`` is empty, or make its calls here where it has no thread."""
+    queue.drain(max(end - perf_counter(), 0.0))
+    if queue.busy and not queue.has_thread:
+        queue.settle(max(end - perf_counter(), 0.0))

@@ -12,7 +12,7 @@ from otel_shadow._runtime.compare import COMPARABLE
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.node import ShadowedNode
 from otel_shadow._runtime.redact import error_type
-from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, V1Span
+from otel_shadow._runtime.sinks import ExecutionLabels, NoSpan, SpanIdentity, V1Span
 from otel_shadow.cached import cached
 from otel_shadow.errors import SideEffectBlockedError
 from otel_shadow.record import NOT_COMPARED, Comparison, Observation, Outcome, ShadowRecord, Status
@@ -68,6 +68,11 @@ class ExecutionData:
     def live(self) -> bool:
         return self.assignment.reason == LIVE
 
+    @property
+    def span_identity(self) -> SpanIdentity:
+        node, assignment = self.node, self.assignment
+        return SpanIdentity(node.graph, node.name, assignment.mode, assignment.arm)
+
     @cached
     def labels(self) -> ExecutionLabels:
         """What every span of this execution carries."""
@@ -98,9 +103,8 @@ class ExecutionData:
 
     def end_span(self) -> None:
         """End the span of the version that was served, as of the moment at which it was left."""
-        with self.node.services.fault_barrier("span", self.node.name):
-            served = self.observation() if self.served == "v1" or self.v2 is None else self.v2
-            self.span.close(served, self.labels)
+        served = self.observation() if self.served == "v1" or self.v2 is None else self.v2
+        self.span.close(served, self.labels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class Services:
     """``simulated`` where the clock is made up, else ``system``."""
     new_id: Callable[[], str]
     """Makes pair ids."""
-    v2_build: str
+    build: Callable[[], str]
+    """Returns V2's build as it is known now: OpenTelemetry's resource, which names it by default, may come late."""
     config_digest: str
     """12 hex digits that change with whatever changes the pairs."""
     state: StateDirectory | None = None
@@ -51,6 +52,10 @@ class Services:
     """Tries awaited V2s in a worker before they run on V1's loop; None: they run there at once, guarded."""
     inspect: Inspect | None = None
     """Sees each record beside the raw results of V1 and V2, in a local run that shows values."""
+
+    @property
+    def v2_build(self) -> str:
+        return self.build()
 
 
 _RANDOM = Random()  # noqa: S311 - ids are no secret

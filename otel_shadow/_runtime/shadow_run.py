@@ -96,10 +96,6 @@ class ShadowRun:
 
     # --- the dispatcher's side -------------------------------------------------------------------------------------
 
-    def accepted(self) -> None:
-        """End V1's span, now that the run has left V1's path."""
-        self._services.record_queue.put(self._execution.end_span)
-
     def admit(self, place: LoopPlace | None = None) -> bool:
         """Ask the node's limiter whether to start, awaited at ``place``; a refusal is reported."""
         reason = self._execution.node.limiter.refuse()

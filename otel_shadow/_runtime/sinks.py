@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from otel_shadow.record import Arm, Heartbeat, Mode, Observation, ShadowRecord
 
 
 class Sink(ABC):
-    """A taker of records. It gets one record at a time, in a thread of otel-shadow, and may be slow or raise.
+    """A taker of records. It gets one record at a time, in a thread of its own, and may be slow, block or raise.
 
     Only ``emit`` has to be written.
     """
+
+    name = "other"
+    """Name under which the records are counted that it had no time for."""
 
     def open(self, graph: str, node: str) -> None:  # noqa: B027 - to do nothing is fine
         """Prepare for the records of a node that gets a shadow."""
@@ -42,6 +45,15 @@ class ExecutionLabels:
     session_id: str
     thread_id: str | None
     """Id of the run's thread in LangGraph, if it has one."""
+
+
+class SpanIdentity(NamedTuple):
+    """What a sampler may ask for when a span of an execution starts; the same for both spans of a pair."""
+
+    graph: str
+    node: str
+    mode: Mode
+    arm: Arm
 
 
 class V1Span(Protocol):
@@ -88,10 +100,10 @@ class V2Span(Protocol):
 class Spans(Protocol):
     """Opener of spans."""
 
-    def v1(self, fallback_reason: str | None) -> V1Span:
+    def v1(self, identity: SpanIdentity, fallback_reason: str | None) -> V1Span:
         """Open ``v1.node`` and make it current, cheaply: V1 waits. ``fallback_reason`` says why a live V2 failed."""
 
-    def live(self) -> V1Span:
+    def live(self, identity: SpanIdentity) -> V1Span:
         """Open ``v2.node`` likewise: V2 serves."""
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> V2Span:

@@ -1,9 +1,10 @@
-"""The end of a shadow run's span, which one thread opens and another may have to end."""
+"""The end of a shadow run's span, which one thread opens and another ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from otel_shadow._runtime.records import ExecutionData
 from otel_shadow._runtime.sinks import V2Span
@@ -36,5 +37,5 @@ class SpanEnd:
             return
         with suppress(IndexError):
             self._due.pop()  # atomic
-            with self._execution.node.services.fault_barrier("span", self._execution.node.name):
-                self.span.close(self._record)
+            node = self._execution.node
+            node.services.record_queue.span_ends.put(partial(self.span.close, self._record), node.name)

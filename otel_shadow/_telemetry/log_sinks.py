@@ -39,6 +39,7 @@ class WhileLogging(Sink):
 
     def __init__(self, inner: Sink) -> None:
         self._inner = inner
+        self.name = inner.name
 
     def emit(self, record: ShadowRecord) -> None:
         if record.sequence is not None:
@@ -56,8 +57,10 @@ class LogEventSink(Sink):
         encoder: makes the lines; default: one whose codes are keyed by the environment.
     """
 
+    name = "log_events"
+
     def __init__(self, provider: LoggerProvider | None = None, encoder: LineEncoder | None = None) -> None:
-        self._logger = get_logger(semconv.SCOPE, logger_provider=provider)
+        self._logger = get_logger(semconv.SCOPE, semconv.scope_version(), provider, semconv.SCHEMA_URL)
         self._encoder = encoder or LineEncoder(Redactor())
 
     def emit(self, record: ShadowRecord) -> None:
@@ -103,6 +106,8 @@ class LogFileSink(Sink):
         ConfigError: the path stands in quotes, or is ``stderr`` or ``stdout`` in capitals: no file is made of it.
         OSError: the file can't be opened for appending (a named pipe without a reader can't).
     """
+
+    name = "log_file"
 
     def __init__(self, path: str | os.PathLike[str] | None = None, encoder: LineEncoder | None = None) -> None:
         named = os.fspath(path) if path else os.environ.get(semconv.ENV_LOG_FILE, "").strip() or "stderr"

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from opentelemetry import metrics, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from otel_shadow import semconv
 from otel_shadow._runtime.sinks import Sink
+from otel_shadow._telemetry.instruments import Attributes, Instruments, Series, checked, instruments_of
 from otel_shadow.record import Arm, Mode, Outcome, ShadowRecord, Status
 from otel_shadow.semconv import Metric
 
 if TYPE_CHECKING:
     from otel_shadow._runtime.engine import Engine
-
-Attributes = Mapping[str, str | bool]
 
 _OF_NO_ARM = ("sampled_out", "retry")
 _NO_SHADOW_DUE = (*_OF_NO_ARM, "resumed_inside")
@@ -34,43 +32,45 @@ class MetricsSink(Sink):
     The default ``provider`` is the global one, also where that is set later.
     """
 
+    name = "metrics"
+
     def __init__(self, provider: MeterProvider | None = None) -> None:
-        self._meter = metrics.get_meter(semconv.SCOPE, meter_provider=provider)
+        self._provider = provider
+        self._instruments = instruments_of(provider)
         self._engine: ref[Engine] | None = None
-        self._duration = self._histogram(semconv.NODE_DURATION, semconv.DURATION_BUCKETS_S)
-        self._overhead = self._histogram(semconv.OVERHEAD, semconv.OVERHEAD_BUCKETS_S)
-        self._counters = {
-            metric.name: self._meter.create_counter(metric.name, metric.unit, metric.description)
-            for metric in semconv.METRICS
-            if metric.kind == "counter" and metric is not semconv.SWALLOWED
-        }
 
     def bind(self, engine: Engine) -> None:
         """Export the state of the engine's parts: queue, shadow runs, limiters, bounds, swallowed errors."""
-        self._engine = weakly = ref(engine)
-        gauge, counter = self._meter.create_observable_gauge, self._meter.create_observable_counter
-        for create, metric, values in (
-            (gauge, semconv.QUEUE_DEPTH, lambda known: [Observation(known.dispatcher.depth)]),
-            (gauge, semconv.INFLIGHT, lambda known: [Observation(known.dispatcher.inflight)]),
-            (gauge, semconv.SLA_OBJECTIVE, _objectives),
-            (gauge, semconv.LIMITER_STATE, _limiters),
-            (counter, semconv.SWALLOWED, _swallowed),
-        ):
-            create(metric.name, [partial(_observed, weakly, values)], metric.unit, metric.description)
+        self._engine = ref(engine)
+        self._instruments.bind(engine)
 
     def open(self, graph: str, node: str) -> None:
         """Start a node's known series at zero: Prometheus never sees the increase of a series that begins at one."""
+        self._current().start((graph, node), partial(self._zeros, graph, node), has_run=False)
+
+    def _current(self) -> Instruments:
+        """Return the instruments of the provider as it is now, with all that was known to the former ones."""
+        found, former = instruments_of(self._provider), self._instruments
+        if found is not former:
+            self._instruments = found
+            engine = self._engine() if self._engine is not None else None
+            if engine is not None:
+                found.bind(engine)
+            for graph, node in former.started:
+                found.start((graph, node), partial(self._zeros, graph, node), has_run=True)
+        return found
+
+    def _zeros(self, graph: str, node: str) -> list[Series]:
         place: dict[str, str | bool] = {semconv.GRAPH: graph, semconv.NODE: node}
-        for arm in Arm:
-            self._add(semconv.ELIGIBLE, 0, {**place, semconv.ARM: str(arm)})
-        for status in (one for one in Status if one is not Status.NOT_RUN):
-            self._add(semconv.EXECUTIONS, 0, {**place, semconv.STATUS: str(status)})
-        for reason in semconv.FALLBACK_REASONS:
-            self._add(semconv.FALLBACKS, 0, {**place, semconv.REASON: reason})
-        for kind in semconv.TOKEN_TYPES:
-            self._add(semconv.TOKENS, 0, {**place, semconv.TOKEN_TYPE: kind})
-        for compared in self._outcomes(graph, node):
-            self._add(semconv.COMPARISONS, 0, {**place, semconv.MODE: str(Mode.V2_SHADOW), **compared})
+        statuses = [status for status in Status if status is not Status.NOT_RUN]
+        shadow = {**place, semconv.MODE: str(Mode.V2_SHADOW)}
+        return [
+            *((semconv.ELIGIBLE, {**place, semconv.ARM: str(arm)}) for arm in Arm),
+            *((semconv.EXECUTIONS, {**place, semconv.STATUS: str(status)}) for status in statuses),
+            *((semconv.FALLBACKS, {**place, semconv.REASON: reason}) for reason in semconv.FALLBACK_REASONS),
+            *((semconv.TOKENS, {**place, semconv.TOKEN_TYPE: kind}) for kind in semconv.TOKEN_TYPES),
+            *((semconv.COMPARISONS, {**shadow, **compared}) for compared in self._outcomes(graph, node)),
+        ]
 
     def _outcomes(self, graph: str, node: str) -> list[dict[str, str | bool]]:
         """Return how pairs of a node can compare, as far as its configuration tells."""
@@ -83,6 +83,8 @@ class MetricsSink(Sink):
 
     def emit(self, record: ShadowRecord) -> None:
         place: dict[str, str | bool] = {semconv.GRAPH: record.graph, semconv.NODE: record.node}
+        zeros = partial(self._zeros, record.graph, record.node)
+        self._current().start((record.graph, record.node), zeros, has_run=True)
         arm = str(record.arm)
         context = span_context(record, record.v1.span_id)
         if record.mode is not Mode.V2_LIVE and record.reason not in _NO_SHADOW_DUE:
@@ -105,12 +107,12 @@ class MetricsSink(Sink):
         timed = {**place, semconv.MODE: str(record.mode), semconv.ARM: arm}
         if record.v1.latency_s is not None:
             labels = {**timed, semconv.VERSION: semconv.VERSION_V1, semconv.STATUS: str(record.v1.status)}
-            self._duration.record(record.v1.latency_s, _checked(duration, labels), context)
-            self._overhead.record(record.overhead_s, _checked(semconv.OVERHEAD, place), context)
+            self._instruments.duration.record(record.v1.latency_s, checked(duration, labels), context)
+            self._instruments.overhead.record(record.overhead_s, checked(semconv.OVERHEAD, place), context)
         if record.v2 is not None and record.v2.latency_s is not None:
             labels = {**timed, semconv.VERSION: semconv.VERSION_V2, semconv.STATUS: str(record.v2.status)}
             beside = span_context(record, record.v2.span_id)
-            self._duration.record(record.v2.latency_s, _checked(duration, labels), beside)
+            self._instruments.duration.record(record.v2.latency_s, checked(duration, labels), beside)
 
     def _compare(self, record: ShadowRecord, place: Attributes) -> None:
         v2, comparison = record.v2, record.comparison
@@ -125,41 +127,8 @@ class MetricsSink(Sink):
         }
         self._add(semconv.DECISIONS, 1, {**place, **targets}, context)
 
-    def _add(self, metric: Metric, amount: int, attributes: Attributes, context: Context | None = None) -> None:
-        self._counters[metric.name].add(amount, _checked(metric, attributes), context)
-
-    def _histogram(self, metric: Metric, buckets: tuple[float, ...]) -> metrics.Histogram:
-        return self._meter.create_histogram(
-            metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=buckets
-        )
-
-
-def _observed(
-    engine: ref[Engine], values: Callable[[Engine], list[Observation]], _: CallbackOptions
-) -> Iterable[Observation]:
-    """Observe the engine if it is still there: a meter keeps its callbacks for ever, and they hold it weakly."""
-    known = engine()
-    return values(known) if known is not None else []
-
-
-def _objectives(engine: Engine) -> list[Observation]:
-    return [Observation(bound, {semconv.CRITERION: name}) for name, bound in engine.config.sla.objectives().items()]
-
-
-def _limiters(engine: Engine) -> list[Observation]:
-    return [
-        Observation(
-            int(known.limiter.reason == reason),
-            {semconv.GRAPH: graph, semconv.NODE: node, semconv.REASON: reason},
-        )
-        for (graph, node), known in dict(engine.nodes).items()
-        for reason in semconv.LIMITER_REASONS
-    ]
-
-
-def _swallowed(engine: Engine) -> list[Observation]:
-    counts = dict.fromkeys(semconv.OPERATIONS, 0) | dict(engine.fault_barrier.counts)
-    return [Observation(count, {semconv.OPERATION: name}) for name, count in counts.items()]
+    def _add(self, metric: Metric, amount: int, attributes: Attributes, context: Context) -> None:
+        self._instruments.add(metric, amount, attributes, context)
 
 
 def _compared(outcome: Outcome, decision: bool | None, step: bool | None) -> dict[str, str | bool]:
@@ -169,13 +138,6 @@ def _compared(outcome: Outcome, decision: bool | None, step: bool | None) -> dic
     if step is not None:
         labels[semconv.STEPS_MATCH] = step
     return labels
-
-
-def _checked(metric: Metric, attributes: Attributes) -> Attributes:
-    unknown = attributes.keys() - set(metric.attributes)
-    if unknown:
-        raise ValueError(f"{metric.name} has no attribute {sorted(unknown)}")
-    return attributes
 
 
 def span_context(record: ShadowRecord, span_id: str | None) -> Context:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 from urllib.parse import unquote
 
-from opentelemetry import trace
+from opentelemetry import _logs, metrics, trace
 
 from otel_shadow.errors import MissingExtraError, require
 
 SERVICE_NAME, SERVICE_VERSION = "service.name", "service.version"
 UNKNOWN = "unknown_service"
 """What the SDK calls a service without a name; it adds the name of the interpreter."""
+UNVERSIONED = "unversioned"
+"""The build of a V2 that nobody has named."""
 _NAME_VARIABLE, _VARIABLE = "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"
 
 
@@ -35,22 +39,40 @@ def resource_of_environment() -> Mapping[str, Any]:
     return {**detected, **named}
 
 
-def service_name(provider: Any = None) -> Callable[[], str]:
-    """Return what gives the service's name when it is first needed.
-
-    It is the environment's of now, else the one in the resource of ``provider``, else ``unknown_service``.
+def service_name(*given: Any) -> Callable[[], str]:
+    """Return what gives the service's name when it is needed: of the providers' resource, else of the environment.
 
     Arguments:
-        provider: the SDK's tracer provider; default: the global one, also where it is set later.
+        given: the SDK's providers of traces, metrics and logs; None for the global one, also where it is set later.
     """
     named = _text(resource_of_environment().get(SERVICE_NAME))
 
     def find() -> str:
-        resource = getattr(provider or trace.get_tracer_provider(), "resource", None)
-        name = named or _text(getattr(resource, "attributes", {}).get(SERVICE_NAME))
+        name = _of_resources(given, SERVICE_NAME)
+        name = named if name.startswith(f"{UNKNOWN}:") else name or named
         return UNKNOWN if not name or name.startswith(f"{UNKNOWN}:") else name
 
     return find
+
+
+def service_version(*given: Any) -> Callable[[], str]:
+    """Return what gives the service's version as it is known now, likewise; ``unversioned`` as long as it is not."""
+    named = _text(resource_of_environment().get(SERVICE_VERSION))
+    return lambda: _of_resources(given, SERVICE_VERSION) or named or UNVERSIONED
+
+
+_GLOBAL = (trace.get_tracer_provider, metrics.get_meter_provider, _logs.get_logger_provider)
+
+
+def _of_resources(given: Sequence[Any], key: str) -> str:
+    """Return the attribute ``key`` of the first resource that has it; a resource that can't be asked has none."""
+    for provider, current in zip_longest(given, _GLOBAL):
+        with suppress(Exception):  # another's provider
+            owner: Any = provider or current()
+            resource = getattr(owner, "resource", None) or owner._sdk_config.resource  # a meter provider hides it
+            if text := _text(resource.attributes.get(key)):
+                return text
+    return ""
 
 
 def _text(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import Token
+from functools import lru_cache
 from time import time_ns
 from typing import Any
 
@@ -15,7 +16,7 @@ from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_shadow import semconv
-from otel_shadow._runtime.sinks import ExecutionLabels, V1Span
+from otel_shadow._runtime.sinks import ExecutionLabels, SpanIdentity, V1Span
 from otel_shadow._telemetry.shadow_mark import FOLLOWED, NODE, NodeSpan, mark_providers, parent_of
 from otel_shadow._telemetry.silence import silence_instrumentations
 from otel_shadow.record import Mode, Observation, ShadowRecord, Status
@@ -27,8 +28,8 @@ _SILENT = "otel-shadow-silent"
 class OtelV1Span:
     """``v1.node`` (or ``v2.node`` when V2 serves), current while the node runs.
 
-    On V1's path it is started and left; its attributes and its end follow off the path, which halves what it costs
-    there. A sampler therefore sees the name and the parent, not the attributes.
+    On V1's path it is started, with what a sampler may ask for, and left; its other attributes and its end follow off
+    the path, which halves what it costs there, and keeps a span processor that blocks from V1.
     """
 
     __slots__ = ("_ended_ns", "_fallback_reason", "_node", "_token", "_version", "outer", "parent", "span")
@@ -81,10 +82,11 @@ class OtelV1Span:
         if not self.span.is_recording():
             return
         try:
-            self.span.set_attributes(_common_attributes(labels, self._version))
+            self.span.set_attributes(_facts(labels))
             if self._fallback_reason:
                 self.span.set_attribute(semconv.FALLBACK_REASON, self._fallback_reason)
             _conclude(self.span, observation)
+            self.span.set_attributes(_identity(labels, self._version))
         finally:
             self.span.end(self._ended_ns)  # V1's own spans hang on it
 
@@ -92,9 +94,12 @@ class OtelV1Span:
 class OtelV2Span:
     """``v2.shadow``."""
 
-    __slots__ = ("_silent", "_started_ns", "outer", "parent", "span", "span_id")
+    __slots__ = ("_labels", "_silent", "_started_ns", "outer", "parent", "span", "span_id")
 
-    def __init__(self, span: Span, parent: Context | None, started_ns: int, silent: bool) -> None:
+    def __init__(
+        self, span: Span, parent: Context | None, labels: ExecutionLabels, started_ns: int, silent: bool
+    ) -> None:
+        self._labels = labels
         own = span.get_span_context()
         self.span_id = trace.format_span_id(own.span_id) if own.is_valid else None
         self.span = span
@@ -124,9 +129,13 @@ class OtelV2Span:
         """End it at V2's own end, with what is known of the pair."""
         if record.v2 is None:
             return
+        if not self.span.is_recording():
+            return
         try:
-            self.span.set_attributes(_pair_attributes(record, record.v2))
+            self.span.set_attributes({**_facts(self._labels), **_pair_attributes(record, record.v2)})
             _conclude(self.span, record.v2)
+            self.span.set_attributes(_identity(self._labels, semconv.VERSION_V2))
+            self.span.set_attributes(_outcome(record, record.v2))
         finally:
             self.span.end(self._started_ns + round((record.v2.latency_s or 0.0) * 1e9))
 
@@ -141,17 +150,17 @@ class OtelSpans:
 
     def __init__(self, provider: TracerProvider | None = None, *, suppress: bool = False) -> None:
         self._silent = suppress
-        self._tracer = trace.get_tracer(semconv.SCOPE, tracer_provider=provider)
+        self._tracer = trace.get_tracer(semconv.SCOPE, semconv.scope_version(), provider, semconv.SCHEMA_URL)
         FOLLOWED.add(self)
         mark_providers()
         if suppress:
             silence_instrumentations()
 
-    def v1(self, fallback_reason: str | None) -> OtelV1Span:
-        return self._open(semconv.SPAN_V1_NODE, semconv.VERSION_V1, fallback_reason)
+    def v1(self, identity: SpanIdentity, fallback_reason: str | None) -> OtelV1Span:
+        return self._open(semconv.SPAN_V1_NODE, identity, semconv.VERSION_V1, fallback_reason)
 
-    def live(self) -> OtelV1Span:
-        return self._open(semconv.SPAN_V2_NODE, semconv.VERSION_V2, None)
+    def live(self, identity: SpanIdentity) -> OtelV1Span:
+        return self._open(semconv.SPAN_V2_NODE, identity, semconv.VERSION_V2, None)
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> OtelV2Span:
         """Open ``v2.shadow``: a sibling of the span ``beside`` (its child where that is the root), linked to it."""
@@ -165,21 +174,24 @@ class OtelSpans:
         span = self._tracer.start_span(
             semconv.SPAN_V2_SHADOW,
             context=parent,
-            attributes=_common_attributes(labels, semconv.VERSION_V2),
+            attributes=_at_start(SpanIdentity(labels.graph, labels.node, labels.mode, labels.arm), semconv.VERSION_V2),
             links=links,
             start_time=started_ns,
             record_exception=False,
             set_status_on_exception=False,
         )
-        return OtelV2Span(span, parent, started_ns, self._silent)
+        return OtelV2Span(span, parent, labels, started_ns, self._silent)
 
     def close(self) -> None:
         """Have the mark that other processes send ignored, unless another opener of spans is in use."""
         FOLLOWED.discard(self)
 
-    def _open(self, name: str, version: str, fallback_reason: str | None) -> OtelV1Span:
+    def _open(self, name: str, identity: SpanIdentity, version: str, fallback_reason: str | None) -> OtelV1Span:
         parent, outer = context.get_current(), NODE.get()
-        span = self._tracer.start_span(name, parent, record_exception=False, set_status_on_exception=False)
+        attributes = _at_start(identity, version)
+        span = self._tracer.start_span(
+            name, parent, attributes=attributes, record_exception=False, set_status_on_exception=False
+        )
         if outer is not None:
             parent = parent_of(span, parent)
         return OtelV1Span(span, parent, outer, version, fallback_reason)
@@ -214,21 +226,40 @@ def flush_in_worker(seconds: float) -> None:
         force_flush(max(int(seconds * 1000), 1))
 
 
-def _common_attributes(labels: ExecutionLabels, version: str) -> dict[str, str]:
-    attributes = {
-        semconv.GRAPH: labels.graph,
-        semconv.NODE: labels.node,
-        semconv.MODE: str(labels.mode),
-        semconv.ARM: str(labels.arm),
+@lru_cache(maxsize=4096)
+def _at_start(identity: SpanIdentity, version: str) -> Mapping[str, str]:
+    """Return what both spans of a pair show a sampler."""
+    return {
+        semconv.GRAPH: identity.graph,
+        semconv.NODE: identity.node,
+        semconv.MODE: str(identity.mode),
+        semconv.ARM: str(identity.arm),
         semconv.VERSION: version,
-        semconv.V2_BUILD: labels.v2_build,
-        semconv.PAIR_ID: labels.pair_id,
-        semconv.SESSION_ID: labels.session_id,
+    }
+
+
+# Where a span may have no more attributes, the SDK drops those that were set first. What identifies a pair is therefore
+# set anew at the end, and its outcome last.
+
+
+def _facts(labels: ExecutionLabels) -> dict[str, str]:
+    attributes = {
         semconv.GEN_AI_AGENT_NAME: labels.graph,
+        semconv.V2_BUILD: labels.v2_build,
+        semconv.SESSION_ID: labels.session_id,
     }
     if labels.thread_id is not None:
         attributes[semconv.GEN_AI_CONVERSATION_ID] = labels.thread_id
     return attributes
+
+
+def _identity(labels: ExecutionLabels, version: str) -> dict[str, str]:
+    identity = SpanIdentity(labels.graph, labels.node, labels.mode, labels.arm)
+    return {**_at_start(identity, version), semconv.PAIR_ID: labels.pair_id}
+
+
+def _outcome(record: ShadowRecord, v2: Observation) -> dict[str, str]:
+    return {semconv.STATUS: str(v2.status), semconv.COMPARISON: str(record.comparison.outcome)}
 
 
 def _pair_attributes(record: ShadowRecord, v2: Observation) -> dict[str, Any]:
@@ -236,20 +267,18 @@ def _pair_attributes(record: ShadowRecord, v2: Observation) -> dict[str, Any]:
     v1_ms = (record.v1.latency_s or 0.0) * 1000.0
     v2_ms = (v2.latency_s or 0.0) * 1000.0
     attributes = {
-        semconv.STATUS: str(v2.status),
-        semconv.COMPARISON: str(comparison.outcome),
+        semconv.CONFIG_DIGEST: record.config_digest,
+        semconv.USER_MESSAGE_HASH: record.user_message_hash,
+        semconv.V1_SERVED: record.v1_served,
+        semconv.LATENCY_DELTA_MS: v2_ms - v1_ms,
+        semconv.V1_LATENCY_MS: v1_ms,
+        semconv.V2_LATENCY_MS: v2_ms,
+        semconv.BLOCKED_TOOL: record.blocked_tools or None,
+        semconv.STEPS_MATCH: comparison.steps_match,
+        semconv.DIFF_FIELDS: comparison.diff_fields,
         semconv.ORIGINAL_TARGET: record.v1.target,
         semconv.SHADOW_TARGET: v2.target,
         semconv.DECISION_MATCH: comparison.decisions_match,
-        semconv.STEPS_MATCH: comparison.steps_match,
-        semconv.V1_LATENCY_MS: v1_ms,
-        semconv.V2_LATENCY_MS: v2_ms,
-        semconv.LATENCY_DELTA_MS: v2_ms - v1_ms,
-        semconv.DIFF_FIELDS: comparison.diff_fields,
-        semconv.USER_MESSAGE_HASH: record.user_message_hash,
-        semconv.V1_SERVED: record.v1_served,
-        semconv.CONFIG_DIGEST: record.config_digest,
-        semconv.BLOCKED_TOOL: record.blocked_tools or None,
     }
     return {name: value for name, value in attributes.items() if value is not None}
 

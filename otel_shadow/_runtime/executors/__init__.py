@@ -47,9 +47,6 @@ class Shadow(Protocol):
     def reported(self) -> bool:
         """Whether it has reported."""
 
-    def accepted(self) -> None:
-        """Do what is due before the shadow run starts, now that it has left V1's path."""
-
     def admit(self, place: Any = None) -> bool:
         """Return whether to start it now, awaited at ``place``; if not, it has reported why."""
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -20,6 +21,7 @@ from otel_shadow._runtime.executors.loop_guard import LoopGuard, PausePlace, pau
 from otel_shadow._runtime.executors.trial import Trial, TrialReport
 from otel_shadow._runtime.process_lifecycle import on_fork
 from otel_shadow._runtime.state_directory import StateDirectory
+from otel_shadow.cached import cached
 
 BLOCKS_LOOP, ON_TRIAL, UNTRIED = "blocks_loop", "trial", "untried"
 """Reasons for which a shadow run is not awaited on a loop of the application."""
@@ -53,7 +55,7 @@ class LoopAdmission:
     Arguments:
         graph: the graph's name.
         node: the node's name.
-        build: V2's build.
+        build: returns V2's build; asked when V2 is first to run.
         code: V2's code.
         accepted: whether the user has accepted one stall of the loop per build, or the trial is not wanted.
         state: keeps what outlives a restart.
@@ -64,14 +66,15 @@ class LoopAdmission:
         self,
         graph: str,
         node: str,
-        build: str,
+        build: Callable[[], str],
         code: V2Code,
         *,
         accepted: bool,
         state: StateDirectory | None = None,
         trial: Trial | None = None,
     ) -> None:
-        self._names = {"graph": graph, "node": node, "build": build, "code": code.digest, "v2": code.path or code.name}
+        self._graph = graph
+        self._build = build
         self._node = node
         self.code = code
         self.guard = LoopGuard(node, code.path or code.name, self._keep_pause)
@@ -87,6 +90,12 @@ class LoopAdmission:
 
     def _reset(self) -> None:
         self.guard.reset_after_fork()
+
+    @cached
+    def _names(self) -> Mapping[str, str]:
+        code = self.code
+        names = {"graph": self._graph, "node": self._node, "build": self._build()}
+        return {**names, "code": code.digest, "v2": code.path or code.name}
 
     @property
     def key(self) -> str:
