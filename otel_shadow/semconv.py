@@ -14,19 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 SCOPE: Final = "otel_shadow"
-SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
-"""Of the semantic conventions whose names are used as they stand."""
-
-
-@cache
-def scope_version() -> str:
-    """Return the release of otel-shadow, the version of its scope; empty for a source tree that is not installed."""
-    try:
-        return version("otel-shadow")
-    except PackageNotFoundError:
-        return ""
-
-
 """Instrumentation scope of tracer, meter and logger."""
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
 """The conventions that names of others in our scope follow. No schema of ours is served anywhere, so none is named."""
@@ -124,6 +111,15 @@ BAGGAGE_MODE: Final = MODE
 
 VERSION_V1: Final = "v1"
 VERSION_V2: Final = "v2"
+
+
+@cache
+def scope_version() -> str:
+    """Return the release of otel-shadow, the version of its scope; empty for a source tree that is not installed."""
+    try:
+        return version("otel-shadow")
+    except PackageNotFoundError:
+        return ""
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from otel_shadow import semconv
 from otel_shadow.registry.attributes import ATTRIBUTES, Attribute
 from otel_shadow.registry.signals import (
     ALWAYS,
+    AT_START,
     EVENT_ATTRIBUTES,
     EVENTS,
     MARK,
@@ -98,6 +99,7 @@ def _references(attributes: Iterable[tuple[str, str]]) -> Iterator[Table]:
 
 
 def _span(span: SpanConvention) -> Table:
+    attributes = _references(span.attributes.items())
     return {
         "id": f"span.{span.name}",
         "type": "span",
@@ -105,7 +107,7 @@ def _span(span: SpanConvention) -> Table:
         "display_name": span.name,
         **_STABILITY,
         "brief": span.brief,
-        "attributes": list(_references(span.attributes.items())),
+        "attributes": [one | ({"sampling_relevant": True} if one["ref"] in AT_START else {}) for one in attributes],
     }
 
 

@@ -53,6 +53,9 @@ _COMMON: Final[Mapping[str, str]] = {
     semconv.GEN_AI_AGENT_NAME: ALWAYS,
     semconv.GEN_AI_CONVERSATION_ID: "the run has a thread",
 }
+AT_START: Final = (semconv.GRAPH, semconv.NODE, semconv.MODE, semconv.ARM, semconv.VERSION)
+"""What a span has when it starts, so that a sampler sees it; all else follows at its end."""
+
 SPANS: Final = (
     SpanConvention(
         semconv.SPAN_V1_NODE,

@@ -94,6 +94,7 @@ class Reference(Strict):
     ref: Identifier
     requirement_level: Level | Conditional
     brief: Text | None = None
+    sampling_relevant: bool | None = None
 
 
 class Body(Strict):

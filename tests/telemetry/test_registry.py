@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 import yaml
 from frozen import FOLDER as GOLDEN
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from pydantic import ValidationError
 from registry_format import Groups, Manifest
 from registry_pages import FOLDER, PAGE, TABLES, made, written
+from small_graphs import call, left, small_graph
+from waiting import PATIENCE_S
 
-from otel_shadow import semconv
+from otel_shadow import FeatureFlags, ShadowConfig, ShadowIntegrationMiddleware, ShadowTrafficManager, semconv
 from otel_shadow.registry.attributes import ATTRIBUTES, Attribute
 
 Spans = Mapping[str, list[dict[str, Any]]]
@@ -154,6 +158,40 @@ def test_every_span_is_as_the_registry_says() -> None:
     assert [fault for span in ours for fault in unlike(span["attributes"], known[span["name"]]["attributes"])] == []
     emitted = {(span["name"], name) for span in ours for name in span["attributes"]}
     assert emitted == {(name, one["ref"]) for name, group in known.items() for one in group["attributes"]}
+
+
+class Asked(Sampler):
+    """A sampler that lets everything in, and keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, set[str]] = {}
+
+    def should_sample(self, parent_context: Any, trace_id: int, name: str, *more: Any, **named: Any) -> SamplingResult:
+        attributes = named.get("attributes", more[1] if len(more) > 1 else None)
+        self.shown[name] = set(attributes or ())
+        return SamplingResult(Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        return "asked"
+
+
+@pytest.mark.parametrize(("percentage", "names"), [(0.0, {"v1.node", "v2.shadow"}), (100.0, {"v2.node"})])
+def test_what_is_relevant_for_sampling_is_what_a_sampler_sees(
+    clean_environment: None, percentage: float, names: set[str]
+) -> None:
+    """Of each kind of span, at its start: on the real SDK, in shadow and live."""
+    asked = Asked()
+    flags = FeatureFlags(router_v2_holdout=0, router_v2_enabled=bool(percentage), router_v2_percentage=percentage)
+    provider = TracerProvider(sampler=asked, shutdown_on_exit=False)
+    manager = ShadowTrafficManager(ShadowConfig(), flags, tracer_provider=provider, log_file=os.devnull)
+    call(ShadowIntegrationMiddleware({"left": left}, manager).attach(small_graph()))
+    assert manager.flush(PATIENCE_S)
+    manager.shutdown(1.0)
+    relevant = {
+        group["display_name"]: {one["ref"] for one in group["attributes"] if one.get("sampling_relevant")}
+        for group in groups("spans.yaml")
+    }
+    assert asked.shown == {name: relevant[name] for name in names}
 
 
 def test_a_condition_is_one_that_does_not_always_hold() -> None:
