@@ -101,9 +101,15 @@ MARK: Final = (semconv.MODE, semconv.VERSION)
 EVENTS: Final = (
     EventConvention(semconv.EVENT_V2, "Once per pair: everything that the verdict needs."),
     EventConvention(semconv.EVENT_COMPARISON, "Once per pair: the short form for people."),
-    EventConvention(semconv.EVENT_BASELINE, "An execution without a shadow run, and why."),
     EventConvention(
-        semconv.EVENT_HEARTBEAT, "Totals of a node: every 60 seconds while they change, and at the end of the process."
+        semconv.EVENT_BASELINE,
+        "An execution without a shadow run; `reason` says why: `holdout`, `sampled_out`, `shed:…`, `retry`, "
+        "`not_captured:…`, `resumed_inside`, `not_implemented`, `cancelled`, `cancelled:loop_ended`, `live`.",
+    ),
+    EventConvention(
+        semconv.EVENT_HEARTBEAT,
+        "Totals of a node, by which what is missing is counted: every 60 seconds in which something changed, and at "
+        "the end of the process.",
     ),
 )
 EVENT_ATTRIBUTES: Final = (semconv.GRAPH, semconv.NODE)

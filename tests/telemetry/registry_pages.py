@@ -57,6 +57,11 @@ def metrics() -> str:
     return _table(("metric", "kind, unit", "attributes", "what"), rows)
 
 
+def events() -> str:
+    """Every event, and when it is written."""
+    return _table(("event", "when"), [(f"`{one['name']}`", one["brief"]) for one in made()["events.yaml"]["groups"]])
+
+
 def _told(attribute: Attribute) -> str:
     """What an attribute says, and each of its values."""
     values = "; ".join(f"`{value}`{f' ({brief})' if brief else ''}" for value, brief in attribute.members.items())
@@ -75,5 +80,5 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-TABLES: dict[str, Callable[[], str]] = {"span attributes": attributes, "metrics": metrics}
+TABLES: dict[str, Callable[[], str]] = {"span attributes": attributes, "metrics": metrics, "events": events}
 """The generated parts of the page, by the name in their markers."""
