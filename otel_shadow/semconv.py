@@ -2,7 +2,8 @@
 
 Code, dashboards, rules, readers and tests import them from here. The module imports nothing else of the package.
 Conventions that exist already (``session.id``, ``gen_ai.*``, ``error.type``) are used as they stand in the
-OpenTelemetry semantic conventions 1.37; every other name starts with ``shadow.``.
+OpenTelemetry semantic conventions 1.37; every other name starts with ``shadow.``. Types and meanings of attributes are
+in ``registry``.
 """
 
 from __future__ import annotations
@@ -13,20 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 SCOPE: Final = "otel_shadow"
-SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
-"""Of the semantic conventions whose names are used as they stand."""
-
-
-@cache
-def scope_version() -> str:
-    """Return the release of otel-shadow, the version of its scope; empty for a source tree that is not installed."""
-    try:
-        return version("otel-shadow")
-    except PackageNotFoundError:
-        return ""
-
-
 """Instrumentation scope of tracer, meter and logger."""
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.37.0"
+"""The conventions that names of others in our scope follow. No schema of ours is served anywhere, so none is named."""
 
 LINE_SCHEMA: Final = 2
 """Version of the log line contract (key ``schema``)."""
@@ -121,6 +111,15 @@ BAGGAGE_MODE: Final = MODE
 
 VERSION_V1: Final = "v1"
 VERSION_V2: Final = "v2"
+
+
+@cache
+def scope_version() -> str:
+    """Return the release of otel-shadow, the version of its scope; empty for a source tree that is not installed."""
+    try:
+        return version("otel-shadow")
+    except PackageNotFoundError:
+        return ""
 
 
 # --- metrics --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 _EXCUSE = re.compile(r"<!-- not run: (.+?) -->", re.DOTALL)
+_ELSEWHERE = re.compile(r"<!-- run by tests/docs/test_ways_to_send\.py: (\S+) -->")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Block:
     def excuse(self) -> str | None:
         """Why it can't run, if its comment says so."""
         found = _EXCUSE.fullmatch(self.comment)
+        return found[1] if found else None
+
+    @property
+    def way(self) -> str | None:
+        """The name under which ``test_ways_to_send`` runs it, if its comment says so."""
+        found = _ELSEWHERE.fullmatch(self.comment)
         return found[1] if found else None
 
 
