@@ -17,7 +17,7 @@ from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.heartbeats import Beat
 from otel_shadow.verdict.session_counts import Slice
 
-_ARRIVAL = 600_000
+ARRIVAL = 600_000
 """Milliseconds after which a line that a heartbeat told of is not on its way any more."""
 _LEAST_SPAN = 3_600_000
 Node = tuple[str, str]
@@ -168,7 +168,7 @@ def _add_beats(
         if beat.time < chosen.start:
             continue
         lines = found.setdefault((beat.graph, beat.node), NodeLines())
-        arrived = beat.last or newest - beat.time > _ARRIVAL
+        arrived = beat.last or newest - beat.time > ARRIVAL
         for event, total in beat.totals:
             if event not in _EVENTS or not total:
                 continue

@@ -194,3 +194,24 @@ def test_a_line_told_twice_fills_no_gap_and_makes_none(tmp_path: Path) -> None:
     """Duplicates count once."""
     content = process("a")
     assert told(read_of(tmp_path, [*content, *content])) == []
+
+
+def test_heartbeats_that_were_taken_away_are_told(tmp_path: Path) -> None:
+    """All of them, or those of the last day: without them nobody knows what is missing at the end."""
+    whole = [*process("a"), *process("b", begin=1)]
+    assert told(read_of(tmp_path, whole), ReasonKind.UNHEARD) == []
+    without_any = [line for line in whole if b"HEARTBEAT" not in line]
+    (reason,) = told(read_of(tmp_path, without_any), ReasonKind.UNHEARD)
+    assert (reason.role, reason.have) == (Role.WARNING, 2 * EACH - 2)
+    early = heartbeat_line(Heartbeat(
+        "", "a", START + timedelta(hours=24), "enrolment", "greeting", 145, {"SHADOW_V2": 130, "SHADOW_BASELINE": 15},
+        v2_build="1.4.0", config_digest="a1b2c3d4e5f6",
+    ))  # fmt: skip
+    (reason,) = told(read_of(tmp_path, [*process("a", beat=False), encode(early)]), ReasonKind.UNHEARD)
+    assert reason.have == EACH - 145 - 2
+
+
+def test_a_process_that_was_killed_between_two_heartbeats_is_no_fault(tmp_path: Path) -> None:
+    """A few of its lines have none behind them."""
+    killed = process("b", 10, begin=3, beat=False)
+    assert told(read_of(tmp_path, [*process("a"), *killed]), ReasonKind.UNHEARD) == []
