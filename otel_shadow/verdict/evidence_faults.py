@@ -16,7 +16,7 @@ from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
 from otel_shadow.verdict.dense_codes import dense, split
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
-from otel_shadow.verdict.numbering import ARRIVAL, NodeLines, count_lines
+from otel_shadow.verdict.numbering import ARRIVAL, EVENTS, NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.time_slots import slot_length
@@ -137,19 +137,20 @@ def _unheard(summary: Summary, rows: Rows, coded: bool) -> Iterator[Reason]:
     """Yield whether the heartbeats of what was written are missing: a process that writes tells its totals soon."""
     if not len(rows):
         return
-    nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
-    node = np.array([nodes.index((kind.graph, kind.node)) for kind in summary.signatures], np.int64)[rows.kind]
-    told: dict[tuple[int, int], int] = {}
-    for beat in summary.beats:
-        if beat.coded == coded and (beat.graph, beat.node) in nodes:
-            key = beat.process, nodes.index((beat.graph, beat.node))
-            told[key] = max(told.get(key, 0), beat.time)
+    told: dict[tuple[str, str, str], dict[int, int]] = {}
+    for beat in (one for one in summary.beats if one.coded == coded):
+        for event, total in beat.totals:
+            of_process = told.setdefault((beat.graph, beat.node, event), {})
+            of_process[beat.process] = max(of_process.get(beat.process, 0), total)
+    names = [(kind.graph, kind.node, EVENTS[kind.pair]) for kind in summary.signatures]
+    known = sorted(set(names))
     numbered = (rows.process > 0) & (rows.sequence > 0) & (rows.time < int(rows.time.max()) - ARRIVAL)
     number = 0
-    for place, mine in split(np.where(numbered, node, -1)):
-        process, of = np.unique(rows.process[mine], return_inverse=True)
-        heard = np.array([told.get((one, place), 0) for one in process.tolist()], np.int64)
-        number += int((rows.time[mine] > heard[of]).sum()) if place >= 0 else 0
+    for place, mine in split(np.where(numbered, np.array([known.index(name) for name in names])[rows.kind], -1)):
+        if place >= 0:
+            process, of = np.unique(rows.process[mine], return_inverse=True)
+            totals = np.array([told.get(known[place], {}).get(one, 0) for one in process.tolist()])
+            number += int((rows.sequence[mine] > totals[of]).sum())
     if number > _UNHEARD * len(rows):
         yield Reason(Role.WARNING, ReasonKind.UNHEARD, have=number)
 
