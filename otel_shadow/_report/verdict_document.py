@@ -325,6 +325,7 @@ def _left_out(verdict: Verdict, evidence: EvidenceView) -> Section:
         ("Malformed lines", reading.malformed, "written by otel-shadow, but not readable"),
         ("Truncated last lines", reading.truncated, "without an end of line: still being written"),
         ("Lines of another schema", sum(reading.other_schema.values()), schemas),
+        ("Lines with another code", reading.forged, "changed, or written by somebody without the key"),
         ("Duplicate lines", reading.duplicates, "a pair that was already there counts once"),
         (
             "Contradictory pairs",

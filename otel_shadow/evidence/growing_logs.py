@@ -18,24 +18,32 @@ from otel_shadow.evidence.summary_builder import SummaryBuilder
 from otel_shadow.verdict.executions import Summary
 
 _CHUNK = 8 << 20
+_HEAD = 4096
+"""Bytes by which a file is known again: a line of ours at least."""
 
 
 @dataclass(slots=True)
 class _Followed:
-    """An open file and how far it was read: always to the end of a line."""
+    """An open file and how far it was read: always to the end of a line; ``head``: how it begins, as far as that."""
 
     file: IO[bytes]
     inode: tuple[int, int]
     offset: int
     line: int = 0
+    head: bytes = b""
+
+    def begins(self) -> bytes:
+        """Return how the file begins now, not in what was buffered of it."""
+        return os.pread(self.file.fileno(), min(self.offset, _HEAD), 0)
 
 
 class Watch:
     """One summary of sources that grow.
 
     Plain log files are followed from where the last poll ended; a file that was renamed is read to its end before the
-    new one of its name is opened; one that shrank is read anew (a pair counts once). What can't be followed (packed
-    files, saved summaries) is read as a whole, and again when it has changed. Globs are looked up at every poll.
+    new one of its name is opened; one that shrank, or begins otherwise, is read anew (a pair counts once). What is not
+    followed (packed files, saved summaries) is read as a whole, and again when it has changed. Globs are looked up at
+    every poll.
 
     Use it as a context manager, or call ``close``.
 
@@ -98,10 +106,12 @@ class Watch:
             return
         followed = self._followed.get(path)
         if followed is not None:
-            self._read_on(path, followed)
-            if not self._replaced(path, followed):
-                return
-            self._read_on(path, followed)
+            truncated = followed.begins() != followed.head
+            if not truncated:
+                self._read_on(path, followed)
+                if not self._replaced(path, followed):
+                    return
+                self._read_on(path, followed)
             followed.file.close()
             del self._followed[path]
         if path.exists():
@@ -154,6 +164,8 @@ class Watch:
             followed.offset = followed.file.tell()
             followed.line += 1
             lines.line(line, f"{path}, line {followed.line} of those watched")
+        if len(followed.head) < _HEAD:
+            followed.head = followed.begins()
         if lines.counts["lines"]:
             self._take(builder.summary(replace(lines.reading(), tails={})))
 

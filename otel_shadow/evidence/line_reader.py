@@ -120,8 +120,7 @@ class LineReader:
                 self._skipped("malformed", f"{where}: behind other text, where anybody can write one ({_REMEDY})")
             return
         if not coded and self._key is not None and item.get("code") is not None:
-            if evidence:
-                self._skipped("forged", f"{where}: its code is not that of the line")
+            self._skipped("forged", f"{where}: its code is not that of the line")
             return
         try:
             take(item, coded)

@@ -6,6 +6,7 @@ newest any more, however late it began.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +72,8 @@ class _Activity:
 def choose(summary: Summary, at: int) -> Choice | None:
     """Return what is judged at ``at`` (ms since 1970); None without evidence by then.
 
-    The service with the most executions, its lines with a verified code if there are any, and of its builds that still
-    run the one whose latest run began last.
+    The service with the most executions, and of its builds that still run the one whose latest run began last. Lines
+    without a verified code choose nothing while there is one with it: whoever wrote them has no say.
     """
     places: dict[Unit, int] = {}
     of_kind = np.array([places.setdefault(kind.unit, len(places)) for kind in summary.signatures], np.int64)
@@ -84,29 +85,32 @@ def choose(summary: Summary, at: int) -> Choice | None:
     if len(present) == 1 and longest <= _LONGEST:
         unit, build = next(iter(present.items()))
         return Choice(build, unit, ())
-    activities = _activities(summary, of_kind, units, at)
-    unit = _newest([one for one in activities if one.unit in present], present)
+    trusted = {unit: build for unit, build in present.items() if unit[3]} or present
+    activities = _activities(summary, of_kind, units, at, trusted)
+    unit = _newest(activities, trusted)
     start = next(one.start for one in activities if one.unit == unit)
     chosen = _builds(summary, of_kind, units, at, start * _MINUTE)[unit]
     others = sorted((build for other, build in present.items() if other != unit), key=lambda one: one.first)
     return Choice(chosen, unit, tuple(reversed(others)))
 
 
-def _newest(activities: list[_Activity], present: dict[Unit, Build]) -> Unit:
+def _newest(activities: list[_Activity], present: Mapping[Unit, Build]) -> Unit:
     sizes: dict[str, int] = {}
     for unit, build in present.items():
         sizes[unit[0]] = sizes.get(unit[0], 0) + build.events
     service = max(sizes, key=lambda name: (sizes[name], name))
     of_service = [one for one in activities if one.unit[0] == service]
-    coded = [one for one in of_service if one.unit[3]] or of_service
-    running = [one for one in coded if not one.over] or coded
+    running = [one for one in of_service if not one.over] or of_service
     return max(running, key=lambda one: (one.start, present[one.unit].first, present[one.unit].last, one.unit)).unit
 
 
-def _activities(summary: Summary, of_kind: Ints, units: list[Unit], at: int) -> list[_Activity]:
-    """Return what ran in each minute in which anything did."""
+def _activities(
+    summary: Summary, of_kind: Ints, units: list[Unit], at: int, trusted: Mapping[Unit, Build]
+) -> list[_Activity]:
+    """Return what of the ``trusted`` units ran in each minute in which any did."""
     rows = summary.rows
-    known = np.flatnonzero(rows.time <= at)
+    counting = np.array([unit in trusted for unit in units], bool)[of_kind[rows.kind]]
+    known = np.flatnonzero(counting & (rows.time <= at))
     minute, minutes = dense(rows.time[known] // _MINUTE)
     services = list(dict.fromkeys(unit[0] for unit in units))
     service = np.array([services.index(unit[0]) for unit in units], np.int64)

@@ -255,7 +255,7 @@ def _overall(
         build=found.build,
         left_out=found.left_out,
         key_ids=_key_ids(summary, found),
-        simulated=any(kind.simulated for kind in summary.signatures),
+        simulated=_simulated(summary, found),
         judge=policy.judge,
         next_look=found.window.next_cycle if found.window.next_cycle > at else None,
         slowest=last.criterion if last else None,
@@ -374,6 +374,10 @@ def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
     return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
 
 
+def _simulated(summary: Summary, found: Frame) -> bool:
+    return any(kind.simulated for kind in summary.signatures if kind.unit == found.slice.build)
+
+
 def _notes(summary: Summary, policy: Policy, found: Frame) -> tuple[Reason, ...]:
     counted = {ReasonKind.EARLIER: found.earlier, ReasonKind.REPEATED: summary.duplicates}
     asked = policy.window_start
@@ -406,7 +410,7 @@ def _not_judged(summary: Summary, policy: Policy) -> list[Reason]:
 
 
 def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> tuple[Reason, ...]:
-    simulated = any(kind.simulated for kind in summary.signatures)
+    simulated = _simulated(summary, found)
     silent = (at - found.build.last) / timedelta(hours=1)
     reading = summary.reading
     return (

@@ -16,7 +16,7 @@ from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
 from otel_shadow.verdict.dense_codes import dense, split
 from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
-from otel_shadow.verdict.numbering import NodeLines, count_lines
+from otel_shadow.verdict.numbering import ARRIVAL, EVENTS, NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.time_slots import slot_length
@@ -44,12 +44,13 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
     if key not in summary.cache:
         rows = within(summary, found.slice)
         summary.cache[key] = (
-            *_beside(summary, found),
+            *_beside(summary, found, milliseconds(at)),
             *caused_by_shadow(summary, found),
             *_unnamed(summary, found),
             *_stale(policy, found, at),
             *_missing(summary, found, at),
             *_baselines(summary, rows, found.build.coded),
+            *_unheard(summary, rows, found.build.coded),
             *_arms(summary, rows),
             *_unseen(summary, rows, policy),
             *day_blocks(summary, rows, milliseconds(found.window.start), policy),
@@ -59,8 +60,8 @@ def evidence_faults(summary: Summary, policy: Policy, found: Frame, at: datetime
     return told
 
 
-def _beside(summary: Summary, found: Frame) -> Iterator[Reason]:
-    """Yield what was left out although it ran in the same hours."""
+def _beside(summary: Summary, found: Frame, at: int) -> Iterator[Reason]:
+    """Yield what was left out although it ran in the same hours, or later."""
     if not found.left_out:
         return
     # With verified lines about, those without a code are no part of the evidence: see _authenticity.
@@ -68,10 +69,10 @@ def _beside(summary: Summary, found: Frame) -> Iterator[Reason]:
         [kind.unit != found.slice.build and kind.coded == found.build.coded for kind in summary.signatures], bool
     )
     mine = np.array([kind.unit == found.slice.build for kind in summary.signatures], bool)
-    start, end = milliseconds(found.window.start), milliseconds(found.window.end)
+    start = milliseconds(found.window.start)
     beside = judged = 0
     for part in summary.parts:
-        inside = (part.time >= start) & (part.time <= end)
+        inside = (part.time >= start) & (part.time <= at)
         apart = inside & other[part.kind]
         beside, judged = beside + int(apart.sum()), judged + int((inside & mine[part.kind]).sum())
     if beside > _BESIDE * judged:
@@ -141,6 +142,28 @@ def _baselines(summary: Summary, rows: Rows, coded: bool) -> Iterator[Reason]:
         number = int(counts[counts >= _FEW].sum())
     if number > _UNHEARD * len(rows):
         yield Reason(Role.BLOCKER, ReasonKind.NO_BASELINES, have=number)
+
+
+def _unheard(summary: Summary, rows: Rows, coded: bool) -> Iterator[Reason]:
+    """Yield whether the heartbeats of what was written are missing: a process that writes tells its totals soon."""
+    if not len(rows):
+        return
+    told: dict[tuple[str, str, str], dict[int, int]] = {}
+    for beat in (one for one in summary.beats if one.coded == coded):
+        for event, total in beat.totals:
+            of_process = told.setdefault((beat.graph, beat.node, event), {})
+            of_process[beat.process] = max(of_process.get(beat.process, 0), total)
+    names = [(kind.graph, kind.node, EVENTS[kind.pair]) for kind in summary.signatures]
+    known = sorted(set(names))
+    numbered = (rows.process > 0) & (rows.sequence > 0) & (rows.time < int(rows.time.max()) - ARRIVAL)
+    number = 0
+    for place, mine in split(np.where(numbered, np.array([known.index(name) for name in names])[rows.kind], -1)):
+        if place >= 0:
+            process, of = np.unique(rows.process[mine], return_inverse=True)
+            totals = np.array([told.get(known[place], {}).get(one, 0) for one in process.tolist()])
+            number += int((rows.sequence[mine] > totals[of]).sum())
+    if number > _UNHEARD * len(rows):
+        yield Reason(Role.WARNING, ReasonKind.UNHEARD, have=number)
 
 
 def _arms(summary: Summary, rows: Rows) -> Iterator[Reason]:

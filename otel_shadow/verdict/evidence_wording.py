@@ -56,7 +56,8 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ),
     ReasonKind.BESIDE: lambda one: (
         f"V2 build {one.names[0]} was judged, on {plural(one.of or 0, 'execution')}, while "
-        f"{plural(round(one.have or 0), 'execution')} of the same hours are of others ({', '.join(one.names[1:])}): "
+        f"{plural(round(one.have or 0), 'execution')} of the same hours or later are of others "
+        f"({', '.join(one.names[1:])}): "
         "choose with --service, --build or --digest"
     ),
     ReasonKind.UNNAMED: lambda one: (
@@ -78,6 +79,10 @@ SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ReasonKind.NO_BASELINES: lambda one: (
         f"{plural(round(one.have or 0), 'pair')} and not one {semconv.EVENT_BASELINE} line of the processes that made "
         f"them: coverage can't be known. Give the whole log, not what grep {semconv.EVENT_V2} leaves of it"
+    ),
+    ReasonKind.UNHEARD: lambda one: (
+        f"{_were(one, 'execution')} written by processes of which no {semconv.EVENT_HEARTBEAT} line tells so: these "
+        "lines were filtered out or taken away, and what is missing at the ends of the logs can't be counted"
     ),
     ReasonKind.ARMS: lambda one: (
         f"the shares of the arms can't be chance: the holdout has {percent(one.have)} of the executions where "

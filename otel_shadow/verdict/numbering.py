@@ -17,7 +17,7 @@ from otel_shadow.verdict.executions import Rows, Summary
 from otel_shadow.verdict.heartbeats import Beat
 from otel_shadow.verdict.session_counts import Slice
 
-_ARRIVAL = 600_000
+ARRIVAL = 600_000
 """Milliseconds after which a line that a heartbeat told of is not on its way any more."""
 _LEAST_SPAN = 3_600_000
 Node = tuple[str, str]
@@ -65,25 +65,26 @@ def count_lines(summary: Summary, chosen: Slice, end: int) -> Mapping[Node, Node
     rows, place = _numbered(summary, chosen, end)
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     groups = _groups(rows, place)
-    spans = _spans(rows)
+    spans = _spans(rows.where(rows.time <= end))
     for (process, number), (first, last) in groups.items():
         lines = found.setdefault(nodes[number // 2], NodeLines())
         _add_group(lines, rows.where(slice(first, last)), chosen.start, end, spans[process])
     _add_beats(summary, chosen, end, found, {
-        (process, *nodes[number // 2], _EVENTS[number % 2]): int(rows.sequence[last - 1])
+        (process, *nodes[number // 2], EVENTS[number % 2]): int(rows.sequence[last - 1])
         for (process, number), (_, last) in groups.items()
     }, rows)  # fmt: skip
     return found
 
 
-_EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
+EVENTS = (semconv.EVENT_BASELINE, semconv.EVENT_V2)
 
 
 def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
     """Return the rows of the unit's processes that have a number, ordered by process, node and event, and number.
 
-    A process counts on through a change of its configuration, so that its rows of other units are no gap. Where the
-    unit's lines are verified, no other line fills or makes one.
+    A process counts on through a change of its configuration, so that its rows of other units are no gap. Neither are
+    those that are stamped later than ``end`` and stand before an earlier one: the clock went forth and back. Where the
+    unit's lines are verified, no other line fills or makes a gap.
     """
     nodes = sorted({(kind.graph, kind.node) for kind in summary.signatures})
     of_kind = np.array([2 * nodes.index((kind.graph, kind.node)) + kind.pair for kind in summary.signatures], np.int64)
@@ -91,17 +92,22 @@ def _numbered(summary: Summary, chosen: Slice, end: int) -> tuple[Rows, Ints]:
     trusted = np.array([kind.coded == chosen.build[3] for kind in summary.signatures], bool)
     parts = []
     for part in summary.parts:
-        mask = (part.sequence > 0) & (part.process > 0) & (part.time <= end) & trusted[part.kind]
+        mask = (part.sequence > 0) & (part.process > 0) & trusted[part.kind]
         if mask.any():
             parts.append(part.where(mask))
     rows = Rows.joined(parts)
     if not wanted.all():
-        rows = rows.where(np.isin(rows.process, np.unique(rows.process[wanted[rows.kind]])))
-    if not len(rows):
-        return rows, np.empty(0, np.int64)
+        rows = rows.where(np.isin(rows.process, np.unique(rows.process[wanted[rows.kind] & (rows.time <= end)])))
     place = of_kind[rows.kind]
     order = np.lexsort((rows.sequence, place, rows.process))
-    return rows.where(order), place[order]
+    rows, place = rows.where(order), place[order]
+    if (later := rows.time > end).any():
+        seen = np.zeros(len(rows), bool)
+        for first, last in _groups(rows, place).values():
+            by_then = np.flatnonzero(~later[first:last])
+            seen[first : first + int(by_then[-1]) + 1 if len(by_then) else first] = True
+        rows, place = rows.where(seen), place[seen]
+    return rows, place
 
 
 def _groups(rows: Rows, place: Ints) -> dict[tuple[int, int], tuple[int, int]]:
@@ -162,15 +168,15 @@ def _add_beats(
         if ((beat.service, beat.build, beat.digest) == (service, build, digest) or beat.process in mine)
         and beat.time <= end and beat.coded == coded
     ]  # fmt: skip
-    newest = max([int(rows.time.max(initial=0)), *(beat.time for beat in beats)], default=0)
+    newest = max([min(int(rows.time.max(initial=0)), end), *(beat.time for beat in beats)], default=0)
     seen_events = {(graph, node, event) for _, graph, node, event in highest}
     for beat in beats:
         if beat.time < chosen.start:
             continue
         lines = found.setdefault((beat.graph, beat.node), NodeLines())
-        arrived = beat.last or newest - beat.time > _ARRIVAL
+        arrived = beat.last or newest - beat.time > ARRIVAL
         for event, total in beat.totals:
-            if event not in _EVENTS or not total:
+            if event not in EVENTS or not total:
                 continue
             if (beat.graph, beat.node, event) not in seen_events:
                 lines.filtered[event] = lines.filtered.get(event, 0) + total
@@ -184,5 +190,5 @@ def _add_beats(
 def _never_written(beat: Beat, highest: Mapping[tuple[int, str, str, str], int]) -> float:
     """Return the executions of a process that has ended of which no line was even numbered."""
     written = sum(total for _, total in beat.totals)  # those not logged on purpose included
-    numbered = sum(highest.get((beat.process, beat.graph, beat.node, event), 0) for event in _EVENTS)
+    numbered = sum(highest.get((beat.process, beat.graph, beat.node, event), 0) for event in EVENTS)
     return float(max(beat.handed_over - max(written, numbered), 0))

@@ -89,6 +89,7 @@ class ReasonKind(StrEnum):
     FILTERED = "filtered"  # node, have
     FILTERED_EVENT = "filtered_event"  # node, names, have
     NO_BASELINES = "no_baselines"  # have: pairs
+    UNHEARD = "unheard"  # have
     ARMS = "arms"  # have, needed: shares
     UNSEEN_HOURS = "unseen_hours"  # names: from, to, reasons; have of of
     TRICKLE = "trickle"  # hours; have of of

@@ -186,7 +186,7 @@ _SENTENCES: Mapping[ReasonKind, Callable[[Reason], str]] = {
     ),
     ReasonKind.V1_BY_HOUR: lambda one: (
         f"{_seems(one)} V1 itself by hour, not the shadows: with the same hours on both sides p95 changes by "
-        f"{ratio(one.needed)}"
+        f"{ratio(one.needed)}; the remedy: one holdout in all hours ([arms] holdout, ROUTER_V2_HOLDOUT)"
     ),
     ReasonKind.CONTENTION: _contention,
     ReasonKind.OWN_SHADOW: lambda one: (

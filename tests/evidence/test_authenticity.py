@@ -72,6 +72,41 @@ def test_lines_without_a_code_are_apart_from_those_with_one(file: Path) -> None:
         assert not any(one.kind is ReasonKind.BESIDE for one in verdict.reasons)
 
 
+def test_lines_without_a_code_choose_neither_the_service_nor_the_window(file: Path) -> None:
+    """More of them of another service; and in a silence of the true ones, as if another build had run meanwhile."""
+    ours = [coded(line) for line in log(60) + log(60, seed=4, start=600)]
+    named = [line.replace(b'"service":null', b'"service":"other"') for line in log(4000, seed=2)]
+    between = [line.replace(b'"1.4.0"', b'"evil"') for line in log(720, seed=3)]
+    assert named[0] != log(1, seed=2)[0]
+    assert between[0] != log(1, seed=3)[0]
+    for forged in (named, between):
+        file.write_bytes(b"".join([*forged, *ours]))
+        verdict = evaluate(read([str(file)], verify_key=KEY))
+        assert verdict.build is not None
+        assert (verdict.build.service, verdict.build.build, verdict.build.first) == ("", "1.4.0", START)
+        assert (verdict.build.events, verdict.build.coded) == (120, True)
+
+
+def test_lines_without_a_code_do_not_say_that_the_clock_was_simulated(file: Path) -> None:
+    """That belongs to the evidence that is judged."""
+    ours, forged = [coded(line) for line in log(60)], log(60, seed=2)
+    forged = [line.replace(b'"clock":"system"', b'"clock":"simulated"') for line in forged]
+    file.write_bytes(b"".join([*ours, *forged]))
+    assert not evaluate(read([str(file)], verify_key=KEY)).simulated
+    file.write_bytes(b"".join(map(coded, forged)))
+    assert evaluate(read([str(file)], verify_key=KEY)).simulated
+
+
+def test_a_heartbeat_that_was_changed_is_told(file: Path) -> None:
+    """Smaller totals would hide what is missing."""
+    beat = heartbeat_line(Heartbeat("", "p", START, "enrolment", "greeting", 90, {"SHADOW_V2": 90}, last=True,
+                                    v2_build="1.4.0", config_digest="a1b2c3d4e5f6"))  # fmt: skip
+    changed = coded(encode(beat)).replace(b":90", b":20")
+    file.write_bytes(b"".join([*(coded(line) for line in log(60)), changed]))
+    found = read([str(file)], verify_key=KEY)
+    assert (found.beats, kinds(file, KEY)[ReasonKind.FORGED]) == ((), 1)
+
+
 def test_evidence_from_before_the_upgrade_is_read_and_said_to_have_no_code(file: Path) -> None:
     """A key, and no line that could have a code."""
     file.write_bytes(b"".join(line.replace(b'"schema":2', b'"schema":1') for line in log(60)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_a_file_that_lost_its_beginning_is_read_anew(tmp_path: Path) -> None:
         watched.poll()
         path.write_bytes(b"".join(ours[300:]))
         assert len(watched.poll()) == 200
+
+
+def test_a_file_that_lost_its_beginning_and_has_grown_since_is_read_anew(tmp_path: Path) -> None:
+    """Copy-truncate between two polls, and more lines than before: it is no shorter."""
+    path = tmp_path / "app.log"
+    for before in (1, 40):  # less than is remembered of its beginning, and more
+        path.write_bytes(b"".join(log(before)))
+        with Watch([str(path)]) as watch:
+            watch.poll()
+            os.truncate(path, 0)
+            with path.open("ab") as more:
+                more.write(b"".join(log(300, seed=2)))
+            found = watch.poll()
+            assert (len(found), found.reading.malformed) == (before + 300, 0)
+            assert len(watch.poll()) == before + 300
 
 
 def test_new_files_of_a_glob_packed_files_and_summaries(tmp_path: Path) -> None:

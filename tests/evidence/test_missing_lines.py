@@ -194,3 +194,33 @@ def test_a_line_told_twice_fills_no_gap_and_makes_none(tmp_path: Path) -> None:
     """Duplicates count once."""
     content = process("a")
     assert told(read_of(tmp_path, [*content, *content])) == []
+
+
+def test_heartbeats_that_were_taken_away_are_told(tmp_path: Path) -> None:
+    """All of them, or those of the last day: without them nobody knows what is missing at the end."""
+    whole = [*process("a"), *process("b", begin=1)]
+    assert told(read_of(tmp_path, whole), ReasonKind.UNHEARD) == []
+    without_any = [line for line in whole if b"HEARTBEAT" not in line]
+    (reason,) = told(read_of(tmp_path, without_any), ReasonKind.UNHEARD)
+    assert (reason.role, reason.have) == (Role.WARNING, 2 * EACH - 2)
+    early = process("a", EACH // 2, last=False)[-1]
+    (reason,) = told(read_of(tmp_path, [*process("a", beat=False), early]), ReasonKind.UNHEARD)
+    assert reason.have == EACH - EACH // 2 - 2
+
+
+def test_a_process_that_was_killed_between_two_heartbeats_is_no_fault(tmp_path: Path) -> None:
+    """A few of its lines have none behind them."""
+    killed = process("b", 10, begin=3, beat=False)
+    assert told(read_of(tmp_path, [*process("a"), *killed]), ReasonKind.UNHEARD) == []
+
+
+def test_lines_of_a_clock_that_went_forth_and_back_are_not_missing(tmp_path: Path) -> None:
+    """They are there, only stamped later than the verdict: that is what is said of them."""
+    content = [json.loads(line) for line in process("a")]
+    for item in content:
+        if item["event"] == "SHADOW_V2" and 100 <= item["sequence"] < 130:
+            item["timestamp"] = "2034" + item["timestamp"][4:]
+    verdict = evaluate(read_of(tmp_path, [encode(item) for item in content]), at=START + timedelta(hours=47))
+    assert told(verdict) == []
+    (reason,) = told(verdict, ReasonKind.LATER)
+    assert reason.have == 30

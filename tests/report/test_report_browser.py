@@ -27,10 +27,15 @@ _FLAGS = (
 )  # fmt: skip
 
 
+LONG = "qualification_of_the_applicant_with_all_documents_and_certificates_in_hand"
+
+
 @cache
-def page(decision: Decision) -> str:
+def page(decision: Decision, names: str = "") -> str:
+    """The sample's page, with another name for the node ``qualification`` if ``names`` is given."""
     verdict = sample_verdict.verdict(decision)
-    return report_html.page(verdict_document(verdict, sample_verdict.evidence(verdict), page=True))
+    made = report_html.page(verdict_document(verdict, sample_verdict.evidence(verdict), page=True))
+    return made.replace("qualification", names) if names else made
 
 
 def chromium(tmp_path: Path, *arguments: str) -> str:
@@ -67,31 +72,39 @@ def test_the_page_follows_the_readers_colour_scheme(tmp_path: Path) -> None:
     assert len(light.getcolors(1 << 24) or ()) > 50
 
 
+@pytest.mark.parametrize("names", ["", LONG], ids=["short names", "a long name"])
 @pytest.mark.parametrize("width", [390, 760, 1400])
 @pytest.mark.parametrize("decision", [Decision.NO_GO, Decision.WAIT])
-def test_nothing_overflows_and_nothing_is_refused(tmp_path: Path, width: int, decision: Decision) -> None:
-    """At each width the page is no wider than its window, one size of each plot shows, and its own script ran.
+def test_nothing_overflows_and_nothing_is_refused(tmp_path: Path, width: int, decision: Decision, names: str) -> None:
+    """At each width the page is no wider than its window, one size of each plot shows, ids stand on one line (on a
+    telephone two) when all is unfolded, as it is on paper, and its own script ran.
 
     The page sits in a frame of that width; what the content security policy refuses is told by an event.
     """
     frame = f"""<!DOCTYPE html><iframe id="page" style="border:0;width:{width}px;height:900px"
-      srcdoc="{html.escape(page(decision))}"></iframe><pre id="found"></pre><script>
+      srcdoc="{html.escape(page(decision, names))}"></iframe><pre id="found"></pre><script>
       var frame = document.getElementById("page");
       frame.addEventListener("load", function () {{
         var doc = frame.contentDocument;
         var shown = function (name) {{ return doc.querySelectorAll(name)[0].getBoundingClientRect().width > 0; }};
         var button = doc.getElementById("theme");
+        var lines = function (doc) {{
+          doc.querySelectorAll("details").forEach(function (one) {{ one.open = true; }});
+          var ids = Array.from(doc.querySelectorAll(".traces code"));
+          return Math.max.apply(null, ids.map(function (one) {{ return one.getClientRects().length; }}));
+        }};
         var before = doc.documentElement.getAttribute("data-theme");
         button.click();
         document.getElementById("found").textContent = JSON.stringify({{
           scroll: doc.documentElement.scrollWidth, wide: shown("#parity .plot-wide"),
           narrow: shown("#parity .plot-narrow"), button: !button.hidden,
-          before: before, after: doc.documentElement.getAttribute("data-theme"),
+          before: before, after: doc.documentElement.getAttribute("data-theme"), ids: lines(doc),
         }});
       }});</script>"""
     (tmp_path / "frame.html").write_text(frame, encoding="utf-8")
     told = chromium(tmp_path, "--window-size=1500,1000", "--dump-dom", (tmp_path / "frame.html").as_uri())
     found = json.loads(html.unescape(re.findall(r'<pre id="found">(.*?)</pre>', told, re.S)[0]))
     assert found["scroll"] <= width
+    assert 1 <= found["ids"] <= (1 if width > 720 else 2)
     assert (found["wide"], found["narrow"]) == (width > 720, width <= 720)
     assert (found["button"], found["before"], found["after"]) == (True, None, "light")

@@ -99,6 +99,12 @@ def test_of_two_services_the_larger_is_judged_and_the_other_told() -> None:
     ]
 
 
+def test_a_smaller_service_that_runs_on_is_told_too() -> None:
+    """The larger one ended before: what runs now is the other."""
+    verdict = judged(run(0, 36, 3000, "1", service="shop"), run(36.5, 12, 700, "1", 0.5, service="bank"), at=49)
+    assert [(one.role, one.have) for one in of(verdict, ReasonKind.BESIDE)] == [(Role.WARNING, 700)]
+
+
 def test_one_configuration_chosen_by_name_stands_alone() -> None:
     """What was asked for is no evidence left out by chance."""
     whole = Summary().merge(run(0, 48.4, 9000, "A", digest="old"), run(0.1, 48.3, 1000, "A", digest="new"))

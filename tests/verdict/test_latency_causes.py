@@ -92,6 +92,25 @@ def test_v1_itself_by_hour_is_told_from_shadows() -> None:
     assert causes(judged(evidence)) == [ReasonKind.V1_BY_HOUR]
 
 
+def test_a_holdout_that_was_off_in_slow_hours_is_told_with_its_remedy() -> None:
+    """Real slots; in the night no slot was held out, and V1 is slow then."""
+    rng = np.random.default_rng(9)
+    time = START.timestamp() + np.sort(rng.random(8000)) * 30 * 3600.0
+    slow = (time // 3600.0).astype(int) % 24 < 8
+    held = np.array([slot_at(float(one), SERVICE, LENGTH, HOLDOUT).is_holdout for one in time]) & ~slow
+    holdout, v1 = np.where(slow, 0.0, HOLDOUT), rng.lognormal(3.0, 0.3, 8000) * np.where(slow, 2.5, 1.0)
+    evidence = Summary.from_arrays(
+        "ask", np.arange(8000), time, np.where(held, np.nan, 1.0), np.where(held, "", "success"), v1,
+        np.where(held, "holdout", "shadowed"), v2_latency_ms=v1, service=SERVICE, holdout=holdout, slot_seconds=LENGTH,
+        probability=1.0 - holdout, sample=1.0, original_target=np.where(np.arange(8000) % 3, "a", "b"), build="b1",
+    )  # fmt: skip
+    verdict = judged(evidence)
+    assert causes(verdict) == [ReasonKind.V1_BY_HOUR]
+    told = verdict.criterion("latency_now").reason
+    assert "so far it looks like V1 itself by hour, not the shadows" in told
+    assert told.endswith("the remedy: one holdout in all hours ([arms] holdout, ROUTER_V2_HOLDOUT)")
+
+
 def test_a_latency_now_that_is_kept_names_no_cause() -> None:
     """Nobody is at fault."""
     assert causes(judged(slots())) == []
