@@ -13,25 +13,18 @@ import numpy as np
 from otel_shadow import semconv
 from otel_shadow.policy import Bounds, Policy
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.cycle_looks import (
-    AGAINST,
-    CycleTest,
-    LookResult,
-    RatioTest,
-    ShareHistory,
-    ShareTest,
-    StricterTest,
-    look_at,
-)
+from otel_shadow.verdict.cycle_looks import AGAINST, CycleTest, LookResult, look_at
 from otel_shadow.verdict.cycle_tally import CycleEvidence
 from otel_shadow.verdict.executions import milliseconds, moment
 from otel_shadow.verdict.node_tally import NodeTally
 from otel_shadow.verdict.projection import FARTHEST, cycles_until, outlook
 from otel_shadow.verdict.proportions import Levels, block_parts, intent_parts, look
+from otel_shadow.verdict.ratio_history import RatioTest, StricterTest
 from otel_shadow.verdict.reasons import Direction, Quantity, Reason, ReasonKind, Role
 from otel_shadow.verdict.result import CriterionResult, Decision, Part
 from otel_shadow.verdict.sequential import Counts
 from otel_shadow.verdict.session_counts import Blocks
+from otel_shadow.verdict.share_history import ShareHistory, ShareTest
 from otel_shadow.verdict.stretches import Ratios
 from otel_shadow.verdict.window import Frame
 

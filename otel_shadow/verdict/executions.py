@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -20,6 +20,7 @@ from otel_shadow.verdict.lines_read import Reading
 from otel_shadow.verdict.parallel import in_parallel
 
 _SAMPLES = 10
+_NONE = slice(0, 0)
 TIMES = ("v1_latency_ms", "v2_latency_ms")
 """Columns of ``from_arrays`` that a caller may not have: what was never given is not judged, unless it is asked for."""
 Samples = Mapping[ExecutionKind, tuple["Sample", ...]]
@@ -99,9 +100,10 @@ class Rows:
 
         return cls(*in_parallel(column, [item.name for item in fields(cls)]))
 
-    def where(self, mask: NDArray[Any] | slice) -> Rows:
-        """Return the rows that ``mask`` (or an index) chooses."""
-        return Rows(*(getattr(self, item.name)[mask] for item in fields(self)))
+    def where(self, mask: NDArray[Any] | slice, only: Collection[str] | None = None) -> Rows:
+        """Return the rows that ``mask`` (or an index) chooses; of other columns than ``only`` none."""
+        names = [item.name for item in fields(self)]
+        return Rows(*(getattr(self, name)[mask if only is None or name in only else _NONE] for name in names))
 
     def __len__(self) -> int:
         return len(self.time)

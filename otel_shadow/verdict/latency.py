@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +90,11 @@ class Ranks:
             return NO_RANKS
         lowest = int(bucket.min())
         bits = (int(bucket.max()) - lowest).bit_length()
-        # One sort of one number.
-        key = (session.astype(np.int64) << bits) + (bucket.astype(np.int64) - lowest)
+        # One sort of one number, as short as it can be.
+        short = (int(session.max()) + 1) << bits <= 1 << 31
+        key: NDArray[Any] = session.astype(np.int32 if short else np.int64)
+        key <<= bits
+        key += (bucket.astype(np.int32) - lowest).astype(key.dtype, copy=False)
         key.sort()
         owner = key >> bits
         starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])

@@ -12,6 +12,7 @@ from streams import columns as even_columns
 
 from benchmarks.bars import falls_with_load
 from benchmarks.turns import (
+    ALWAYS,
     DAY,
     START,
     Shares,
@@ -28,7 +29,8 @@ from otel_shadow.policy import Policy
 from otel_shadow.verdict import Summary, Verdict, evaluate
 
 Lengths = Callable[[np.random.Generator, int], np.ndarray]
-THIRD = constant(1.0 / 3.0)
+THIRD, GOOD, FINE = constant(1.0 / 3.0), constant(0.99), constant(0.995)
+FOUR_TURNS = geometric(4.0)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Stream:
 
 
 def flow(
-    seed: int, days: int, sessions: float, length: Lengths = geometric(4.0), *, match: Shares = constant(0.99),
-    fine: Shares = constant(0.995), kind: str = "log-normal", slower: Shares = constant(1.0),
-    contention: Shares = constant(1.0), at: tuple[float, ...] = (), policy: Policy | None = None,
+    seed: int, days: int, sessions: float, length: Lengths = FOUR_TURNS, *, match: Shares = GOOD,
+    fine: Shares = FINE, kind: str = "log-normal", slower: Shares = ALWAYS,
+    contention: Shares = ALWAYS, at: tuple[float, ...] = (), policy: Policy | None = None,
     rounded: int | None = None, more: dict[str, Any] | None = None, **shape: Any,
 ) -> Stream:  # fmt: skip
     """A stream of the simulator.
