@@ -210,7 +210,7 @@ class CycleRows:
         return found, numbered
 
 
-def _configured(of_kind: Ints, kind: NDArray[np.int32]) -> Iterator[tuple[int, Ints | slice]]:
+def _configured(of_kind: Ints, kind: NDArray[np.integer]) -> Iterator[tuple[int, Ints | slice]]:
     """Yield each configuration of slots with its rows."""
     if len(of_kind) and (of_kind == of_kind[0]).all():
         if of_kind[0] >= 0 and len(kind):
@@ -244,7 +244,8 @@ class CyclePart:
         ends, cycles = whole.sessions(first, last)
         self.rows: slice = slice(int(ends[0]), int(ends[-1]))
         rows = whole.rows
-        self.time, self.kind = rows.time[self.rows], rows.kind[self.rows]
+        self.time, self.kind = rows.time[self.rows], rows.kind[self.rows].astype(np.int64)
+        self._masks: dict[bytes, Mask] = {}
         self.v1, self.v2, self.told = rows.v1[self.rows], rows.v2[self.rows], rows.probability[self.rows]
         self.first_session = first
         self.session = np.repeat(np.arange(last - first, dtype=np.int32), np.diff(ends))
@@ -274,18 +275,28 @@ class CyclePart:
             members: nodes by their number; None: all.
             also: of each row, whether it may be among them; None: each may.
         """
-        if members is not None:
-            of_kind = of_kind & members[self.table.node]
-        if of_kind.all():
-            mask = np.ones(len(self), bool) if also is None else also.copy()
-        elif not of_kind.any():
+        if not of_kind.any():
             return np.empty(0, np.int64)
-        else:
-            mask = of_kind[self.kind]
-            if also is not None:
-                mask &= also
-        mask[: self.cuts[0]] = False
-        return np.flatnonzero(mask)
+        mask = self.has(of_kind)
+        if members is not None:
+            mask = mask & self._of_nodes(members)
+        if also is not None:
+            mask = mask & also
+        found = np.flatnonzero(mask)
+        start = int(self.cuts[0])
+        return found[np.searchsorted(found, start) :] if start else found
+
+    def has(self, of_kind: Mask) -> Mask:
+        """Return whether each row is of such a kind; kept, because every group of nodes asks for the same ones."""
+        key = of_kind.tobytes()
+        if key not in self._masks:
+            self._masks[key] = of_kind[self.kind]
+        return self._masks[key]
+
+    def _of_nodes(self, members: Mask) -> Mask:
+        if np.count_nonzero(members) == 1:
+            return np.asarray(self.node == np.flatnonzero(members)[0])
+        return self.has(members[self.table.node])
 
     @cached_property
     def probability(self) -> Floats:
@@ -299,6 +310,12 @@ class CyclePart:
         return told
 
     @cached_property
+    def one_probability(self) -> float | None:
+        """With which all rows were shadowed; None where they differ."""
+        low, high = float(self.probability.min()), float(self.probability.max())
+        return low if low == high else None
+
+    @cached_property
     def node(self) -> NDArray[np.integer]:
         """The number of each row's node."""
         found: NDArray[np.integer] = self.table.node[self.kind]
@@ -307,7 +324,7 @@ class CyclePart:
     @cached_property
     def timed(self) -> Mask:
         """Whether V1's time counts: measured, in an arm, and not too soon after a holdout slot's beginning or end."""
-        timed: Mask = (self.v1 != latency.NONE) & (self.table.ordinary | self.table.held)[self.kind]
+        timed: Mask = (self.v1 != latency.NONE) & self.has(self.table.ordinary | self.table.held)
         of_kind, examples = self.table.configurations
         for place, at in _configured(of_kind, self.kind):
             kind = examples[place]
@@ -318,7 +335,7 @@ class CyclePart:
     def both_timed(self) -> Mask:
         """Whether the times of V1 and V2 are of the same request."""
         timed: Mask = (self.v1 != latency.NONE) & (self.v2 != latency.NONE)
-        return timed & self.table.same_request[self.kind]
+        return timed & self.has(self.table.same_request)
 
     @cached_property
     def block(self) -> NDArray[np.int32]:
@@ -333,8 +350,8 @@ class CyclePart:
             share = np.where(table.held, table.holdout, 1.0 - table.holdout)
             weight = np.where(table.slotted, 1.0 / share, 1.0)[kind]
             adaptive = np.clip(self.told / (table.sample * (1.0 - table.holdout))[kind], 0.0, 1.0)
-        is_told = (table.slotted & table.ordinary & ~table.held)[kind] & (self.told > 0.0) & (adaptive > 0.0)
-        weight = np.where(is_told, weight / np.where(is_told, adaptive, 1.0), weight)
+        is_told = self.has(table.slotted & table.ordinary & ~table.held) & (self.told > 0.0) & (adaptive > 0.0)
+        np.divide(weight, adaptive, out=weight, where=is_told)
         if table.slotted.all():
             return weight
         cells = self.whole.hours[0][self.rows]

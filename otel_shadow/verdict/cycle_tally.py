@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -113,9 +114,8 @@ class _CycleTally:
 
         def count(part: CyclePart) -> list[tuple[int, int, SamplingClass]]:
             at = part.closed(may, nodes)
-            probability = part.probability[at]
             return [
-                (number, power, one) for number, mine in part.by_cycle(at) for power, one in _classes(probability[mine])
+                (number, power, one) for number, mine in part.by_cycle(at) for power, one in _classes(part, at[mine])
             ]
 
         found: dict[int, dict[int, SamplingClass]] = {}
@@ -139,14 +139,20 @@ class _CycleTally:
             at = part.closed(used, nodes)
             if not len(at):
                 return []
-            session, weight = part.session[at], 1.0 / part.probability[at]
-            starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
-            turns = np.diff(np.r_[starts, len(at)]).astype(np.float64)
-            each = [np.add.reduceat(one, starts) for one in (weight * successes[part.kind[at]], weight)]
-            cycle = np.empty(len(at), np.int64)
-            for number, mine in part.by_cycle(at):
+            session, good = part.session[at], successes[part.kind[at]]
+            starts = np.append(0, np.flatnonzero(session[1:] != session[:-1]) + 1)
+            ends = np.append(starts[1:], len(at))
+            turns = (ends - starts).astype(np.float64)
+            if part.one_probability is not None:
+                weight = np.array([1.0 / part.one_probability])
+                each = [weight * np.diff(np.cumsum(good)[ends - 1], prepend=0.0), weight * turns]
+            else:
+                weight = 1.0 / part.probability[at]
+                each = [np.add.reduceat(one, starts) for one in (weight * good, weight)]
+            cycle = np.empty(len(starts), np.int64)
+            for number, mine in part.by_cycle(at[starts]):
                 cycle[mine] = number
-            cycles, sessions = _alike(cycle[starts], [*each, turns], float(weight.min()) / 2.0)
+            cycles, sessions = _alike(cycle, [*each, turns], float(weight.min()) / 2.0)
             return [(number, tuple(column[mine] for column in sessions)) for number, mine in split(cycles)]
 
         found = {number: ShareCycle(_NOBODY, classes) for number, classes in eligible.items()}
@@ -173,7 +179,7 @@ class _CycleTally:
         def count(part: CyclePart) -> list[Ints]:
             at = part.closed(counted, nodes)
             kind = part.kind[at]
-            side = 2 * part.block[at] + table.held[kind]
+            side = 2 * part.block[at] + part.has(table.held)[at]
             wrong = (np.bincount(side[np.flatnonzero(bad[kind])], minlength=size) for bad in ways)
             return [np.bincount(side, minlength=size), *wrong]
 
@@ -209,8 +215,11 @@ class _CycleTally:
         return bool(least.max() - most.min() > np.log(2.0))
 
 
-def _classes(probability: Floats) -> list[tuple[int, SamplingClass]]:
-    """Return the executions by class of their probability: its power of two."""
+def _classes(part: CyclePart, at: Ints) -> list[tuple[int, SamplingClass]]:
+    """Return some executions of a part by class of their probability: its power of two."""
+    if part.one_probability is not None:
+        return [(math.frexp(part.one_probability)[1] - 1, SamplingClass(part.one_probability, float(len(at))))]
+    probability = part.probability[at]
     power = np.frexp(probability)[1] - 1
     low, high = int(power.min()), int(power.max())
     if low == high:

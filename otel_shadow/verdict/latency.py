@@ -100,10 +100,13 @@ class Ranks:
         starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
         sizes = np.diff(np.r_[starts, len(owner)])
         longest = int(sizes.max())
-        kinds = np.repeat((sizes - 1) * longest - starts, sizes) + np.arange(len(owner))
-        level = key & ((1 << bits) - 1)
-        found, count = count_codes((kinds << bits) + level, longest * longest << bits)
-        return cls._of_codes(found, count, longest, lowest, 1 << bits, len(starts))
+        size = longest * longest << bits
+        code = np.repeat((sizes - 1) * longest - starts, sizes) + np.arange(len(owner))
+        code = code.astype(np.int32 if size <= 1 << 31 else np.int64, copy=False)
+        code <<= bits
+        code += key & ((1 << bits) - 1)
+        found, count = count_codes(code, size)
+        return cls._of_codes(found.astype(np.int64), count, longest, lowest, 1 << bits, len(starts))
 
     @classmethod
     def merged(cls, parts: Sequence[Ranks]) -> Ranks:

@@ -318,7 +318,7 @@ class _Node:
     """Rows of one node, sorted by session, on their way to sums."""
 
     def __init__(self, plan: _Plan, rows: Rows, open_sessions: NDArray[np.uint64]) -> None:
-        self.plan, self.rows = plan, rows
+        self.plan, self.rows, self.kind = plan, rows, rows.kind.astype(np.int64)
         self.starts = np.flatnonzero(np.r_[True, rows.session[1:] != rows.session[:-1]])
         self.closed = np.ones(len(self.starts), bool)
         if len(open_sessions):
@@ -334,7 +334,7 @@ class _Node:
         """Return the sum of a role over each closed session."""
         if not role.any():
             return np.zeros(int(self.closed.sum()), np.int64)
-        found = np.add.reduceat(role[self.rows.kind], self.starts)
+        found = np.add.reduceat(role[self.kind], self.starts)
         return np.asarray(found if self.is_closed is None else found[self.closed])
 
     def slots(self, successes: Ints, turns: Ints, halves: bool = False) -> Blocks:
@@ -387,13 +387,13 @@ class _Node:
         """Return the times of one side; ``held``: the share of the time held out, of each kind."""
         if not role.any():
             return NO_SIDE
-        used = measured & (role > 0)[self.rows.kind]
+        used = measured & (role > 0)[self.kind]
         rows = np.flatnonzero(used if self.is_closed is None else used & self.is_closed)
         of_row = self.of_row[rows]
         shares = np.unique(held[role > 0]).tolist() if held is not None else [0.0]
         stretches = {}
         for share in shares:
-            mine = rows if len(shares) == 1 or held is None else rows[held[self.rows.kind[rows]] == share]
+            mine = rows if len(shares) == 1 or held is None else rows[held[self.kind[rows]] == share]
             if len(mine):
                 ranks = Ranks.of(of_row if mine is rows else self.of_row[mine], bucket[mine])
                 stretches[share] = Stretch(ranks, int(self.rows.time[mine].min()))

@@ -42,7 +42,15 @@ class _Scale:
     table: Floats
     floors: dict[int, int] | None
 
-    def pieces(self, part: CyclePart, at: Ints, buckets: Buckets, weight: Floats, units: Sequence[Units]) -> Pieces:
+    def pieces(
+        self,
+        part: CyclePart,
+        at: Ints,
+        buckets: Buckets,
+        weight: Floats,
+        units: Sequence[Units],
+        like: Pieces | None = None,
+    ) -> Pieces:
         """Return the lines of a part.
 
         Arguments:
@@ -50,6 +58,7 @@ class _Scale:
             buckets: of all rows of the part.
             weight: of each line.
             units: numbers of all rows' units, in one kind after the other.
+            like: the other side, where it has the same places and weights.
         """
         bucket = buckets[at].astype(np.int32) - self.low
         if self.shift is not None:
@@ -68,9 +77,10 @@ class _Scale:
             heaviest, lightest = float(heavy.max()), float(heavy.min())
             least = -np.inf if self.floors is None else float(self.table[floor])
             each = []
-            for unit in units:
+            for kind, unit in enumerate(units):
                 own = unit[at[mine]]
-                totals = unit_totals(own, heavy)
+                same = None if like is None else like[number][kind]
+                totals = unit_totals(own, heavy) if same is None else (same.units, same.total)
                 each.append(SideLines(own[chosen], time, sorted_weight, *totals, len(own), heaviest, lightest, least))
             found[number] = each
         return found
@@ -124,11 +134,8 @@ class RatioLines:
         def lines(part: CyclePart) -> tuple[Pieces, Pieces]:
             at = part.closed(self._table.same_request, nodes, part.both_timed)
             weight = 1.0 / part.probability[at]
-            x, y = (
-                scale.pieces(part, at, buckets, weight, [part.session])
-                for scale, buckets in zip(scales, (part.v2, part.v1), strict=True)
-            )
-            return x, y
+            x = scales[0].pieces(part, at, part.v2, weight, [part.session])
+            return x, scales[1].pieces(part, at, part.v1, weight, [part.session], like=x)
 
         return self._history(rows.each(lines), 0, scales, _more_after, nodes, pooled, together=False)
 

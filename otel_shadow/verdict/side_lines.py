@@ -126,8 +126,8 @@ def unit_totals(unit: Units, weight: Floats) -> tuple[Units, Floats]:
     """Return the units that have a line, ascending, and the weight of each."""
     if not len(unit):
         return unit, np.empty(0)
-    low = unit.min()
-    total = np.bincount(unit - low, weight)
+    low, of_all = unit.min(), float(weight.min())
+    total = np.bincount(unit - low, weight) if weight.max() > of_all else np.bincount(unit - low) * of_all
     units = np.flatnonzero(total)
     return (units + low).astype(unit.dtype), np.asarray(total[units], np.float64)
 
