@@ -19,8 +19,9 @@ from otel_shadow.record import Arm, Mode
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.dense_codes import dense, split
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Summary
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.parallel import in_parallel
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.session_counts import Slice, within
 from otel_shadow.verdict.time_slots import block_numbers, washouts
 
@@ -247,7 +248,6 @@ class CyclePart:
         self.time, self.kind = rows.time[self.rows], rows.kind[self.rows].astype(np.int64)
         self._masks: dict[bytes, Mask] = {}
         self.v1, self.v2, self.told = rows.v1[self.rows], rows.v2[self.rows], rows.probability[self.rows]
-        self.first_session = first
         self.session = np.repeat(np.arange(last - first, dtype=np.int32), np.diff(ends))
         """Of each row the number of its session in this part."""
         changes = np.flatnonzero(np.r_[True, cycles[1:] != cycles[:-1]])

@@ -67,6 +67,9 @@ def cycle_evidence(
     """
     key = ("cycles", which, tuple(frozenset(group) for group in groups))
     if key not in summary.cache:
+        # Of a long evidence each look's is large: those of the last two times are kept.
+        for older in [known for known in summary.cache if known[0] == key[0]][:-1]:
+            del summary.cache[older]
         tally = _CycleTally(CycleRows(summary, which), partial(CycleRows, summary, which))
         summary.cache[key] = tuple(tally.of(frozenset(group)) for group in groups)
     found: tuple[CycleEvidence, ...] = summary.cache[key]

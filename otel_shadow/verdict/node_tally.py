@@ -13,10 +13,11 @@ from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Summary, in_pieces
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.node_percentiles import BucketCounts, node_percentiles
 from otel_shadow.verdict.parallel import in_parallel
+from otel_shadow.verdict.rows import Rows, in_pieces
 from otel_shadow.verdict.sequential import Counts, Floats
 from otel_shadow.verdict.session_counts import Blocks, Ints, Slice, parts_within, within
 from otel_shadow.verdict.stretches import NO_SIDE, Ratios, Side, Stretch

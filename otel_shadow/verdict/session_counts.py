@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from otel_shadow.verdict.dense_codes import dense
 from otel_shadow.verdict.execution_kind import Unit
-from otel_shadow.verdict.executions import Rows, Summary, in_pieces
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.latency import count_codes
+from otel_shadow.verdict.rows import Rows, in_pieces
 from otel_shadow.verdict.sequential import Counts
 
 Ints = NDArray[np.int64]

@@ -11,8 +11,9 @@ import numpy as np
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.build_choice import choose
 from otel_shadow.verdict.cycle_rows import CycleSlice
-from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
+from otel_shadow.verdict.executions import Summary, milliseconds, moment
 from otel_shadow.verdict.result import Build, Window
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.session_counts import Slice, count_within, parts_within
 
 HOUR = 3_600_000
