@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the runtime's budgets in one table. Parts by name; ``--quick`` for a look."""
+"""``python -m benchmarks``: the runtime's budgets in one table, and how long a look takes. Parts by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 from importlib.metadata import version
 
-PARTS = ("path", "isolation", "loop", "overload", "soak")
+PARTS = ("path", "isolation", "loop", "overload", "soak", "looks")
 
 
 def main() -> None:
@@ -44,6 +44,10 @@ def _run(part: str, quick: bool, seconds: float, clock: str) -> None:
         from benchmarks import overload
 
         overload.run(pairs=2000 if quick else 10_000)
+    elif part == "looks":
+        from benchmarks import look_times
+
+        look_times.run(executions=1_000_000 if quick else 10_000_000)
     else:
         from benchmarks import soak
 

@@ -19,8 +19,10 @@ from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import Decision, Summary, alpha_spending, evaluate, time_slots
 from otel_shadow.verdict.criteria import GUARD, GUARD_LATENCY
-from otel_shadow.verdict.cycle_looks import AGAINST, CycleTest, RatioTest, ShareTest, StricterTest, look_at
+from otel_shadow.verdict.cycle_looks import AGAINST, CycleTest, look_at
 from otel_shadow.verdict.cycle_tally import CycleEvidence, cycle_evidence
+from otel_shadow.verdict.ratio_history import RatioTest, StricterTest
+from otel_shadow.verdict.share_history import ShareTest
 from otel_shadow.verdict.window import frame
 
 PARITY: Final = semconv.CRITERION_PARITY

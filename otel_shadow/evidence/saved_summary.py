@@ -17,9 +17,10 @@ from otel_shadow.errors import EvidenceError
 from otel_shadow.evidence.whole_files import write_whole
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.executions import Sample, Summary, milliseconds, moment
 from otel_shadow.verdict.heartbeats import Beat
 from otel_shadow.verdict.lines_read import Reading
+from otel_shadow.verdict.rows import Rows
 
 FORMAT = 2
 """Version of the file: an ``npz`` with the columns of ``Rows`` and the rest as JSON in ``facts``."""

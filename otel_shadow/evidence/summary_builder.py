@@ -15,11 +15,12 @@ from otel_shadow import semconv
 from otel_shadow.evidence.line_fields import SIMULATED, FieldReader, Fields
 from otel_shadow.log_line import event_of
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Sample, Summary, moment, numbers, probabilities
+from otel_shadow.verdict.executions import Sample, Summary, moment
 from otel_shadow.verdict.hashes import text_hash
 from otel_shadow.verdict.heartbeats import NO_PROCESS, Beat, BeatKey, latest
 from otel_shadow.verdict.latency import buckets
 from otel_shadow.verdict.lines_read import Reading
+from otel_shadow.verdict.rows import Rows, numbers, probabilities
 
 _SAMPLES = 10
 _MADE = {"pair": "event", "simulated": "clock", "anonymous": "has_session"}

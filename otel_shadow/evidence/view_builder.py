@@ -22,9 +22,10 @@ from otel_shadow.evidence.view import (
 )
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Sample, Summary, milliseconds, moment
+from otel_shadow.verdict.executions import Sample, Summary, milliseconds, moment
 from otel_shadow.verdict.latency import Ranks
 from otel_shadow.verdict.result import NodeVerdict, Verdict
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.trajectory import looks
 from otel_shadow.verdict.window import Frame, frame

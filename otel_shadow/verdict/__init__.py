@@ -13,7 +13,7 @@ require("numpy", "analysis")
 
 from otel_shadow.verdict.evaluation import evaluate, prepare  # noqa: E402 - after the check that names the missing extra
 from otel_shadow.verdict.execution_kind import ExecutionKind, Signature  # noqa: E402
-from otel_shadow.verdict.executions import Rows, Sample, Summary  # noqa: E402
+from otel_shadow.verdict.executions import Sample, Summary  # noqa: E402
 from otel_shadow.verdict.lines_read import Reading  # noqa: E402
 from otel_shadow.verdict.result import (  # noqa: E402
     Build,
@@ -24,6 +24,7 @@ from otel_shadow.verdict.result import (  # noqa: E402
     Verdict,
     Window,
 )
+from otel_shadow.verdict.rows import Rows  # noqa: E402
 from otel_shadow.verdict.trajectory import Look, looks  # noqa: E402
 
 __all__ = [

@@ -1,47 +1,34 @@
-"""From executions to the evidence of whole cycles: what the tests of a GO look at, for each node and for all together.
-
-A line that was shadowed with probability q stands for 1/q lines. Where a line does not tell q (it was written before
-schema 2), it is estimated: the share of the node's executions of that hour that were shadowed.
-"""
+"""From executions to the evidence of whole cycles: what the tests of a GO look at, by node and together."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from otel_shadow.record import Arm, Mode, Status
+from otel_shadow.record import Status
 from otel_shadow.verdict import latency
-from otel_shadow.verdict.cycle_looks import NO_LINES, Lines, RatioCycle, RatioHistory, ShareCycle, ShareHistory
-from otel_shadow.verdict.dense_codes import dense, multiples, split
-from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Summary
-from otel_shadow.verdict.session_counts import Slice, within
-from otel_shadow.verdict.time_slots import block_numbers, washouts
+from otel_shadow.verdict.cycle_rows import CyclePart, CycleRows, CycleSlice, Node
+from otel_shadow.verdict.dense_codes import multiples, split
+from otel_shadow.verdict.executions import Summary
+from otel_shadow.verdict.ratio_history import RatioHistory
+from otel_shadow.verdict.ratio_lines import RatioLines
+from otel_shadow.verdict.share_history import ShareCycle, ShareHistory
 from otel_shadow.verdict.weighted_share import SamplingClass, WeightedSessions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Buckets = NDArray[np.int16]
-_Side = tuple[Ints, Floats, Floats]
-Node = tuple[str, str]
-"""A graph's name and a node's."""
 
-HOUR: Final = 3_600_000
-_OPEN: Final = -1
-_LEAST_HOLDOUT: Final = 1e-4
-"""One slot of the longest block."""
 _DIGITS: Final = 6
 """Decimals to which weighted sums of a session are told apart."""
 _FEW: Final = 1 << 12
 """Values up to which a table of them is worth its memory."""
-_NEVER_SHADOWED = frozenset({"retry", "resumed_inside"})
-"""Reasons of executions that no shadow could be of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +55,6 @@ class CycleEvidence:
     shares_differ: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CycleSlice:
-    """Which cycles: of which build, from when on, how long and how many. Times in ms since 1970.
-
-    Arguments:
-        chosen: build, anchor and time of the look; its edges are not used.
-        cycle: length of a cycle.
-        cycles: whole cycles since the anchor; the evidence of the running one follows theirs.
-    """
-
-    chosen: Slice
-    cycle: int
-    cycles: int
-
-
 def cycle_evidence(
     summary: Summary, which: CycleSlice, groups: Sequence[Collection[Node]]
 ) -> tuple[CycleEvidence, ...]:
@@ -95,316 +67,180 @@ def cycle_evidence(
     """
     key = ("cycles", which, tuple(frozenset(group) for group in groups))
     if key not in summary.cache:
-        everything = _Everything(summary, which, within(summary, which.chosen))
-        summary.cache[key] = tuple(everything.of(frozenset(group)) for group in groups)
+        # Of a long evidence each look's is large: those of the last two times are kept.
+        for older in [known for known in summary.cache if known[0] == key[0]][:-1]:
+            del summary.cache[older]
+        tally = _CycleTally(CycleRows(summary, which), partial(CycleRows, summary, which))
+        summary.cache[key] = tuple(tally.of(frozenset(group)) for group in groups)
     found: tuple[CycleEvidence, ...] = summary.cache[key]
     return found
 
 
-class _Everything:
-    """The rows of all cycles, with what they weigh."""
+class _CycleTally:
+    """Sums of the rows of all cycles.
 
-    def __init__(self, summary: Summary, which: CycleSlice, rows: Rows) -> None:
-        self.kinds, self.which, self.rows = summary.signatures, which, rows
-        new = np.r_[True, rows.session[1:] != rows.session[:-1]] if len(rows) else np.empty(0, bool)
-        starts = np.flatnonzero(new)
-        self.session = np.cumsum(new) - 1
-        last = np.maximum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
-        first = np.minimum.reduceat(rows.time, starts) if len(starts) else np.empty(0, np.int64)
-        cycle = (first - which.chosen.start) // which.cycle
-        cycle[(last > which.chosen.at - which.chosen.idle) | (cycle > which.cycles)] = _OPEN
-        place, self.numbers = dense(cycle)
-        self.cycle = place[self.session]
-        """Place of each row's cycle in ``numbers``."""
-        self.is_closed = (cycle != _OPEN)[self.session]
-        self.nodes = sorted({(kind.graph, kind.node) for kind in self.kinds})
-        code = {node: place for place, node in enumerate(self.nodes)}
-        self.node = np.array([code[kind.graph, kind.node] for kind in self.kinds], np.int64)[rows.kind]
-        accepted = np.array([bool(reason) for reason in summary.accepted], bool)
-        self.is_kept = ~accepted[rows.kind]
-        self.probability = self._probability()
+    Arguments:
+        rows: they are not kept by what is made of them.
+        again: makes the rows anew, for the few limits that lie far below the slowest lines.
+    """
 
-    def of_kind(self, of: Callable[[ExecutionKind], float | bool | None]) -> Floats:
-        """Return what each kind of execution has."""
-        return np.array([float(of(kind) or 0) for kind in self.kinds], np.float64)
-
-    def has(self, of: Callable[[ExecutionKind], object]) -> Mask:
-        """Return whether each row is of such a kind."""
-        return np.array([bool(of(kind)) for kind in self.kinds], bool)[self.rows.kind]
+    def __init__(self, rows: CycleRows, again: Callable[[], CycleRows]) -> None:
+        self.rows, self.table = rows, rows.table
+        self.lines = RatioLines(rows, again)
 
     def of(self, group: frozenset[Node]) -> CycleEvidence:
         """Return the evidence about one group."""
-        mine = self.is_closed & self.has(lambda kind: (kind.graph, kind.node) in group)
-        eligible = self._eligible(mine)
-        agreement = (1.0 - self.of_kind(lambda kind: kind.disagreement)) / 2.0
+        table = self.table
+        members = np.array([node in group for node in table.nodes], bool)
+        nodes = None if members.all() else members
+        eligible = self._eligible(nodes)
+        agreement = (1.0 - table.of(lambda kind: kind.disagreement)) / 2.0
+        matched, kept = table.of(lambda kind: kind.matched), 1.0 - table.of(lambda kind: kind.failed)
+        errors = table.of(lambda kind: kind.v1_status == Status.ERROR)
+        rate_limits = table.of(lambda kind: kind.v1_rate_limited)
+        differences = self._block_differences(nodes, [errors, rate_limits])
         return CycleEvidence(
-            parity=self.share(mine & self._compared, self.of_kind(lambda kind: kind.matched), eligible),
-            relative=self.share(mine & self._noise, agreement, eligible),
-            handoff=self.share(mine & self._attempted, 1.0 - self.of_kind(lambda kind: kind.failed), eligible),
-            arms=self.arms(mine, pooled=len(group) > 1),
-            after=self.after(mine, pooled=len(group) > 1),
-            errors=self.block_differences(mine, lambda kind: kind.v1_status == Status.ERROR),
-            rate_limits=self.block_differences(mine, lambda kind: kind.v1_rate_limited),
-            shares_differ=self.shares_differ(mine),
+            parity=self._share(table.compared, nodes, matched, eligible),
+            relative=self._share(table.noise, nodes, agreement, eligible),
+            handoff=self._share(table.attempted, nodes, kept, eligible),
+            arms=self.lines.arms(nodes, pooled=len(group) > 1),
+            after=self.lines.after(nodes, pooled=len(group) > 1),
+            errors=differences[0],
+            rate_limits=differences[1],
+            shares_differ=self._shares_differ(nodes),
         )
 
-    @cached_property
-    def _compared(self) -> Mask:
-        return np.asarray(self.is_kept & self.has(lambda kind: kind.compared), np.bool_)
-
-    @cached_property
-    def _noise(self) -> Mask:
-        return np.asarray(self.is_kept & self.has(lambda kind: kind.disagreement is not None), np.bool_)
-
-    @cached_property
-    def _attempted(self) -> Mask:
-        left_out = self.which.chosen.without_rate_limited
-        return self.has(lambda kind: kind.attempted and not (left_out and kind.v2_rate_limited))
-
-    @cached_property
-    def _could_be_shadowed(self) -> Mask:
-        return self.has(lambda kind: kind.mode == Mode.V2_SHADOW and kind.reason not in _NEVER_SHADOWED)
-
-    @cached_property
-    def _may_be_shadowed(self) -> Mask:
-        return self._could_be_shadowed | self.has(lambda kind: kind.live)
-
-    @cached_property
-    def _ordinary(self) -> Mask:
-        return self.has(lambda kind: kind.latency_arm == Arm.SHADOWED)
-
-    @cached_property
-    def _held(self) -> Mask:
-        return self.has(lambda kind: kind.latency_arm == Arm.HOLDOUT)
-
-    @cached_property
-    def _slotted(self) -> Mask:
-        return self.has(lambda kind: kind.holdout and kind.slot_seconds)
-
-    @cached_property
-    def _timed(self) -> Mask:
-        """Whether V1's time counts: measured, in an arm, and not too soon after a holdout slot's beginning or end."""
-        timed: Mask = (self.rows.v1 != latency.NONE) & (self._ordinary | self._held)
-        for kind, at in self._configurations:
-            seconds, holdout = kind.slot_seconds or 0.0, kind.holdout or 0.0
-            timed[at[washouts(self.rows.time[at], kind.service, holdout, seconds)]] = False
-        return timed
-
-    @cached_property
-    def _both_timed(self) -> Mask:
-        timed: Mask = (self.rows.v1 != latency.NONE) & (self.rows.v2 != latency.NONE)
-        return timed & self.has(lambda kind: kind.same_request)
-
-    @cached_property
-    def _hours(self) -> tuple[Ints, Ints]:
-        """Each row's node and hour, and each row's hour, as places among those that occur."""
-        hours, found = dense((self.rows.time - self.which.chosen.start) // HOUR)
-        cells, _ = dense(self.node * len(found) + hours)
-        return cells, hours
-
     # --- shares ------------------------------------------------------------------------------------------------------
-    def _probability(self) -> Floats:
-        """Return with which probability each row was shadowed; what V2 served live is always told."""
-        told = self.rows.probability.astype(np.float64)
-        unknown = told <= 0.0
-        if unknown.any():
-            could = unknown & self._could_be_shadowed
-            cells = self._hours[0]
-            size = int(cells.max()) + 1
-            every = np.bincount(cells[could], minlength=size)
-            ran = np.bincount(cells[could & self.has(lambda kind: kind.pair)], minlength=size)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                share = np.where(ran > 0, ran / every, 1.0)
-            told = np.where(unknown, share[cells], told)
-        told[self.has(lambda kind: kind.live)] = 1.0
-        return told
-
-    def _eligible(self, mine: Mask) -> dict[int, dict[int, SamplingClass]]:
+    def _eligible(self, nodes: Mask | None) -> dict[int, dict[int, SamplingClass]]:
         """Return, by cycle, the executions that could have been shadowed, by class of their probability."""
-        could = np.flatnonzero(mine & self._may_be_shadowed)
-        probability, cycle = self.probability[could], self.cycle[could]
-        if not len(could):
-            return {}
-        power = np.frexp(probability)[1] - 1
-        lowest = int(power.min())
-        classes = int(power.max()) - lowest + 1
-        code = cycle * classes + (power - lowest)
-        counts = np.bincount(code)
-        least = np.full(len(counts), np.inf)
-        np.minimum.at(least, code, probability)
+        may = self.table.could_be_shadowed | self.table.live
+
+        def count(part: CyclePart) -> list[tuple[int, int, SamplingClass]]:
+            at = part.closed(may, nodes)
+            return [
+                (number, power, one) for number, mine in part.by_cycle(at) for power, one in _classes(part, at[mine])
+            ]
+
         found: dict[int, dict[int, SamplingClass]] = {}
-        for one in np.flatnonzero(counts).tolist():
-            place, of_class = divmod(one, classes)
-            number = int(self.numbers[place])
-            found.setdefault(number, {})[of_class + lowest] = SamplingClass(float(least[one]), float(counts[one]))
+        for number, power, one in (each for parts in self.rows.each(count) for each in parts):
+            known = found.setdefault(number, {}).get(power, SamplingClass(one.probability, 0.0))
+            least = min(known.probability, one.probability)
+            found[number][power] = SamplingClass(least, known.eligible + one.eligible)
         return found
 
-    def share(self, used: Mask, successes: Floats, eligible: Mapping[int, Mapping[int, SamplingClass]]) -> ShareHistory:
+    def _share(
+        self, used: Mask, nodes: Mask | None, successes: Floats, eligible: Mapping[int, Mapping[int, SamplingClass]]
+    ) -> ShareHistory:
         """Return the sessions' weighted sums of the rows that are ``used``, cycle by cycle.
 
         Arguments:
-            successes: of each kind of execution.
+            used: of each kind of execution.
+            successes: likewise.
         """
+
+        def sums(part: CyclePart) -> list[tuple[int, tuple[Floats, ...]]]:
+            at = part.closed(used, nodes)
+            if not len(at):
+                return []
+            session, good = part.session[at], successes[part.kind[at]]
+            starts = np.append(0, np.flatnonzero(session[1:] != session[:-1]) + 1)
+            ends = np.append(starts[1:], len(at))
+            turns = (ends - starts).astype(np.float64)
+            if part.one_probability is not None:
+                weight = np.array([1.0 / part.one_probability])
+                each = [weight * np.diff(np.cumsum(good)[ends - 1], prepend=0.0), weight * turns]
+            else:
+                weight = 1.0 / part.probability[at]
+                each = [np.add.reduceat(one, starts) for one in (weight * good, weight)]
+            cycle = np.empty(len(starts), np.int64)
+            for number, mine in part.by_cycle(at[starts]):
+                cycle[mine] = number
+            cycles, sessions = _alike(cycle, [*each, turns], float(weight.min()) / 2.0)
+            return [(number, tuple(column[mine] for column in sessions)) for number, mine in split(cycles)]
+
         found = {number: ShareCycle(_NOBODY, classes) for number, classes in eligible.items()}
-        at = np.flatnonzero(used)
-        if not len(at):
-            return ShareHistory(found)
-        session, weight = self.session[at], 1.0 / self.probability[at]
-        starts = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])
-        turns = np.diff(np.r_[starts, len(at)]).astype(np.float64)
-        sums = [np.add.reduceat(part, starts) for part in (weight * successes[self.rows.kind[at]], weight)]
-        cycles, sessions = _alike(self.cycle[at[starts]], [*sums, turns], float(weight.min()) / 2.0)
-        for place, mine in split(cycles):
-            number = int(self.numbers[place])
-            classes = eligible.get(number, {})
-            found[number] = ShareCycle(WeightedSessions(*(column[mine] for column in sessions)), classes)
+        cycles: dict[int, list[tuple[Floats, ...]]] = {}
+        for number, columns in (each for parts in self.rows.each(sums) for each in parts):
+            cycles.setdefault(number, []).append(columns)
+        for number, parts in cycles.items():
+            found[number] = ShareCycle(_merged(parts), eligible.get(number, {}))
         return ShareHistory(found)
 
-    # --- ratios ------------------------------------------------------------------------------------------------------
-    def arms(self, mine: Mask, *, pooled: bool) -> tuple[RatioHistory, ...]:
-        """Return V1's times, ordinary slots against holdout slots; in units of blocks and of sessions."""
-        timed = mine & self._timed
-        x, y = np.flatnonzero(timed & self._ordinary), np.flatnonzero(timed & self._held)
-        shift = self._node_percentiles([(self.rows.v1, timed)]) if pooled else None
+    # --- blocks and hours --------------------------------------------------------------------------------------------
+    def _block_differences(self, nodes: Mask | None, failed: Sequence[Floats]) -> list[Floats]:
+        """Return, of each block with V1s in both kinds of slots, how much more often those in ordinary ones fail.
 
-        def side(at: Ints, *, held: bool) -> _Side:
-            return at, self._times(self.rows.v1, at, shift), self._weight_of_arm(at, held=held)
+        Arguments:
+            failed: of each kind of execution whether it has, one way after the other.
+        """
+        table = self.table
+        counted = table.slotted & (table.ordinary | table.held)
+        if not counted.any():
+            return [np.empty(0)] * len(failed)
+        size = 2 * self.rows.blocks[1]
 
-        sides = side(x, held=False), side(y, held=True)
-        units = [self.session]
-        if (len(x) or len(y)) and self._slotted[x].all() and self._slotted[y].all():
-            units.insert(0, self._blocks)
-        return tuple(self._ratio(*sides, unit) for unit in units)
+        def count(part: CyclePart) -> list[Ints]:
+            at = part.closed(counted, nodes)
+            kind = part.kind[at]
+            side = 2 * part.block[at] + part.has(table.held)[at]
+            wrong = (np.bincount(side[np.flatnonzero(bad[kind])], minlength=size) for bad in ways)
+            return [np.bincount(side, minlength=size), *wrong]
 
-    def after(self, mine: Mask, *, pooled: bool) -> RatioHistory:
-        """Return V2's times and V1's of the same requests."""
-        both = mine & self._both_timed
-        at = np.flatnonzero(both)
-        shift = self._node_percentiles([(self.rows.v1, both), (self.rows.v2, both)]) if pooled else None
-        weight = 1.0 / self.probability[at]
-        x, y = ((at, self._times(part, at, shift), weight) for part in (self.rows.v2, self.rows.v1))
-        return self._ratio(x, y, self.session)
+        ways = [bad > 0.0 for bad in failed if (bad > 0.0).any()]
+        parts = self.rows.each(count)
+        whole, *wrong = (sum(each) for each in zip(*parts, strict=True)) if parts else (np.zeros(size),)
+        whole = np.asarray(whole).reshape(-1, 2)
+        both = (whole > 0).all(axis=1)
+        found = iter(np.asarray(bad).reshape(-1, 2)[both] / whole[both] for bad in wrong)
+        rates = [next(found) if (bad > 0.0).any() else np.zeros((int(both.sum()), 2)) for bad in failed]
+        return [np.asarray(rate[:, 0] - rate[:, 1], np.float64) for rate in rates]
 
-    def block_differences(self, mine: Mask, failed: Callable[[ExecutionKind], bool]) -> Floats:
-        """Return, of each block with V1s in both kinds of slots, how much more often those in ordinary ones fail."""
-        at = np.flatnonzero(mine & self._slotted & (self._ordinary | self._held))
-        if not len(at) or not any(failed(kind) for kind in self.kinds):
-            return self._no_differences(at)
-        held, (block, found) = self._held[at], dense(self._blocks[at])
-        wrong, size = self.of_kind(failed)[self.rows.kind[at]], len(found)
-        whole = [np.bincount(block[held == side], minlength=size) for side in (False, True)]
-        bad = [np.bincount(block[held == side], wrong[held == side], size) for side in (False, True)]
-        both = (whole[0] > 0) & (whole[1] > 0)
-        return np.asarray(bad[0][both] / whole[0][both] - bad[1][both] / whole[1][both], np.float64)
-
-    def _no_differences(self, at: Ints) -> Floats:
-        """Return a zero for each block with V1s in both kinds of slots: none failed."""
-        held, block = self._held[at], self._blocks[at] if len(at) else at
-        return np.zeros(len(np.intersect1d(block[held], block[~held])))
-
-    def shares_differ(self, mine: Mask) -> bool:
+    def _shares_differ(self, nodes: Mask | None) -> bool:
         """Return whether, of lines that don't tell the slots, two hours hold arms of surely other shares."""
-        untold = mine & self.has(lambda kind: not kind.slot_seconds)
-        arms = [np.flatnonzero(untold & arm) for arm in (self._held, self._ordinary)]
-        if not len(arms[0]) and not len(arms[1]):
+        table, rows = self.table, self.rows
+        kinds = [table.untold & arm for arm in (table.held, table.ordinary)]
+        if not any(of_kind.any() for of_kind in kinds):
             return False
-        hours = self._hours[1]
-        size = int(hours.max()) + 1
-        held, ordinary = (np.bincount(hours[at], minlength=size) for at in arms)
+
+        def count(part: CyclePart) -> list[Ints]:
+            hours = rows.hours[1][part.rows]
+            return [np.bincount(hours[part.closed(of_kind, nodes)], minlength=rows.hour_count) for of_kind in kinds]
+
+        parts = rows.each(count)
+        held, ordinary = (np.sum(side, axis=0) for side in zip(*parts, strict=True))
         whole = held + ordinary
+        if not whole.any():
+            return False
         sizes = whole[whole > 0].astype(np.float64)
         lower, upper = _wilson(held[whole > 0] / sizes, sizes)
         with np.errstate(divide="ignore"):
             least, most = np.log(lower / (1.0 - lower)), np.log(upper / (1.0 - upper))
         return bool(least.max() - most.min() > np.log(2.0))
 
-    def _ratio(self, x: _Side, y: _Side, unit: Ints) -> RatioHistory:
-        """Return the history of a ratio, of both sides' rows, times and weights."""
-        sides = [self._by_cycle(*side, unit) for side in (x, y)]
-        return RatioHistory(
-            {
-                number: RatioCycle(*(side.get(number, NO_LINES) for side in sides))
-                for number in sorted(sides[0].keys() | sides[1].keys())
-            }
-        )
 
-    def _by_cycle(self, at: Ints, time: Floats, weight: Floats, unit: Ints) -> dict[int, Lines]:
-        return {
-            int(self.numbers[place]): Lines(unit[at[mine]], time[mine], weight[mine])
-            for place, mine in split(self.cycle[at])
-        }
+def _classes(part: CyclePart, at: Ints) -> list[tuple[int, SamplingClass]]:
+    """Return some executions of a part by class of their probability: its power of two."""
+    if part.one_probability is not None:
+        return [(math.frexp(part.one_probability)[1] - 1, SamplingClass(part.one_probability, float(len(at))))]
+    probability = part.probability[at]
+    power = np.frexp(probability)[1] - 1
+    low, high = int(power.min()), int(power.max())
+    if low == high:
+        return [(low, SamplingClass(float(probability.min()), float(len(probability))))]
+    classes = ((one, probability[power == one]) for one in range(low, high + 1))
+    return [(one, SamplingClass(float(mine.min()), float(len(mine)))) for one, mine in classes if len(mine)]
 
-    def _times(self, buckets: Buckets, at: Ints, shift: Ints | None) -> Floats:
-        """Return the times of some rows; of several nodes, each in units of the node's own 95th percentile."""
-        if not len(at):
-            return np.empty(0, np.float64)
-        found = buckets[at].astype(np.int64)
-        if shift is not None:
-            found -= shift[self.node[at]]
-        low = int(found.min())
-        table = latency.BASE ** np.arange(low, int(found.max()) + 1, dtype=np.float64)
-        return np.asarray(table[found - low], np.float64)
 
-    def _node_percentiles(self, given: Sequence[tuple[Buckets, Mask]]) -> Ints:
-        """Return the bucket of each node's 95th percentile."""
-        found = np.zeros(len(self.nodes), np.int64)
-        chosen = [(buckets[used], self.node[used]) for buckets, used in given]
-        for place in range(len(found)):
-            times = np.concatenate([buckets[node == place] for buckets, node in chosen])
-            if len(times):
-                found[place] = round(float(np.percentile(times, 95.0, method="inverted_cdf")))
-        return found
-
-    def _weight_of_arm(self, at: Ints, *, held: bool) -> Floats:
-        """Return one over the probability that an execution is on its side; the sample's share is that of both."""
-        kind = self.rows.kind[at]
-        slots = self._slotted[at]
-        holdout = self.of_kind(lambda kind: kind.holdout and max(kind.holdout, _LEAST_HOLDOUT))[kind]
-        if held:
-            weight = 1.0 / np.where(slots, holdout, 1.0)
-        else:
-            sample = self.of_kind(lambda kind: kind.sample if kind.sample is not None else 1.0)[kind]
-            told = self.rows.probability[at]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                weight = 1.0 / (1.0 - holdout)
-                adaptive = np.clip(told / (sample * (1.0 - holdout)), 0.0, 1.0)
-            is_told = slots & (told > 0.0) & (adaptive > 0.0)
-            weight = np.where(is_told, weight / np.where(is_told, adaptive, 1.0), weight)
-        return weight if slots.all() else np.where(slots, weight, self._weight_by_hour(at, held=held))
-
-    def _weight_by_hour(self, at: Ints, *, held: bool) -> Floats:
-        """Return one over the share of its arm among the executions of its node and hour."""
-        cells = self._hours[0]
-        size = int(cells.max()) + 1
-        every = np.bincount(cells[self._could_be_shadowed], minlength=size)
-        side = np.bincount(cells[self._held if held else self._ordinary], minlength=size)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found: Floats = np.where(side > 0, every / side, 1.0)[cells[at]]
-        return found
-
-    @cached_property
-    def _configurations(self) -> list[tuple[ExecutionKind, Ints]]:
-        """The configurations of slots that occur, each with its rows."""
-        places: dict[tuple[str, float, float], int] = {}
-        of_kind = [
-            places.setdefault((kind.service, kind.holdout, kind.slot_seconds), len(places))
-            if kind.holdout and kind.slot_seconds
-            else -1
-            for kind in self.kinds
-        ]
-        example = dict(zip(of_kind, self.kinds, strict=True))
-        found = split(np.array(of_kind, np.int64)[self.rows.kind])
-        return [(example[place], at) for place, at in found if place >= 0]
-
-    @cached_property
-    def _blocks(self) -> Ints:
-        """Each row's block of slots, numbered from 0."""
-        found, numbered = np.zeros(len(self.rows), np.int64), 0
-        for kind, at in self._configurations:
-            place, numbers = dense(block_numbers(self.rows.time[at], kind.holdout or 0.0, kind.slot_seconds or 0.0))
-            found[at] = place + numbered
-            numbered += len(numbers)
-        return found
+def _merged(parts: Sequence[tuple[Floats, ...]]) -> WeightedSessions:
+    """Return the sessions of all parts of a cycle, those of the same sums once."""
+    if len(parts) == 1:
+        return WeightedSessions(*parts[0])
+    *sums, sessions = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    order = np.lexsort(sums)
+    sums = [column[order] for column in sums]
+    new = np.flatnonzero(np.r_[True, np.any([column[1:] != column[:-1] for column in sums], axis=0)])
+    successes, weight, turns = (column[new] for column in sums)
+    return WeightedSessions(successes, weight, turns, np.add.reduceat(sessions[order], new))
 
 
 def _wilson(share: Floats, of: Floats, z: float = 4.0) -> tuple[Floats, Floats]:

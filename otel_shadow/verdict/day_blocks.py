@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.dense_codes import split
-from otel_shadow.verdict.executions import Rows, Summary, moment
+from otel_shadow.verdict.executions import Summary, moment
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.sequential import Counts
 
 _HOUR = 3_600_000

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 
 from otel_shadow import semconv
-from otel_shadow.cohorts import is_crowd
 from otel_shadow.policy import Policy
 from otel_shadow.verdict import criteria
 from otel_shadow.verdict.advice import advice
-from otel_shadow.verdict.criteria import MEASURES, Case
+from otel_shadow.verdict.case import Case
+from otel_shadow.verdict.criteria import MEASURES
 from otel_shadow.verdict.cycle_tally import cycle_evidence
 from otel_shadow.verdict.evidence_faults import caused_by_shadow, evidence_faults
-from otel_shadow.verdict.executions import TIMES, Summary, moment
+from otel_shadow.verdict.evidence_reasons import (
+    blockers_of,
+    criteria_asked,
+    cut_off,
+    is_simulated,
+    key_ids_of,
+    notes_of,
+    session_ids,
+    uncertified_intents,
+    unread,
+    warnings_of,
+)
+from otel_shadow.verdict.executions import Summary, moment
 from otel_shadow.verdict.latency_causes import added_time, slowed_by
 from otel_shadow.verdict.node_tally import NodeTally, Place, pooled_tally, tally
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
@@ -26,14 +37,9 @@ from otel_shadow.verdict.result import CriterionResult, Decision, NodeVerdict, V
 from otel_shadow.verdict.titles import TITLES
 from otel_shadow.verdict.window import Frame, frame
 
-_MALFORMED = 0.01
-"""Above this share of otel-shadow's lines that can't be read, those that can may be a biased choice."""
-
 _ODD_CLOCKS = 100
 """Of so many executions one may have a clock that is years ahead."""
 _MONTH = 31 * 24 * 3_600_000
-_NOTABLE = 0.1
-"""Share of a node's executions without a pair that is worth a warning."""
 
 
 def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> Verdict:
@@ -52,13 +58,23 @@ def evaluate(summary: Summary, policy: Policy | None = None, at: datetime | None
     """
     policy = policy or Policy()
     at = _time(summary, policy, at)
+    # The same evidence, policy and time say the same.
+    key = "verdict", policy.model_dump_json(), frozenset(policy.model_fields_set), at
+    known = summary.cache.get(key)
+    if known is None or known[0] is not summary.reading:
+        known = summary.cache[key] = summary.reading, _evaluated(summary, policy, at)
+    verdict: Verdict = known[1]
+    return verdict
+
+
+def _evaluated(summary: Summary, policy: Policy, at: datetime) -> Verdict:
     found = frame(summary, policy, at)
     if found is None:
         return _nothing(summary, policy, at)
     nodes = tally(summary, found.slice, policy.intents)
     if not nodes:
         return _nothing(summary, policy, at, tuple(caused_by_shadow(summary, found)))
-    asked = _asked(summary, policy)
+    asked = criteria_asked(summary, policy)
     tests = sum(criteria.tests(node, asked) for node in nodes)
     pool = _pool(nodes, policy)
     groups = [[node.place] for node in nodes] + ([pool] if pool else [])
@@ -133,16 +149,6 @@ def _guarded(row: CriterionResult, nodes: Sequence[CriterionResult]) -> Criterio
         why = replace(row.reasons[0], kind=ReasonKind.UNPROVEN)
         return replace(row, decision=Decision.WAIT, reasons=(why, *obstacles), eta=late)
     return replace(row, reasons=(*row.reasons, *obstacles))
-
-
-def _asked(summary: Summary, policy: Policy) -> tuple[str, ...]:
-    """Return the criteria that count: the policy's; if it names none, without those whose times were never given."""
-    if "criteria" in policy.model_fields_set:
-        return policy.criteria
-    return tuple(name for name in policy.criteria if not set(_NEEDS.get(name, ())) - summary.given)
-
-
-_NEEDS = {semconv.CRITERION_LATENCY_NOW: TIMES[:1], semconv.CRITERION_LATENCY_AFTER: TIMES}
 
 
 def prepare(summary: Summary, policy: Policy | None = None, at: datetime | None = None) -> None:
@@ -236,8 +242,8 @@ def _overall(
     rows: tuple[CriterionResult, ...],
 ) -> Verdict:
     faults = evidence_faults(summary, policy, found, at)
-    blockers = (*_of(faults, Role.BLOCKER), *_blockers(summary, policy, found, verdicts))
-    intents = _uncertified_intents(policy, nodes)
+    blockers = (*_of(faults, Role.BLOCKER), *blockers_of(summary, policy, found, verdicts))
+    intents = uncertified_intents(policy, nodes)
     required = [row for row in rows if row.required]
     decision = _conjunction(required)
     if decision is Decision.GO and (blockers or intents):
@@ -254,8 +260,8 @@ def _overall(
         nodes=verdicts,
         build=found.build,
         left_out=found.left_out,
-        key_ids=_key_ids(summary, found),
-        simulated=_simulated(summary, found),
+        key_ids=key_ids_of(summary, found),
+        simulated=is_simulated(summary, found),
         judge=policy.judge,
         next_look=found.window.next_cycle if found.window.next_cycle > at else None,
         slowest=last.criterion if last else None,
@@ -263,14 +269,14 @@ def _overall(
     )
     warnings = (
         *_of(faults, Role.WARNING),
-        *_warnings(summary, policy, found, at),
-        *_session_ids(nodes),
-        *_cut_off(nodes),
+        *warnings_of(summary, policy, found, at),
+        *session_ids(nodes),
+        *cut_off(nodes),
     )
     if [row.criterion for row in waiting] == [semconv.CRITERION_LATENCY_NOW] and decision is Decision.WAIT:
         added = added_time(summary, found.slice)
         missing = (*missing, *([added] if added else []))
-    why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *_notes(summary, policy, found))
+    why, besides = _why(decision, required), (*warnings, *_of(faults, Role.NOTE), *notes_of(summary, policy, found))
     holdout = max((kind.holdout or 0.0 for kind in summary.signatures if kind.unit == found.slice.build), default=0.0)
     return replace(verdict, reasons=(*why, *blockers, *missing, *besides, *advice(verdict, holdout)))
 
@@ -326,135 +332,6 @@ def _distance(result: CriterionResult) -> float:
     return inside / max(abs(result.bound - edge), 1e-9)
 
 
-def _uncertified_intents(policy: Policy, nodes: Sequence[NodeTally]) -> tuple[Reason, ...]:
-    seen = {
-        intent: max((slots.counts().total for node in nodes for slots in node.intents.get(intent, ())), default=0)
-        for intent in policy.intents
-    }
-    least = policy.min_sessions_per_intent
-    return tuple(
-        Reason(Role.MISSING, ReasonKind.UNCERTIFIED_INTENT, names=(intent,), have=sessions, needed=least)
-        for intent, sessions in seen.items()
-        if sessions < least
-    )
-
-
-def _blockers(summary: Summary, policy: Policy, found: Frame, verdicts: Sequence[NodeVerdict]) -> tuple[Reason, ...]:
-    keys = _key_ids(summary, found)
-    known = {node.node for node in verdicts} | {node.node.rpartition("/")[2] for node in verdicts}
-    return (
-        *_unread(summary),
-        *([Reason(Role.BLOCKER, ReasonKind.KEYS, names=keys)] if len(keys) > 1 else []),
-        *(
-            Reason(Role.BLOCKER, ReasonKind.GAP, since=start, hours=(end - start) / timedelta(hours=1))
-            for start, end in found.window.gaps
-        ),
-        *(
-            Reason(Role.BLOCKER, ReasonKind.UNKNOWN_NODE, node=name)
-            for name in sorted(policy.nodes)
-            if name not in known
-        ),
-    )
-
-
-def _unread(summary: Summary) -> tuple[Reason, ...]:
-    """Return blockers for lines that could not be used: what they hold might change the verdict."""
-    blockers, reading = [], summary.reading
-    if len(summary.contradictory):
-        blockers.append(Reason(Role.BLOCKER, ReasonKind.CONTRADICTORY, have=len(summary.contradictory)))
-    for version, lines in reading.other_schema.items():
-        blockers.append(Reason(Role.BLOCKER, ReasonKind.OTHER_SCHEMA, names=(version,), have=lines))
-    if reading.malformed > _MALFORMED * max(reading.used, 1):
-        blockers.append(Reason(Role.BLOCKER, ReasonKind.HALF_READ, have=reading.malformed, of=reading.used))
-    return tuple(blockers)
-
-
-def _key_ids(summary: Summary, found: Frame) -> tuple[str, ...]:
-    mine = [kind for kind in summary.signatures if kind.unit == found.slice.build]
-    return tuple(sorted({kind.key_id for kind in mine if kind.key_id}))
-
-
-def _simulated(summary: Summary, found: Frame) -> bool:
-    return any(kind.simulated for kind in summary.signatures if kind.unit == found.slice.build)
-
-
-def _notes(summary: Summary, policy: Policy, found: Frame) -> tuple[Reason, ...]:
-    counted = {ReasonKind.EARLIER: found.earlier, ReasonKind.REPEATED: summary.duplicates}
-    asked = policy.window_start
-    return (
-        *([Reason(Role.NOTE, ReasonKind.WINDOW_START, since=asked)] if asked is not None else []),
-        *(
-            Reason(Role.NOTE, ReasonKind.OTHER_BUILD, names=(one.label,), have=one.events, since=one.first, by=one.last)
-            for one in found.left_out
-        ),
-        *_counted(Role.NOTE, counted),
-        *(
-            Reason(Role.NOTE, ReasonKind.ACCEPTANCE, names=(rule.reason,), day=rule.expires)
-            for rule in summary.accepted_rules
-        ),
-    )
-
-
-def _counted(role: Role, counts: Mapping[ReasonKind, int], **facts: Any) -> list[Reason]:
-    return [Reason(role, kind, have=number, **facts) for kind, number in counts.items() if number]
-
-
-def _not_judged(summary: Summary, policy: Policy) -> list[Reason]:
-    asked = _asked(summary, policy)
-    lacking = {
-        name: tuple(time for time in _NEEDS[name] if time not in summary.given)
-        for name in policy.criteria
-        if name not in asked
-    }
-    return [Reason(Role.WARNING, ReasonKind.NOT_JUDGED, criterion=name, names=times) for name, times in lacking.items()]
-
-
-def _warnings(summary: Summary, policy: Policy, found: Frame, at: datetime) -> tuple[Reason, ...]:
-    simulated = _simulated(summary, found)
-    silent = (at - found.build.last) / timedelta(hours=1)
-    reading = summary.reading
-    return (
-        *_not_judged(summary, policy),
-        *(
-            [Reason(Role.WARNING, ReasonKind.WINDOW_HOURS, have=policy.cycles_held)]
-            if policy.window_hours is not None
-            else []
-        ),
-        *([Reason(Role.WARNING, ReasonKind.SIMULATED)] if simulated else []),
-        *_counted(Role.WARNING, {ReasonKind.LATER: summary.later_than(at)}, by=at),
-        *_counted(Role.WARNING, {ReasonKind.UNREADABLE: reading.malformed, ReasonKind.TRUNCATED: reading.truncated}),
-        *(
-            Reason(Role.WARNING, ReasonKind.EXPIRED, names=(rule.reason,), day=rule.expires)
-            for rule in summary.expired_rules
-        ),
-        *([Reason(Role.WARNING, ReasonKind.SILENT, hours=silent)] if 1.0 < silent < policy.cycle_hours else []),
-    )
-
-
-def _session_ids(nodes: Sequence[NodeTally]) -> list[Reason]:
-    """Return warnings about executions that are counted by session and had no id, or the id of too many others."""
-    found = []
-    executions, without = (sum(node.counts[name] for node in nodes) for name in ("executions", "anonymous"))
-    if without:
-        found.append(Reason(Role.WARNING, ReasonKind.NO_SESSION_ID, have=without / executions, of=executions))
-    for node in nodes:
-        own = node.counts["executions"]
-        if is_crowd(node.busiest, own):
-            share = node.busiest / own
-            found.append(Reason(Role.WARNING, ReasonKind.ONE_SESSION, node=node.name, have=share, of=own))
-    return found
-
-
-def _cut_off(nodes: Sequence[NodeTally]) -> list[Reason]:
-    """Return warnings about nodes of which the end of an event loop cut a tenth of the pairs off."""
-    shares = [(node.name, node.counts["cut_off"], node.counts["executions"]) for node in nodes]
-    return [
-        Reason(Role.WARNING, ReasonKind.CUT_OFF, node=name, have=cut / executions, of=executions)
-        for name, cut, executions in shares
-        if cut and cut >= _NOTABLE * executions
-    ]
-
-
 def _nothing(summary: Summary, policy: Policy, at: datetime, left_out: tuple[Reason, ...] = ()) -> Verdict:
     rows = tuple(
         CriterionResult(
@@ -471,5 +348,5 @@ def _nothing(summary: Summary, policy: Policy, at: datetime, left_out: tuple[Rea
         for name, bound in policy.objectives().items()
     )
     nothing = Reason(Role.WHY, ReasonKind.NOTHING, by=at if len(summary) else None)
-    lacking = (*_unread(summary), Reason(Role.MISSING, ReasonKind.EVIDENCE))
+    lacking = (*unread(summary), Reason(Role.MISSING, ReasonKind.EVIDENCE))
     return Verdict(Decision.WAIT, at, None, policy, rows, (), (nothing, *lacking, *left_out))

@@ -15,9 +15,10 @@ from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
 from otel_shadow.verdict.day_blocks import day_blocks
 from otel_shadow.verdict.dense_codes import dense, split
-from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
+from otel_shadow.verdict.executions import Summary, milliseconds, moment
 from otel_shadow.verdict.numbering import ARRIVAL, EVENTS, NodeLines, count_lines
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.session_counts import within
 from otel_shadow.verdict.time_slots import slot_length
 from otel_shadow.verdict.window import Frame

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,17 +90,23 @@ class Ranks:
             return NO_RANKS
         lowest = int(bucket.min())
         bits = (int(bucket.max()) - lowest).bit_length()
-        # One sort of one number.
-        key = (session.astype(np.int64) << bits) + (bucket.astype(np.int64) - lowest)
+        # One sort of one number, as short as it can be.
+        short = (int(session.max()) + 1) << bits <= 1 << 31
+        key: NDArray[Any] = session.astype(np.int32 if short else np.int64)
+        key <<= bits
+        key += (bucket.astype(np.int32) - lowest).astype(key.dtype, copy=False)
         key.sort()
         owner = key >> bits
         starts = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
         sizes = np.diff(np.r_[starts, len(owner)])
         longest = int(sizes.max())
-        kinds = np.repeat((sizes - 1) * longest - starts, sizes) + np.arange(len(owner))
-        level = key & ((1 << bits) - 1)
-        found, count = count_codes((kinds << bits) + level, longest * longest << bits)
-        return cls._of_codes(found, count, longest, lowest, 1 << bits, len(starts))
+        size = longest * longest << bits
+        code = np.repeat((sizes - 1) * longest - starts, sizes) + np.arange(len(owner))
+        code = code.astype(np.int32 if size <= 1 << 31 else np.int64, copy=False)
+        code <<= bits
+        code += key & ((1 << bits) - 1)
+        found, count = count_codes(code, size)
+        return cls._of_codes(found.astype(np.int64), count, longest, lowest, 1 << bits, len(starts))
 
     @classmethod
     def merged(cls, parts: Sequence[Ranks]) -> Ranks:

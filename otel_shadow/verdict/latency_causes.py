@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from otel_shadow.record import Arm, Mode
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Summary
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.reasons import Reason, ReasonKind, Role
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.session_counts import Slice, within
 from otel_shadow.verdict.time_slots import held_out
 

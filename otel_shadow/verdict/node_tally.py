@@ -13,14 +13,17 @@ from otel_shadow.record import Arm, Outcome, Status
 from otel_shadow.verdict import latency
 from otel_shadow.verdict.dense_codes import split
 from otel_shadow.verdict.execution_kind import ExecutionKind
-from otel_shadow.verdict.executions import Rows, Summary, in_pieces
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.latency import Ranks
+from otel_shadow.verdict.node_percentiles import BucketCounts, node_percentiles
 from otel_shadow.verdict.parallel import in_parallel
+from otel_shadow.verdict.rows import Rows, in_pieces
 from otel_shadow.verdict.sequential import Counts, Floats
 from otel_shadow.verdict.session_counts import Blocks, Ints, Slice, parts_within, within
 from otel_shadow.verdict.stretches import NO_SIDE, Ratios, Side, Stretch
 
 Place = tuple[str, str]
+_USED = frozenset({"session", "time", "kind", "v1", "v2"})
 WORKFLOW: Place = ("", "")
 """Stands for all judged nodes together among graphs and names."""
 
@@ -85,12 +88,15 @@ def pooled_tally(
 def _pooled(
     summary: Summary, chosen: Slice, intents: Sequence[str], members: frozenset[tuple[str, str]]
 ) -> NodeTally | None:
-    mine = np.array([(kind.graph, kind.node) in members for kind in summary.signatures], bool)
-    rows = within(summary, chosen)
-    rows = rows if mine.all() else rows.where(np.flatnonzero(mine[rows.kind]))
-    parts = in_pieces(_in_own_units(rows, summary, members))
+    number = {member: place for place, member in enumerate(sorted(members))}
+    of_kind = np.array([number.get((kind.graph, kind.node), -1) for kind in summary.signatures], np.int64)
+    rows, mine = within(summary, chosen), of_kind >= 0
+    parts = in_pieces(rows if mine.all() else rows.where(np.flatnonzero(mine[rows.kind]), _USED))
     if not parts:
         return None
+    if len(members) > 1:
+        unit = _own_units(parts, of_kind)
+        parts = list(in_parallel(lambda part: _in_units(part, unit), parts))
     per_kind = _per_kind(summary, parts)
     plan = _Plan(summary, chosen, [WORKFLOW], _intents(summary.signatures, per_kind, intents), pooled=True)
     open_sessions = _open_sessions(chosen, parts)
@@ -98,19 +104,28 @@ def _pooled(
     return plan.node_tally(0, _Piece.merged([piece for pieces in found for _, piece in pieces]), per_kind)
 
 
-def _in_own_units(rows: Rows, summary: Summary, members: frozenset[tuple[str, str]]) -> Rows:
-    """Return the rows with latencies in units of each node's 95th percentile."""
-    if len(members) < 2:
-        return rows
-    v1, v2 = rows.v1.copy(), rows.v2.copy()
-    for member in sorted(members):
-        kinds = np.array([(kind.graph, kind.node) == member for kind in summary.signatures], bool)
-        at = kinds[rows.kind]
-        timed = at & (rows.v1 != latency.NONE)
-        if timed.any():
-            unit = int(np.percentile(rows.v1[timed], 95.0, method="inverted_cdf"))
-            v1[timed] -= unit
-            v2[at & (rows.v2 != latency.NONE)] -= unit
+def _own_units(parts: Sequence[Rows], of_kind: Ints) -> Ints:
+    """Return of each kind the bucket of its node's 95th percentile of V1.
+
+    Arguments:
+        of_kind: number of each kind's node; negative: it does not count.
+    """
+
+    def count(part: Rows) -> BucketCounts:
+        node = of_kind[part.kind]
+        timed = np.flatnonzero((part.v1 != latency.NONE) & (node >= 0))
+        return BucketCounts.of(node[timed], part.v1[timed])
+
+    found = BucketCounts.joined(list(in_parallel(count, parts)))
+    units = node_percentiles(found.cell, found.bucket, found.lines, int(of_kind.max(initial=0)) + 1)
+    return np.where(of_kind >= 0, units[of_kind], 0)
+
+
+def _in_units(rows: Rows, unit: Ints) -> Rows:
+    """Return the rows with latencies in units, of each kind."""
+    own = unit.astype(np.int16)[rows.kind]
+    times = (np.where(times == latency.NONE, times, times - own) for times in (rows.v1, rows.v2))
+    v1, v2 = times
     return replace(rows, v1=v1, v2=v2)
 
 
@@ -228,7 +243,7 @@ class _Plan:
             yield 0, _Node(self, rows, open_sessions).piece()
             return
         for place, at in split(self.of_kind[rows.kind]):
-            yield place, _Node(self, rows.where(at), open_sessions).piece()
+            yield place, _Node(self, rows.where(at, _USED), open_sessions).piece()
 
     def node_tally(self, place: int, piece: _Piece, per_kind: Ints) -> NodeTally:
         mine = per_kind * (self.of_kind == place)
@@ -304,7 +319,7 @@ class _Node:
     """Rows of one node, sorted by session, on their way to sums."""
 
     def __init__(self, plan: _Plan, rows: Rows, open_sessions: NDArray[np.uint64]) -> None:
-        self.plan, self.rows = plan, rows
+        self.plan, self.rows, self.kind = plan, rows, rows.kind.astype(np.int64)
         self.starts = np.flatnonzero(np.r_[True, rows.session[1:] != rows.session[:-1]])
         self.closed = np.ones(len(self.starts), bool)
         if len(open_sessions):
@@ -312,17 +327,21 @@ class _Node:
         self.first = np.minimum.reduceat(rows.time, self.starts)
         self.block = (self.first - plan.chosen.start) // plan.chosen.block
         self.in_go = self.closed & (self.first < plan.chosen.go_end)
-        self.of_row = np.repeat(np.arange(len(self.starts)), np.diff(np.r_[self.starts, len(rows)]))
+        self.sizes = np.diff(np.r_[self.starts, len(rows)])
+        self.of_row = np.repeat(np.arange(len(self.starts), dtype=np.int32), self.sizes)
+        self.is_closed = None if self.closed.all() else self.closed[self.of_row]
 
     def per_session(self, role: Ints) -> Ints:
         """Return the sum of a role over each closed session."""
         if not role.any():
             return np.zeros(int(self.closed.sum()), np.int64)
-        return np.asarray(np.add.reduceat(role[self.rows.kind], self.starts)[self.closed])
+        found = np.add.reduceat(role[self.kind], self.starts)
+        return np.asarray(found if self.is_closed is None else found[self.closed])
 
     def slots(self, successes: Ints, turns: Ints, halves: bool = False) -> Blocks:
-        """Return the sums over sessions of two roles."""
-        return Blocks.of(self.block[self.closed], self.per_session(successes), self.per_session(turns), halves)
+        """Return the sums over sessions of two roles, which are added at once."""
+        n, k = np.divmod(self.per_session((turns << 32) + successes), 1 << 32)
+        return Blocks.of(self.block[self.closed], k, n, halves)
 
     def piece(self) -> _Piece:
         plan = self.plan
@@ -344,7 +363,7 @@ class _Node:
                 for intent, mine in plan.of_intent.items()
             },
             latency=self.latency(),
-            busiest=int(np.diff(np.r_[self.starts, len(self.rows)]).max()),
+            busiest=int(self.sizes.max()),
         )
 
     def latency(self) -> dict[str, Side]:
@@ -369,16 +388,17 @@ class _Node:
         """Return the times of one side; ``held``: the share of the time held out, of each kind."""
         if not role.any():
             return NO_SIDE
-        rows = np.flatnonzero(measured & (role[self.rows.kind] > 0))
-        rows = rows[self.closed[self.of_row[rows]]]
+        used = measured & (role > 0)[self.kind]
+        rows = np.flatnonzero(used if self.is_closed is None else used & self.is_closed)
+        of_row = self.of_row[rows]
         shares = np.unique(held[role > 0]).tolist() if held is not None else [0.0]
         stretches = {}
         for share in shares:
-            mine = rows if len(shares) == 1 or held is None else rows[held[self.rows.kind[rows]] == share]
+            mine = rows if len(shares) == 1 or held is None else rows[held[self.kind[rows]] == share]
             if len(mine):
-                ranks = Ranks.of(self.of_row[mine], bucket[mine])
+                ranks = Ranks.of(of_row if mine is rows else self.of_row[mine], bucket[mine])
                 stretches[share] = Stretch(ranks, int(self.rows.time[mine].min()))
-        sessions = np.count_nonzero(np.diff(self.of_row[rows])) + 1 if len(rows) else 0  # they come one after the other
+        sessions = np.count_nonzero(of_row[1:] != of_row[:-1]) + 1 if len(rows) else 0  # they come one after the other
         return Side(int(sessions), len(rows), stretches)
 
 

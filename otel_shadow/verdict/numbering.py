@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from otel_shadow import semconv
-from otel_shadow.verdict.executions import Rows, Summary
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.heartbeats import Beat
+from otel_shadow.verdict.rows import Rows
 from otel_shadow.verdict.session_counts import Slice
 
 ARRIVAL = 600_000

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from otel_shadow.verdict.alpha_spending import PlannedLook, levels
+from otel_shadow.verdict.alpha_spending import PlannedLook, levels, spent
 from otel_shadow.verdict.cycle_looks import CycleTest
 
 FARTHEST: Final = 60
 """Cycles beyond which nothing is foretold."""
+_BARELY: Final = 1.01
+"""More than levels are off on their grid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,22 @@ def outlook(test: CycleTest, done: int, elapsed: float, max_cycles: int, alpha: 
     sizes = [test.information(0, last) for last in range(min(done, FARTHEST))]
     taken = [PlannedLook(size, test.best_p(size)) for size in sizes]
 
-    def level_of(cycles: int, held: int) -> float:
+    def looks_until(cycles: int, held: int) -> list[PlannedLook]:
         ahead = [now * count / span for count in range(done + 1, min(cycles, held) + 1)]
-        planned = [*taken[:held], *(PlannedLook(size, test.best_p(size)) for size in ahead)]
+        return [*taken[:held], *(PlannedLook(size, test.best_p(size)) for size in ahead)]
+
+    def level_of(cycles: int, held: int) -> float:
+        planned = looks_until(cycles, held)
         return levels(planned, test.reference, alpha)[-1] if planned else 0.0
 
     def proven_at(cycles: int, held: int) -> bool:
+        times = (cycles - max(0, cycles - held)) / span
+        most = max((look.information for look in looks_until(cycles, held)), default=0.0)
+        # No look's level is above what all looks have spent together, and that is known at once.
+        if not test.would_prove(first, done, times, _BARELY * spent(most, test.reference, alpha)):
+            return False
         level = level_of(cycles, held)
-        return level > 0.0 and test.would_prove(first, done, (cycles - max(0, cycles - held)) / span, level)
+        return level > 0.0 and test.would_prove(first, done, times, level)
 
     within = _first(lambda cycles: proven_at(cycles, max_cycles), done + 1, max(max_cycles, done + 1))
     last = level_of(max(max_cycles, done + 1), max_cycles)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from otel_shadow.verdict.dense_codes import dense
 from otel_shadow.verdict.execution_kind import Unit
-from otel_shadow.verdict.executions import Rows, Summary, in_pieces
+from otel_shadow.verdict.executions import Summary
 from otel_shadow.verdict.latency import count_codes
+from otel_shadow.verdict.rows import Rows, in_pieces
 from otel_shadow.verdict.sequential import Counts
 
 Ints = NDArray[np.int64]
@@ -86,14 +87,30 @@ class Blocks:
 def within(summary: Summary, chosen: Slice) -> Rows:
     """Return the rows of a slice's build and time, ordered by session; no copy where it is all that there is.
 
-    What a shadow run has caused is no traffic of production's.
+    What a shadow run has caused is no traffic of production's. The rows that were asked for last are kept: one look
+    asks for them several times.
     """
+    key = chosen.build, chosen.start, chosen.at
+    known = summary.cache.get("within")
+    if known is None or known[0] != key:
+        rows, mask = summary.rows, _within(summary, chosen)
+        known = summary.cache["within"] = key, rows if mask.all() else rows.where(np.flatnonzero(mask))
+    found: Rows = known[1]
+    return found
+
+
+def count_within(summary: Summary, chosen: Slice) -> int:
+    """Return how many rows there are of a slice's build and time."""
+    return int(np.count_nonzero(_within(summary, chosen)))
+
+
+def _within(summary: Summary, chosen: Slice) -> NDArray[np.bool_]:
     wanted = np.array([item.unit == chosen.build and not item.caused_by_shadow for item in summary.signatures], bool)
     rows = summary.rows
     mask = (rows.time >= chosen.start) & (rows.time <= chosen.at)
     if not wanted.all():
         mask &= wanted[rows.kind]
-    return rows if mask.all() else rows.where(np.flatnonzero(mask))
+    return np.asarray(mask, np.bool_)
 
 
 def parts_within(summary: Summary, chosen: Slice) -> Sequence[Rows]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from otel_shadow.policy import Policy
 from otel_shadow.verdict.build_choice import choose
-from otel_shadow.verdict.cycle_tally import CycleSlice
-from otel_shadow.verdict.executions import Rows, Summary, milliseconds, moment
+from otel_shadow.verdict.cycle_rows import CycleSlice
+from otel_shadow.verdict.executions import Summary, milliseconds, moment
 from otel_shadow.verdict.result import Build, Window
-from otel_shadow.verdict.session_counts import Slice, parts_within
+from otel_shadow.verdict.rows import Rows
+from otel_shadow.verdict.session_counts import Slice, count_within, parts_within
 
 HOUR = 3_600_000
 _MINUTE = 60_000
@@ -82,9 +83,9 @@ def _frame(summary: Summary, policy: Policy, at: int) -> Frame | None:
         next_cycle=moment(start + max(cycles + 1, policy.min_cycles) * cycle),
         gaps=_gaps(parts_within(summary, chosen), start, min(go_end, end) if cycles else end, policy),
     )
-    earlier = parts_within(summary, Slice(chosen.build, 0, start - 1, 0))
+    earlier = count_within(summary, Slice(chosen.build, 0, start - 1, 0))
     since = replace(chosen, start=first, go_end=0)
-    return Frame(newest, choice.left_out, window, chosen, CycleSlice(since, cycle, int(whole)), sum(map(len, earlier)))
+    return Frame(newest, choice.left_out, window, chosen, CycleSlice(since, cycle, int(whole)), earlier)
 
 
 def block_length(policy: Policy) -> int:
