@@ -21,6 +21,7 @@ from otel_shadow._doctor.findings import Finding, note, ok, problem
 from otel_shadow._doctor.otel_variables import SIGNALS, TEMPORALITY, prefers_deltas, sends_otlp
 from otel_shadow._report.credentials import shown_address
 from otel_shadow._report.sdk_providers import endpoint, exporter, protocol
+from otel_shadow.background_thread import BackgroundThread
 from otel_shadow.errors import MissingExtraError, require
 
 _MARK = "otel-shadow doctor"
@@ -93,8 +94,7 @@ def _answers(signals: list[str]) -> dict[str, _Answer]:
         senders = {signal: sender for signal in signals if (sender := _exporter(signal, answers)) is not None}
         _unfiltered()
         threads = [
-            threading.Thread(target=_send, args=(signal, sender, said, answers), daemon=True)
-            for signal, sender in senders.items()
+            BackgroundThread(target=_send, args=(signal, sender, said, answers)) for signal, sender in senders.items()
         ]
         for thread in threads:
             thread.start()

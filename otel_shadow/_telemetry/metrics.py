@@ -87,7 +87,8 @@ class MetricsSink(Sink):
         self._current().start((record.graph, record.node), zeros, has_run=True)
         arm = str(record.arm)
         context = span_context(record, record.v1.span_id)
-        if record.mode is not Mode.V2_LIVE and record.reason not in _NO_SHADOW_DUE:
+        due = record.mode is not Mode.V2_LIVE and record.reason not in _NO_SHADOW_DUE
+        if due and not record.caused_by_shadow:
             self._add(semconv.ELIGIBLE, 1, {**place, semconv.ARM: arm}, context)
         self._time(record, place, arm, context)
         v2 = record.v2
