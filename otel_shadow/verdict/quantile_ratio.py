@@ -22,6 +22,8 @@ import numpy as np
 from otel_shadow.verdict.side_lines import ABOVE, Floats, SideLines, Sizes, Terms
 from otel_shadow.verdict.weighted_share import at_most_zero
 
+_JOINED: Final = 1 << 14
+"""Lines up to which pieces are joined and sorted once more: each limit looks at one piece then."""
 LEAST_UNITS: Final = 30
 """Units on each side below which there is no limit."""
 
@@ -42,6 +44,8 @@ class Percentile:
     """
 
     def __init__(self, pieces: Sequence[SideLines], size: int | None) -> None:
+        if size is not None and len(pieces) > 1 and sum(len(piece.time) for piece in pieces) <= _JOINED:
+            pieces = [SideLines.joined(pieces)]
         self.pieces = pieces
         self._whole = sum(float(piece.total.sum()) for piece in pieces)
         self._units = _UnitsTogether(pieces, size) if size is not None else _UnitsOfPieces(pieces)
@@ -155,7 +159,7 @@ class _UnitsTogether:
         self._pieces = pieces
         self._total = np.zeros(size)
         for piece in pieces:
-            self._total[piece.units] += piece.total
+            self._total[piece.units] += piece.total  # of one piece each unit once
         self.present = int(np.count_nonzero(self._total))
         self._least = min((piece.lightest for piece in pieces), default=math.inf)
 
@@ -174,10 +178,12 @@ class _UnitsTogether:
 
 def _slow(pieces: Sequence[SideLines], firsts: Sequence[int], size: int) -> Floats:
     """Return each unit's weight among so many of the slowest lines of each piece."""
-    found = np.zeros(size)
-    for piece, first in zip(pieces, firsts, strict=True):
-        found += np.bincount(piece.unit[:first], piece.weight[:first], size)
-    return found
+    found, *more = (
+        np.bincount(piece.unit[:first], piece.weight[:first], size) for piece, first in zip(pieces, firsts, strict=True)
+    )
+    for one in more:
+        found += one
+    return np.asarray(found, np.float64)
 
 
 class PercentileRatio:

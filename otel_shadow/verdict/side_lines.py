@@ -7,6 +7,7 @@ large the units are. So of all lines the slowest are kept, sorted once, and of t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -95,6 +96,28 @@ class SideLines:
         ends = float(weight.max(initial=0.0)), float(weight.min(initial=math.inf))
         return cls(unit[order], time[order], weight[order], *unit_totals(unit, weight), len(time), *ends)
 
+    @classmethod
+    def joined(cls, pieces: Sequence[SideLines]) -> SideLines:
+        """Return the lines of all pieces, whose units may be the same."""
+        floor = max(piece.floor for piece in pieces)
+        unit, time, weight = (
+            np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("unit", "time", "weight")
+        )
+        order = np.argsort(-time, kind="stable")
+        if not math.isinf(floor):
+            order = order[time[order] >= floor]
+        units, total = (np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("units", "total"))
+        return cls(
+            unit[order],
+            time[order],
+            weight[order],
+            *unit_totals(units, total),
+            sum(piece.lines for piece in pieces),
+            max(piece.heaviest for piece in pieces),
+            min(piece.lightest for piece in pieces),
+            floor,
+        )
+
     @cached_property
     def _ends(self) -> Ints:
         """Of each time that occurs, from the slowest on, how many lines are no faster."""
@@ -113,6 +136,8 @@ class SideLines:
 
     def until(self, times: Floats) -> tuple[Ints, Floats]:
         """Return, of each time, how many lines are no faster, and what they weigh; both are cumulative."""
+        if times is self.times:
+            return self._ends, self._reached
         place = np.searchsorted(-self.times, -times, side="right")
         return np.r_[0, self._ends][place], np.r_[0.0, self._reached][place]
 
