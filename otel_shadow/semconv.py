@@ -238,6 +238,8 @@ CRITERIA: Final = (
     CRITERION_COVERAGE,
 )  # fmt: skip
 
+UNVERSIONED: Final = "unversioned"
+"""The build of a V2 that nobody has named (yet)."""
 CUT_OFF: Final = "cancelled:loop_ended"
 """The reason of an execution whose event loop ended while V2 was in flight."""
 LIMITER_REASONS: Final = (

@@ -11,13 +11,12 @@ from urllib.parse import unquote
 
 from opentelemetry import _logs, metrics, trace
 
+from otel_shadow import semconv
 from otel_shadow.errors import MissingExtraError, require
 
 SERVICE_NAME, SERVICE_VERSION = "service.name", "service.version"
 UNKNOWN = "unknown_service"
 """What the SDK calls a service without a name; it adds the name of the interpreter."""
-UNVERSIONED = "unversioned"
-"""The build of a V2 that nobody has named."""
 _NAME_VARIABLE, _VARIABLE = "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"
 
 
@@ -58,7 +57,7 @@ def service_name(*given: Any) -> Callable[[], str]:
 def service_version(*given: Any) -> Callable[[], str]:
     """Return what gives the service's version as it is known now, likewise; ``unversioned`` as long as it is not."""
     named = _text(resource_of_environment().get(SERVICE_VERSION))
-    return lambda: _of_resources(given, SERVICE_VERSION) or named or UNVERSIONED
+    return lambda: _of_resources(given, SERVICE_VERSION) or named or semconv.UNVERSIONED
 
 
 _GLOBAL = (trace.get_tracer_provider, metrics.get_meter_provider, _logs.get_logger_provider)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from otel_shadow import semconv
 from otel_shadow.policy import Policy
 from otel_shadow.record import Arm, Mode
 from otel_shadow.slots import slots_per_block
@@ -31,7 +32,7 @@ _FEW = 20
 """Executions from which on a process without a single baseline, or an hour without a pair, is no accident."""
 _UNHEARD = 0.05
 _BESIDE = 0.1
-_UNNAMED = ("", "unversioned")
+_UNNAMED = ("", semconv.UNVERSIONED)
 _NOT_DRAWN = frozenset({"retry", "resumed_inside"})
 """Reasons of executions that follow another one; a sampled-out one has the arm of its slot (or session)."""
 _CHANCE = 5.0

@@ -14,6 +14,7 @@ from otel_shadow.verdict.columns import coded, pieces
 from otel_shadow.verdict.execution_kind import ExecutionKind
 from otel_shadow.verdict.hashes import NO_PAIR
 from otel_shadow.verdict.heartbeats import Beat, merged
+from otel_shadow.verdict.late_builds import of_late_builds
 from otel_shadow.verdict.latency import buckets
 from otel_shadow.verdict.lines_read import Reading
 from otel_shadow.verdict.parallel import in_parallel
@@ -281,7 +282,9 @@ class Summary:
             parts = [part.where(~np.isin(part.pair, self._contradictory)) for part in parts]
         if repeat_a_pair([part.pair for part in parts]):
             parts = [self._once(Rows.joined(parts))]
-        self._parts = [by_session(parts)]
+        rows, self.signatures = of_late_builds(by_session(parts), self.signatures)
+        self._parts = [rows]
+        self.accepted = tuple(_reason(signature, self.accepted_rules) for signature in self.signatures)
 
     def _once(self, rows: Rows) -> Rows:
         kind, uncoded = self._kinds_apart_from_codes()
