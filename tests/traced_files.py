@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from waiting import until
+
 import otel_shadow
 from otel_shadow import ShadowRecord, Sink
 
@@ -43,7 +45,7 @@ class Tracer:
 
 
 class Told(Sink):
-    """The last of the sinks: when it has a record, all other sinks have it too."""
+    """When it has a record, the queues of all other sinks have it too."""
 
     def __init__(self) -> None:
         self.arrived = threading.Event()
@@ -71,7 +73,11 @@ def call_of_a_node(tracer: Tracer, log: Path) -> dict[str, list[str]]:
     def call() -> None:
         told.arrived.clear()
         graph.invoke({"messages": [("user", "hello")]}, {"configurable": {"thread_id": "demo_001"}})
+        profile = sys.getprofile()
+        sys.setprofile(None)  # to wait is no part of the call
         assert told.arrived.wait(30)
+        until(lambda: not any(queue.busy for queue in manager.record_queue._all_queues()))
+        sys.setprofile(profile)
 
     call()  # the first call imports what it needs
     with tracer.tracing():
