@@ -38,7 +38,7 @@ ENV_VERIFY_KEY: Final = "OTEL_SHADOW_VERIFY_KEY"
 --verify-key` prints it. Unset: it is made of `OTEL_SHADOW_HASH_KEY` where that is set."""
 ENV_V2_BUILD: Final = "OTEL_SHADOW_V2_BUILD"
 """Name of this V2, where `v2_build` of `shadow.toml` gives none. Unset: `service.version` of
-`OTEL_RESOURCE_ATTRIBUTES`."""
+OpenTelemetry's resource."""
 ENV_STATE_DIR: Final = "OTEL_SHADOW_STATE_DIR"
 """Folder of what outlives a restart: outcomes of trials, and pauses, by name, build and time. It is made with mode 0700
 where it does not exist. Unset: `$XDG_STATE_HOME/otel-shadow`, else `~/.local/state/otel-shadow`."""
