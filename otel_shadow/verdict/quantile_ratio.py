@@ -178,12 +178,13 @@ class _UnitsTogether:
 
 def _slow(pieces: Sequence[SideLines], firsts: Sequence[int], size: int) -> Floats:
     """Return each unit's weight among so many of the slowest lines of each piece."""
-    found, *more = (
-        np.bincount(piece.unit[:first], piece.weight[:first], size) for piece, first in zip(pieces, firsts, strict=True)
-    )
-    for one in more:
-        found += one
-    return np.asarray(found, np.float64)
+    if len(pieces) == 1:
+        only = pieces[0]
+        return np.asarray(np.bincount(only.unit[: firsts[0]], only.weight[: firsts[0]], size), np.float64)
+    found = np.zeros(size)
+    for piece, first in zip(pieces, firsts, strict=True):
+        found += np.bincount(piece.unit[:first], piece.weight[:first], size)
+    return found
 
 
 class PercentileRatio:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from varied_streams import streams
 
-from otel_shadow.verdict import Verdict
+from otel_shadow.verdict import Verdict, cycle_rows, quantile_ratio, ratio_history, slow_times
 from otel_shadow.verdict.result import CriterionResult
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "verdicts.jsonl"
@@ -69,3 +69,39 @@ def test_every_number_of_the_verdict_is_the_frozen_one(name: str) -> None:
         lines = [json.dumps({one: verdict}, ensure_ascii=False) for one, verdict in golden().items()]
         GOLDEN.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert differences(found, golden()[name]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "good, graph",
+        "all change",
+        "long sessions",
+        "retries",
+        "shed",
+        "sessions held out, four nodes",
+        "few sessions of many lines",
+        "rolling, worse at the end",
+    ],
+)
+def test_parts_and_slowest_lines_change_no_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worked out part by part, with the slowest lines kept alone, the numbers are those of all lines at once."""
+    monkeypatch.setattr(cycle_rows, "_PART", 700)
+    monkeypatch.setattr(slow_times, "_FEW", 0)
+    monkeypatch.setattr(slow_times, "_BEYOND", 1.0)
+    monkeypatch.setattr(quantile_ratio, "_JOINED", 0)
+    found = json.loads(json.dumps(told(STREAMS[name]().verdicts()[-1])))
+    assert differences(found, golden()[name]) == []
+
+
+def test_a_limit_below_the_slowest_lines_reads_all_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the lines that are kept end at the percentile, the numbers are the same."""
+    monkeypatch.setattr(slow_times, "_BEYOND", 0.0)
+    deeper: list[int] = []
+    keep_more = ratio_history.RatioHistory._keep_more
+    monkeypatch.setattr(
+        ratio_history.RatioHistory, "_keep_more", lambda history: (deeper.append(1), keep_more(history))[1]
+    )
+    found = json.loads(json.dumps(told(STREAMS["many lines"]().verdicts()[-1])))
+    assert deeper
+    assert differences(found, golden()["many lines"]) == []
