@@ -132,7 +132,7 @@ class Execution(ExecutionData):
     def open_span(self) -> None:
         """Open V1's span: V1 runs next."""
         try:
-            self.span = self.node.services.spans.v1(self.span_identity, self.fallback_reason)
+            self.span = self.node.services.spans.v1(self, self.fallback_reason)
         except BaseException as fault:
             if is_from_outside(fault):
                 raise
@@ -195,7 +195,7 @@ class Execution(ExecutionData):
     def open_live_span(self) -> None:
         """Open ``v2.node``."""
         with self.node.services.fault_barrier("span", self.node.name):
-            self.span = self.node.services.spans.live(self.span_identity)
+            self.span = self.node.services.spans.live(self)
 
     def close_live_span(self) -> None:
         """Leave ``v2.node`` of a V2 that failed, which is ended off the path; V1's own span follows."""

@@ -56,6 +56,14 @@ class SpanIdentity(NamedTuple):
     arm: Arm
 
 
+class Identified(Protocol):
+    """An execution, to the opener of its span."""
+
+    @property
+    def span_identity(self) -> SpanIdentity:
+        """What its spans show a sampler; made when it is asked for."""
+
+
 class V1Span(Protocol):
     """The open span of an execution, on V1's path."""
 
@@ -102,10 +110,10 @@ class V2Span(Protocol):
 class Spans(Protocol):
     """Opener of spans."""
 
-    def v1(self, identity: SpanIdentity, fallback_reason: str | None) -> V1Span:
+    def v1(self, execution: Identified, fallback_reason: str | None) -> V1Span:
         """Open ``v1.node`` and make it current, cheaply: V1 waits. ``fallback_reason`` says why a live V2 failed."""
 
-    def live(self, identity: SpanIdentity) -> V1Span:
+    def live(self, execution: Identified) -> V1Span:
         """Open ``v2.node`` likewise: V2 serves."""
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> V2Span:

@@ -14,11 +14,12 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Link, Span, StatusCode, TracerProvider
 
 from otel_shadow import semconv
-from otel_shadow._runtime.sinks import ExecutionLabels, SpanIdentity, V1Span
+from otel_shadow._runtime.sinks import ExecutionLabels, Identified, SpanIdentity, V1Span
 from otel_shadow._telemetry.before_flush import flush_provider
 from otel_shadow._telemetry.outgoing_mark import OutgoingMark
 from otel_shadow._telemetry.shadow_mark import NODE, TRUSTING, NodeSpan, mark_providers, of_shadow, parent_of
 from otel_shadow._telemetry.silence import silence_instrumentations
+from otel_shadow._telemetry.start_readers import reads_at_start
 from otel_shadow._telemetry.worker_context import WorkerContext
 from otel_shadow.config import PrivacyTable
 from otel_shadow.record import Observation, ShadowRecord, Status
@@ -29,15 +30,22 @@ _PRIVACY = PrivacyTable()
 class OtelV1Span:
     """``v1.node`` (or ``v2.node`` when V2 serves), current while the node runs.
 
-    On V1's path it is started, with what a sampler may ask for, and left; its other attributes and its end follow off
-    the path, which halves what it costs there, and keeps a span processor that blocks from V1.
+    On V1's path it is started, with its identity where anybody reads that then, and left; its attributes and its end
+    follow off the path, which halves what it costs there, and keeps a span processor that blocks from V1.
     """
 
-    __slots__ = ("_ended_ns", "_fallback_reason", "_node", "_token", "_version", "outer", "parent", "span")
+    __slots__ = ("_ended_ns", "_fallback_reason", "_node", "_opener", "_token", "_version", "outer", "parent", "span")
 
     def __init__(
-        self, span: Span, parent: Context, outer: NodeSpan | None, version: str, fallback_reason: str | None
+        self,
+        span: Span,
+        parent: Context,
+        outer: NodeSpan | None,
+        version: str,
+        fallback_reason: str | None,
+        opener: OtelSpans,
     ) -> None:
+        self._opener = opener
         self._version = version
         self._fallback_reason = fallback_reason
         self._ended_ns: int | None = None
@@ -80,6 +88,7 @@ class OtelV1Span:
 
     def close(self, observation: Observation, labels: ExecutionLabels) -> None:
         """End the span as of :meth:`leave`. No message, no stack trace: the error's type only."""
+        self._opener.look()
         if not self.span.is_recording():
             return
         try:
@@ -155,6 +164,8 @@ class OtelSpans:
     def __init__(self, provider: TracerProvider | None = None, privacy: PrivacyTable = _PRIVACY) -> None:
         self._silent = privacy.suppress_instrumentation
         self._mark = OutgoingMark(privacy.propagate, privacy.internal_hosts)
+        self._provider = provider
+        self._is_read = True
         self._tracer = trace.get_tracer(semconv.SCOPE, semconv.scope_version(), provider, semconv.SCHEMA_URL)
         if privacy.trust_incoming_mark:
             TRUSTING.add(self)
@@ -162,11 +173,11 @@ class OtelSpans:
         if self._silent:
             silence_instrumentations()
 
-    def v1(self, identity: SpanIdentity, fallback_reason: str | None) -> OtelV1Span:
-        return self._open(semconv.SPAN_V1_NODE, identity, semconv.VERSION_V1, fallback_reason)
+    def v1(self, execution: Identified, fallback_reason: str | None) -> OtelV1Span:
+        return self._open(semconv.SPAN_V1_NODE, execution, semconv.VERSION_V1, fallback_reason)
 
-    def live(self, identity: SpanIdentity) -> OtelV1Span:
-        return self._open(semconv.SPAN_V2_NODE, identity, semconv.VERSION_V2, None)
+    def live(self, execution: Identified) -> OtelV1Span:
+        return self._open(semconv.SPAN_V2_NODE, execution, semconv.VERSION_V2, None)
 
     def v2(self, labels: ExecutionLabels, beside: V1Span) -> OtelV2Span:
         """Open ``v2.shadow``: a sibling of the span ``beside`` (its child where that is the root), linked to it."""
@@ -192,15 +203,19 @@ class OtelSpans:
         """Have the mark that other processes send ignored, unless another opener of spans believes it."""
         TRUSTING.discard(self)
 
-    def _open(self, name: str, identity: SpanIdentity, version: str, fallback_reason: str | None) -> OtelV1Span:
+    def look(self) -> None:
+        """Look whether anybody reads attributes when a span starts: processors may come. Not on V1's path."""
+        self._is_read = reads_at_start(self._provider or trace.get_tracer_provider())
+
+    def _open(self, name: str, execution: Identified, version: str, fallback_reason: str | None) -> OtelV1Span:
         parent, outer = context.get_current(), NODE.get()
-        attributes = _at_start(identity, version)
+        attributes = _at_start(execution.span_identity, version) if self._is_read else None
         span = self._tracer.start_span(
             name, parent, attributes=attributes, record_exception=False, set_status_on_exception=False
         )
         if outer is not None:
             parent = parent_of(span, parent)
-        return OtelV1Span(span, parent, outer, version, fallback_reason)
+        return OtelV1Span(span, parent, outer, version, fallback_reason, self)
 
 
 def enter_in_worker(carrier: WorkerContext) -> None:

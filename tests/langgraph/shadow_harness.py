@@ -26,7 +26,7 @@ from otel_shadow._langgraph.v2_runnable import as_runnable
 from otel_shadow._runtime.execution_result import ExecutionResult
 from otel_shadow._runtime.executors.loop import LoopThread, OwnLoopPlace
 from otel_shadow._runtime.shadow_context import SHADOW, ShadowContext
-from otel_shadow._runtime.sinks import NoSpan, Sink, SpanIdentity
+from otel_shadow._runtime.sinks import Identified, NoSpan, Sink
 from otel_shadow.config import ShadowConfig
 from otel_shadow.record import ShadowRecord
 from otel_shadow.testing.capture import default_flags
@@ -68,10 +68,10 @@ class _Witness(NoSpan, Sink):
         self._beside = beside
         self._enter = enter
 
-    def v1(self, identity: SpanIdentity, fallback_reason: str | None) -> NoSpan:
+    def v1(self, execution: Identified, fallback_reason: str | None) -> NoSpan:
         return NoSpan()
 
-    def live(self, identity: SpanIdentity) -> NoSpan:
+    def live(self, execution: Identified) -> NoSpan:
         return NoSpan()
 
     def v2(self, labels: Any, beside: Any) -> _Witness:
