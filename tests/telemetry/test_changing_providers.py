@@ -409,6 +409,28 @@ class TestSpans:
             "v2.shadow": {**shared, "shadow.version": "v2"},
         }
 
+    def test_a_processor_that_is_added_later_sees_attributes_at_the_start(self, tmp_path: Path) -> None:
+        """While the SDK's own processors and samplers are alone, which read none then, V1 is spared their cost."""
+        seen = run(
+            tmp_path,
+            """
+            from opentelemetry.sdk.trace import SpanProcessor
+            provider, told = TracerProvider(), []
+            provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+            class Noting(SpanProcessor):
+                def on_start(self, span, parent_context=None):
+                    told.append((span.name, span.attributes.get("shadow.node.name")))
+            manager = instrument(tracer_provider=provider)
+            graph = small_graph()
+            call(graph); manager.flush(30)
+            before = manager.spans._is_read
+            provider.add_span_processor(Noting())
+            for _ in range(2): call(graph); manager.flush(30)
+            print(json.dumps([before, manager.spans._is_read, [one for one in told if one[0] == "v1.node"]]))
+            """,
+        )
+        assert seen == [False, True, [["v1.node", None], ["v1.node", "left"]]]
+
     @pytest.mark.parametrize("limit", [8, 12, 18])
     def test_a_limit_on_attributes_drops_the_least_important(self, tmp_path: Path, limit: int) -> None:
         """What identifies the pair and its outcome stay."""
