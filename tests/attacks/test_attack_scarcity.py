@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 from concurrent.futures import wait
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from otel_shadow import FeatureFlags
 from otel_shadow._runtime import background_log
 from otel_shadow._runtime.executors import daemon_pool, placement
 from otel_shadow._runtime.executors.daemon_pool import DaemonPool
+from otel_shadow.background_thread import BackgroundThread
 
 BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
@@ -30,7 +30,7 @@ def test_no_thread_and_no_descriptor_left(
 
     def refused(*_: Any, **how: Any) -> threading.Thread:
         if how.get("name") == "otel-shadow-flush":
-            return threading.Thread(**how)
+            return BackgroundThread(**how)
         raise OSError(24, "Too many open files")
 
     capture = make_shadow_capture()
@@ -40,7 +40,7 @@ def test_no_thread_and_no_descriptor_left(
         if is_async:
             patched.setattr(placement, "LoopThread", refused)
         else:
-            patched.setattr(daemon_pool, "threading", SimpleNamespace(**vars(threading) | {"Thread": refused}))
+            patched.setattr(daemon_pool, "BackgroundThread", refused)
         assert call(graph)["trail"] == ["left", "right"]
         capture.settle()
     assert call(graph, session="session_2")["trail"] == ["left", "right"]
