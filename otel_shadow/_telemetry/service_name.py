@@ -39,7 +39,9 @@ def resource_of_environment() -> Mapping[str, Any]:
 
 
 def service_name(*given: Any) -> Callable[[], str]:
-    """Return what gives the service's name when it is needed: of the providers' resource, else of the environment.
+    """Return what gives the service's name when it is needed: of the environment, else of the providers' resource.
+
+    In this order, for the name draws the slots of time: a provider may come late in one process and not in another.
 
     Arguments:
         given: the SDK's providers of traces, metrics and logs; None for the global one, also where it is set later.
@@ -47,15 +49,17 @@ def service_name(*given: Any) -> Callable[[], str]:
     named = _text(resource_of_environment().get(SERVICE_NAME))
 
     def find() -> str:
-        name = _of_resources(given, SERVICE_NAME)
-        name = named if name.startswith(f"{UNKNOWN}:") else name or named
+        name = named or _of_resources(given, SERVICE_NAME)
         return UNKNOWN if not name or name.startswith(f"{UNKNOWN}:") else name
 
     return find
 
 
 def service_version(*given: Any) -> Callable[[], str]:
-    """Return what gives the service's version as it is known now, likewise; ``unversioned`` as long as it is not."""
+    """Return what gives the service's version as it is known now; ``unversioned`` as long as it is not.
+
+    The providers' resource has it by the SDK's own rules, what code says over what the environment says.
+    """
     named = _text(resource_of_environment().get(SERVICE_VERSION))
     return lambda: _of_resources(given, SERVICE_VERSION) or named or semconv.UNVERSIONED
 
