@@ -113,12 +113,11 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
             queue.end()
 
     def settle(self, timeout_s: float) -> None:
-        """Hand over what waits within ``timeout_s`` seconds, for a provider of OpenTelemetry is about to be flushed.
+        """Hand over what waits within ``timeout_s`` seconds, for a provider of OpenTelemetry is about to be shut down.
 
         What hangs is left to its thread.
         """
         end = perf_counter() + timeout_s
-        self.span_ends.settle(timeout_s)
         self.drain(max(end - perf_counter(), 0.0))
         for queue in self._all_queues():
             queue.drain(max(end - perf_counter(), 0.0))

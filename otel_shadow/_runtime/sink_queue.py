@@ -35,6 +35,7 @@ class SinkQueue(BackgroundQueue[Handing]):
         self._operation = operation
         self._dropped = f"dropped_{name}"
         self._fault_barrier = fault_barrier
+        self._waited_for: threading.Event | None = None
         super().__init__(f"otel-shadow-{name.replace('_', '-')}", bound, 0)
         self.poll_s = poll_s
 
@@ -43,10 +44,23 @@ class SinkQueue(BackgroundQueue[Handing]):
         if self.offer((call, node)) is not None:
             self._fault_barrier.counts[self._dropped] += 1
 
+    def catch_up(self, timeout_s: float) -> None:
+        """Wait until the thread has made the calls that wait now, ``timeout_s`` seconds at most.
+
+        A thread that hangs is waited for once, and not by everybody who asks.
+        """
+        if self._waited_for is not None and not self._waited_for.is_set():
+            return
+        if self.busy:
+            caught_up = self._waited_for = threading.Event()
+            self.put(caught_up.set, "-")
+            self.wake()
+            caught_up.wait(timeout_s)
+
     def settle(self, timeout_s: float) -> bool:
         """Make the calls that wait, in this thread, for ``timeout_s`` seconds at most, and wait for the one under way.
 
-        For who can't count on the queue's own thread: a process that is frozen next, or that starts no more threads.
+        For a process that is ending, and starts no more threads.
 
         Returns:
             Whether every call has been made.

@@ -22,7 +22,7 @@ from otel_shadow._runtime.process_lifecycle import OURS
 from otel_shadow._runtime.record_queue import RecordQueue
 from otel_shadow._runtime.shadow_context import in_v2
 
-_SETTLE_S = 0.25
+_FLUSH_S, _SHUTDOWN_S = 0.1, 0.25
 """Seconds that the application waits at most for what is handed over; what hangs is left to its thread."""
 _QUEUES: WeakSet[RecordQueue] = WeakSet()
 
@@ -68,18 +68,27 @@ def _wrap_providers() -> None:
 
 def _wrap(kind: str, module: Any) -> None:
     owner = getattr(module, kind, None)
-    for method in ("force_flush", "shutdown"):
+    for method, settle in (("force_flush", _end_spans), ("shutdown", _hand_over)):
         if hasattr(owner, method):
-            setattr(owner, method, _settled(getattr(owner, method)))
+            setattr(owner, method, _after(settle, getattr(owner, method)))
 
 
-def _settled(original: Callable[..., Any]) -> Callable[..., Any]:
+def _end_spans(queue: RecordQueue) -> None:
+    """End the spans that V1 has left: all that a flush with the answer can't do without."""
+    queue.span_ends.catch_up(_FLUSH_S)
+
+
+def _hand_over(queue: RecordQueue) -> None:
+    queue.settle(_SHUTDOWN_S)
+
+
+def _after(settle: Callable[[RecordQueue], None], original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def settled(self: Any, *args: Any, **kwargs: Any) -> Any:
         with suppress(Exception):  # at the application's own call
             if not threading.current_thread().name.startswith(OURS) and not in_v2():
                 for queue in list(_QUEUES):
-                    queue.settle(_SETTLE_S)
+                    settle(queue)
         return original(self, *args, **kwargs)
 
     return settled

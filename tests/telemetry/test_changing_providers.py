@@ -296,6 +296,30 @@ class TestFlushes:
         )
         assert seen == [1, 2, 3, 4, 5]
 
+    def test_a_flush_waits_for_no_exporter_that_hangs(self, tmp_path: Path) -> None:
+        """It waits for the thread that ends spans once, a tenth of a second, and not at each flush."""
+        seen = run(
+            tmp_path,
+            """
+            provider = TracerProvider()
+            provider.add_span_processor(SimpleSpanProcessor(Hanging()))
+            trace.set_tracer_provider(provider)
+            manager = instrument(config={"limits": {"shutdown_seconds": 1}})
+            graph = small_graph()
+            ends = manager.record_queue.span_ends
+            waits = []
+            wait = threading.Event.wait
+            threading.Event.wait = lambda self, timeout=None: waits.append(timeout) or wait(self, timeout)
+            for number in range(5):
+                call(graph, session=f"s{number}")
+                provider.force_flush()
+            threading.Event.wait = wait
+            print(json.dumps(waits.count(0.1)), flush=True)
+            os._exit(0)
+            """,
+        )
+        assert seen == 1
+
     def test_the_spans_of_pairs_are_out_after_a_flush_of_the_manager(self, tmp_path: Path) -> None:
         """``manager.flush`` has the provider export what it holds."""
         seen = run(
