@@ -35,9 +35,12 @@ class SinkQueue(BackgroundQueue[Handing]):
         self._operation = operation
         self._dropped = f"dropped_{name}"
         self._fault_barrier = fault_barrier
-        self._waited_for: threading.Event | None = None
         super().__init__(f"otel-shadow-{name.replace('_', '-')}", bound, 0)
         self.poll_s = poll_s
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._waited_for: threading.Event | None = None
 
     def put(self, call: Callable[[], object], node: str) -> None:
         """Queue ``call``, which is about ``node``. Never waits, and wakes no thread."""
@@ -51,9 +54,9 @@ class SinkQueue(BackgroundQueue[Handing]):
         """
         if self._waited_for is not None and not self._waited_for.is_set():
             return
-        if self.busy:
-            caught_up = self._waited_for = threading.Event()
-            self.put(caught_up.set, "-")
+        caught_up = threading.Event()
+        if self.busy and self.offer((caught_up.set, "-")) is None:
+            self._waited_for = caught_up
             self.wake()
             caught_up.wait(timeout_s)
 

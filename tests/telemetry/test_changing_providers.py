@@ -296,6 +296,35 @@ class TestFlushes:
         )
         assert seen == [1, 2, 3, 4, 5]
 
+    def test_a_flush_in_a_forked_child_waits_for_the_childs_spans(self, tmp_path: Path) -> None:
+        """Though the parent was waiting for a thread that hangs when it was forked."""
+        seen = run(
+            tmp_path,
+            """
+            class Gate(InMemorySpanExporter):
+                def export(self, spans):
+                    if os.getpid() == parent: threading.Event().wait()
+                    return super().export(spans)
+            parent, kept, provider = os.getpid(), Gate(), TracerProvider()
+            provider.add_span_processor(SimpleSpanProcessor(kept))
+            trace.set_tracer_provider(provider)
+            manager = instrument(config={"limits": {"shutdown_seconds": 1}})
+            graph = small_graph()
+            call(graph)
+            provider.force_flush()
+            read, write = os.pipe()
+            if not os.fork():
+                call(graph)
+                provider.force_flush()
+                os.write(write, json.dumps(sum(s.name == "v1.node" for s in kept.get_finished_spans())).encode())
+                os._exit(0)
+            os.wait()
+            print(os.read(read, 100).decode(), flush=True)
+            os._exit(0)
+            """,
+        )
+        assert seen == 1
+
     def test_a_flush_waits_for_no_exporter_that_hangs(self, tmp_path: Path) -> None:
         """It waits for the thread that ends spans once, a tenth of a second, and not at each flush."""
         seen = run(
