@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 SCOPE: Final = "otel_shadow"
@@ -116,6 +115,8 @@ VERSION_V2: Final = "v2"
 @cache
 def scope_version() -> str:
     """Return the release of otel-shadow, the version of its scope; empty for a source tree that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # takes long to import, and only telemetry needs it
+
     try:
         return version("otel-shadow")
     except PackageNotFoundError:
