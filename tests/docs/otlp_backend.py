@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from otlp_http import OtlpServer
 
 
-class Backend(ThreadingHTTPServer):
+class Backend(OtlpServer):
     """Takes every signal.
 
     Attributes:
@@ -25,7 +21,6 @@ class Backend(ThreadingHTTPServer):
         points: what a metric of a service and instance counts; the newest of each.
         temporalities: those of counters.
         kinds: of each metric, such as ``sum``.
-        requests: path and headers of every request.
     """
 
     def __init__(self) -> None:
@@ -34,12 +29,7 @@ class Backend(ThreadingHTTPServer):
         self.points: dict[tuple[str, str, str], int] = {}
         self.temporalities: set[str] = set()
         self.kinds: dict[str, str] = {}
-        self.requests: list[tuple[str, dict[str, str]]] = []
-        super().__init__(("127.0.0.1", 0), _Taker)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        super().__init__()
 
     def counts(self, metric: str, key: str = "instance") -> dict[str, int]:
         """The last count of ``metric`` by ``instance`` or ``service``."""
@@ -71,33 +61,3 @@ class Backend(ThreadingHTTPServer):
             self.temporalities.add(AggregationTemporality.Name(metric.sum.aggregation_temporality))
         of_one = [point.as_int if kind == "sum" else point.count for point in points if kind != "gauge"]
         self.points[metric.name, service, instance] = sum(of_one)
-
-
-class _Taker(BaseHTTPRequestHandler):
-    server: Backend
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        self.server.requests.append((self.path, dict(self.headers)))
-        self.server.take(self.path, body)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving() -> Iterator[Backend]:
-    """Serve until the end of the block."""
-    with Backend() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()

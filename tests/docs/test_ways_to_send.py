@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from otlp_backend import Backend, serving
+from otlp_backend import Backend
+from otlp_http import serving
 from pages import ROOT, blocks
 from real_servers import free_port
 from waiting import until
@@ -82,7 +83,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def backend() -> Iterator[Backend]:
-    with serving() as server:
+    with serving(Backend()) as server:
         yield server
 
 

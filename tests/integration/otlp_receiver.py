@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
-import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from otlp_http import OtlpServer
 
 _SECOND = 1_000_000_000
 
 
-class Receiver(ThreadingHTTPServer):
-    """Takes every signal, and keeps the requests of metrics in order of arrival."""
+class Receiver(OtlpServer):
+    """Keeps the requests of metrics in order of arrival."""
 
     def __init__(self) -> None:
         self.metrics: list[ExportMetricsServiceRequest] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            body = gzip.decompress(body)
-        if self.path.endswith("/v1/metrics"):
-            self.server.metrics.append(ExportMetricsServiceRequest.FromString(body))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    """Serve until the end of the block."""
-    with Receiver() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    def take(self, path: str, body: bytes) -> None:
+        if path.endswith("/v1/metrics"):
+            self.metrics.append(ExportMetricsServiceRequest.FromString(body))
 
 
 def over_a_minute(last: ExportMetricsServiceRequest, end_s: float) -> tuple[ExportMetricsServiceRequest, int]:

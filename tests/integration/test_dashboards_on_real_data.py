@@ -26,7 +26,8 @@ from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExp
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from otlp_receiver import over_a_minute, receiving, send
+from otlp_http import serving
+from otlp_receiver import Receiver, over_a_minute, send
 from real_servers import ROOT, Collector, Prometheus
 from waiting import until
 
@@ -135,7 +136,7 @@ def played(
     folder: Path, plan: tuple[str, ...], collector: Collector, env: dict[str, str]
 ) -> ExportMetricsServiceRequest:
     """Run the assistant: traces and events go to the Collector; return the metrics that it exported last."""
-    with receiving() as receiver:
+    with serving(Receiver()) as receiver:
         env = env | {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{receiver.url}/v1/metrics"}
         Application(folder, "assistant", collector.http, plan, "http/protobuf", env).run()
         return receiver.metrics[-1]

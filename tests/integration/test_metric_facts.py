@@ -9,7 +9,8 @@ from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExp
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from otlp_receiver import Receiver, receiving
+from otlp_http import serving
+from otlp_receiver import Receiver
 from real_servers import Collector, Prometheus
 from waiting import until
 
@@ -54,7 +55,7 @@ def test_every_metric_passes_the_collector_with_unit_and_help(tmp_path: Path) ->
     """Kind, unit and help text of each metric leave the Collector as they are in semconv."""
     kinds = {"counter": "sum", "histogram": "histogram", "gauge": "gauge"}
     wanted = {metric.name: (kinds[metric.kind], metric.unit, metric.description) for metric in semconv.METRICS}
-    with receiving() as receiver:
+    with serving(Receiver()) as receiver:
         collector = Collector(tmp_path / "collector", receiver.url, "127.0.0.1:9", {})
         collector.start()
         try:

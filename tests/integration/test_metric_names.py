@@ -26,7 +26,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
-from otlp_receiver import receiving, send
+from otlp_http import serving
+from otlp_receiver import Receiver, send
 from real_servers import ROOT, Collector, Prometheus, free_port, get
 from waiting import until
 
@@ -109,7 +110,7 @@ def _told(requests: list[ExportMetricsServiceRequest]) -> set[str]:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """What the real Collector sends to Prometheus: the application's metrics, twice, and its own."""
-    with receiving() as receiver:
+    with serving(Receiver()) as receiver:
         collector = Collector(tmp_path_factory.mktemp("names") / "collector", receiver.url, "127.0.0.1:9", {})
         collector.start()
         try:

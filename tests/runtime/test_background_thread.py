@@ -104,6 +104,16 @@ def test_the_context_of_a_request_is_freed_with_its_pair(make_shadow_capture: Ma
     assert freed(bodies) == [True] * 3
 
 
+async def freed_on_a_loop(capture: ShadowCapture, graph: Any) -> list[bool]:
+    """Whether the contexts of three requests are freed while the loop goes on."""
+    asyncio.get_running_loop().call_later(600, list)  # behind it the loop keeps timers that were cancelled
+    bodies = []
+    for number in range(3):
+        bodies.append(await asyncio.create_task(request(graph, number), context=contextvars.copy_context()))
+        await asyncio.to_thread(capture.settle)
+    return freed(bodies)
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "over its time"])
 def test_the_context_of_a_request_is_freed_on_a_loop_that_lasts(make_shadow_capture: MakeCapture, late: bool) -> None:
     """Timers of V2's time limit hold none, which a loop keeps until they are due; nor do those of its cancellation."""
@@ -115,16 +125,7 @@ def test_the_context_of_a_request_is_freed_on_a_loop_that_lasts(make_shadow_capt
 
     capture = make_shadow_capture({"flags": {"timeout_ms": 100 if late else 3_600_000}})
     graph = capture.attach(small_graph(awaited(left)), {"left": v2})
-
-    async def serve() -> list[bool]:
-        asyncio.get_running_loop().call_later(600, list)  # behind it the loop keeps timers that were cancelled
-        bodies = []
-        for number in range(3):
-            bodies.append(await asyncio.create_task(request(graph, number), context=contextvars.copy_context()))
-            await asyncio.to_thread(capture.settle)
-        return freed(bodies)
-
-    assert asyncio.run(serve()) == [True] * 3
+    assert asyncio.run(freed_on_a_loop(capture, graph)) == [True] * 3
     assert [record.v2.status for record in capture.records] == ["timeout" if late else "success"] * 3
     assert {record.executor for record in capture.records} == {"loop"}
 
@@ -136,14 +137,5 @@ def test_the_context_of_a_request_is_freed_where_v2_serves(make_shadow_capture: 
         {}, FeatureFlags(router_v2_enabled=True, router_v2_percentage=100, v2_timeout_ms=3_600_000)
     )
     graph = capture.attach(small_graph(awaited(left)), {"left": v2})
-
-    async def serve() -> list[bool]:
-        asyncio.get_running_loop().call_later(600, list)  # behind it the loop keeps timers that were cancelled
-        bodies = []
-        for number in range(3):
-            bodies.append(await asyncio.create_task(request(graph, number), context=contextvars.copy_context()))
-            await asyncio.to_thread(capture.settle)
-        return freed(bodies)
-
-    assert asyncio.run(serve()) == [True] * 3
+    assert asyncio.run(freed_on_a_loop(capture, graph)) == [True] * 3
     assert {str(record.mode) for record in capture.records} == {"v2_live"}
