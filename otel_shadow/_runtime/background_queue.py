@@ -106,10 +106,6 @@ class BackgroundQueue(ABC, Generic[T]):
         return bool(self._queue) or self._working
 
     @property
-    def has_thread(self) -> bool:
-        return self._thread is not None
-
-    @property
     def used(self) -> bool:
         """Whether an item was queued in this process, and :meth:`end` has not been called since."""
         return self._thread is not None or bool(self._queue)

@@ -118,7 +118,7 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         What hangs is left to its thread.
         """
         end = perf_counter() + timeout_s
-        self.drain(max(end - perf_counter(), 0.0))
+        self.drain(timeout_s)
         for queue in self._all_queues():
             queue.drain(max(end - perf_counter(), 0.0))
 
@@ -126,7 +126,7 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         return [self.span_ends, *(queue for _, queue in list(self._sink_queues.values()))]
 
     def _flush_sinks(self, end: float) -> bool:
-        flushes = [partial(_settle, self.span_ends, end)]
+        flushes = [partial(self.span_ends.settle, max(end - perf_counter(), 0.0))]
         flushes += [partial(self._flush_one, sink, end) for sink in self.sinks]
         return self._side_by_side(flushes, end) and not any(queue.busy for queue in self._all_queues())
 
@@ -141,7 +141,7 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
         return not wait(jobs, max(end - perf_counter(), 0.001)).not_done
 
     def _flush_one(self, sink: Sink, end: float) -> None:
-        _settle(self.queue_of(sink), end)
+        self.queue_of(sink).settle(max(end - perf_counter(), 0.0))
         self._call(sink.flush, end)
 
     def _call(self, flush: Callable[[float], object], end: float) -> None:
@@ -194,10 +194,3 @@ class RecordQueue(BackgroundQueue[tuple[MakeRecord, int]]):
             return
         for sink in self.sinks:
             self.queue_of(sink).put(partial(sink.emit, record), record.node)
-
-
-def _settle(queue: SinkQueue, end: float) -> None:
-    """Wait until ``queue`` is empty, or make its calls here where it has no thread."""
-    queue.drain(max(end - perf_counter(), 0.0))
-    if queue.busy and not queue.has_thread:
-        queue.settle(max(end - perf_counter(), 0.0))

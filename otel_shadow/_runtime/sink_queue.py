@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from time import perf_counter, sleep
+from contextlib import suppress
+from time import perf_counter
 
 from otel_shadow._runtime.background_queue import BackgroundQueue
 from otel_shadow._runtime.fault_barrier import FaultBarrier
 
 _BOUND = 20_000
-_NAP_S = 0.0005
 
 Handing = tuple[Callable[[], object], str]
 """A call that hands something over, and the name of the node that it is about."""
@@ -60,24 +60,16 @@ class SinkQueue(BackgroundQueue[Handing]):
             self.wake()
             caught_up.wait(timeout_s)
 
-    def settle(self, timeout_s: float) -> bool:
-        """Make the calls that wait, in this thread, for ``timeout_s`` seconds at most, and wait for the one under way.
+    def settle(self, timeout_s: float) -> None:
+        """Wait until all calls have been made, ``timeout_s`` seconds at most.
 
-        For a process that is ending, and starts no more threads.
-
-        Returns:
-            Whether every call has been made.
+        In a process that is ending, and starts no more threads, they are made here.
         """
         end = perf_counter() + timeout_s
-        while self._queue and perf_counter() < end:
-            try:
-                item = self._queue.popleft()
-            except IndexError:  # the queue's own thread has taken the last
-                break
-            self._work_on(item)
-        while self.busy and perf_counter() < end and self._thread is not None:
-            sleep(_NAP_S)
-        return not self.busy
+        self.drain(timeout_s)
+        while self._thread is None and self._queue and perf_counter() < end:
+            with suppress(IndexError):  # another thread may have taken the last
+                self._work_on(self._queue.popleft())
 
     def _work_on(self, item: Handing) -> None:
         call, node = item
